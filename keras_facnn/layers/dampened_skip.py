@@ -1,0 +1,81 @@
+import keras
+
+
+@keras.saving.register_keras_serializable(package="keras_facnn")
+class DampenedSkip(keras.layers.Layer):
+    """Convex sum of a skip connection and a branch.
+
+    Computes `(1 - alpha) * skip + alpha * branch`. Every channel of the output
+    is a blend of the *same* channel of both inputs, so a channel that stands
+    for a class before the layer still stands for it after. With non-negative
+    inputs the output is non-negative too.
+
+    Source: FA-CNN, arXiv 2603.25798, Figure 2 (dampened skip connection).
+
+    Args:
+        alpha: Float in the open interval (0, 1). The weight of the branch.
+        **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
+
+    Call arguments:
+        inputs: A list `[skip, branch]` of two tensors of the same shape.
+
+    Returns:
+        A tensor of the shape of either input.
+
+    Example:
+
+    >>> skip = np.ones((1, 2, 2, 3), "float32")
+    >>> branch = np.zeros((1, 2, 2, 3), "float32")
+    >>> out = keras_facnn.layers.DampenedSkip(alpha=0.25)([skip, branch])
+    >>> float(out[0, 0, 0, 0])
+    0.75
+    """
+
+    def __init__(self, alpha, **kwargs):
+        super().__init__(**kwargs)
+        if (
+            isinstance(alpha, bool)
+            or not isinstance(alpha, (int, float))
+            or not 0.0 < alpha < 1.0
+        ):
+            raise ValueError(
+                "`alpha` must be a number strictly between 0 and 1. "
+                f"Received: alpha={alpha!r}"
+            )
+        self.alpha = float(alpha)
+
+    def build(self, input_shape):
+        self._check(input_shape)
+
+    def call(self, inputs):
+        skip, branch = inputs
+        return (1.0 - self.alpha) * skip + self.alpha * branch
+
+    def compute_output_shape(self, input_shape):
+        self._check(input_shape)
+        return tuple(
+            a if a is not None else b for a, b in zip(*input_shape, strict=True)
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "alpha": self.alpha}
+
+    def _check(self, input_shape):
+        if (
+            not isinstance(input_shape, (list, tuple))
+            or len(input_shape) != 2
+            or not all(isinstance(s, (list, tuple)) for s in input_shape)
+        ):
+            raise ValueError(
+                "`DampenedSkip` expects a list of two tensors, "
+                f"[skip, branch]. Received: input_shape={input_shape}"
+            )
+        skip, branch = input_shape
+        if len(skip) != len(branch) or any(
+            None not in (a, b) and a != b
+            for a, b in zip(skip, branch, strict=True)
+        ):
+            raise ValueError(
+                "`DampenedSkip` expects `skip` and `branch` of the same shape. "
+                f"Received: skip {tuple(skip)}, branch {tuple(branch)}"
+            )

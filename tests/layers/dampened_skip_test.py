@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_facnn.layers import DampenedSkip
+from tests.layers.layer_checks import run_layer_checks
+
+
+def test_behaves_as_a_layer():
+    run_layer_checks(
+        lambda **kwargs: DampenedSkip(alpha=0.3, **kwargs),
+        [(2, 4, 4, 3), (2, 4, 4, 3)],
+        (2, 4, 4, 3),
+    )
+
+
+def test_is_the_convex_sum_channel_by_channel(rng):
+    skip, branch = rng.normal(size=(2, 3, 4, 5, 6)).astype("float32")
+    out = ops.convert_to_numpy(DampenedSkip(alpha=0.2)([skip, branch]))
+    np.testing.assert_allclose(out, 0.8 * skip + 0.2 * branch, rtol=1e-5)
+
+
+@pytest.mark.parametrize("alpha", [0, 1, -0.1, 1.5, "0.5", None, True])
+def test_refuses_alpha_out_of_range(alpha):
+    with pytest.raises(ValueError, match=r"`alpha` must be .*Received"):
+        DampenedSkip(alpha=alpha)
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        [(2, 4, 4, 3)],
+        [(2, 4, 4, 3), (2, 4, 4, 6)],
+        [(2, 4, 4, 3), (2, 4, 3)],
+        [(2, 4, 4, 3)] * 3,
+    ],
+)
+def test_refuses_inputs_that_do_not_match(shapes):
+    with pytest.raises(ValueError, match="Received"):
+        DampenedSkip(alpha=0.5)([np.zeros(s, "float32") for s in shapes])
+
+
+def test_refuses_a_single_tensor():
+    with pytest.raises(ValueError, match="list of two tensors"):
+        DampenedSkip(alpha=0.5)(np.zeros((2, 4, 4, 3), "float32"))

@@ -1,0 +1,47 @@
+import keras
+import numpy as np
+
+
+def run_layer_checks(make, input_shapes, output_shape):
+    """What every layer of the package must do.
+
+    Serialises and comes back the same, also inside a saved model; says the
+    shape that it computes, also for unknown sizes; computes in a compiled
+    `predict` what it computes eagerly; works under mixed precision.
+
+    Args:
+        make: Function of keyword arguments to the layer.
+        input_shapes: One shape, or a list of shapes, with a batch size.
+        output_shape: Shape of the output.
+    """
+    many = isinstance(input_shapes, list)
+    shapes = input_shapes if many else [input_shapes]
+    rng = np.random.default_rng(0)
+    arrays = [rng.uniform(0, 9, s).astype("float32") for s in shapes]
+    arguments = arrays if many else arrays[0]
+
+    layer = make()
+    eager = keras.ops.convert_to_numpy(layer(arguments))
+    assert eager.shape == output_shape
+    twin = layer.__class__.from_config(layer.get_config())
+    assert twin.get_config() == layer.get_config()
+    computed = layer.compute_output_shape(input_shapes)
+    assert tuple(computed) == output_shape
+
+    unknown = [(None, None, None, s[-1]) for s in shapes]
+    symbolic = make().compute_output_shape(unknown if many else unknown[0])
+    assert symbolic[0] is None
+    assert symbolic[-1] == output_shape[-1]
+
+    for sizes in (shapes, unknown):
+        inputs = [keras.Input(s[1:]) for s in sizes]
+        model = keras.Model(inputs, layer(inputs if many else inputs[0]))
+        predicted = model.predict(arrays if many else arrays[0], verbose=0)
+        np.testing.assert_allclose(predicted, eager, rtol=1e-5, atol=1e-6)
+
+    mixed = make(dtype="mixed_bfloat16")
+    low = keras.ops.convert_to_numpy(
+        keras.ops.cast(mixed(arguments), "float32")
+    )
+    np.testing.assert_allclose(low, eager, rtol=2e-2, atol=1e-2)
+    return layer
