@@ -41,9 +41,7 @@ def test_averages_in_float32_under_mixed_precision():
     # In bfloat16, 256 + 1 is 256.
     maps = np.full((1, 32, 32, 2), 1.0, "float32")
     maps[:, 0, 0] = 256.0
-    head = GlobalAvgPool3DHead(
-        2, 1, initial_scale=1.0, dtype="mixed_bfloat16"
-    )
+    head = GlobalAvgPool3DHead(2, 1, initial_scale=1.0, dtype="mixed_bfloat16")
     out = head(maps)
     assert keras.backend.standardize_dtype(out.dtype) == "float32"
     np.testing.assert_allclose(

@@ -1,0 +1,103 @@
+import keras
+import numpy as np
+from keras import ops
+
+from keras_facnn.gradients import gradient_function
+from keras_facnn.layers.validation import positive_int
+from keras_facnn.maps import check_classes
+from keras_facnn.maps import check_images
+
+
+def grad_cam(model, images, classes=None, *, layer, batch_size=32):
+    """Grad-CAM maps of any functional Keras image classifier.
+
+    The map of class `c` is `relu(sum_k w_k A_k)` with `A` the layer's output
+    and `w_k` the mean over the image of the gradient of the logit `y_c` with
+    respect to `A_k`. It is neither normalised nor resized.
+
+    Source: Selvaraju et al., "Grad-CAM", arXiv 1610.02391, equations 1 and 2.
+
+    Args:
+        model: Functional `keras.Model` with one input `(B, H, W, channels)`
+            and one output `(B, C)`. Its output is differentiated as it is, so
+            it should be logits, not probabilities.
+        images: Array `(B, H, W, channels)`, in the range that the model takes.
+        classes: None for the predicted class of each image, an integer, a
+            sequence of B integers, or `"all"`.
+        layer: Name of the layer, whose output must be `(B, h, w, channels)`.
+            For a model with layers `fa_l`, such as `FACNN`, the number `l`
+            will do.
+        batch_size: Positive integer, images a forward pass.
+
+    Returns:
+        A float32 NumPy array `(B, h, w)`, or `(B, h, w, C)` for `"all"`, at the
+        layer's own resolution.
+
+    Example:
+
+    >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+    >>> images = np.zeros((2, 32, 32, 3), "uint8")
+    >>> keras_facnn.attribution.grad_cam(model, images, 3, layer=2).shape
+    (2, 32, 32)
+    """
+    features, logits_of = _cut(model, layer)
+    images = check_images(images, tuple(model.input_shape[1:]))
+    num_classes = model.output_shape[-1]
+    classes = check_classes(classes, len(images), num_classes)
+    batch_size = positive_int("batch_size", batch_size)
+
+    def score(a, x, weights):
+        return ops.sum(logits_of([x, a]) * weights)
+
+    gradient = gradient_function(score)
+
+    def cam(a, x, targets):
+        g = gradient(a, x, np.eye(num_classes, dtype="float32")[targets])
+        a, g = ops.cast(a, "float32"), ops.cast(g, "float32")
+        weights = ops.mean(g, axis=(1, 2), keepdims=True)
+        return ops.convert_to_numpy(ops.relu(ops.sum(weights * a, axis=-1)))
+
+    maps = []
+    for start in range(0, len(images), batch_size):
+        x = ops.cast(images[start : start + batch_size], model.input.dtype)
+        a, logits = features.predict_on_batch(x)
+        if isinstance(classes, str):
+            wanted = [np.full(len(a), c) for c in range(num_classes)]
+            maps.append(np.stack([cam(a, x, c) for c in wanted], axis=-1))
+        elif classes is None:
+            maps.append(cam(a, x, np.argmax(logits, axis=-1)))
+        else:
+            maps.append(cam(a, x, classes[start : start + batch_size]))
+    return np.concatenate(maps)
+
+
+def _cut(model, layer):
+    """Cuts a model at a layer: images to (features, logits), and the rest."""
+    name = f"fa_{layer}" if isinstance(layer, int) else layer
+    names = [one.name for one in getattr(model, "layers", [])]
+    try:
+        inputs, features, outputs = (
+            model.input,
+            model.get_layer(name).output,
+            model.output,
+        )
+    except (AttributeError, ValueError) as e:
+        raise ValueError(
+            "`model` must be a functional Keras model and `layer` the name of "
+            f"one of its layers: {', '.join(names)}. "
+            f"Received: model={model}, layer={layer!r}"
+        ) from e
+    for what, tensor, rank in (
+        ("input", inputs, 4),
+        (f"layer {name!r}", features, 4),
+        ("output", outputs, 2),
+    ):
+        if len(getattr(tensor, "shape", ())) != rank:
+            raise ValueError(
+                f"The model's {what} must be one tensor of {rank} dimensions. "
+                f"Received: {tensor}"
+            )
+    return (
+        keras.Model(inputs, [features, outputs]),
+        keras.Function([inputs, features], outputs),
+    )
