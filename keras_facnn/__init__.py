@@ -5,9 +5,11 @@ from keras_facnn import gradients
 from keras_facnn import layers
 from keras_facnn import metrics
 from keras_facnn.maps import resize_maps
+from keras_facnn.model import FACNN
 from keras_facnn.version import __version__
 
 __all__ = [
+    "FACNN",
     "__version__",
     "attribution",
     "gradients",

@@ -40,7 +40,7 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
     >>> head = keras_facnn.layers.GlobalAvgPool3DHead(
     ...     num_classes=2, maps_per_class=2, initial_scale=1.0
     ... )
-    >>> np.array(head(maps)).tolist()
+    >>> keras.ops.convert_to_numpy(head(maps)).tolist()
     [[2.0, 0.0]]
     """
 

@@ -1,0 +1,133 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_facnn.attribution import grad_cam
+
+
+def finite_difference_cam(model, images, classes, layer):
+    """Grad-CAM whose gradient is a central difference, in NumPy alone."""
+    inner = model.get_layer(layer).output
+    features = keras.Model(model.inputs, inner).predict(images, verbose=0)
+    rest = keras.Model(inner, model.output)
+    rows = np.arange(len(images))
+    gradient = np.zeros_like(features)
+    for where in np.ndindex(features.shape[1:]):
+        step = np.zeros_like(features)
+        step[(slice(None), *where)] = 0.5
+        up = rest.predict_on_batch(features + step)[rows, classes]
+        down = rest.predict_on_batch(features - step)[rows, classes]
+        gradient[(slice(None), *where)] = up - down
+    weights = gradient.mean((1, 2), keepdims=True)
+    return np.maximum((weights * features).sum(-1), 0)
+
+
+@pytest.fixture
+def classifier(rng):
+    """Linear after its one hidden layer, so differences are exact."""
+    inputs = keras.Input((6, 6, 3))
+    x = layers.Conv2D(4, 3, activation="relu", name="hidden")(inputs)
+    y = layers.Dense(3)(layers.Flatten(name="flatten")(x))
+    return keras.Model(inputs, y)
+
+
+def test_agrees_with_finite_differences(rng, classifier):
+    images = rng.uniform(0, 2, (3, 6, 6, 3)).astype("float32")
+    classes = [2, 0, 1]
+    np.testing.assert_allclose(
+        grad_cam(classifier, images, classes, layer="hidden"),
+        finite_difference_cam(classifier, images, classes, "hidden"),
+        rtol=1e-3,
+        atol=1e-4,
+    )
+
+
+def test_a_layer_inside_a_residual_branch(rng):
+    """The skip around the layer is constant to the gradient at it."""
+    inputs = keras.Input((6, 6, 2))
+    x = layers.Conv2D(2, 3, padding="same", name="branch")(inputs)
+    x = layers.Add()([inputs, x])
+    y = layers.Dense(3, use_bias=False)(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(inputs, y)
+    images = rng.normal(size=(2, 6, 6, 2)).astype("float32")
+    branch = keras.Model(inputs, model.get_layer("branch").output)
+    kernel = model.layers[-1].get_weights()[0]
+    expected = np.maximum(
+        (branch.predict(images, verbose=0) * kernel[:, 1] / 36).sum(-1), 0
+    )
+    np.testing.assert_allclose(
+        grad_cam(model, images, 1, layer="branch"), expected, atol=1e-6
+    )
+
+
+def test_classes_and_batches(rng, classifier):
+    images = rng.uniform(0, 2, (5, 6, 6, 3)).astype("float32")
+    every = grad_cam(classifier, images, "all", layer="hidden", batch_size=2)
+    assert every.shape == (5, 4, 4, 3)
+    top = classifier.predict(images, verbose=0).argmax(-1)
+    np.testing.assert_allclose(
+        grad_cam(classifier, images, layer="hidden"),
+        every[np.arange(5), ..., top],
+        rtol=1e-5,
+        atol=1e-6,
+    )
+    np.testing.assert_allclose(
+        grad_cam(classifier, images, 1, layer="hidden"),
+        every[..., 1],
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+def test_theorem_1(small_model, images):
+    """Grad-CAM at the last FA layer is s / (h w) times the raw map."""
+    maps = small_model.class_maps(images)
+    cams = grad_cam(small_model, images, "all", layer=3)
+    scale = np.exp(
+        keras.ops.convert_to_numpy(small_model.get_layer("head").log_scale)
+    )
+    np.testing.assert_allclose(cams, scale / 16 * maps, rtol=1e-4)
+
+
+def test_does_not_move_batch_statistics(small_model, images):
+    before = small_model.get_weights()
+    grad_cam(small_model, images, layer=1)
+    for a, b in zip(before, small_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_refuses_unknown_layers(small_model, images):
+    with pytest.raises(ValueError, match="fa_2.*Received.*'fa_9'"):
+        grad_cam(small_model, images, layer="fa_9")
+
+
+def test_refuses_layers_without_maps(classifier, rng):
+    with pytest.raises(ValueError, match="4 dimensions"):
+        grad_cam(classifier, np.zeros((1, 6, 6, 3)), layer="flatten")
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="tf-keras-vis needs the TensorFlow backend",
+)
+@pytest.mark.parametrize("layer", [1, 2, 3])
+def test_agrees_with_tf_keras_vis(small_model, images, layer):
+    gradcam = pytest.importorskip("tf_keras_vis.gradcam")
+    from tf_keras_vis.utils.scores import CategoricalScore
+
+    classes = [3, 1, 0, 2, 2]
+    reference = gradcam.Gradcam(small_model, clone=False)(
+        CategoricalScore(classes),
+        images.astype("float32"),
+        penultimate_layer=f"fa_{layer}",
+        seek_penultimate_conv_layer=False,
+        normalize_cam=False,
+        expand_cam=False,
+    )
+    np.testing.assert_allclose(
+        grad_cam(small_model, images, classes, layer=layer),
+        reference,
+        rtol=1e-4,
+        atol=1e-6,
+    )

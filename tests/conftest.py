@@ -1,0 +1,40 @@
+import os
+
+# TensorFlow must be imported before PyTorch; either order is fine otherwise.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import pytest
+
+import keras_facnn
+
+
+@pytest.fixture
+def rng():
+    keras.utils.set_random_seed(0)
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def images(rng):
+    return rng.integers(0, 256, (5, 16, 16, 3)).astype("uint8")
+
+
+@pytest.fixture
+def small_model(rng):
+    """Two stages, three FA layers, 4 classes; statistics are not trivial."""
+    model = keras_facnn.FACNN(
+        num_classes=4,
+        image_shape=(16, 16, 3),
+        depths=(1, 2),
+        maps_per_class=(2, 4),
+        space_to_depth=2,
+    )
+    model.set_weights(
+        [
+            w + 0.1 * rng.uniform(size=w.shape).astype(w.dtype)
+            for w in model.get_weights()
+        ]
+    )
+    return model

@@ -1,0 +1,403 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_facnn import FACNN
+from keras_facnn.layers import DampenedSkip
+
+
+def predict(model, images):
+    return model.predict(images, verbose=0)
+
+
+def feature_maps(model, images):
+    maps = predict(model.feature_extractor(), images)
+    return [maps[f"fa_{level}"] for level in range(1, model.num_layers + 1)]
+
+
+# --- The graph ---
+
+
+def test_computes_the_equations_of_the_paper(small_model, images):
+    """The whole model, in float64 NumPy, from its weights alone."""
+
+    def conv(x, kernel):
+        h, w = x.shape[1:3]
+        x = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        return sum(
+            x[:, i : i + h, j : j + w] @ kernel[i, j]
+            for i in range(3)
+            for j in range(3)
+        )
+
+    weights = {
+        v.path.split("/", 1)[-1] if v.path.count("/") > 1 else v.path: v
+        for v in small_model.weights
+    }
+    weights = {
+        path: ops.convert_to_numpy(v).astype("float64")
+        for path, v in weights.items()
+    }
+    pixels = images / 255
+    cells = np.concatenate(
+        [pixels[:, i::2, j::2] for i in (0, 1) for j in (0, 1)], axis=-1
+    )
+    x = cells[..., np.arange(4 * 2) % 12]
+    for level, alpha in enumerate([1 / 2, 1 / 3, 1 / 4], start=1):
+        if level == 2:
+            x = x.reshape(5, 4, 2, 4, 2, 8).mean((2, 4))
+            x = np.repeat(x, 2, axis=-1)
+        norm = f"norm_{level}"
+        branch = conv(x, weights[f"conv_{level}/kernel"])
+        branch = branch - weights[f"{norm}/moving_mean"]
+        branch /= np.sqrt(weights[f"{norm}/moving_variance"] + 1e-3)
+        branch = np.maximum(branch + weights[f"{norm}/beta"], 0)
+        x = (1 - alpha) * x + alpha * branch
+    pre_logits = x.reshape(5, 4, 4, 4, 4).mean((1, 2, 4))
+    logits = np.exp(weights["head/log_scale"]) * pre_logits
+    np.testing.assert_allclose(
+        predict(small_model, images), logits, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_is_one_flat_graph_with_named_layers(small_model):
+    assert isinstance(small_model, keras.Model)
+    assert not any(isinstance(x, keras.Model) for x in small_model.layers)
+    fa = [x.name for x in small_model.layers if isinstance(x, DampenedSkip)]
+    assert fa == ["fa_1", "fa_2", "fa_3"]
+
+
+@pytest.mark.parametrize(
+    "alpha, expected",
+    [
+        ("harmonic", [1 / 2, 1 / 3, 1 / 4]),
+        (0.25, [0.25] * 3),
+        ([0.5, 0.25, 0.125], [0.5, 0.25, 0.125]),
+    ],
+)
+def test_alpha_schedules(alpha, expected):
+    model = FACNN(2, depths=(3,), maps_per_class=(1,), alpha=alpha)
+    layers = [model.get_layer(f"fa_{level}") for level in (1, 2, 3)]
+    np.testing.assert_allclose([x.alpha for x in layers], expected)
+
+
+def test_batch_norm_has_no_gain_unless_asked():
+    def names(**kwargs):
+        model = FACNN(2, depths=(1,), maps_per_class=(1,), **kwargs)
+        return {v.name for v in model.get_layer("norm_1").weights}
+
+    assert "gamma" not in names()
+    assert "gamma" in names(batch_norm_gain=True)
+
+
+def test_the_paper_size_builds_and_runs():
+    model = FACNN(
+        num_classes=100,
+        image_shape=(224, 224, 3),
+        depths=(1, 1),
+        maps_per_class=(1, 2),
+        space_to_depth=4,
+    )
+    assert predict(model, np.zeros((1, 224, 224, 3), "uint8")).shape == (1, 100)
+
+
+def test_images_of_any_size(rng):
+    model = FACNN(
+        3,
+        image_shape=(None, None, 3),
+        depths=(1, 1),
+        maps_per_class=(1, 2),
+        space_to_depth=2,
+    )
+    for size in ((16, 24), (30, 20)):
+        x = rng.integers(0, 256, (2, *size, 3))
+        logits, maps = model.predict_with_maps(x)
+        assert maps.shape == (2, size[0] // 4, size[1] // 4, 3)
+        np.testing.assert_allclose(logits, predict(model, x), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "float64"])
+def test_images_of_any_real_dtype(small_model, images, dtype):
+    np.testing.assert_allclose(
+        predict(small_model, images.astype(dtype)),
+        predict(small_model, images),
+        rtol=1e-5,
+    )
+
+
+def test_mixed_precision_keeps_logits_in_float32(rng, images):
+    model = FACNN(
+        4,
+        image_shape=(16, 16, 3),
+        depths=(1, 2),
+        maps_per_class=(2, 4),
+        dtype="mixed_bfloat16",
+    )
+    exact = FACNN.from_config({**model.get_config(), "dtype": "float32"})
+    exact.set_weights(model.get_weights())
+    assert model.get_layer("fa_1").compute_dtype == "bfloat16"
+    assert model.output.dtype == "float32"
+    np.testing.assert_allclose(
+        predict(model, images), predict(exact, images), rtol=0.05, atol=0.02
+    )
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("num_classes", 1),
+        ("num_classes", 2.5),
+        ("image_shape", (32, 32)),
+        ("image_shape", (30, 32, 3)),
+        ("depths", ()),
+        ("depths", (2, 0)),
+        ("depths", (2, 2, 2)),
+        ("maps_per_class", (2, 3)),
+        ("maps_per_class", 4),
+        ("alpha", 1.0),
+        ("alpha", "constant"),
+        ("alpha", [0.5, 0.5]),
+        ("space_to_depth", 0),
+        ("deep_alignment", -1),
+        ("deep_alignment", "on"),
+    ],
+)
+def test_refuses_bad_arguments(name, value):
+    arguments = {
+        "num_classes": 3,
+        "depths": (1, 2),
+        "maps_per_class": (2, 4),
+        "space_to_depth": 2,
+        name: value,
+    }
+    with pytest.raises(ValueError, match=f"`{name}.*Received"):
+        FACNN(**arguments)
+
+
+# --- Explanations ---
+
+
+def test_class_maps_are_means_of_the_maps_of_a_class(small_model, images):
+    for level, maps in enumerate(feature_maps(small_model, images), start=1):
+        blocks = np.split(maps, 4, axis=-1)
+        expected = np.stack([b.mean(-1) for b in blocks], axis=-1)
+        actual = small_model.class_maps(images, layer=level)
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+        assert actual.dtype == np.float32
+
+
+def test_classes_may_be_chosen(small_model, images):
+    everything = small_model.class_maps(images)
+    top = predict(small_model, images).argmax(-1)
+    rows = np.arange(5)
+    for classes, expected in (
+        ("all", everything),
+        (None, everything[rows, ..., top]),
+        (2, everything[..., 2]),
+        ([3, 1, 0, 2, 2], everything[rows, ..., [3, 1, 0, 2, 2]]),
+    ):
+        np.testing.assert_allclose(
+            small_model.class_maps(images, classes), expected, rtol=1e-6
+        )
+
+
+def test_completeness(small_model, images):
+    logits, maps = small_model.predict_with_maps(images, batch_size=2)
+    scale = np.exp(
+        ops.convert_to_numpy(small_model.get_layer("head").log_scale)
+    )
+    np.testing.assert_allclose(
+        logits, scale * maps.mean((1, 2)), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_layer_logits_are_the_head_at_every_depth(small_model, images):
+    actual = small_model.layer_logits(images)
+    scale = np.exp(
+        ops.convert_to_numpy(small_model.get_layer("head").log_scale)
+    )
+    for level, maps in enumerate(feature_maps(small_model, images)):
+        b, h, w, _ = maps.shape
+        expected = scale * maps.reshape(b, h, w, 4, -1).mean((1, 2, 4))
+        np.testing.assert_allclose(actual[:, level], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("classes", [None, 1, [0, 1, 2, 3, 0], "all"])
+def test_layer_evidence_sums_to_logit_and_map(small_model, images, classes):
+    logits = predict(small_model, images)
+    maps = small_model.class_maps(images, classes)
+    if classes is None:
+        logits = logits.max(-1)
+    elif classes != "all":
+        logits = logits[np.arange(5), classes]
+    numbers = small_model.layer_evidence(images, classes)
+    spread = small_model.layer_evidence(images, classes, maps=True)
+    assert numbers.shape[:2] == spread.shape[:2] == (5, 4)
+    np.testing.assert_allclose(numbers.sum(1), logits, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(spread.sum(1), maps, rtol=1e-4, atol=1e-5)
+
+
+def test_evidence_of_a_layer_is_what_silencing_it_takes_away(
+    small_model, images
+):
+    """The last branch feeds no other, so its evidence is causal."""
+    before = predict(small_model, images)
+    evidence = small_model.layer_evidence(images, "all")[:, -1]
+    small_model.get_layer("norm_3").beta.assign(np.full((16,), -1e6))
+    np.testing.assert_allclose(
+        before - predict(small_model, images), evidence, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_lemma_3_bounds_how_fast_maps_morph(small_model, images):
+    maps = feature_maps(small_model, images)
+    branch = predict(
+        keras.Model(small_model.inputs, small_model.get_layer("relu_3").output),
+        images,
+    )
+    flat = [x.reshape(5, -1).astype("float64") for x in (*maps[1:], branch)]
+    before, after, branch = flat
+    norm = np.linalg.norm
+    cosine = (before * after).sum(1) / norm(before, axis=1)
+    cosine /= norm(after, axis=1)
+    ratio = norm(branch, axis=1) / norm(before, axis=1)
+    assert (cosine >= 1 / (1 + (1 / 3) * ratio) - 1e-6).all()
+
+
+def test_feature_extractor_shares_weights(small_model, images):
+    extractor = small_model.feature_extractor(layers=("fa_1", 3))
+    before = predict(extractor, images)
+    assert set(before) == {"fa_1", "fa_3"}
+    assert before["fa_3"].shape == (5, 4, 4, 16)
+    small_model.get_layer("norm_3").beta.assign(np.full((16,), 5.0))
+    after = predict(extractor, images)
+    np.testing.assert_array_equal(before["fa_1"], after["fa_1"])
+    assert np.abs(before["fa_3"] - after["fa_3"]).max() > 0.1
+
+
+def test_maps_follow_new_weights(small_model, images):
+    before = small_model.class_maps(images)
+    small_model.get_layer("norm_3").beta.assign(np.full((16,), 5.0))
+    assert np.abs(small_model.class_maps(images) - before).max() > 0.1
+
+
+def test_verify_measures_what_it_says(small_model, images):
+    measured = small_model.verify(images)
+    assert measured["theorem_1_correlation"] > 0.99999
+    for name in ("theorem_1_error", "completeness_error", "evidence_error"):
+        assert 0 <= measured[name] < 1e-4
+
+
+def test_verify_notices_a_broken_promise(small_model, images):
+    """A head with a bias is not complete, and `verify` has to say so."""
+    head = small_model.head
+    logits = head.logits
+
+    def biased(inputs):
+        return logits(inputs) + ops.convert_to_tensor([0.0, 1.0, 0.0, 0.0])
+
+    head.logits = biased
+    measured = small_model.verify(images)
+    assert measured["completeness_error"] > 1e-2
+    assert measured["evidence_error"] > 1e-2
+
+
+@pytest.mark.parametrize("layer", [0, 4, -1, "fa_0", "conv_1", 1.5, True])
+def test_refuses_layers_that_do_not_exist(small_model, images, layer):
+    with pytest.raises(ValueError, match=r"`layer` must be .* 1 to 3"):
+        small_model.class_maps(images, layer=layer)
+
+
+@pytest.mark.parametrize(
+    "classes", [4, -1, [0, 1], "cat", 1.5, [0, 1, 2, 3, 4]]
+)
+def test_refuses_classes_that_do_not_exist(small_model, images, classes):
+    with pytest.raises(ValueError, match="`classes` must be .*Received"):
+        small_model.class_maps(images, classes)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros((16, 16, 3)),
+        np.zeros((2, 16, 8, 3)),
+        np.zeros((2, 16, 16, 1)),
+        np.zeros((0, 16, 16, 3)),
+        np.full((2, 16, 16, 3), "a"),
+    ],
+)
+def test_refuses_what_are_no_images(small_model, bad):
+    with pytest.raises(ValueError, match="`images` must .*Received"):
+        small_model.class_maps(bad)
+
+
+# --- Standard Keras ---
+
+
+def compiled(model, **kwargs):
+    model.compile(
+        optimizer=keras.optimizers.AdamW(1e-2),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        **kwargs,
+    )
+    return model
+
+
+def test_fit_learns(rng):
+    """Four classes that differ in the colour of the image."""
+    labels = rng.integers(0, 4, 64)
+    colours = rng.uniform(0, 255, (4, 1, 1, 3))
+    x = colours[labels] + rng.normal(0, 10, (64, 16, 16, 3))
+    model = compiled(FACNN(4, (16, 16, 3), (1, 1), (1, 2), space_to_depth=2))
+    history = model.fit(x, labels, epochs=8, batch_size=16, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+    assert history["accuracy"][-1] > 0.9
+
+
+def test_saving_and_loading_round_trips(small_model, images, tmp_path):
+    model = compiled(small_model)
+    model.fit(images, np.array([0, 1, 2, 3, 0]), verbose=0)
+    before = predict(model, images)
+    model.class_maps(images)
+
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert type(loaded) is FACNN
+    assert loaded.get_config() == model.get_config()
+    np.testing.assert_array_equal(predict(loaded, images), before)
+    assert int(ops.convert_to_numpy(loaded.optimizer.iterations)) == 1
+
+    model.save_weights(tmp_path / "model.weights.h5")
+    fresh = FACNN.from_config(model.get_config())
+    assert np.abs(predict(fresh, images) - before).max() > 0
+    fresh.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(predict(fresh, images), before)
+
+
+def test_clone_model_predicts_the_same_with_the_same_weights(
+    small_model, images
+):
+    clone = keras.models.clone_model(small_model)
+    clone.set_weights(small_model.get_weights())
+    np.testing.assert_allclose(
+        predict(clone, images), predict(small_model, images), rtol=1e-5
+    )
+
+
+def test_summary_and_callbacks(small_model, images, tmp_path, capsys):
+    small_model.summary()
+    assert "fa_3" in capsys.readouterr().out
+    path = tmp_path / "best.keras"
+    compiled(small_model).fit(
+        images,
+        np.array([0, 1, 2, 3, 0]),
+        validation_data=(images, np.array([0, 1, 2, 3, 0])),
+        callbacks=[
+            keras.callbacks.ModelCheckpoint(path, save_best_only=True),
+            keras.callbacks.EarlyStopping(patience=1),
+        ],
+        verbose=0,
+    )
+    assert path.exists()

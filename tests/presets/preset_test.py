@@ -1,0 +1,316 @@
+import json
+import shutil
+import warnings
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_facnn import FACNN
+
+NAMES = ["ant", "bee", "cat", "dog"]
+
+
+def weights(model):
+    return [ops.convert_to_numpy(w) for w in model.weights]
+
+
+def edit(path, **changes):
+    """Changes or, for None, drops keys of a JSON file."""
+    value = json.loads(path.read_text())
+    value.update(changes)
+    value = {k: v for k, v in value.items() if v is not None}
+    path.write_text(json.dumps(value))
+
+
+@pytest.fixture
+def folder(small_model, tmp_path):
+    small_model.save_to_preset(tmp_path / "p", {"class_names": NAMES})
+    return tmp_path / "p"
+
+
+def test_round_trips_bit_for_bit(small_model, images, folder):
+    loaded = FACNN.from_preset(folder)
+    for a, b in zip(weights(small_model), weights(loaded), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(
+        loaded.predict(images, verbose=0),
+        small_model.predict(images, verbose=0),
+    )
+    assert loaded.preset_metadata["class_names"] == NAMES
+    assert loaded.preset_metadata["parameters"] == small_model.count_params()
+
+
+def test_float16_on_disk_is_float32_in_memory(small_model, tmp_path):
+    small_model.save_to_preset(tmp_path / "p", weights_dtype="float16")
+    loaded = FACNN.from_preset(tmp_path / "p")
+    for a, b in zip(weights(small_model), weights(loaded), strict=True):
+        assert b.dtype == np.float32
+        np.testing.assert_array_equal(a.astype("float16").astype("float32"), b)
+
+
+def test_optimizer_state_stays_out(small_model, images, tmp_path):
+    small_model.compile("adam", "sparse_categorical_crossentropy")
+    small_model.fit(images, np.zeros(5), verbose=0)
+    small_model.save_to_preset(tmp_path / "p")
+    with h5py.File(tmp_path / "p" / "model.weights.h5") as file:
+        sizes = []
+        file.visititems(lambda _, x: sizes.append(getattr(x, "size", 0)))
+    assert sum(sizes) == small_model.count_params()
+
+
+def test_the_file_is_one_that_keras_reads(small_model, images, folder):
+    fresh = FACNN.from_config(small_model.get_config())
+    fresh.load_weights(folder / "model.weights.h5")
+    np.testing.assert_array_equal(
+        fresh.predict(images, verbose=0), small_model.predict(images, verbose=0)
+    )
+
+
+def test_an_old_preset_is_replaced_and_other_folders_are_not(
+    small_model, folder, tmp_path
+):
+    small_model.save_to_preset(folder, {"description": "second"})
+    assert FACNN.from_preset(folder).preset_metadata["description"] == "second"
+    (folder / "thesis.tex").write_text("years of work")
+    with pytest.raises(ValueError, match="`directory` must be.*Received"):
+        small_model.save_to_preset(folder)
+    assert (folder / "thesis.tex").read_text() == "years of work"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="`directory` must be.*Received"):
+        small_model.save_to_preset(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    "bad, message",
+    [
+        ({"metadata": {"class_names": ["one"]}}, "`class_names`.*4 strings"),
+        ({"metadata": {"description": {1, 2}}}, "JSON"),
+        ({"weights_dtype": "int8"}, "`weights_dtype` must be.*int8"),
+    ],
+)
+def test_a_save_that_fails_leaves_nothing(small_model, tmp_path, bad, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        small_model.save_to_preset(tmp_path / "p", **bad)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_float16_cannot_hold_are_not_saved(small_model, tmp_path):
+    small_model.get_layer("norm_1").moving_variance.assign(np.full(8, 1e6))
+    with pytest.raises(ValueError, match="not finite as float16"):
+        small_model.save_to_preset(tmp_path / "p", weights_dtype="float16")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- Damage ---
+
+
+def test_a_flipped_byte_is_noticed(folder):
+    path = folder / "model.weights.h5"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="sha256 should be .* Received"):
+        FACNN.from_preset(folder)
+
+
+def test_a_truncated_file_is_noticed(folder):
+    path = folder / "model.weights.h5"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="sha256 should be .* Received"):
+        FACNN.from_preset(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "metadata.json", "model.weights.h5"]
+)
+def test_a_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"lacks {name}"):
+        FACNN.from_preset(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "metadata.json"])
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_json_that_is_none_is_named(folder, name, text):
+    (folder / name).write_text(text)
+    with pytest.raises(ValueError, match=f"{name} of the preset.*JSON"):
+        FACNN.from_preset(folder)
+
+
+def change_weights(folder, change):
+    """Edits the weights and signs them anew."""
+    with h5py.File(folder / "model.weights.h5", "r+") as file:
+        change(file)
+    resign(folder)
+
+
+def resign(folder):
+    import hashlib
+
+    content = (folder / "model.weights.h5").read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    edit(folder / "metadata.json", weights={"sha256": sha256})
+
+
+def first_dataset(file):
+    names = []
+    file.visititems(
+        lambda name, x: (
+            names.append(name) if isinstance(x, h5py.Dataset) else None
+        )
+    )
+    return names[0]
+
+
+def test_a_missing_weight_is_no_random_weight(folder):
+    def drop(file):
+        del file[first_dataset(file)]
+
+    change_weights(folder, drop)
+    with pytest.raises(ValueError, match="do not fit its config"):
+        FACNN.from_preset(folder)
+
+
+def test_weights_may_not_point_out_of_the_file(folder, tmp_path):
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["x"] = np.zeros(16)
+
+    def link(file):
+        name = first_dataset(file)
+        del file[name]
+        file[name] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "x")
+
+    change_weights(folder, link)
+    with pytest.raises(ValueError, match="do not fit its config"):
+        FACNN.from_preset(folder)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"class_name": "Custom>ResNet"}, "must be of an FA-CNN.*ResNet"),
+        ({"class_name": None}, "must be of an FA-CNN.*None"),
+        ({"config": None}, "Missing:.*num_classes"),
+        ({"config": {"num_classes": 4, "layers": []}}, "Unknown:.*layers"),
+    ],
+)
+def test_a_config_of_another_model_is_refused(folder, changes, message):
+    edit(folder / "config.json", **changes)
+    with pytest.raises(ValueError, match=message):
+        FACNN.from_preset(folder)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"depths": [2, 1]}, {"depths": [1, 1]}, {"depths": [1, 3]}]
+)
+def test_weights_of_another_architecture_are_refused(folder, changes):
+    config = json.loads((folder / "config.json").read_text())["config"]
+    edit(folder / "config.json", config={**config, **changes})
+    with pytest.raises(ValueError, match="do not fit its config"):
+        FACNN.from_preset(folder)
+
+
+@pytest.mark.parametrize(
+    "weights", [None, {}, {"sha256": 3}, {"sha256": "../../etc/passwd"}]
+)
+def test_metadata_without_a_hash_is_refused(folder, weights):
+    edit(folder / "metadata.json", weights=weights)
+    with pytest.raises(ValueError, match="must hold the SHA-256"):
+        FACNN.from_preset(folder)
+
+
+@pytest.mark.parametrize(
+    "handle", ["no_such_preset", "../presets", "", 3, None, "ftp://host/p"]
+)
+def test_unknown_handles_say_what_there_is(handle):
+    with pytest.raises(ValueError, match="(preset|hf://user/repo).*") as e:
+        FACNN.from_preset(handle)
+    assert "https://" in str(e.value)
+
+
+# --- Overrides ---
+
+
+def test_without_weights_anything_may_change(folder):
+    model = FACNN.from_preset(
+        folder, load_weights=False, depths=(2, 2), num_classes=7
+    )
+    assert model.num_layers == 4
+    assert model.num_classes == 7
+
+
+def test_with_weights_the_architecture_stays(folder):
+    with pytest.raises(ValueError, match="load_weights=False.*depths"):
+        FACNN.from_preset(folder, depths=(2, 1))
+    with pytest.raises(ValueError, match="`overrides` must be.*colour"):
+        FACNN.from_preset(folder, colour="red")
+    with pytest.raises(ValueError, match="channels.*Received: image_shape"):
+        FACNN.from_preset(folder, image_shape=(16, 16, 1))
+
+
+def test_images_of_another_size(small_model, folder, images):
+    model = FACNN.from_preset(folder, image_shape=(None, None, 3))
+    np.testing.assert_allclose(
+        model.predict(images, verbose=0),
+        small_model.predict(images, verbose=0),
+        rtol=1e-5,
+    )
+    assert model.class_maps(images[:, :12, :8]).shape == (5, 3, 2, 4)
+
+
+def test_transfer_keeps_every_weight_that_fits(small_model, folder, images):
+    """With 2 classes for 4, each stage is as wide as before."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model = FACNN.from_preset(folder, num_classes=2)
+    assert model.maps_per_class == (4, 8)
+    old = small_model.predict_with_maps(images)
+    new = model.predict_with_maps(images)
+    # The maps are those of before, shared out anew.
+    np.testing.assert_allclose(
+        new[1][..., 0], old[1][..., :2].mean(-1), rtol=1e-5
+    )
+    np.testing.assert_allclose(new[0][:, 1], old[0][:, 2:].mean(-1), rtol=1e-5)
+    assert "class_names" not in model.preset_metadata
+
+
+def test_transfer_says_which_weights_were_cut_or_extended(folder, images):
+    source = FACNN.from_preset(folder)
+    with pytest.warns(UserWarning, match=r"conv_2/kernel \(3, 3, 16, 16\)->"):
+        model = FACNN.from_preset(folder, num_classes=3)
+    # 4 classes of 2 and 4 maps become 3 classes of 3 and 6.
+    assert model.maps_per_class == (3, 6)
+    for level, width in ((1, 8), (2, 16), (3, 16)):
+        name = f"conv_{level}"
+        old = ops.convert_to_numpy(source.get_layer(name).kernel)
+        new = ops.convert_to_numpy(model.get_layer(name).kernel)
+        np.testing.assert_array_equal(new[:, :, :width, :width], old)
+    model.compile(
+        "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    model.fit(images, np.array([0, 1, 2, 0, 1]), verbose=0)
+    assert np.isfinite(model.predict(images, verbose=0)).all()
+
+
+def test_bundled_presets_are_complete():
+    for name, metadata in FACNN.presets.items():
+        model = FACNN.from_preset(name)
+        assert model.preset_metadata == metadata
+        assert model.count_params() == metadata["parameters"]
+        for key in (
+            "description",
+            "class_names",
+            "dataset",
+            "license",
+            "training",
+            "metrics",
+        ):
+            assert metadata[key], (name, key)
+
+
+def test_copies_of_a_preset_are_presets(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "copy")
+    FACNN.from_preset(str(tmp_path / "copy"))
