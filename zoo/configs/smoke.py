@@ -1,0 +1,29 @@
+"""A tiny model, to try the machinery in a minute."""
+
+config = {
+    "about": {
+        "description": "A tiny FA-CNN that shows that training runs.",
+        "dataset": "CIFAR-10",
+        "dataset_license": "None is stated. Cite: Krizhevsky, Learning "
+        "Multiple Layers of Features from Tiny Images, 2009.",
+        "license": "Apache-2.0",
+    },
+    "model": {
+        "num_classes": 10,
+        "image_shape": (32, 32, 3),
+        "depths": (1, 2),
+        "maps_per_class": (1, 2),
+        "space_to_depth": 2,
+        "deep_alignment": 0.5,
+    },
+    "train_split": "train",
+    "validation_split": "test",
+    "epochs": 2,
+    "batch_size": 128,
+    "optimizer": "muon",
+    "learning_rate": 0.01,
+    "warmup_epochs": 0.5,
+    "weight_decay": 0.05,
+    "label_smoothing": 0.1,
+    "pad": 2,
+}

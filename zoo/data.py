@@ -1,0 +1,120 @@
+"""Labelled images, as seeded tf.data streams that can start at any step."""
+
+import os
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+
+def load(data, split, image_shape, data_dir=None):
+    """Loads one split of a data set into memory.
+
+    Args:
+        data: Path of a folder `split/class/*.jpg`, or a TensorFlow Datasets
+            name, such as `"cifar10"`.
+        split: Name of the split, such as `"train"`.
+        image_shape: `(height, width, channels)`; other sizes are resized.
+        data_dir: Where TensorFlow Datasets keeps its data.
+
+    Returns:
+        uint8 images `(N, H, W, channels)`, int labels `(N,)`, class names.
+    """
+    if os.path.isdir(data):
+        builder = tfds.folder_dataset.ImageFolder(data)
+    elif os.sep in data:
+        raise ValueError(
+            "`--data` must be a folder or a TensorFlow Datasets name. "
+            f"Received: {data!r}, which is no folder"
+        )
+    else:
+        builder = tfds.builder(data, data_dir=data_dir)
+        builder.download_and_prepare()
+    if split not in builder.info.splits:
+        raise ValueError(
+            f"`split` must be one of {sorted(builder.info.splits)} of "
+            f"{data!r}. Received: split={split!r}"
+        )
+    height, width, channels = image_shape
+
+    def decode(example):
+        image = tf.cast(example["image"], tf.float32)
+        image = tf.image.resize(image, (height, width), antialias=True)
+        image = tf.cast(tf.round(image), tf.uint8)
+        return image, example["label"]
+
+    dataset = builder.as_dataset(split=split, shuffle_files=False)
+    dataset = dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+    n = builder.info.splits[split].num_examples
+    images = np.empty((n, height, width, channels), "uint8")
+    labels = np.empty((n,), "int32")
+    for i, (image, label) in enumerate(dataset.as_numpy_iterator()):
+        images[i], labels[i] = image, label
+    return images, labels, list(builder.info.features["label"].names)
+
+
+def train_stream(images, labels, num_classes, batch_size, pad, seed, step=0):
+    """Endless shuffled, augmented batches, a function of the seed and step.
+
+    Each pass over the images is a new permutation; images are flipped and
+    shifted by up to `pad` pixels (mirrored at the border). The stream that
+    starts at step `k` equals the stream that starts at 0, less its first k
+    batches.
+
+    Args:
+        images: uint8 array `(N, H, W, channels)`.
+        labels: Int array `(N,)`.
+        num_classes: Number of classes.
+        batch_size: Images a batch; what is left over of a pass is dropped.
+        pad: Largest shift, in pixels.
+        seed: Integer.
+        step: The step to start at.
+
+    Returns:
+        A `tf.data.Dataset` of `(images, one-hot labels)`.
+    """
+    n, height, width, _ = images.shape
+    steps = n // batch_size
+    if steps == 0:
+        raise ValueError(
+            f"`batch_size` must be at most the number of training images, {n}."
+            f" Received: batch_size={batch_size}"
+        )
+    images = tf.constant(images)
+    labels = tf.constant(labels)
+    flipped_first = tf.random.stateless_uniform((n,), (seed, 2)) < 0.5
+
+    def one_pass(epoch):
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(n), seed=tf.stack([tf.cast(seed, tf.int64), epoch])
+        )
+        order = tf.reshape(order[: steps * batch_size], (steps, batch_size))
+        numbers = epoch * steps + tf.range(steps, dtype=tf.int64)
+        return tf.data.Dataset.from_tensor_slices((numbers, order))
+
+    def batch(number, order):
+        key = tf.stack([tf.cast(seed, tf.int64) + 1, number])
+        x = tf.gather(images, order)
+        # Each image is flipped in every second pass, at random which.
+        flips = tf.gather(flipped_first, order) ^ (number // steps % 2 == 1)
+        x = shift_and_flip(x, flips, key)
+        return x, tf.one_hot(tf.gather(labels, order), num_classes)
+
+    def shift_and_flip(x, flips, key):
+        if pad:
+            around = ((0, 0), (pad, pad), (pad, pad), (0, 0))
+            x = tf.pad(x, around, "REFLECT")
+        draw = tf.random.stateless_uniform(
+            (2, batch_size), key, 0, 2**20, dtype=tf.int32
+        )
+        rows = draw[0, :, None] % (2 * pad + 1) + tf.range(height)
+        columns = draw[1, :, None] % (2 * pad + 1) + tf.range(width)
+        columns = tf.where(flips[:, None], columns[:, ::-1], columns)
+        x = tf.gather(x, rows, axis=1, batch_dims=1)
+        x = tf.transpose(x, (0, 2, 1, 3))
+        x = tf.gather(x, columns, axis=1, batch_dims=1)
+        return tf.transpose(x, (0, 2, 1, 3))
+
+    stream = tf.data.Dataset.range(step // steps, np.iinfo("int64").max)
+    stream = stream.flat_map(one_pass).skip(step % steps)
+    return stream.map(batch, num_parallel_calls=2).prefetch(4)

@@ -1,0 +1,262 @@
+"""Trains an FA-CNN and saves it as a preset.
+
+    python -m zoo.train --config cifar10 --data cifar10 --workdir runs/cifar10
+
+The workdir gets `last.weights.h5` (weights and optimizer after each epoch),
+`log.csv`, `tensorboard/` and, at the end, the folder `preset/`. The same
+command continues from the last epoch after a crash or a kill.
+
+KERAS_BACKEND chooses the backend. On CPU, torch is the fastest; set
+MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ high (8589934592), or memory
+goes back and forth to the kernel.
+"""
+
+import copy
+import importlib
+import json
+import os
+import pkgutil
+
+from absl import app
+from absl import flags
+from absl import logging
+
+import zoo.configs
+
+FLAGS = flags.FLAGS
+
+
+def define_flags():
+    names = [m.name for m in pkgutil.iter_modules(zoo.configs.__path__)]
+    flags.DEFINE_enum("config", None, names, "Recipe, a module of zoo/configs.")
+    flags.DEFINE_string(
+        "data",
+        None,
+        "Folder split/class/*.jpg, or the name of a TensorFlow Dataset.",
+    )
+    flags.DEFINE_string(
+        "data_note",
+        None,
+        "What to say of the data, beside its name, in the preset's metadata.",
+    )
+    flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets are kept.")
+    flags.DEFINE_string("workdir", None, "Folder of checkpoints and logs.")
+    flags.DEFINE_integer(
+        "epochs", None, "Passes over the data; the config's by default.", 1
+    )
+    flags.DEFINE_integer(
+        "batch_size", None, "Images a step; the config's by default.", 1
+    )
+    flags.DEFINE_float(
+        "learning_rate", None, "Highest rate; the config's by default.", 0.0
+    )
+    flags.DEFINE_float(
+        "deep_alignment", None, "Its weight; the config's by default.", 0.0
+    )
+    flags.DEFINE_enum(
+        "optimizer", None, ["adamw", "muon"], "The config's by default."
+    )
+    flags.DEFINE_integer("seed", 0, "Seed of weights, order, augmentation.")
+    flags.DEFINE_integer("validate_every", 5, "Epochs between validations.", 1)
+    flags.DEFINE_enum(
+        "precision",
+        "mixed_bfloat16",
+        ["mixed_bfloat16", "float32"],
+        "Dtype policy.",
+    )
+    flags.DEFINE_bool(
+        "jit_compile",
+        None,
+        "Whether to compile the step with XLA or torch.compile. The default "
+        "is what is fastest on CPU: not on TensorFlow, yes on JAX and PyTorch.",
+    )
+    flags.DEFINE_integer(
+        "steps_per_epoch", None, "Fewer steps an epoch, for a trial.", 1
+    )
+    flags.mark_flags_as_required(["config", "data", "workdir"])
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
+    module = importlib.import_module(f"zoo.configs.{FLAGS.config}")
+    config = copy.deepcopy(module.config)
+    for name in ("epochs", "batch_size", "learning_rate", "optimizer"):
+        if FLAGS[name].value is not None:
+            config[name] = FLAGS[name].value
+    if FLAGS.deep_alignment is not None:
+        config["model"]["deep_alignment"] = FLAGS.deep_alignment
+    train(config)
+
+
+def train(config):
+    # First, since TensorFlow must be imported before PyTorch.
+    from zoo import data  # isort: skip
+    import keras
+
+    import keras_facnn
+    from zoo import callbacks
+
+    keras.utils.set_random_seed(FLAGS.seed)
+    keras.config.set_dtype_policy(FLAGS.precision)
+
+    shape = config["model"]["image_shape"]
+    num_classes = config["model"]["num_classes"]
+    images, labels, class_names = data.load(
+        FLAGS.data, config["train_split"], shape, FLAGS.data_dir
+    )
+    val_images, val_labels, _ = data.load(
+        FLAGS.data, config["validation_split"], shape, FLAGS.data_dir
+    )
+    if len(class_names) != num_classes:
+        raise ValueError(
+            f"`--config {FLAGS.config}` is for {num_classes} classes. "
+            f"Received: --data {FLAGS.data} of {len(class_names)}"
+        )
+    batch_size = config["batch_size"]
+    steps = FLAGS.steps_per_epoch or len(images) // batch_size
+    epochs = config["epochs"]
+
+    model = keras_facnn.FACNN(**config["model"])
+    optimizer = build_optimizer(config, steps)
+    jit_compile = FLAGS.jit_compile
+    if jit_compile is None:
+        jit_compile = keras.backend.backend() != "tensorflow"
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=config["label_smoothing"]
+        ),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        jit_compile=jit_compile,
+    )
+    optimizer.build(model.trainable_variables)
+
+    os.makedirs(FLAGS.workdir, exist_ok=True)
+    check_same_run(config)
+    checkpoint = os.path.join(FLAGS.workdir, "last.weights.h5")
+    if os.path.exists(checkpoint):
+        model.load_weights(checkpoint)
+    step = int(keras.ops.convert_to_numpy(optimizer.iterations))
+    logging.info("Starting at epoch %d of %d.", step // steps + 1, epochs)
+
+    model.fit(
+        data.train_stream(
+            images,
+            labels,
+            num_classes,
+            batch_size,
+            config["pad"],
+            FLAGS.seed,
+            step=step,
+        ),
+        initial_epoch=step // steps,
+        epochs=epochs,
+        steps_per_epoch=steps,
+        validation_data=(
+            val_images,
+            keras.utils.to_categorical(val_labels, num_classes),
+        ),
+        validation_batch_size=250,
+        validation_freq=[
+            epoch
+            for epoch in range(1, epochs + 1)
+            if epoch % FLAGS.validate_every == 0 or epoch == epochs
+        ],
+        callbacks=[
+            callbacks.Checkpoint(checkpoint),
+            callbacks.Progress(epochs, steps, batch_size),
+            callbacks.CSVLog(os.path.join(FLAGS.workdir, "log.csv")),
+            keras.callbacks.TensorBoard(
+                os.path.join(FLAGS.workdir, "tensorboard"), write_graph=False
+            ),
+        ],
+        verbose=0,
+    )
+    folder = os.path.join(FLAGS.workdir, "preset")
+    model.save_to_preset(
+        folder, metadata(config, class_names), weights_dtype="float16"
+    )
+    logging.info("Saved the preset %s.", folder)
+
+
+def build_optimizer(config, steps):
+    import keras
+
+    from zoo.muon import ConvMuon
+    from zoo.schedule import WarmupCosine
+
+    schedule = WarmupCosine(
+        config["learning_rate"],
+        int(steps * config["warmup_epochs"]),
+        steps * config["epochs"],
+    )
+    cls = {"adamw": keras.optimizers.AdamW, "muon": ConvMuon}
+    optimizer = cls[config["optimizer"]](
+        schedule, weight_decay=config["weight_decay"]
+    )
+    optimizer.exclude_from_weight_decay(
+        var_names=["beta", "gamma", "log_scale"]
+    )
+    return optimizer
+
+
+def check_same_run(config):
+    """Refuses to continue a run with another recipe."""
+    recipe = json.dumps(
+        {
+            **config,
+            "seed": FLAGS.seed,
+            "precision": FLAGS.precision,
+            "steps_per_epoch": FLAGS.steps_per_epoch,
+        },
+        indent=2,
+    )
+    path = os.path.join(FLAGS.workdir, "recipe.json")
+    if not os.path.exists(path):
+        with open(path, "w") as file:
+            file.write(recipe)
+        return
+    with open(path) as file:
+        before = file.read()
+    if before != recipe:
+        raise ValueError(
+            f"`--workdir {FLAGS.workdir}` holds a run with another recipe. Use "
+            "a new folder, or the flags that it was started with. "
+            f"Expected: {before}. Received: {recipe}"
+        )
+
+
+def metadata(config, class_names):
+    """What the readers of a preset should know of its training."""
+    import keras
+
+    from zoo.provenance import commit
+
+    source = os.path.basename(os.path.normpath(FLAGS.data))
+    note = f" ({FLAGS.data_note})" if FLAGS.data_note else ""
+    about = config["about"]
+    recipe = {k: v for k, v in config.items() if k != "about"}
+    return {
+        "description": about["description"],
+        "class_names": class_names,
+        "dataset": {
+            "name": about["dataset"] + note,
+            "license": about["dataset_license"],
+        },
+        "license": about["license"],
+        "training": {
+            "command": f"python -m zoo.train --config {FLAGS.config} "
+            f"--data {source} --workdir runs/{FLAGS.config}",
+            "recipe": recipe,
+            "seed": FLAGS.seed,
+            "precision": FLAGS.precision,
+            "backend": keras.backend.backend(),
+            "commit": commit(),
+        },
+    }
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)
