@@ -1,5 +1,7 @@
 """FA-CNN in Keras 3: image classifiers whose feature maps explain them."""
 
+import importlib
+
 from keras_facnn import attribution
 from keras_facnn import gradients
 from keras_facnn import layers
@@ -15,5 +17,13 @@ __all__ = [
     "gradients",
     "layers",
     "metrics",
+    "plots",
     "resize_maps",
 ]
+
+
+def __getattr__(name):
+    # `plots` needs Matplotlib, so it is imported when it is first asked for.
+    if name == "plots":
+        return importlib.import_module("keras_facnn.plots")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,6 +10,7 @@ from keras_facnn.layers import ClassMajorRepeat
 from keras_facnn.layers import DampenedSkip
 from keras_facnn.layers import GlobalAvgPool3DHead
 from keras_facnn.layers import PixelStem
+from keras_facnn.layers.validation import is_number
 from keras_facnn.layers.validation import positive_int
 from keras_facnn.maps import check_classes
 from keras_facnn.maps import check_images
@@ -130,6 +131,8 @@ class FACNN(keras.Model):
                 name=f"conv_{level}",
             )(x)
             norm = layers.BatchNormalization(
+                # Keras' 0.99 trails hundreds of steps behind the weights.
+                momentum=0.9,
                 scale=bool(batch_norm_gain),
                 synchronized=sync,
                 dtype=policy,
@@ -180,7 +183,9 @@ class FACNN(keras.Model):
         self.image_shape = image_shape
         self.depths = depths
         self.maps_per_class = maps_per_class
-        self.alpha = alpha if isinstance(alpha, (str, float)) else alphas
+        self.alpha = float(alpha) if is_number(alpha) else alpha
+        if isinstance(alpha, (list, tuple)):
+            self.alpha = alphas
         self.space_to_depth = space_to_depth
         self.batch_norm_gain = bool(batch_norm_gain)
         self.synchronized_batch_norm = bool(synchronized_batch_norm)
@@ -189,7 +194,7 @@ class FACNN(keras.Model):
         self._untracked = _Untracked(
             readers={},
             depths=keras.Model(
-                self.inputs,
+                self.input,
                 [
                     self.get_layer(f"fa_{level}").output
                     for level in range(1, len(alphas))
@@ -208,9 +213,9 @@ class FACNN(keras.Model):
             "depths": list(self.depths),
             "maps_per_class": list(self.maps_per_class),
             "alpha": (
-                self.alpha
-                if isinstance(self.alpha, (str, float))
-                else list(self.alpha)
+                list(self.alpha)
+                if isinstance(self.alpha, tuple)
+                else self.alpha
             ),
             "space_to_depth": self.space_to_depth,
             "batch_norm_gain": self.batch_norm_gain,
@@ -218,11 +223,20 @@ class FACNN(keras.Model):
             "deep_alignment": self.deep_alignment,
             "dtype": self._policy_name,
             "name": self.name,
+            "trainable": self.trainable,
+            "frozen_layers": [x.name for x in self.layers if not x.trainable],
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        return cls(**config)
+        config = dict(config)
+        trainable = config.pop("trainable", True)
+        frozen = config.pop("frozen_layers", ())
+        model = cls(**config)
+        model.trainable = trainable
+        for layer in model.layers:
+            layer.trainable = layer.name not in frozen
+        return model
 
     @property
     def num_layers(self):
@@ -243,11 +257,7 @@ class FACNN(keras.Model):
 
     @deep_alignment.setter
     def deep_alignment(self, weight):
-        if (
-            isinstance(weight, bool)
-            or not isinstance(weight, (int, float))
-            or not 0 <= weight < math.inf
-        ):
+        if not is_number(weight) or not 0 <= weight < math.inf:
             raise ValueError(
                 "`deep_alignment` must be a non-negative number. "
                 f"Received: deep_alignment={weight!r}"
@@ -256,8 +266,13 @@ class FACNN(keras.Model):
         # A train function that is already traced holds the old weight.
         self.train_function = None
 
+    @property
+    def _aligns(self):
+        # A single FA layer has none before it to align.
+        return self.deep_alignment > 0 and self.num_layers > 1
+
     def call(self, inputs, training=None, mask=None):
-        if not (training and self.deep_alignment):
+        if not (training and self._aligns):
             return super().call(inputs, training=training, mask=mask)
         *maps, logits = self._untracked.depths(inputs, training=True)
         # `compute_loss` takes these in the same step of the same trace.
@@ -275,7 +290,7 @@ class FACNN(keras.Model):
             training=training,
         )
         maps, self._untracked.depth_maps = self._untracked.depth_maps, None
-        if not (training and self.deep_alignment):
+        if not (training and self._aligns):
             return loss
         if maps is None or self._compile_loss is None:
             raise ValueError(
@@ -314,11 +329,11 @@ class FACNN(keras.Model):
         """
         if layers is None:
             layers = range(1, self.num_layers + 1)
-        elif isinstance(layers, (int, str)):
+        elif isinstance(layers, str) or hasattr(layers, "__index__"):
             layers = (layers,)
         names = [f"fa_{self._level(layer)}" for layer in layers]
         return keras.Model(
-            self.inputs, {n: self.get_layer(n).output for n in names}
+            self.input, {n: self.get_layer(n).output for n in names}
         )
 
     def predict_with_maps(self, images, layer=None, batch_size=32):
@@ -556,7 +571,7 @@ class FACNN(keras.Model):
         if key not in readers:
             features = {n: self.get_layer(n).output for n in names}
             trunk = keras.Model(
-                self.inputs, {"features": features, "logits": self.output}
+                self.input, {"features": features, "logits": self.output}
             )
             readers[key] = _Reader(trunk, read)
         logits, values = readers[key].predict(
@@ -720,7 +735,7 @@ def _alphas(alpha, num_layers):
         return tuple(1 / (level + 1) for level in range(1, num_layers + 1))
     alphas = alpha if isinstance(alpha, (list, tuple)) else [alpha] * num_layers
     if len(alphas) != num_layers or not all(
-        isinstance(a, (int, float)) and 0 < a < 1 for a in alphas
+        is_number(a) and 0 < a < 1 for a in alphas
     ):
         raise ValueError(
             '`alpha` must be "harmonic", a float strictly between 0 and 1, or '

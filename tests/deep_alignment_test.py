@@ -38,7 +38,7 @@ def training_logits(model, images):
     """Logits of every depth with batch statistics, as training sees them."""
     names = [f"fa_{level}" for level in (1, 2, 3)]
     outputs = [model.get_layer(name).output for name in names]
-    maps = keras.Model(model.inputs, outputs)(images, training=True)
+    maps = keras.Model(model.input, outputs)(images, training=True)
     scale = np.exp(ops.convert_to_numpy(model.head.log_scale))
     return [
         scale
@@ -112,9 +112,18 @@ def test_a_call_in_training_mode_still_returns_logits(images):
     assert tuple(out.shape) == (5, 4)
 
 
-def test_says_when_no_loss_was_compiled(images):
+def test_a_single_layer_has_none_to_align(images):
     model = FACNN(
         4, (16, 16, 3), (1,), (1,), space_to_depth=2, deep_alignment=0.5
+    )
+    model.compile("sgd", "mse")
+    assert tuple(model(images, training=True).shape) == (5, 4)
+    assert np.isfinite(model.fit(images, labels(), verbose=0).history["loss"])
+
+
+def test_says_when_no_loss_was_compiled(images):
+    model = FACNN(
+        4, (16, 16, 3), (2,), (1,), space_to_depth=2, deep_alignment=0.5
     )
     with pytest.raises(ValueError, match="loss"):
         model.compute_loss(images, labels(), np.zeros((5, 4), "float32"))

@@ -1,3 +1,5 @@
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -5,6 +7,7 @@ from keras import ops
 
 from keras_facnn import FACNN
 from keras_facnn.layers import DampenedSkip
+from tests import numpy_reference
 
 
 def predict(model, images):
@@ -20,44 +23,11 @@ def feature_maps(model, images):
 
 
 def test_computes_the_equations_of_the_paper(small_model, images):
-    """The whole model, in float64 NumPy, from its weights alone."""
-
-    def conv(x, kernel):
-        h, w = x.shape[1:3]
-        x = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-        return sum(
-            x[:, i : i + h, j : j + w] @ kernel[i, j]
-            for i in range(3)
-            for j in range(3)
-        )
-
-    weights = {
-        v.path.split("/", 1)[-1] if v.path.count("/") > 1 else v.path: v
-        for v in small_model.weights
-    }
-    weights = {
-        path: ops.convert_to_numpy(v).astype("float64")
-        for path, v in weights.items()
-    }
-    pixels = images / 255
-    cells = np.concatenate(
-        [pixels[:, i::2, j::2] for i in (0, 1) for j in (0, 1)], axis=-1
-    )
-    x = cells[..., np.arange(4 * 2) % 12]
-    for level, alpha in enumerate([1 / 2, 1 / 3, 1 / 4], start=1):
-        if level == 2:
-            x = x.reshape(5, 4, 2, 4, 2, 8).mean((2, 4))
-            x = np.repeat(x, 2, axis=-1)
-        norm = f"norm_{level}"
-        branch = conv(x, weights[f"conv_{level}/kernel"])
-        branch = branch - weights[f"{norm}/moving_mean"]
-        branch /= np.sqrt(weights[f"{norm}/moving_variance"] + 1e-3)
-        branch = np.maximum(branch + weights[f"{norm}/beta"], 0)
-        x = (1 - alpha) * x + alpha * branch
-    pre_logits = x.reshape(5, 4, 4, 4, 4).mean((1, 2, 4))
-    logits = np.exp(weights["head/log_scale"]) * pre_logits
     np.testing.assert_allclose(
-        predict(small_model, images), logits, rtol=1e-4, atol=1e-5
+        predict(small_model, images),
+        numpy_reference.logits(small_model, images),
+        rtol=1e-4,
+        atol=1e-5,
     )
 
 
@@ -73,6 +43,7 @@ def test_is_one_flat_graph_with_named_layers(small_model):
     [
         ("harmonic", [1 / 2, 1 / 3, 1 / 4]),
         (0.25, [0.25] * 3),
+        (np.float32(0.25), [0.25] * 3),
         ([0.5, 0.25, 0.125], [0.5, 0.25, 0.125]),
     ],
 )
@@ -80,6 +51,8 @@ def test_alpha_schedules(alpha, expected):
     model = FACNN(2, depths=(3,), maps_per_class=(1,), alpha=alpha)
     layers = [model.get_layer(f"fa_{level}") for level in (1, 2, 3)]
     np.testing.assert_allclose([x.alpha for x in layers], expected)
+    twin = FACNN.from_config(json.loads(json.dumps(model.get_config())))
+    assert twin.get_config() == model.get_config()
 
 
 def test_batch_norm_has_no_gain_unless_asked():
@@ -253,7 +226,7 @@ def test_evidence_of_a_layer_is_what_silencing_it_takes_away(
 def test_lemma_3_bounds_how_fast_maps_morph(small_model, images):
     maps = feature_maps(small_model, images)
     branch = predict(
-        keras.Model(small_model.inputs, small_model.get_layer("relu_3").output),
+        keras.Model(small_model.input, small_model.get_layer("relu_3").output),
         images,
     )
     flat = [x.reshape(5, -1).astype("float64") for x in (*maps[1:], branch)]
@@ -374,6 +347,19 @@ def test_saving_and_loading_round_trips(small_model, images, tmp_path):
     assert np.abs(predict(fresh, images) - before).max() > 0
     fresh.load_weights(tmp_path / "model.weights.h5")
     np.testing.assert_array_equal(predict(fresh, images), before)
+
+
+def test_frozen_layers_stay_frozen_when_saved(small_model, images, tmp_path):
+    small_model.get_layer("conv_1").trainable = False
+    model = compiled(small_model)
+    model.fit(images, np.array([0, 1, 2, 3, 0]), verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert not loaded.get_layer("conv_1").trainable
+    assert len(loaded.trainable_weights) == len(model.trainable_weights)
+    assert int(ops.convert_to_numpy(loaded.optimizer.iterations)) == 1
+    model.trainable = False
+    assert not FACNN.from_config(model.get_config()).trainable_weights
 
 
 def test_clone_model_predicts_the_same_with_the_same_weights(

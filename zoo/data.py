@@ -22,13 +22,14 @@ def load(data, split, image_shape, data_dir=None):
     """
     if os.path.isdir(data):
         builder = tfds.folder_dataset.ImageFolder(data)
-    elif os.sep in data:
-        raise ValueError(
-            "`--data` must be a folder or a TensorFlow Datasets name. "
-            f"Received: {data!r}, which is no folder"
-        )
     else:
-        builder = tfds.builder(data, data_dir=data_dir)
+        try:
+            builder = tfds.builder(data, data_dir=data_dir)
+        except (tfds.core.DatasetNotFoundError, ValueError) as e:
+            raise ValueError(
+                "`--data` must be a folder or the name of a TensorFlow "
+                f"Dataset. Received: {data!r}"
+            ) from e
         builder.download_and_prepare()
     if split not in builder.info.splits:
         raise ValueError(

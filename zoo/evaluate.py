@@ -47,6 +47,7 @@ def main(argv):
     # First, since TensorFlow must be imported before PyTorch.
     from zoo import data  # isort: skip
     import keras_facnn
+    from zoo import provenance
 
     model = keras_facnn.FACNN.from_preset(FLAGS.preset)
     images, labels, class_names = data.load(
@@ -62,14 +63,8 @@ def main(argv):
         "split": FLAGS.split,
         **accuracy(model, images, labels),
         "alignment": alignment(model, spread(images, FLAGS.alignment_images)),
-        "exactness": {
-            "images": FLAGS.verify_images,
-            **model.verify(
-                spread(images, FLAGS.verify_images),
-                batch_size=FLAGS.batch_size,
-            ),
-        },
-        "command": command(),
+        "exactness": exactness(model, spread(images, FLAGS.verify_images)),
+        "command": provenance.command(),
     }
     print(json.dumps(report, indent=2))
     if FLAGS.write:
@@ -81,8 +76,11 @@ def accuracy(model, images, labels):
 
     logits = model.predict(images, batch_size=FLAGS.batch_size, verbose=0)
     logits = logits.astype("float64")
+    if not np.isfinite(logits).all():
+        raise ValueError("The logits of this preset are not all finite.")
     rows = np.arange(len(labels))
-    rank = (logits > logits[rows, labels][:, None]).sum(-1)
+    best = np.argsort(-logits, axis=-1, kind="stable")
+    rank = (best == labels[:, None]).argmax(-1)
     peak = logits.max(-1, keepdims=True)
     log_sum = peak[:, 0] + np.log(np.exp(logits - peak).sum(-1))
     return {
@@ -124,18 +122,17 @@ def alignment(model, images):
     }
 
 
+def exactness(model, images):
+    measured = model.verify(images, batch_size=FLAGS.batch_size)
+    return {"images": len(images), **measured}
+
+
 def spread(images, n):
-    step = max(1, len(images) // n)
-    return images[::step][:n]
+    """At most `n` images, evenly spread."""
+    import numpy as np
 
-
-def command():
-    source = os.path.basename(os.path.normpath(FLAGS.data))
-    preset = os.path.basename(os.path.normpath(FLAGS.preset))
-    return (
-        f"python -m zoo.evaluate --preset {preset} --data {source} "
-        f"--split {FLAGS.split} --alignment_images {FLAGS.alignment_images}"
-    )
+    n = min(n, len(images))
+    return images[np.linspace(0, len(images) - 1, n).astype(int)]
 
 
 def write(report):

@@ -132,12 +132,15 @@ def train(config):
     )
     optimizer.build(model.trainable_variables)
 
-    os.makedirs(FLAGS.workdir, exist_ok=True)
-    check_same_run(config)
     checkpoint = os.path.join(FLAGS.workdir, "last.weights.h5")
+    folder = os.path.join(FLAGS.workdir, "preset")
+    run = start_or_continue(config, checkpoint)
     if os.path.exists(checkpoint):
         model.load_weights(checkpoint)
     step = int(keras.ops.convert_to_numpy(optimizer.iterations))
+    if step >= epochs * steps and os.path.exists(folder):
+        logging.info("This run is finished; its preset is %s.", folder)
+        return
     logging.info("Starting at epoch %d of %d.", step // steps + 1, epochs)
 
     model.fit(
@@ -173,9 +176,8 @@ def train(config):
         ],
         verbose=0,
     )
-    folder = os.path.join(FLAGS.workdir, "preset")
     model.save_to_preset(
-        folder, metadata(config, class_names), weights_dtype="float16"
+        folder, metadata(config, run, class_names), weights_dtype="float16"
     )
     logging.info("Saved the preset %s.", folder)
 
@@ -201,42 +203,51 @@ def build_optimizer(config, steps):
     return optimizer
 
 
-def check_same_run(config):
-    """Refuses to continue a run with another recipe."""
-    recipe = json.dumps(
-        {
-            **config,
-            "seed": FLAGS.seed,
-            "precision": FLAGS.precision,
-            "steps_per_epoch": FLAGS.steps_per_epoch,
-        },
-        indent=2,
-    )
-    path = os.path.join(FLAGS.workdir, "recipe.json")
-    if not os.path.exists(path):
-        with open(path, "w") as file:
-            file.write(recipe)
-        return
-    with open(path) as file:
-        before = file.read()
-    if before != recipe:
+def start_or_continue(config, checkpoint):
+    """What is known of the run in the workdir, from `run.json`.
+
+    A new run is noted there; a run with another recipe is not continued.
+    """
+    from zoo import provenance
+
+    run = {
+        "recipe": {k: v for k, v in config.items() if k != "about"},
+        "data": os.path.basename(os.path.normpath(FLAGS.data)),
+        "seed": FLAGS.seed,
+        "precision": FLAGS.precision,
+        "steps_per_epoch": FLAGS.steps_per_epoch,
+    }
+    run = json.loads(json.dumps(run))
+    path = os.path.join(FLAGS.workdir, "run.json")
+    if os.path.exists(path):
+        with open(path) as file:
+            before = json.load(file)
+        changed = {k: (before[k], v) for k, v in run.items() if before[k] != v}
+        if changed:
+            raise ValueError(
+                f"`--workdir {FLAGS.workdir}` holds another run. Use a new "
+                "folder, or the flags and config that it was started with. "
+                f"Changed, from and to: {changed}"
+            )
+        return before
+    if os.path.exists(checkpoint):
         raise ValueError(
-            f"`--workdir {FLAGS.workdir}` holds a run with another recipe. Use "
-            "a new folder, or the flags that it was started with. "
-            f"Expected: {before}. Received: {recipe}"
+            f"`--workdir {FLAGS.workdir}` holds a checkpoint, but no run.json "
+            "that tells how it was made. Use a new folder."
         )
+    os.makedirs(FLAGS.workdir, exist_ok=True)
+    run["command"] = provenance.command()
+    run["commit"] = provenance.commit()
+    with open(path + ".partial", "w") as file:
+        json.dump(run, file, indent=2)
+    os.replace(path + ".partial", path)
+    return run
 
 
-def metadata(config, class_names):
+def metadata(config, run, class_names):
     """What the readers of a preset should know of its training."""
-    import keras
-
-    from zoo.provenance import commit
-
-    source = os.path.basename(os.path.normpath(FLAGS.data))
-    note = f" ({FLAGS.data_note})" if FLAGS.data_note else ""
     about = config["about"]
-    recipe = {k: v for k, v in config.items() if k != "about"}
+    note = f" ({FLAGS.data_note})" if FLAGS.data_note else ""
     return {
         "description": about["description"],
         "class_names": class_names,
@@ -245,15 +256,7 @@ def metadata(config, class_names):
             "license": about["dataset_license"],
         },
         "license": about["license"],
-        "training": {
-            "command": f"python -m zoo.train --config {FLAGS.config} "
-            f"--data {source} --workdir runs/{FLAGS.config}",
-            "recipe": recipe,
-            "seed": FLAGS.seed,
-            "precision": FLAGS.precision,
-            "backend": keras.backend.backend(),
-            "commit": commit(),
-        },
+        "training": run,
     }
 
 

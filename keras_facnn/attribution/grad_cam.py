@@ -41,8 +41,8 @@ def grad_cam(model, images, classes=None, *, layer, batch_size=32):
     (2, 32, 32)
     """
     features, logits_of = _cut(model, layer)
-    images = check_images(images, tuple(model.input_shape[1:]))
-    num_classes = model.output_shape[-1]
+    images = check_images(images, tuple(features.inputs[0].shape[1:]))
+    num_classes = features.outputs[1].shape[-1]
     classes = check_classes(classes, len(images), num_classes)
     batch_size = positive_int("batch_size", batch_size)
 
@@ -59,7 +59,9 @@ def grad_cam(model, images, classes=None, *, layer, batch_size=32):
 
     maps = []
     for start in range(0, len(images), batch_size):
-        x = ops.cast(images[start : start + batch_size], model.input.dtype)
+        x = ops.cast(
+            images[start : start + batch_size], features.inputs[0].dtype
+        )
         a, logits = features.predict_on_batch(x)
         if isinstance(classes, str):
             wanted = [np.full(len(a), c) for c in range(num_classes)]
@@ -73,18 +75,15 @@ def grad_cam(model, images, classes=None, *, layer, batch_size=32):
 
 def _cut(model, layer):
     """Cuts a model at a layer: images to (features, logits), and the rest."""
-    name = f"fa_{layer}" if isinstance(layer, int) else layer
+    name = f"fa_{layer}" if hasattr(layer, "__index__") else layer
     names = [one.name for one in getattr(model, "layers", [])]
     try:
-        inputs, features, outputs = (
-            model.input,
-            model.get_layer(name).output,
-            model.output,
-        )
-    except (AttributeError, ValueError) as e:
+        features = model.get_layer(name).output
+        (inputs,), (outputs,) = model.inputs, model.outputs
+    except (AttributeError, TypeError, ValueError) as e:
         raise ValueError(
-            "`model` must be a functional Keras model and `layer` the name of "
-            f"one of its layers: {', '.join(names)}. "
+            "`model` must be a functional Keras model of one input and one "
+            f"output, and `layer` the name of a layer: {', '.join(names)}. "
             f"Received: model={model}, layer={layer!r}"
         ) from e
     for what, tensor, rank in (

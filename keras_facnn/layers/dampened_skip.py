@@ -1,5 +1,7 @@
 import keras
 
+from keras_facnn.layers.validation import is_number
+
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
 class DampenedSkip(keras.layers.Layer):
@@ -33,11 +35,7 @@ class DampenedSkip(keras.layers.Layer):
 
     def __init__(self, alpha, **kwargs):
         super().__init__(**kwargs)
-        if (
-            isinstance(alpha, bool)
-            or not isinstance(alpha, (int, float))
-            or not 0.0 < alpha < 1.0
-        ):
+        if not is_number(alpha) or not 0.0 < alpha < 1.0:
             raise ValueError(
                 "`alpha` must be a number strictly between 0 and 1. "
                 f"Received: alpha={alpha!r}"

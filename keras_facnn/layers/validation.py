@@ -1,11 +1,15 @@
 import math
+import numbers
+
+
+def is_number(value):
+    """Whether `value` is a real number, and not a bool."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def positive_float(name, value):
     """Returns `value` as a float, or raises a ValueError that names it."""
-    if isinstance(value, bool) or not (
-        isinstance(value, (int, float)) and 0.0 < value < math.inf
-    ):
+    if not is_number(value) or not 0.0 < value < math.inf:
         raise ValueError(
             f"`{name}` must be a positive number. Received: {name}={value!r}"
         )

@@ -13,6 +13,7 @@ import h5py
 import keras
 import numpy as np
 
+from keras_facnn.layers.validation import positive_int
 from keras_facnn.presets import remote
 from keras_facnn.version import __version__
 
@@ -21,6 +22,8 @@ _METADATA = "metadata.json"
 _WEIGHTS = "model.weights.h5"
 _FILES = {_CONFIG, _METADATA, _WEIGHTS}
 _CLASS_NAME = "keras_facnn>FACNN"
+# These belong to a run of the model, not to the model.
+_NOT_IN_PRESETS = {"dtype", "name", "trainable", "frozen_layers"}
 _BUNDLED = pathlib.Path(__file__).parent
 
 # What a user may change without touching what the weights mean.
@@ -45,7 +48,8 @@ def bundled_presets():
 def load_preset(cls, handle, load_weights=True, **overrides):
     """Builds a model from a preset; see `FACNN.from_preset`."""
     read, weights_path = _locate(handle)
-    config = _parse_config(cls, read(_CONFIG), handle)
+    text = read(_CONFIG)
+    config = _parse_config(cls, text, handle)
     unknown = set(overrides) - set(_arguments(cls))
     if unknown:
         raise ValueError(
@@ -53,7 +57,7 @@ def load_preset(cls, handle, load_weights=True, **overrides):
             f"{', '.join(_arguments(cls))}. Received: {sorted(unknown)}"
         )
     if not load_weights:
-        return cls(**{**config, **overrides})
+        return _build(cls, {**config, **overrides}, handle)
 
     fixed = set(overrides) - _FREE
     if fixed:
@@ -63,27 +67,31 @@ def load_preset(cls, handle, load_weights=True, **overrides):
             f"load_weights=False to train from scratch. Received: "
             f"{ {k: overrides[k] for k in sorted(fixed)} }"
         )
-    image_shape = overrides.get("image_shape", config["image_shape"])
-    if image_shape[-1] != config["image_shape"][-1]:
-        raise ValueError(
-            f"The weights of {handle!r} were trained on images of "
-            f"{config['image_shape'][-1]} channels. "
-            f"Received: image_shape={image_shape!r}"
-        )
-    metadata = _parse_metadata(read(_METADATA), config, handle)
-    num_classes = overrides.get("num_classes", config["num_classes"])
-    if num_classes == config["num_classes"]:
-        model = cls(**{**config, **overrides})
+    metadata = _parse_metadata(read(_METADATA), text, config, handle)
+    if "num_classes" not in overrides and "image_shape" not in overrides:
+        model = _build(cls, {**config, **overrides}, handle)
         _load_weights(model, weights_path(metadata), handle)
-    else:
-        source = cls(**config)
-        _load_weights(source, weights_path(metadata), handle)
-        config["maps_per_class"] = _widths_kept(config, num_classes)
-        model = cls(**{**config, **overrides})
-        _transfer(source, model, handle)
+        model.preset_metadata = metadata
+        return model
+
+    source = _build(cls, config, handle)
+    num_classes = positive_int(
+        "num_classes", overrides.get("num_classes", source.num_classes)
+    )
+    if num_classes != source.num_classes:
+        config["maps_per_class"] = _widths_kept(source, num_classes)
         # These describe the old classes.
         metadata.pop("class_names", None)
         metadata.pop("metrics", None)
+    model = cls(**{**config, **overrides})
+    if model.image_shape[-1] != source.image_shape[-1]:
+        raise ValueError(
+            f"The weights of {handle!r} were trained on images of "
+            f"{source.image_shape[-1]} channels. "
+            f"Received: image_shape={model.image_shape}"
+        )
+    _load_weights(source, weights_path(metadata), handle)
+    _transfer(source, model, handle)
     model.preset_metadata = metadata
     return model
 
@@ -109,7 +117,7 @@ def save_preset(model, directory, metadata=None, weights_dtype="float32"):
     # A fresh model, so that no optimizer state comes along.
     copy = type(model).from_config({**config, "dtype": weights_dtype})
     copy.set_weights(stored)
-    for key in ("dtype", "name"):
+    for key in _NOT_IN_PRESETS:
         config.pop(key)
 
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -120,14 +128,22 @@ def save_preset(model, directory, metadata=None, weights_dtype="float32"):
         folder = temporary / "new"
         folder.mkdir()
         copy.save_weights(folder / _WEIGHTS)
-        record = {
-            **(metadata or {}),
-            **_facts(model, weights_dtype, _sha256(folder / _WEIGHTS)),
-        }
-        _check_metadata(record, config, directory)
         _write_json(
             folder / _CONFIG, {"class_name": _CLASS_NAME, "config": config}
         )
+        record = {
+            **(metadata or {}),
+            "keras_version": keras.__version__,
+            "keras_facnn_version": __version__,
+            "parameters": model.count_params(),
+            "input": {"shape": list(model.image_shape), "range": [0, 255]},
+            "config": {"sha256": _sha256(folder / _CONFIG)},
+            "weights": {
+                "sha256": _sha256(folder / _WEIGHTS),
+                "dtype": weights_dtype,
+            },
+        }
+        _check_class_names(record, config["num_classes"], directory)
         _write_json(folder / _METADATA, record)
         _swap(folder, directory, temporary / "old")
     finally:
@@ -196,11 +212,8 @@ def _existing(path):
 
 
 def _sha256(path):
-    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # --- Checking ---
@@ -236,7 +249,7 @@ def _parse_config(cls, text, handle):
             f"Received: class_name={outer.get('class_name')!r}"
         )
     config = outer.get("config")
-    expected = set(_arguments(cls)) - {"dtype", "name"}
+    expected = set(_arguments(cls)) - _NOT_IN_PRESETS
     received = set(config) if isinstance(config, dict) else set()
     if received != expected:
         raise ValueError(
@@ -247,38 +260,56 @@ def _parse_config(cls, text, handle):
     return config
 
 
-def _parse_metadata(text, config, handle):
+def _parse_metadata(text, config_text, config, handle):
     metadata = _parse_json(text, _METADATA, handle)
-    _check_metadata(metadata, config, handle)
+    where = f"{_METADATA} of the preset {str(handle)!r}"
+    for part in ("config", "weights"):
+        entry = metadata.get(part)
+        sha256 = entry.get("sha256") if isinstance(entry, dict) else None
+        if (
+            not isinstance(sha256, str)
+            or len(sha256) != 64
+            or set(sha256) - set("0123456789abcdef")
+        ):
+            raise ValueError(
+                f'{where} must hold the SHA-256 of the {part}, {{"{part}": '
+                f'{{"sha256": ...}}}}. Received: {part}={entry!r}'
+            )
+    expected = metadata["config"]["sha256"]
+    received = hashlib.sha256(config_text.encode("utf-8")).hexdigest()
+    if received != expected:
+        raise ValueError(
+            f"{_CONFIG} of the preset {str(handle)!r} is damaged or was "
+            f"changed: its sha256 should be {expected}. Received: {received}. "
+            "Get the preset again, or change arguments in `from_preset`."
+        )
+    _check_class_names(metadata, config["num_classes"], handle)
     return metadata
 
 
-def _check_metadata(metadata, config, handle):
-    where = f"{_METADATA} of the preset {str(handle)!r}"
-    weights = metadata.get("weights")
-    sha256 = weights.get("sha256") if isinstance(weights, dict) else None
-    if (
-        not isinstance(sha256, str)
-        or len(sha256) != 64
-        or set(sha256) - set("0123456789abcdef")
-    ):
-        raise ValueError(
-            f'{where} must hold the SHA-256 of the weights, {{"weights": '
-            f'{{"sha256": ...}}}}. Received: weights={weights!r}'
-        )
+def _check_class_names(metadata, num_classes, handle):
     names = metadata.get("class_names")
     if names is not None and (
         not isinstance(names, list)
         or not all(isinstance(n, str) for n in names)
-        or len(names) != config["num_classes"]
+        or len(names) != num_classes
     ):
         raise ValueError(
-            f"`class_names` in {where} must be {config['num_classes']} "
-            f"strings. Received: {names!r}"
+            f"`class_names` in {_METADATA} of the preset {str(handle)!r} must "
+            f"be {num_classes} strings. Received: {names!r}"
         )
 
 
 # --- Loading ---
+
+
+def _build(cls, config, handle):
+    try:
+        return cls(**config)
+    except (TypeError, ValueError) as e:
+        raise ValueError(
+            f"The config of the preset {str(handle)!r} builds no model: {e}"
+        ) from e
 
 
 def _load_weights(model, path, handle):
@@ -297,17 +328,31 @@ def _load_weights(model, path, handle):
 
 
 def _count_values(path):
-    sizes = []
+    """Number of values in an HDF5 file that may not point out of itself."""
+
+    def count(group):
+        total = 0
+        for name in group:
+            item = group[name]
+            if type(group.get(name, getlink=True)) is not h5py.HardLink:
+                raise ValueError(f"{name} in the file is a link.")
+            if isinstance(item, h5py.Group):
+                total += count(item)
+            elif item.external or item.is_virtual or item.size is None:
+                raise ValueError(f"{name} in the file holds no values.")
+            else:
+                total += item.size
+        return total
+
     with h5py.File(path) as file:
-        file.visititems(lambda _, item: sizes.append(getattr(item, "size", 0)))
-    return sum(sizes)
+        return count(file)
 
 
-def _widths_kept(config, num_classes):
+def _widths_kept(source, num_classes):
     """Maps a class that keep each stage about as wide as it was."""
-    first = config["maps_per_class"][0]
-    new_first = max(1, round(config["num_classes"] * first / num_classes))
-    return [n // first * new_first for n in config["maps_per_class"]]
+    first = source.maps_per_class[0]
+    new_first = max(1, round(source.num_classes * first / num_classes))
+    return [n // first * new_first for n in source.maps_per_class]
 
 
 def _transfer(source, model, handle):
@@ -335,16 +380,6 @@ def _transfer(source, model, handle):
 
 
 # --- Saving ---
-
-
-def _facts(model, weights_dtype, sha256):
-    return {
-        "keras_version": keras.__version__,
-        "keras_facnn_version": __version__,
-        "parameters": model.count_params(),
-        "input": {"shape": list(model.image_shape), "range": [0, 255]},
-        "weights": {"sha256": sha256, "dtype": weights_dtype},
-    }
 
 
 def _check_replaceable(directory):

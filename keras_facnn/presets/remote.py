@@ -76,7 +76,7 @@ def fetch_weights(url, sha256):
     home = os.environ.get("KERAS_HOME", os.path.join("~", ".keras"))
     cache = os.path.join(os.path.expanduser(home), "keras_facnn")
     path = os.path.join(cache, f"{sha256}.weights.h5")
-    if os.path.exists(path):
+    if os.path.exists(path) and _sha256(path) == sha256:
         return path
     os.makedirs(cache, exist_ok=True)
     descriptor, partial = tempfile.mkstemp(suffix=".partial", dir=cache)
@@ -93,6 +93,7 @@ def fetch_weights(url, sha256):
                 f"{sha256}. Received: {received}. Nothing was kept; try again, "
                 "or ask whoever published the preset."
             )
+        os.chmod(partial, 0o644)
         os.replace(partial, path)
     finally:
         if os.path.exists(partial):
@@ -105,7 +106,7 @@ def _chunks(url, progress=False):
     request = urllib.request.Request(url)
     token = os.environ.get("HF_TOKEN")
     hub = os.environ.get("HF_ENDPOINT", _HUB)
-    if token and _host(url) == _host(hub):
+    if token and _origin(url) == _origin(hub):
         # Unredirected: the Hub sends downloads on to other hosts, which must
         # not see the token.
         request.add_unredirected_header("Authorization", f"Bearer {token}")
@@ -137,18 +138,34 @@ def _chunks(url, progress=False):
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req, fp, code, msg, headers, newurl):
-        _check_url(newurl)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+        # Only this machine may send one on to this machine.
+        _check_url(newurl, loopback=_is_loopback(req.full_url))
+        new = super().redirect_request(req, fp, code, msg, headers, newurl)
+        token = req.unredirected_hdrs.get("Authorization")
+        if token and _origin(newurl) == _origin(req.full_url):
+            new.add_unredirected_header("Authorization", token)
+        return new
 
 
-def _host(url):
-    return urllib.parse.urlsplit(url).netloc
+def _sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_url(url):
+def _origin(url):
     parts = urllib.parse.urlsplit(url)
-    local = parts.scheme == "http" and parts.hostname in _LOOPBACK
-    if not parts.hostname or not (parts.scheme == "https" or local):
+    return parts.scheme, parts.netloc
+
+
+def _is_loopback(url):
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme == "http" and parts.hostname in _LOOPBACK
+
+
+def _check_url(url, loopback=True):
+    parts = urllib.parse.urlsplit(url)
+    secure = parts.scheme == "https" and parts.hostname
+    if not secure and not (loopback and _is_loopback(url)):
         raise ValueError(
             "A remote preset must be `https://...` or `hf://user/repo`. "
             f"Received: {url!r}"

@@ -9,7 +9,7 @@ from keras_facnn.attribution import grad_cam
 def finite_difference_cam(model, images, classes, layer):
     """Grad-CAM whose gradient is a central difference, in NumPy alone."""
     inner = model.get_layer(layer).output
-    features = keras.Model(model.inputs, inner).predict(images, verbose=0)
+    features = keras.Model(model.input, inner).predict(images, verbose=0)
     rest = keras.Model(inner, model.output)
     rows = np.arange(len(images))
     gradient = np.zeros_like(features)
@@ -58,6 +58,17 @@ def test_a_layer_inside_a_residual_branch(rng):
     )
     np.testing.assert_allclose(
         grad_cam(model, images, 1, layer="branch"), expected, atol=1e-6
+    )
+
+
+def test_a_model_of_lists_of_one_input(rng, classifier):
+    """The usual way to build on another model gives a list of inputs."""
+    images = rng.uniform(0, 2, (2, 6, 6, 3)).astype("float32")
+    listed = keras.Model(classifier.inputs, classifier.outputs)
+    np.testing.assert_allclose(
+        grad_cam(listed, images, 1, layer="hidden"),
+        grad_cam(classifier, images, 1, layer="hidden"),
+        rtol=1e-6,
     )
 
 

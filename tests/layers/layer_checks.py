@@ -1,3 +1,5 @@
+import tempfile
+
 import keras
 import numpy as np
 
@@ -5,7 +7,7 @@ import numpy as np
 def run_layer_checks(make, input_shapes, output_shape):
     """What every layer of the package must do.
 
-    Serialises and comes back the same, also inside a saved model; says the
+    Serialises and comes back the same, inside a saved model too; says the
     shape that it computes, also for unknown sizes; computes in a compiled
     `predict` what it computes eagerly; works under mixed precision.
 
@@ -38,6 +40,11 @@ def run_layer_checks(make, input_shapes, output_shape):
         model = keras.Model(inputs, layer(inputs if many else inputs[0]))
         predicted = model.predict(arrays if many else arrays[0], verbose=0)
         np.testing.assert_allclose(predicted, eager, rtol=1e-5, atol=1e-6)
+        with tempfile.TemporaryDirectory() as folder:
+            model.save(f"{folder}/model.keras")
+            loaded = keras.models.load_model(f"{folder}/model.keras")
+        again = loaded.predict(arrays if many else arrays[0], verbose=0)
+        np.testing.assert_array_equal(again, predicted)
 
     mixed = make(dtype="mixed_bfloat16")
     low = keras.ops.convert_to_numpy(

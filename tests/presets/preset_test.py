@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 import warnings
@@ -148,11 +149,12 @@ def change_weights(folder, change):
 
 
 def resign(folder):
-    import hashlib
-
-    content = (folder / "model.weights.h5").read_bytes()
-    sha256 = hashlib.sha256(content).hexdigest()
-    edit(folder / "metadata.json", weights={"sha256": sha256})
+    for part, name in (
+        ("config", "config.json"),
+        ("weights", "model.weights.h5"),
+    ):
+        sha256 = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        edit(folder / "metadata.json", **{part: {"sha256": sha256}})
 
 
 def first_dataset(file):
@@ -174,17 +176,30 @@ def test_a_missing_weight_is_no_random_weight(folder):
         FACNN.from_preset(folder)
 
 
-def test_weights_may_not_point_out_of_the_file(folder, tmp_path):
-    with h5py.File(tmp_path / "secret.h5", "w") as file:
-        file["x"] = np.zeros(16)
+@pytest.mark.parametrize("how", ["link", "storage", "virtual", "empty"])
+def test_weights_may_not_point_out_of_the_file(folder, tmp_path, how):
+    with h5py.File(tmp_path / "secret.h5", "w") as secret:
+        secret["x"] = np.zeros(10_000, "float32")
 
-    def link(file):
+    def hide(file):
         name = first_dataset(file)
+        shape = file[name].shape
         del file[name]
-        file[name] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "x")
+        if how == "link":
+            file[name] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "x")
+        elif how == "storage":
+            size = 4 * int(np.prod(shape))
+            file.create_dataset(
+                name, shape, "f4", external=[(tmp_path / "secret.h5", 0, size)]
+            )
+        elif how == "virtual":
+            layout = h5py.VirtualLayout(shape, "f4")
+            file.create_virtual_dataset(name, layout)
+        else:
+            file[name] = h5py.Empty("f4")
 
-    change_weights(folder, link)
-    with pytest.raises(ValueError, match="do not fit its config"):
+    change_weights(folder, hide)
+    with pytest.raises(ValueError, match="(is a link|holds no values)"):
         FACNN.from_preset(folder)
 
 
@@ -203,22 +218,49 @@ def test_a_config_of_another_model_is_refused(folder, changes, message):
         FACNN.from_preset(folder)
 
 
+def change_config(folder, changes):
+    config = json.loads((folder / "config.json").read_text())["config"]
+    edit(folder / "config.json", config={**config, **changes})
+
+
 @pytest.mark.parametrize(
     "changes", [{"depths": [2, 1]}, {"depths": [1, 1]}, {"depths": [1, 3]}]
 )
 def test_weights_of_another_architecture_are_refused(folder, changes):
-    config = json.loads((folder / "config.json").read_text())["config"]
-    edit(folder / "config.json", config={**config, **changes})
+    change_config(folder, changes)
+    resign(folder)
     with pytest.raises(ValueError, match="do not fit its config"):
         FACNN.from_preset(folder)
 
 
+@pytest.mark.parametrize("changes", [{"space_to_depth": 1}, {"alpha": 0.9}])
+def test_a_config_that_was_changed_is_noticed(folder, changes):
+    """The weights would fit these, and mean something else."""
+    change_config(folder, changes)
+    with pytest.raises(ValueError, match="config.json.*sha256 should be"):
+        FACNN.from_preset(folder)
+
+
 @pytest.mark.parametrize(
-    "weights", [None, {}, {"sha256": 3}, {"sha256": "../../etc/passwd"}]
+    "changes", [{"image_shape": None}, {"num_classes": "ten"}, {"depths": 3}]
 )
-def test_metadata_without_a_hash_is_refused(folder, weights):
-    edit(folder / "metadata.json", weights=weights)
-    with pytest.raises(ValueError, match="must hold the SHA-256"):
+def test_a_config_that_builds_nothing_is_named(folder, changes):
+    change_config(folder, changes)
+    resign(folder)
+    edit(folder / "metadata.json", class_names=None)
+    with pytest.raises(ValueError, match="config of the preset.*Received"):
+        FACNN.from_preset(folder)
+
+
+@pytest.mark.parametrize(
+    "value", [None, {}, {"sha256": 3}, {"sha256": "../../etc/passwd"}]
+)
+@pytest.mark.parametrize("part", ["config", "weights"])
+def test_metadata_without_a_hash_are_refused(folder, part, value):
+    edit(folder / "metadata.json", **{part: value})
+    with pytest.raises(
+        ValueError, match=f"must hold the SHA-256 of the {part}"
+    ):
         FACNN.from_preset(folder)
 
 
@@ -249,6 +291,10 @@ def test_with_weights_the_architecture_stays(folder):
         FACNN.from_preset(folder, colour="red")
     with pytest.raises(ValueError, match="channels.*Received: image_shape"):
         FACNN.from_preset(folder, image_shape=(16, 16, 1))
+    with pytest.raises(ValueError, match="`num_classes` must be"):
+        FACNN.from_preset(folder, num_classes=0)
+    with pytest.raises(ValueError, match="`image_shape` must be"):
+        FACNN.from_preset(folder, image_shape=None)
 
 
 def test_images_of_another_size(small_model, folder, images):
@@ -296,6 +342,7 @@ def test_transfer_says_which_weights_were_cut_or_extended(folder, images):
 
 
 def test_bundled_presets_are_complete():
+    assert "cifar10" in FACNN.presets
     for name, metadata in FACNN.presets.items():
         model = FACNN.from_preset(name)
         assert model.preset_metadata == metadata

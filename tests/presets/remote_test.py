@@ -2,11 +2,13 @@
 
 import http.server
 import threading
+import urllib.request
 
 import numpy as np
 import pytest
 
 from keras_facnn import FACNN
+from keras_facnn.presets import remote
 
 
 class Server:
@@ -25,7 +27,7 @@ class Server:
             def do_GET(self):
                 requests.append((self.path, self.headers["Authorization"]))
                 if server.redirect and self.path.endswith(".h5"):
-                    self.send_response(302)
+                    self.send_response(307)
                     self.send_header("Location", server.redirect)
                     self.end_headers()
                 elif server.cut and self.path.endswith(".h5"):
@@ -118,11 +120,38 @@ def test_refuses_handles_that_are_unsafe(cache, handle):
         FACNN.from_preset(handle)
 
 
-def test_refuses_to_be_redirected_to_files(server, cache):
-    server.redirect = "file:///etc/passwd"
-    with pytest.raises(ValueError, match="must be.*Received: 'file:|302"):
+def test_the_token_comes_along_within_the_hub(server, small_model, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    server.redirect = f"{server.url}/user/repo/resolve/main/model.weights.h5?x"
+    same(FACNN.from_preset("hf://user/repo"), small_model)
+    assert {token for _, token in server.requests} == {"Bearer secret"}
+
+
+@pytest.mark.parametrize("url", ["http://example.com/x", "ftp://127.0.0.1/x"])
+def test_refuses_redirects_that_are_unsafe(server, cache, url):
+    server.redirect = url
+    with pytest.raises(ValueError, match="must be `https://.*Received"):
         FACNN.from_preset(f"{server.url}/preset")
     assert list(cache.iterdir()) == []
+
+
+def test_no_one_else_may_redirect_to_this_machine():
+    handler = remote._SafeRedirects()
+    request = urllib.request.Request("https://example.com/model.weights.h5")
+    with pytest.raises(ValueError, match="must be `https://.*Received"):
+        handler.redirect_request(
+            request, None, 302, "Found", {}, "http://127.0.0.1:1/secret"
+        )
+
+
+def test_a_damaged_copy_is_fetched_again(server, small_model, cache):
+    FACNN.from_preset(f"{server.url}/preset")
+    (copy,) = cache.iterdir()
+    content = bytearray(copy.read_bytes())
+    content[len(content) // 2] ^= 1
+    copy.write_bytes(content)
+    same(FACNN.from_preset(f"{server.url}/preset"), small_model)
 
 
 def test_a_flipped_byte_is_noticed_and_not_kept(server, cache, tmp_path):

@@ -71,7 +71,7 @@ def test_learns_logs_and_saves_a_preset(trained):
     assert model.preset_metadata["class_names"] == NAMES
     training = model.preset_metadata["training"]
     assert training["recipe"]["epochs"] == 3
-    assert "--config smoke" in training["command"]
+    assert "python -m zoo.train --config=smoke" in training["command"]
 
 
 def test_a_killed_run_continues_from_its_checkpoint(folder, trained, tmp_path):
@@ -103,7 +103,7 @@ def test_refuses_to_continue_with_another_recipe(folder, trained, tmp_path):
     with open(tmp_path / "out.txt", "w") as log:
         process = start(folder, trained, log, epochs=4, steps_per_epoch=100)
         assert process.wait() != 0
-    assert "another recipe" in (tmp_path / "out.txt").read_text()
+    assert "holds another run" in (tmp_path / "out.txt").read_text()
 
 
 def test_evaluates_and_writes_the_metrics(folder, trained, tmp_path):

@@ -1,0 +1,57 @@
+# `make demo` explains the sample images; `make test` runs the suite on three
+# backends. Each makes its own virtual environment; neither needs root.
+
+PYTHON ?= python3
+# On Linux, PyPI's PyTorch brings CUDA along. For the CPU build:
+#   make test TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
+TORCH ?= torch==2.13.0
+
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: demo test lint clean
+
+demo: .venv-demo/ready
+	KERAS_BACKEND=jax .venv-demo/bin/python -m keras_facnn explain \
+		samples/*.jpg --preset cifar10 --output maps.png
+
+test: .venv-test/ready
+	@failed=; \
+	for backend in tensorflow jax torch; do \
+		echo "=== The suite on $$backend"; \
+		KERAS_BACKEND=$$backend .venv-test/bin/python -m pytest \
+			|| failed="$$failed $$backend"; \
+	done; \
+	if [ -n "$$failed" ]; then \
+		echo "=== FAILED on:$$failed"; exit 1; \
+	fi; \
+	echo "=== PASSED on tensorflow, jax and torch"
+
+lint: .venv-test/ready
+	.venv-test/bin/ruff check .
+	.venv-test/bin/ruff format --check .
+
+.venv-demo/ready: pyproject.toml
+	$(call make_venv,.venv-demo)
+	.venv-demo/bin/python -m pip install --quiet --editable '.[jax,plots]'
+	touch $@
+
+.venv-test/ready: pyproject.toml
+	$(call make_venv,.venv-test)
+	.venv-test/bin/python -m pip install --quiet $(TORCH)
+	.venv-test/bin/python -m pip install --quiet --editable '.[jax,dev]'
+	touch $@
+
+# Debian keeps what `venv` gets pip from in a package of its own.
+define make_venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }
+	@echo "Making $(1), once; this downloads packages ..."
+	@$(PYTHON) -m venv $(1) || { \
+		$(PYTHON) -m venv --clear --without-pip $(1) \
+		&& $(1)/bin/python -c 'import urllib.request as u; print(u.urlopen("https://bootstrap.pypa.io/get-pip.py").read().decode())' \
+			> $(1)/get-pip.py \
+		&& $(1)/bin/python $(1)/get-pip.py --quiet; }
+endef
+
+clean:
+	rm -rf .venv-demo .venv-test build dist *.egg-info maps.png

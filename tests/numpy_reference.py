@@ -1,0 +1,57 @@
+"""FA-CNN in float64 NumPy, from its config and weights alone."""
+
+import numpy as np
+from keras import ops
+
+
+def convolve(x, kernel):
+    h, w = x.shape[1:3]
+    x = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return sum(
+        x[:, i : i + h, j : j + w] @ kernel[i, j]
+        for i in range(3)
+        for j in range(3)
+    )
+
+
+def pool(x):
+    b, h, w, c = x.shape
+    return x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))
+
+
+def logits(model, images):
+    """The logits, by the equations of the paper."""
+    config = model.get_config()
+    assert config["alpha"] == "harmonic"
+
+    def weight(layer, name):
+        value = getattr(model.get_layer(layer), name)
+        return ops.convert_to_numpy(value).astype("float64")
+
+    classes, side = config["num_classes"], config["space_to_depth"]
+    pixels = np.asarray(images, "float64") / 255
+    cells = np.concatenate(
+        [pixels[:, i::side, j::side] for i in range(side) for j in range(side)],
+        axis=-1,
+    )
+    width = classes * config["maps_per_class"][0]
+    x = cells[..., np.arange(width) % cells.shape[-1]]
+    level = 0
+    for stage, (depth, maps) in enumerate(
+        zip(config["depths"], config["maps_per_class"], strict=True)
+    ):
+        if stage:
+            x = pool(x)
+            x = np.repeat(x, classes * maps // x.shape[-1], axis=-1)
+        for _ in range(depth):
+            level += 1
+            norm = f"norm_{level}"
+            branch = convolve(x, weight(f"conv_{level}", "kernel"))
+            branch -= weight(norm, "moving_mean")
+            branch /= np.sqrt(weight(norm, "moving_variance") + 1e-3)
+            branch = np.maximum(branch + weight(norm, "beta"), 0)
+            alpha = 1 / (level + 1)
+            x = (1 - alpha) * x + alpha * branch
+    b, h, w, _ = x.shape
+    pre_logits = x.reshape(b, h, w, classes, -1).mean((1, 2, 4))
+    return np.exp(weight("head", "log_scale")) * pre_logits
