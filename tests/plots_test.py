@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from keras_facnn import plots
+
+
+def test_overlay_draws_map_over_image(images):
+    ax = Figure().add_subplot()
+    map_ = np.zeros((4, 4))
+    map_[0, 3] = 2.0
+    drawn = plots.overlay(ax, images[0], map_, vmax=4.0)
+    pixels = drawn.get_array()
+    assert pixels.shape == (16, 16)
+    assert pixels[0, 15] == pixels.max() == 2.0
+    assert drawn.get_clim() == (0, 4.0)
+    grey = ax.images[0].get_array()
+    np.testing.assert_allclose(grey, images[0].mean(-1), rtol=1e-5)
+
+
+def test_explanation_labels_and_shares_scales(images, rng, tmp_path):
+    p = np.array([[0.1, 0.7, 0.2], [0.5, 0.1, 0.4]])
+    maps = rng.uniform(size=(2, 4, 4, 3)).astype("float32")
+    figure = plots.explanation(
+        images[:2],
+        p,
+        maps,
+        {1: maps[..., 0], 6: maps[..., 1]},
+        np.broadcast_to(p[:, None], (2, 6, 3)),
+        ["ant", "bee", "cat"],
+    )
+    axes = np.array(figure.axes).reshape(2, 6)
+    assert "bee 70.0%" in axes[0, 1].get_title()
+    assert "cat 20.0%" in axes[0, 2].get_title()
+    assert "ant 50.0%" in axes[1, 1].get_title()
+    assert "layer 6" in axes[0, 4].get_title()
+    vmax = maps[0, ..., [1, 2]].max()
+    for ax, c in ((axes[0, 1], 1), (axes[0, 2], 2)):
+        assert ax.images[1].get_clim() == (0, pytest.approx(vmax))
+        expected = maps[0, ..., c]
+        drawn = np.asarray(ax.images[1].get_array())
+        assert (
+            np.corrcoef(drawn[2::4, 2::4].ravel(), expected.ravel())[0, 1] > 0.9
+        )
+    assert axes[0, 5].get_xlim() == (1, 6)
+    figure.savefig(tmp_path / "maps.png")
+    assert (tmp_path / "maps.png").stat().st_size > 10_000
