@@ -41,7 +41,8 @@ def grad_cam(model, images, classes=None, *, layer, batch_size=32):
     (2, 32, 32)
     """
     features, logits_of = _cut(model, layer)
-    images = check_images(images, tuple(features.inputs[0].shape[1:]))
+    (pixels,) = features.inputs
+    images = check_images(images, tuple(pixels.shape[1:]))
     num_classes = features.outputs[1].shape[-1]
     classes = check_classes(classes, len(images), num_classes)
     batch_size = positive_int("batch_size", batch_size)
@@ -59,9 +60,7 @@ def grad_cam(model, images, classes=None, *, layer, batch_size=32):
 
     maps = []
     for start in range(0, len(images), batch_size):
-        x = ops.cast(
-            images[start : start + batch_size], features.inputs[0].dtype
-        )
+        x = ops.cast(images[start : start + batch_size], pixels.dtype)
         a, logits = features.predict_on_batch(x)
         if isinstance(classes, str):
             wanted = [np.full(len(a), c) for c in range(num_classes)]
