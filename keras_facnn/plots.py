@@ -130,7 +130,7 @@ def explanation(
         axes[-1].set(xlim=(1, max(num_layers, 2)), ylim=(0, 1.02))
         axes[-1].yaxis.set_major_formatter(PercentFormatter(1.0))
         axes[-1].tick_params(labelsize=7)
-        axes[-1].legend(fontsize=7, frameon=False, loc="upper left")
+        axes[-1].legend(fontsize=7, loc="best", framealpha=0.8)
     headings = ["image", "top class", "runner-up"]
     headings += [f"layer {level}" for level in depth_maps]
     headings += ["probability by layer"]
