@@ -150,3 +150,36 @@ def test_agrees_with_tf_keras_vis(small_model, images, layer):
         rtol=1e-4,
         atol=1e-6,
     )
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="tf-keras-vis needs the TensorFlow backend",
+)
+def test_agrees_with_tf_keras_vis_on_mobilenet(rng):
+    gradcam = pytest.importorskip("tf_keras_vis.gradcam")
+    from tf_keras_vis.utils.scores import CategoricalScore
+
+    model = keras.applications.MobileNetV2(
+        (64, 64, 3),
+        alpha=0.35,
+        weights=None,
+        classes=5,
+        classifier_activation=None,
+    )
+    images = rng.normal(size=(3, 64, 64, 3)).astype("float32")
+    theirs = gradcam.Gradcam(model, clone=False)(
+        CategoricalScore([4, 0, 2]),
+        images,
+        penultimate_layer="block_13_project_BN",
+        seek_penultimate_conv_layer=False,
+        normalize_cam=False,
+        expand_cam=False,
+    )
+    assert np.max(theirs) > 0
+    np.testing.assert_allclose(
+        grad_cam(model, images, [4, 0, 2], layer="block_13_project_BN"),
+        theirs,
+        rtol=1e-4,
+        atol=1e-5 * np.max(theirs),
+    )
