@@ -83,6 +83,19 @@ def check_images(images, image_shape=(None, None, None)):
     return images
 
 
+def classifier_shapes(model):
+    """A classifier's image shape `(H, W, channels)` and number of classes."""
+    try:
+        (inputs,), (outputs,) = model.inputs, model.outputs
+        (_, *image_shape), (_, num_classes) = inputs.shape, outputs.shape
+    except (AttributeError, TypeError, ValueError):
+        raise ValueError(
+            "`model` must be a functional Keras model from images (B, H, W, "
+            f"channels) to (B, classes). Received: model={model}"
+        ) from None
+    return tuple(image_shape), num_classes
+
+
 def check_classes(classes, batch, num_classes):
     """Returns `classes` as None, "all" or an int array `(batch,)`, or raises.
 

@@ -6,6 +6,7 @@ from matplotlib.ticker import PercentFormatter
 
 from keras_facnn.maps import check_images
 from keras_facnn.maps import resize_maps
+from keras_facnn.metrics import pearson
 
 # Perceptually uniform and safe for colour-blind readers.
 COLORMAP = "inferno"
@@ -137,6 +138,160 @@ def explanation(
     for ax, heading in zip(grid[0], headings, strict=True):
         above = ax.get_title()
         ax.set_title(f"{heading}\n{above}" if above else heading, fontsize=9)
+    return figure
+
+
+def depth(image, maps, class_name=None):
+    """A figure of one image's map at many layers.
+
+    Each map is scaled to its own largest value, since the maps of early layers
+    are brighter.
+
+    Args:
+        image: Array `(H, W, channels)`, 0..255.
+        maps: Dict from a layer's number or name to its map `(h, w)`.
+        class_name: Optional string, whose maps these are.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Example:
+
+    >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+    >>> image = np.zeros((32, 32, 3), "uint8")
+    >>> maps = {n: model.class_maps(image[None], 3, n)[0] for n in (1, 2)}
+    >>> len(keras_facnn.plots.depth(image, maps).axes)
+    3
+    """
+    figure = _grid([image], {name: [m] for name, m in maps.items()})
+    for ax, layer in zip(figure.axes[1:], maps, strict=True):
+        name = layer if isinstance(layer, str) else f"layer {layer}"
+        ax.set_title(name, fontsize=9)
+    if class_name is not None:
+        figure.axes[0].set_title(class_name, fontsize=9)
+    return figure
+
+
+def compare(images, maps, reference=None, row_names=None):
+    """A figure of several methods' maps: rows are images, columns methods.
+
+    Each map is scaled to its own largest value, since methods differ in unit.
+
+    Source: FA-CNN, arXiv 2603.25798, Figures 1 and 5.
+
+    Args:
+        images: Array `(B, H, W, channels)`, 0..255.
+        maps: Dict from a column's title to maps `(B, h, w)`.
+        reference: Optional title, or dict from title to title: the column that
+            others are compared with. The Pearson correlation is printed in
+            each cell, after resizing to the image.
+        row_names: Optional sequence of B strings.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Example:
+
+    >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+    >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
+    >>> figure = keras_facnn.plots.compare(
+    ...     images,
+    ...     {
+    ...         "FA-CNN": model.class_maps(images, 3),
+    ...         "Grad-CAM": keras_facnn.attribution.grad_cam(
+    ...             model, images, 3, layer=2
+    ...         ),
+    ...     },
+    ...     reference="Grad-CAM",
+    ... )
+    >>> figure.axes[1].texts[0].get_text()
+    'r = 1.00'
+    """
+    images = check_images(images)
+    size = images.shape[1:3]
+    figure = _grid(images, maps)
+    axes = np.array(figure.axes).reshape(len(images), 1 + len(maps))
+    for ax, title in zip(axes[0], ["image", *maps], strict=True):
+        ax.set_title(title, fontsize=9)
+    for ax, name in zip(axes[:, 0], row_names or [], strict=False):
+        ax.set_ylabel(name, fontsize=9)
+    for column, (title, values) in enumerate(maps.items(), start=1):
+        other = reference
+        if isinstance(reference, dict):
+            other = reference.get(title)
+        if other is None or other == title:
+            continue
+        correlations = pearson(
+            resize_maps(values, size), resize_maps(maps[other], size)
+        )
+        for ax, r in zip(axes[:, column], correlations, strict=True):
+            ax.text(
+                0.04,
+                0.04,
+                f"r = {r:.2f}",
+                transform=ax.transAxes,
+                color="white",
+                fontsize=8,
+                bbox={"facecolor": "black", "alpha": 0.6, "pad": 1.5},
+            )
+    return figure
+
+
+def pixel_removal(results):
+    """A figure of accuracy against the fraction of pixels removed.
+
+    Source: FA-CNN, arXiv 2603.25798, Figure 4.
+
+    Args:
+        results: Dict from a name to what `metrics.pixel_removal` returned.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Example:
+
+    >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+    >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
+    >>> result = keras_facnn.metrics.pixel_removal(
+    ...     model, images, [3, 5], model.class_maps(images, [3, 5])
+    ... )
+    >>> figure = keras_facnn.plots.pixel_removal({"FA-CNN": result})
+    >>> figure.axes[0].get_xlabel()
+    'pixels removed'
+    """
+    figure = Figure(figsize=(5.5, 3.8), layout="constrained")
+    ax = figure.add_subplot()
+    # Okabe and Ito's colours, which colour-blind readers can tell apart.
+    colors = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00"]
+    for i, (name, result) in enumerate(results.items()):
+        ax.plot(
+            result.fractions,
+            result.accuracy,
+            color=colors[i % len(colors)],
+            linestyle=("-", "--", ":")[i // len(colors) % 3],
+            label=f"{name} (area {result.accuracy_auc:.3f})",
+        )
+    ax.set(xlabel="pixels removed", ylabel="accuracy", xlim=(0, 1))
+    ax.set_ylim(bottom=0)
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def _grid(images, columns):
+    """Images and, beside each, its overlays."""
+    figure = Figure(
+        figsize=(1.5 * (1 + len(columns)) + 0.8, 1.6 * len(images) + 0.4),
+        layout="constrained",
+    )
+    axes = figure.subplots(len(images), 1 + len(columns), squeeze=False)
+    for row, image in enumerate(images):
+        axes[row, 0].imshow(np.asarray(image).astype("uint8").squeeze(), "gray")
+        _bare(axes[row, 0])
+        for ax, values in zip(axes[row, 1:], columns.values(), strict=True):
+            map_ = np.maximum(np.asarray(values[row], "float32"), 0)
+            overlay(ax, image, map_ / max(map_.max(), 1e-30), vmax=1)
     return figure
 
 

@@ -3,6 +3,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from keras_facnn import plots
+from keras_facnn.metrics.pixel_removal import PixelRemoval
 
 
 def test_overlay_draws_map_over_image(images):
@@ -45,3 +46,37 @@ def test_explanation_labels_and_shares_scales(images, rng, tmp_path):
     assert axes[0, 5].get_xlim() == (1, 6)
     figure.savefig(tmp_path / "maps.png")
     assert (tmp_path / "maps.png").stat().st_size > 10_000
+
+
+def test_compare_prints_correlations_in_each_cell(images, rng):
+    reference = rng.uniform(size=(2, 4, 4))
+    figure = plots.compare(
+        images[:2],
+        {"same": 3 * reference, "inverse": 1 - reference, "it": reference},
+        reference="it",
+        row_names=["ant", "bee"],
+    )
+    axes = np.array(figure.axes).reshape(2, 4)
+    assert [ax.get_title() for ax in axes[0]] == [
+        "image",
+        "same",
+        "inverse",
+        "it",
+    ]
+    assert [t.get_text() for t in axes[1, 1].texts] == ["r = 1.00"]
+    assert [t.get_text() for t in axes[1, 2].texts] == ["r = -1.00"]
+    assert not axes[1, 3].texts
+    assert axes[1, 0].get_ylabel() == "bee"
+
+
+def test_depth_and_pixel_removal(images, rng):
+    maps = {layer: rng.uniform(size=(4, 4)) for layer in (1, 12, 24)}
+    figure = plots.depth(images[0], maps, "ant")
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles == ["ant", "layer 1", "layer 12", "layer 24"]
+
+    result = PixelRemoval([0, 0.5, 1], [1, 0.5, 0], [1, 1, 0], 0.5, 0.75, 0, {})
+    figure = plots.pixel_removal({"FA-CNN": result, "random": result})
+    (ax,) = figure.axes
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), [1, 0.5, 0])
+    assert "FA-CNN (area 0.500)" in ax.get_legend().get_texts()[0].get_text()

@@ -1,5 +1,23 @@
-"""Ways to make a map: functions of a Keras model and images."""
+"""Ways to make a map: model and images in, maps out."""
 
-from keras_facnn.attribution.grad_cam import grad_cam
+from keras_facnn.attribution.cam import grad_cam
+from keras_facnn.attribution.cam import hires_cam
+from keras_facnn.attribution.cam import layer_cam
+from keras_facnn.attribution.facnn import contrast
+from keras_facnn.attribution.facnn import disagreement
+from keras_facnn.attribution.input_gradients import integrated_gradients
+from keras_facnn.attribution.input_gradients import saliency
+from keras_facnn.attribution.occlusion import occlusion
+from keras_facnn.attribution.rise import rise
 
-__all__ = ["grad_cam"]
+__all__ = [
+    "contrast",
+    "disagreement",
+    "grad_cam",
+    "hires_cam",
+    "integrated_gradients",
+    "layer_cam",
+    "occlusion",
+    "rise",
+    "saliency",
+]

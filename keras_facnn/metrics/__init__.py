@@ -1,5 +1,29 @@
-"""Ways to judge a map: functions of maps to numbers."""
+"""Ways to judge a map: maps in, numbers out."""
 
+from keras_facnn.metrics.localization import energy_pointing_game
+from keras_facnn.metrics.localization import grid_pointing_game
+from keras_facnn.metrics.localization import make_grids
+from keras_facnn.metrics.localization import pointing_game
+from keras_facnn.metrics.pixel_removal import deletion
+from keras_facnn.metrics.pixel_removal import insertion
+from keras_facnn.metrics.pixel_removal import pixel_removal
+from keras_facnn.metrics.sanity import cascading_randomisation
 from keras_facnn.metrics.similarity import pearson
+from keras_facnn.metrics.similarity import similarity_by_depth
+from keras_facnn.metrics.similarity import spearman
+from keras_facnn.metrics.similarity import top_iou
 
-__all__ = ["pearson"]
+__all__ = [
+    "cascading_randomisation",
+    "deletion",
+    "energy_pointing_game",
+    "grid_pointing_game",
+    "insertion",
+    "make_grids",
+    "pearson",
+    "pixel_removal",
+    "pointing_game",
+    "similarity_by_depth",
+    "spearman",
+    "top_iou",
+]

@@ -1,4 +1,11 @@
+import dataclasses
+
+import keras
 import numpy as np
+from scipy import stats
+
+from keras_facnn.attribution import grad_cam
+from keras_facnn.metrics.result import Result
 
 
 def pearson(maps, reference):
@@ -18,6 +25,178 @@ def pearson(maps, reference):
     >>> keras_facnn.metrics.pearson(maps, 1 - 2 * maps).tolist()
     [-1.0]
     """
+    maps, reference = _check(maps, reference)
+    return (_standardise(maps) * _standardise(reference)).sum(axis=(1, 2))
+
+
+def spearman(maps, reference):
+    """Spearman's rank correlation of each map with its reference.
+
+    Ties get their mean rank.
+
+    Args:
+        maps: Array `(B, h, w)` or `(B, h, w, C)`.
+        reference: Array of the same shape.
+
+    Returns:
+        A float64 NumPy array `(B,)` or `(B, C)`, in -1..1; NaN where a map is
+        constant.
+
+    Example:
+
+    >>> maps = np.array([[[0.0, 1.0], [2.0, 3.0]]])
+    >>> keras_facnn.metrics.spearman(maps, np.exp(maps)).tolist()
+    [1.0]
+    """
+    maps, reference = _check(maps, reference)
+
+    def ranks(x):
+        flat = x.reshape(x.shape[0], -1, *x.shape[3:])
+        return stats.rankdata(flat, axis=1).reshape(x.shape)
+
+    return pearson(ranks(maps), ranks(reference))
+
+
+def top_iou(maps, reference, fraction=0.2):
+    """Intersection over union of the brightest places of two maps.
+
+    Of each map the `fraction` of largest values is taken, earlier places first
+    among equal ones.
+
+    Args:
+        maps: Array `(B, h, w)` or `(B, h, w, C)`.
+        reference: Array of the same shape.
+        fraction: Float in (0, 1), the share of places to take.
+
+    Returns:
+        A float64 NumPy array `(B,)` or `(B, C)`, in 0..1; NaN where a map is
+        constant.
+
+    Example:
+
+    >>> maps = np.array([[[0.0, 1.0], [2.0, 3.0]]])
+    >>> keras_facnn.metrics.top_iou(maps, -maps, fraction=0.5).tolist()
+    [0.0]
+    """
+    maps, reference = _check(maps, reference)
+    if not 0 < fraction < 1:
+        raise ValueError(
+            "`fraction` must be strictly between 0 and 1. "
+            f"Received: fraction={fraction!r}"
+        )
+    count = max(1, round(fraction * maps[0, :, :].size / _classes(maps)))
+
+    def top(x):
+        flat = x.reshape(x.shape[0], -1, *x.shape[3:])
+        order = np.argsort(-flat, axis=1, kind="stable")
+        chosen = np.zeros(flat.shape, bool)
+        np.put_along_axis(chosen, order[:, :count], True, axis=1)
+        return chosen
+
+    a, b = top(maps), top(reference)
+    iou = (a & b).sum(axis=1) / (a | b).sum(axis=1)
+    constant = _constant(maps) | _constant(reference)
+    return np.where(constant[:, 0, 0], np.nan, iou)
+
+
+@dataclasses.dataclass
+class SimilarityByDepth(Result):
+    """Similarity of raw class maps to a reference at each layer.
+
+    Attributes:
+        layers: Numbers of the FA layers.
+        values: Array `(layers, B)`, one value an image; NaN where undefined.
+        mean: Mean over the images where it is defined, one a layer.
+        interval: Half width of the mean's 95 % confidence interval, by the
+            normal approximation.
+        undefined: Number of images without a value.
+        settings: What it was made with.
+    """
+
+    layers: list
+    values: np.ndarray
+    mean: list
+    interval: list
+    undefined: list
+    settings: dict
+
+    columns = ("layers", "mean", "interval", "undefined")
+
+
+def similarity_by_depth(
+    model,
+    images,
+    classes=None,
+    *,
+    layers=None,
+    metric=pearson,
+    reference=grad_cam,
+    batch_size=32,
+    verbose=0,
+):
+    """Similarity of an FA-CNN's raw class maps to Grad-CAM, layer by layer.
+
+    Source: FA-CNN, arXiv 2603.25798, Figure 1.
+
+    Args:
+        model: A `FACNN`.
+        images: Array `(B, H, W, channels)`, 0..255.
+        classes: None for the predicted class of each image, an integer, or a
+            sequence of B integers.
+        layers: Numbers of FA layers; None is all.
+        metric: Function of maps and reference, both `(B, h, w)`, to one value
+            an image, such as `pearson`, `spearman` or `top_iou`.
+        reference: Attribution to compare with, called as `grad_cam` is.
+        batch_size: Positive integer, images a forward pass.
+        verbose: 1 shows a progress bar, 0 does not.
+
+    Returns:
+        A `SimilarityByDepth`.
+
+    Example:
+
+    >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+    >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
+    >>> result = keras_facnn.metrics.similarity_by_depth(model, images)
+    >>> round(result.mean[-1], 4)
+    1.0
+    """
+    if layers is None:
+        layers = range(1, model.num_layers + 1)
+    layers = [int(layer) for layer in layers]
+    if classes is None:
+        logits = model.predict(images, batch_size=batch_size, verbose=0)
+        classes = np.argmax(logits, axis=-1)
+    values = []
+    bar = keras.utils.Progbar(len(layers), verbose=verbose, unit_name="layer")
+    for layer in layers:
+        arguments = {"layer": layer, "batch_size": batch_size}
+        values.append(
+            metric(
+                model.class_maps(images, classes, **arguments),
+                reference(model, images, classes, **arguments),
+            )
+        )
+        bar.add(1)
+    values = np.array(values)
+    defined = (~np.isnan(values)).sum(axis=1)
+    filled = np.ma.masked_invalid(values)
+    error = filled.std(axis=1, ddof=1) / np.sqrt(np.maximum(defined, 1))
+    return SimilarityByDepth(
+        layers=layers,
+        values=values,
+        mean=filled.mean(axis=1).filled(np.nan).tolist(),
+        interval=(1.96 * error).filled(np.nan).tolist(),
+        undefined=(values.shape[1] - defined).tolist(),
+        settings={
+            "metric": metric.__name__,
+            "reference": reference.__name__,
+            "images": values.shape[1],
+        },
+    )
+
+
+def _check(maps, reference):
     maps = np.asarray(maps, "float64")
     reference = np.asarray(reference, "float64")
     if maps.shape != reference.shape or maps.ndim not in (3, 4):
@@ -26,15 +205,23 @@ def pearson(maps, reference):
             f"(B, h, w, C). Received: maps of shape {maps.shape}, reference of "
             f"shape {reference.shape}"
         )
-    return (_standardise(maps) * _standardise(reference)).sum(axis=(1, 2))
+    return maps, reference
+
+
+def _classes(maps):
+    return maps.shape[3] if maps.ndim == 4 else 1
+
+
+def _constant(maps):
+    """Where maps are constant, up to rounding; with axes of length 1."""
+    largest = np.abs(maps).max(axis=(1, 2), keepdims=True)
+    return np.ptp(maps, axis=(1, 2), keepdims=True) <= 1e-12 * largest
 
 
 def _standardise(maps):
     """Maps of mean 0 and norm 1; NaN where constant."""
-    maps = maps - maps.mean(axis=(1, 2), keepdims=True)
-    norm = np.sqrt((maps**2).sum(axis=(1, 2), keepdims=True))
-    # Rounding leaves a constant map not quite at 0.
-    constant = norm <= 1e-12 * np.sqrt(maps[0].size)
+    centred = maps - maps.mean(axis=(1, 2), keepdims=True)
+    norm = np.sqrt((centred**2).sum(axis=(1, 2), keepdims=True))
     return np.divide(
-        maps, norm, out=np.full_like(maps, np.nan), where=~constant
+        centred, norm, out=np.full_like(maps, np.nan), where=~_constant(maps)
     )

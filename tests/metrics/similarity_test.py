@@ -1,7 +1,13 @@
+import json
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from keras_facnn.metrics import pearson
+from keras_facnn.metrics import similarity_by_depth
+from keras_facnn.metrics import spearman
+from keras_facnn.metrics import top_iou
 
 
 def test_agrees_with_numpy(rng):
@@ -29,3 +35,42 @@ def test_small_maps_are_not_constant(rng):
 def test_refuses_shapes_that_differ(shape):
     with pytest.raises(ValueError, match="same shape.*Received"):
         pearson(np.zeros((2, 5, 7)), np.zeros(shape))
+
+
+def test_spearman_agrees_with_scipy(rng):
+    maps = rng.integers(0, 5, size=(4, 5, 7))
+    reference = rng.normal(size=(4, 5, 7))
+    expected = [
+        stats.spearmanr(a.ravel(), b.ravel()).statistic
+        for a, b in zip(maps, reference, strict=True)
+    ]
+    np.testing.assert_allclose(spearman(maps, reference), expected)
+
+
+def test_top_iou_by_hand(rng):
+    maps = rng.permutation(40).reshape(1, 5, 8)
+    assert top_iou(maps, maps, 0.25) == 1
+    assert top_iou(maps, -maps, 0.25) == 0
+    # The top 10 of `maps` are 30..39, of the shifted map 25..34.
+    shifted = (maps + 5) % 40
+    np.testing.assert_allclose(top_iou(maps, shifted, 0.25), 5 / 15)
+    assert np.isnan(top_iou(maps, np.ones((1, 5, 8)), 0.25))
+
+
+def test_similarity_by_depth(small_model, images):
+    def reference(model, images, classes, *, layer, batch_size):
+        maps = model.class_maps(images, classes, layer=layer)
+        maps[0] = 1.0
+        return maps if layer == 3 else -maps
+
+    result = similarity_by_depth(
+        small_model, images, layers=(1, 3), reference=reference
+    )
+    np.testing.assert_allclose(result.mean, [-1, 1])
+    np.testing.assert_allclose(result.interval, 0, atol=1e-7)
+    assert result.undefined == [1, 1]
+    assert result.values.shape == (2, 5)
+    assert result.to_dataframe()["layers"].tolist() == [1, 3]
+    assert json.loads(result.to_json())["values"][0][0] is None
+    theorem_1 = similarity_by_depth(small_model, images, [1] * 5, layers=[3])
+    assert theorem_1.mean[0] > 0.99999

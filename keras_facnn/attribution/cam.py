@@ -40,6 +40,83 @@ def grad_cam(model, images, classes=None, *, layer, batch_size=32):
     >>> keras_facnn.attribution.grad_cam(model, images, 3, layer=2).shape
     (2, 32, 32)
     """
+
+    def weigh(a, g):
+        weights = ops.mean(g, axis=(1, 2), keepdims=True)
+        return ops.relu(ops.sum(weights * a, axis=-1))
+
+    return _cam(weigh, model, images, classes, layer, batch_size)
+
+
+def hires_cam(model, images, classes=None, *, layer, batch_size=32):
+    """HiResCAM maps: Grad-CAM without the averaging of gradients.
+
+    The map of class `c` is `sum_k g_k A_k` with `g_k` the gradient of `y_c`
+    with respect to `A_k`, place by place. It may be negative.
+
+    Source: Draelos and Carin, "Use HiResCAM instead of Grad-CAM",
+    arXiv 2011.08891.
+
+    Args:
+        model: As for `grad_cam`.
+        images: Array `(B, H, W, channels)`, in the range that the model takes.
+        classes: None for the predicted class of each image, an integer, a
+            sequence of B integers, or `"all"`.
+        layer: As for `grad_cam`.
+        batch_size: Positive integer, images a forward pass.
+
+    Returns:
+        A float32 NumPy array `(B, h, w)`, or `(B, h, w, C)` for `"all"`.
+
+    Example:
+
+    >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+    >>> images = np.zeros((2, 32, 32, 3), "uint8")
+    >>> keras_facnn.attribution.hires_cam(model, images, 3, layer=2).shape
+    (2, 32, 32)
+    """
+
+    def weigh(a, g):
+        return ops.sum(g * a, axis=-1)
+
+    return _cam(weigh, model, images, classes, layer, batch_size)
+
+
+def layer_cam(model, images, classes=None, *, layer, batch_size=32):
+    """Layer-CAM maps: each place weighted by its own positive gradient.
+
+    The map of class `c` is `relu(sum_k relu(g_k) A_k)` with `g_k` the gradient
+    of `y_c` with respect to `A_k`, place by place.
+
+    Source: Jiang et al., "LayerCAM", IEEE TIP 2021, equations 6 and 7.
+
+    Args:
+        model: As for `grad_cam`.
+        images: Array `(B, H, W, channels)`, in the range that the model takes.
+        classes: None for the predicted class of each image, an integer, a
+            sequence of B integers, or `"all"`.
+        layer: As for `grad_cam`.
+        batch_size: Positive integer, images a forward pass.
+
+    Returns:
+        A float32 NumPy array `(B, h, w)`, or `(B, h, w, C)` for `"all"`.
+
+    Example:
+
+    >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+    >>> images = np.zeros((2, 32, 32, 3), "uint8")
+    >>> keras_facnn.attribution.layer_cam(model, images, 3, layer=2).shape
+    (2, 32, 32)
+    """
+
+    def weigh(a, g):
+        return ops.relu(ops.sum(ops.relu(g) * a, axis=-1))
+
+    return _cam(weigh, model, images, classes, layer, batch_size)
+
+
+def _cam(weigh, model, images, classes, layer, batch_size):
+    """Maps that `weigh` makes of activations and their gradients."""
     features, logits_of = _cut(model, layer)
     (pixels,) = features.inputs
     images = check_images(images, tuple(pixels.shape[1:]))
@@ -54,9 +131,8 @@ def grad_cam(model, images, classes=None, *, layer, batch_size=32):
 
     def cam(a, x, targets):
         g = gradient(a, x, np.eye(num_classes, dtype="float32")[targets])
-        a, g = ops.cast(a, "float32"), ops.cast(g, "float32")
-        weights = ops.mean(g, axis=(1, 2), keepdims=True)
-        return ops.convert_to_numpy(ops.relu(ops.sum(weights * a, axis=-1)))
+        maps = weigh(ops.cast(a, "float32"), ops.cast(g, "float32"))
+        return ops.convert_to_numpy(maps)
 
     maps = []
     for start in range(0, len(images), batch_size):

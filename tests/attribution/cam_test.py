@@ -4,10 +4,12 @@ import pytest
 from keras import layers
 
 from keras_facnn.attribution import grad_cam
+from keras_facnn.attribution import hires_cam
+from keras_facnn.attribution import layer_cam
 
 
-def finite_difference_cam(model, images, classes, layer):
-    """Grad-CAM whose gradient is a central difference, in NumPy alone."""
+def finite_differences(model, images, classes, layer):
+    """Activations and central differences of the logit, in NumPy alone."""
     inner = model.get_layer(layer).output
     features = keras.Model(model.input, inner).predict(images, verbose=0)
     rest = keras.Model(inner, model.output)
@@ -19,8 +21,7 @@ def finite_difference_cam(model, images, classes, layer):
         up = rest.predict_on_batch(features + step)[rows, classes]
         down = rest.predict_on_batch(features - step)[rows, classes]
         gradient[(slice(None), *where)] = up - down
-    weights = gradient.mean((1, 2), keepdims=True)
-    return np.maximum((weights * features).sum(-1), 0)
+    return features, gradient
 
 
 @pytest.fixture
@@ -35,12 +36,19 @@ def classifier(rng):
 def test_agrees_with_finite_differences(rng, classifier):
     images = rng.uniform(0, 2, (3, 6, 6, 3)).astype("float32")
     classes = [2, 0, 1]
-    np.testing.assert_allclose(
-        grad_cam(classifier, images, classes, layer="hidden"),
-        finite_difference_cam(classifier, images, classes, "hidden"),
-        rtol=1e-3,
-        atol=1e-4,
-    )
+    a, g = finite_differences(classifier, images, classes, "hidden")
+    weights = g.mean((1, 2), keepdims=True)
+    for method, expected in (
+        (grad_cam, np.maximum((weights * a).sum(-1), 0)),
+        (hires_cam, (g * a).sum(-1)),
+        (layer_cam, np.maximum((np.maximum(g, 0) * a).sum(-1), 0)),
+    ):
+        np.testing.assert_allclose(
+            method(classifier, images, classes, layer="hidden"),
+            expected,
+            rtol=1e-3,
+            atol=1e-4,
+        )
 
 
 def test_a_layer_inside_a_residual_branch(rng):
@@ -141,4 +149,37 @@ def test_agrees_with_tf_keras_vis(small_model, images, layer):
         reference,
         rtol=1e-4,
         atol=1e-6,
+    )
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="tf-keras-vis needs the TensorFlow backend",
+)
+def test_agrees_with_tf_keras_vis_on_mobilenet(rng):
+    gradcam = pytest.importorskip("tf_keras_vis.gradcam")
+    from tf_keras_vis.utils.scores import CategoricalScore
+
+    model = keras.applications.MobileNetV2(
+        (64, 64, 3),
+        alpha=0.35,
+        weights=None,
+        classes=5,
+        classifier_activation=None,
+    )
+    images = rng.normal(size=(3, 64, 64, 3)).astype("float32")
+    theirs = gradcam.Gradcam(model, clone=False)(
+        CategoricalScore([4, 0, 2]),
+        images,
+        penultimate_layer="block_13_project_BN",
+        seek_penultimate_conv_layer=False,
+        normalize_cam=False,
+        expand_cam=False,
+    )
+    assert np.max(theirs) > 0
+    np.testing.assert_allclose(
+        grad_cam(model, images, [4, 0, 2], layer="block_13_project_BN"),
+        theirs,
+        rtol=1e-4,
+        atol=1e-5 * np.max(theirs),
     )

@@ -1,0 +1,105 @@
+import keras
+import numpy as np
+
+from keras_facnn.attribution.perturbation import check_inputs
+from keras_facnn.attribution.perturbation import scorer
+from keras_facnn.attribution.perturbation import wanted
+from keras_facnn.baselines import baseline_images
+from keras_facnn.layers.validation import positive_int
+
+
+def occlusion(
+    model,
+    images,
+    classes=None,
+    *,
+    size=8,
+    stride=None,
+    baseline=0.0,
+    probabilities=False,
+    batch_size=64,
+    verbose=0,
+):
+    """Occlusion (K-OCC) maps of any Keras image classifier: how far the score
+    falls when a square of `size x size` pixels is covered.
+
+    Squares start at every `stride` pixels and are cut at the border, so every
+    pixel is covered. A pixel's value is the mean fall over the squares that
+    cover it, as captum's `Occlusion` has it.
+
+    Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional
+    Networks", arXiv 1311.2901, section 4.2.
+
+    Args:
+        model: `keras.Model` from images `(B, H, W, channels)` to `(B, C)`.
+        images: Array `(B, H, W, channels)`, in the range that the model takes.
+        classes: None for the predicted class of each image, an integer, a
+            sequence of B integers, or `"all"`.
+        size: Positive integer k, the side of the square.
+        stride: Positive integer, at most `size`. None is half of `size`.
+        baseline: What covers: a number, `"mean"` (each image's own colour),
+            `"blur"` (the image, blurred), or an array that broadcasts to
+            `images`.
+        probabilities: Whether scores are the softmax of the model's outputs.
+            By default they are the outputs.
+        batch_size: Positive integer, images a forward pass.
+        verbose: 1 shows a progress bar, 0 does not.
+
+    Returns:
+        A float32 NumPy array `(B, H, W)`, or `(B, H, W, C)` for `"all"`.
+
+    Example:
+
+    >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+    >>> images = np.zeros((2, 32, 32, 3), "uint8")
+    >>> keras_facnn.attribution.occlusion(model, images, size=16).shape
+    (2, 32, 32)
+    """
+    size = positive_int("size", size)
+    stride = positive_int(
+        "stride", max(1, size // 2) if stride is None else stride
+    )
+    if stride > size:
+        raise ValueError(
+            "`stride` must be at most `size`, or pixels stay uncovered. "
+            f"Received: stride={stride}, size={size}"
+        )
+    batch_size = positive_int("batch_size", batch_size)
+    images, classes, num_classes = check_inputs(model, images, classes)
+    covers = baseline_images(images, baseline)
+    scores_of = scorer(model, probabilities)
+    height, width = images.shape[1:3]
+    corners = [
+        (top, left)
+        for top in _starts(height, size, stride)
+        for left in _starts(width, size, stride)
+    ]
+    many = isinstance(classes, str)
+    maps = np.zeros((len(images), height, width, num_classes if many else 1))
+    counts = np.zeros((height, width, 1))
+    for top, left in corners:
+        counts[top : top + size, left : left + size] += 1
+    bar = keras.utils.Progbar(
+        len(images) * len(corners), verbose=verbose, unit_name="image"
+    )
+    for i, (image, cover) in enumerate(zip(images, covers, strict=True)):
+        whole = scores_of(image[None])[0]
+        target = wanted(classes, i, whole)
+        for start in range(0, len(corners), batch_size):
+            some = corners[start : start + batch_size]
+            batch = np.repeat(image[None], len(some), axis=0)
+            for occluded, (top, left) in zip(batch, some, strict=True):
+                where = np.s_[top : top + size, left : left + size]
+                occluded[where] = cover[where]
+            falls = (whole - scores_of(batch))[:, target]
+            for fall, (top, left) in zip(falls, some, strict=True):
+                maps[i, top : top + size, left : left + size] += fall
+            bar.add(len(some))
+    maps = (maps / counts).astype("float32")
+    return maps if many else maps[..., 0]
+
+
+def _starts(length, size, stride):
+    """Where squares start, such that the last one reaches the border."""
+    last = max(0, -(-(length - size) // stride))
+    return [stride * i for i in range(last + 1)]

@@ -1,0 +1,128 @@
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_facnn.attribution.perturbation import check_inputs
+from keras_facnn.attribution.perturbation import scorer
+from keras_facnn.attribution.perturbation import wanted
+from keras_facnn.layers.validation import positive_float
+from keras_facnn.layers.validation import positive_int
+
+
+def rise(
+    model,
+    images,
+    classes=None,
+    *,
+    masks=4000,
+    grid=7,
+    p=0.5,
+    probabilities=True,
+    tolerance=None,
+    seed=0,
+    batch_size=64,
+    verbose=0,
+):
+    """RISE maps of any Keras image classifier: the mean of random masks, each
+    weighted by the score of the image that is seen through it.
+
+    A mask is a `grid x grid` array of ones (with probability `p`) and zeros,
+    resized bilinearly to a cell more than the image and cropped at a random
+    shift of its own. The map is `sum_i score_i * mask_i / (masks * p)`. All
+    images see the same masks, made in batches as they are needed.
+
+    Source: Petsiuk et al., "RISE", arXiv 1806.07421, section 3.2.
+
+    Args:
+        model: `keras.Model` from images `(B, H, W, channels)` to `(B, C)`.
+        images: Array `(B, H, W, channels)`, in the range that the model takes.
+            0 is what masks leave.
+        classes: None for the predicted class of each image, an integer, a
+            sequence of B integers, or `"all"`.
+        masks: Positive integer N, the number of masks.
+        grid: Positive integer, cells a side.
+        p: Float in (0, 1], the probability that a cell is kept.
+        probabilities: Whether scores are the softmax of the model's outputs,
+            as in the paper. False takes the outputs as they are, for models
+            that end in a softmax.
+        tolerance: Optional positive float. Stops early when the last quarter
+            of the masks moved no map by more than this, relative to its norm.
+        seed: Integer seed of the masks. The same on every backend.
+        batch_size: Positive integer, masked images a forward pass. It does not
+            change the masks.
+        verbose: 1 shows a progress bar, 0 does not.
+
+    Returns:
+        A float32 NumPy array `(B, H, W)`, or `(B, H, W, C)` for `"all"`.
+
+    Example:
+
+    >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+    >>> images = np.zeros((2, 32, 32, 3), "uint8")
+    >>> keras_facnn.attribution.rise(model, images, masks=8).shape
+    (2, 32, 32)
+    """
+    masks = positive_int("masks", masks)
+    grid = positive_int("grid", grid)
+    batch_size = positive_int("batch_size", batch_size)
+    p = positive_float("p", p)
+    if p > 1:
+        raise ValueError(f"`p` must be at most 1. Received: p={p}")
+    if tolerance is not None:
+        tolerance = positive_float("tolerance", tolerance)
+    images, classes, num_classes = check_inputs(model, images, classes)
+    scores_of = scorer(model, probabilities)
+    targets = [
+        wanted(classes, i, scores_of(image[None])[0])
+        for i, image in enumerate(images)
+    ]
+    shape = images.shape[1:3]
+    many = isinstance(classes, str)
+    maps = np.zeros((len(images), *shape, num_classes if many else 1))
+    before, checked = maps.copy(), 0
+    bar = keras.utils.Progbar(masks, verbose=verbose, unit_name="mask")
+    done = 0
+    for start in range(0, masks, batch_size):
+        stop = min(start + batch_size, masks)
+        batch = _masks(start, stop, shape, grid, p, seed)
+        for i, (image, target) in enumerate(zip(images, targets, strict=True)):
+            scores = scores_of(image * batch[..., None])[:, target]
+            scores = scores.reshape(len(batch), -1)
+            maps[i] += np.tensordot(batch, scores, axes=(0, 0))
+        done = stop
+        bar.update(done)
+        if tolerance is not None and done * 3 >= checked * 4 and checked:
+            move = maps / done - before / checked
+            norms = np.linalg.norm(maps.reshape(len(images), -1) / done, axis=1)
+            moves = np.linalg.norm(move.reshape(len(images), -1), axis=1)
+            if (moves <= tolerance * norms).all():
+                break
+        if not checked or done * 3 >= checked * 4:
+            before, checked = maps.copy(), done
+    bar.update(done, finalize=True)
+    maps = (maps / (done * p)).astype("float32")
+    return maps if many else maps[..., 0]
+
+
+def _masks(start, stop, shape, grid, p, seed):
+    """Masks number `start` to `stop` of a seed, float32 `(n, H, W)`."""
+    cell = [math.ceil(n / grid) for n in shape]
+    cells = np.empty((stop - start, grid, grid, 1), "float32")
+    shifts = np.empty((stop - start, 2), int)
+    for row, number in enumerate(range(start, stop)):
+        rng = np.random.default_rng((seed, number))
+        cells[row, ..., 0] = rng.random((grid, grid)) < p
+        shifts[row] = [rng.integers(0, n) for n in cell]
+    large = ops.convert_to_numpy(
+        ops.image.resize(
+            cells,
+            tuple((grid + 1) * n for n in cell),
+            interpolation="bilinear",
+            data_format="channels_last",
+        )
+    )[..., 0]
+    rows = shifts[:, 0, None, None] + np.arange(shape[0])[:, None]
+    columns = shifts[:, 1, None, None] + np.arange(shape[1])
+    return large[np.arange(len(large))[:, None, None], rows, columns]

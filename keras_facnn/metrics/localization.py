@@ -1,0 +1,197 @@
+import numpy as np
+
+from keras_facnn.layers.validation import positive_int
+from keras_facnn.maps import check_images
+from keras_facnn.maps import resize_maps
+
+
+def pointing_game(maps, boxes, size, tolerance=0):
+    """Whether a map's largest value lies in the box of its object.
+
+    Source: Zhang et al., "Top-down Neural Attention by Excitation Backprop",
+    arXiv 1608.00507, section 4.2 (whose tolerance is 15 pixels).
+
+    Args:
+        maps: Array `(B, h, w)`.
+        boxes: Array `(B, 4)` of `(left, top, right, bottom)` in pixels of the
+            image, right and bottom not included.
+        size: `(height, width)` of the images, in pixels.
+        tolerance: Non-negative number of pixels around the box that count too.
+
+    Returns:
+        A bool NumPy array `(B,)`; its mean is the score. Of equal values the
+        first, row by row, is the largest.
+
+    Example:
+
+    >>> maps = np.eye(4)[None] * np.arange(4)
+    >>> boxes = [[2, 2, 4, 4]]
+    >>> keras_facnn.metrics.pointing_game(maps, boxes, (4, 4)).tolist()
+    [True]
+    """
+    maps, boxes = _check(maps, boxes, size)
+    flat = maps.reshape(len(maps), -1).argmax(axis=1)
+    y, x = np.divmod(flat, maps.shape[2])
+    left, top, right, bottom = boxes.T
+    return (
+        (x >= left - tolerance)
+        & (x < right + tolerance)
+        & (y >= top - tolerance)
+        & (y < bottom + tolerance)
+    )
+
+
+def energy_pointing_game(maps, boxes, size):
+    """The share of a map's positive values that lies in the box.
+
+    Source: Wang et al., "Score-CAM", arXiv 1910.01279, section 4.3.
+
+    Args:
+        maps: Array `(B, h, w)`. Negative values count as 0.
+        boxes: As in `pointing_game`.
+        size: `(height, width)` of the images, in pixels.
+
+    Returns:
+        A float64 NumPy array `(B,)` in 0..1; NaN where no value is positive.
+
+    Example:
+
+    >>> maps = np.ones((1, 4, 4))
+    >>> boxes = [[0, 0, 2, 4]]
+    >>> keras_facnn.metrics.energy_pointing_game(maps, boxes, (4, 4)).tolist()
+    [0.5]
+    """
+    maps, boxes = _check(maps, boxes, size)
+    inside = np.zeros(maps.shape, bool)
+    for one, (left, top, right, bottom) in zip(
+        inside, boxes.round().astype(int), strict=True
+    ):
+        one[max(top, 0) : bottom, max(left, 0) : right] = True
+    return _share(maps, inside)
+
+
+def make_grids(images, labels, count, cells=2, seed=0):
+    """Mosaics of images of different classes, for `grid_pointing_game`.
+
+    Args:
+        images: Array `(B, H, W, channels)`. The metric's authors take those
+            that the model is most confident about.
+        labels: B integers.
+        count: Positive integer, how many mosaics to make.
+        cells: Positive integer, images a side.
+        seed: Integer seed.
+
+    Returns:
+        Mosaics `(count, cells * H, cells * W, channels)`, and the classes in
+        their cells, int `(count, cells ** 2)`, row by row.
+
+    Example:
+
+    >>> images = np.zeros((6, 8, 8, 3))
+    >>> mosaics, classes = keras_facnn.metrics.make_grids(
+    ...     images, [0, 1, 2, 3, 4, 5], count=2
+    ... )
+    >>> mosaics.shape, classes.shape
+    ((2, 16, 16, 3), (2, 4))
+    """
+    images = check_images(images)
+    labels = np.asarray(labels)
+    count = positive_int("count", count)
+    cells = positive_int("cells", cells)
+    names = np.unique(labels)
+    if len(names) < cells**2:
+        raise ValueError(
+            f"`labels` must have at least cells ** 2 = {cells**2} classes. "
+            f"Received: {len(names)}"
+        )
+    rng = np.random.default_rng(seed)
+    classes = np.stack(
+        [rng.choice(names, cells**2, replace=False) for _ in range(count)]
+    )
+    _, height, width, channels = images.shape
+    mosaics = np.empty(
+        (count, cells * height, cells * width, channels), images.dtype
+    )
+    for mosaic, row in zip(mosaics, classes, strict=True):
+        for k, c in enumerate(row):
+            image = images[rng.choice(np.flatnonzero(labels == c))]
+            top, left = (k // cells) * height, (k % cells) * width
+            mosaic[top : top + height, left : left + width] = image
+    return mosaics, classes
+
+
+def grid_pointing_game(maps, cells=2):
+    """The share of a class' positive attribution that lies in its own cell.
+
+    Chance, and a constant map, score `1 / cells ** 2`.
+
+    Source: Böhle et al., "Convolutional Dynamic Alignment Networks" and
+    "B-cos Networks", arXiv 2205.10268, section 4 (localisation metric).
+
+    Args:
+        maps: Array `(B, cells ** 2, h, w)`: for each mosaic the map of the
+            class in each cell, row by row. `h` and `w` must be multiples of
+            `cells`; `resize_maps` sees to that.
+        cells: Positive integer, images a side.
+
+    Returns:
+        A float64 NumPy array `(B, cells ** 2)` in 0..1; NaN where no value is
+        positive.
+
+    Example:
+
+    >>> maps = np.ones((1, 4, 2, 2))
+    >>> keras_facnn.metrics.grid_pointing_game(maps).tolist()
+    [[0.25, 0.25, 0.25, 0.25]]
+    """
+    cells = positive_int("cells", cells)
+    maps = np.asarray(maps, "float64")
+    if (
+        maps.ndim != 4
+        or maps.shape[1] != cells**2
+        or maps.shape[2] % cells
+        or maps.shape[3] % cells
+    ):
+        raise ValueError(
+            f"`maps` must have shape (B, {cells**2}, h, w), with h and w "
+            f"multiples of cells={cells}. Received: {maps.shape}"
+        )
+    height, width = (n // cells for n in maps.shape[2:])
+    inside = np.zeros(maps.shape, bool)
+    for k in range(cells**2):
+        top, left = (k // cells) * height, (k % cells) * width
+        inside[:, k, top : top + height, left : left + width] = True
+    flat = (-1, *maps.shape[2:])
+    return _share(maps.reshape(flat), inside.reshape(flat)).reshape(
+        maps.shape[:2]
+    )
+
+
+def _share(maps, inside):
+    positive = np.maximum(maps, 0)
+    total = positive.sum(axis=(1, 2))
+    part = np.where(inside, positive, 0).sum(axis=(1, 2))
+    return np.divide(
+        part, total, out=np.full(len(maps), np.nan), where=total > 0
+    )
+
+
+def _check(maps, boxes, size):
+    maps = np.asarray(maps, "float64")
+    boxes = np.asarray(boxes, "float64")
+    if maps.ndim != 3:
+        raise ValueError(
+            f"`maps` must have shape (B, h, w). Received: {maps.shape}"
+        )
+    if (
+        boxes.shape != (len(maps), 4)
+        or (boxes[:, 0] >= boxes[:, 2]).any()
+        or (boxes[:, 1] >= boxes[:, 3]).any()
+    ):
+        raise ValueError(
+            f"`boxes` must have shape ({len(maps)}, 4): left < right and "
+            f"top < bottom, in pixels. Received: boxes={boxes.tolist()}"
+        )
+    if maps.shape[1:] != tuple(size):
+        maps = resize_maps(maps, size).astype("float64")
+    return maps, boxes

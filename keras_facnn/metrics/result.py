@@ -1,0 +1,38 @@
+import dataclasses
+import json
+
+import numpy as np
+
+
+class Result:
+    """What a metric returns: numbers, settings, and ways to take them along.
+
+    Subclasses are dataclasses; `columns` names those attributes, sequences of
+    one length, that make up the table.
+    """
+
+    columns = ()
+
+    def to_dataframe(self):
+        """The table as a `pandas.DataFrame`. Needs pandas."""
+        import pandas
+
+        return pandas.DataFrame({n: getattr(self, n) for n in self.columns})
+
+    def to_json(self):
+        """All numbers and settings, as a JSON string; NaN becomes null."""
+        return json.dumps(_plain(dataclasses.asdict(self)))
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,102 @@
+import dataclasses
+
+import numpy as np
+
+from keras_facnn.metrics.result import Result
+from keras_facnn.metrics.similarity import spearman
+
+
+@dataclasses.dataclass
+class Randomisation(Result):
+    """Similarity of maps to the trained model's, as layers lose their weights.
+
+    Attributes:
+        layers: Names of the layers, in the order in which they are randomised.
+        mean: Mean similarity once this layer, and those before it, are random.
+        settings: What it was made with.
+    """
+
+    layers: list
+    mean: list
+    settings: dict
+
+    columns = ("layers", "mean")
+
+
+def cascading_randomisation(
+    model,
+    images,
+    attribution,
+    classes=None,
+    *,
+    layers=None,
+    metric=spearman,
+    seed=0,
+    **kwargs,
+):
+    """Sanity check: maps must change when the model forgets what it learned.
+
+    From the output to the input, the weights of one layer after another are
+    shuffled, and the maps compared with those of the trained model. An
+    attribution that stays similar does not explain the model. The weights are
+    put back at the end, also after an error.
+
+    Source: Adebayo et al., "Sanity Checks for Saliency Maps",
+    arXiv 1810.03292, section 3.
+
+    Args:
+        model: `keras.Model` of a classifier.
+        images: Array `(B, H, W, channels)`, in the range that the model takes.
+        attribution: Function of model, images and classes to maps `(B, h, w)`.
+        classes: None for the class that the trained model predicts for each
+            image, an integer, or a sequence of B integers.
+        layers: Names of layers; None is all that have weights, from the last
+            to the first.
+        metric: Function of maps and reference to one value an image.
+        seed: Integer seed of the shuffling.
+        **kwargs: Passed to `attribution`, such as `layer`.
+
+    Returns:
+        A `Randomisation`.
+
+    Example:
+
+    >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+    >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
+    >>> result = keras_facnn.metrics.cascading_randomisation(
+    ...     model, images, keras_facnn.attribution.grad_cam, layer=2
+    ... )
+    >>> result.layers[-1]
+    'conv_1'
+    """
+    if layers is None:
+        layers = [x.name for x in model.layers if x.weights][::-1]
+    if classes is None:
+        classes = model.predict(images, verbose=0).argmax(axis=-1)
+    reference = attribution(model, images, classes, **kwargs)
+    rng = np.random.default_rng(seed)
+    before = model.get_weights()
+    means = []
+    try:
+        for name in layers:
+            layer = model.get_layer(name)
+            layer.set_weights(
+                [
+                    rng.permutation(w.ravel()).reshape(w.shape)
+                    for w in layer.get_weights()
+                ]
+            )
+            maps = attribution(model, images, classes, **kwargs)
+            means.append(float(np.nanmean(metric(maps, reference))))
+    finally:
+        model.set_weights(before)
+    return Randomisation(
+        layers=list(layers),
+        mean=means,
+        settings={
+            "attribution": attribution.__name__,
+            "metric": metric.__name__,
+            "images": len(images),
+            "seed": seed,
+        },
+    )

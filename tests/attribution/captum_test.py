@@ -1,0 +1,63 @@
+"""Peers: captum computes the same on the PyTorch backend."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_facnn import attribution
+
+if keras.backend.backend() != "torch":
+    pytest.skip("captum needs the PyTorch backend", allow_module_level=True)
+
+import torch
+from captum import attr
+
+CLASSES = [3, 1, 0, 2, 2]
+
+
+@pytest.fixture
+def forward(small_model):
+    def forward(x):
+        return small_model(x, training=False)
+
+    return forward
+
+
+@pytest.fixture
+def tensor(images):
+    return torch.tensor(images.astype("float32"), requires_grad=True)
+
+
+@pytest.mark.parametrize("size, stride", [(5, 3), (4, 4), (7, 2)])
+def test_occlusion(small_model, images, forward, tensor, size, stride):
+    theirs = attr.Occlusion(forward).attribute(
+        tensor,
+        sliding_window_shapes=(size, size, 3),
+        strides=(stride, stride, 3),
+        target=CLASSES,
+        baselines=20.0,
+    )
+    ours = attribution.occlusion(
+        small_model, images, CLASSES, size=size, stride=stride, baseline=20.0
+    )
+    np.testing.assert_allclose(
+        ours, theirs[..., 0].detach(), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_saliency(small_model, images, forward, tensor):
+    theirs = attr.Saliency(forward).attribute(tensor, target=CLASSES)
+    ours = attribution.saliency(small_model, images, CLASSES)
+    np.testing.assert_allclose(ours, theirs.detach().amax(-1), rtol=1e-4)
+
+
+def test_integrated_gradients(small_model, images, forward, tensor):
+    theirs = attr.IntegratedGradients(forward).attribute(
+        tensor, target=CLASSES, baselines=20.0, n_steps=32
+    )
+    ours = attribution.integrated_gradients(
+        small_model, images, CLASSES, baseline=20.0, steps=32
+    )
+    np.testing.assert_allclose(
+        ours, theirs.detach().sum(-1), rtol=1e-3, atol=1e-5
+    )

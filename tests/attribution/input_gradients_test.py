@@ -1,0 +1,46 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_facnn.attribution import integrated_gradients
+from keras_facnn.attribution import saliency
+
+
+@pytest.fixture
+def images(rng):
+    return rng.normal(size=(3, 9, 7, 2)).astype("float32")
+
+
+def test_of_a_linear_model_in_closed_form(linear, images):
+    model, weights = linear
+    classes = [2, 0, 1]
+    w = np.moveaxis(weights, -1, 0)[classes]
+    np.testing.assert_allclose(
+        saliency(model, images, classes, batch_size=2),
+        np.abs(w).max(-1),
+        rtol=1e-4,
+    )
+    np.testing.assert_allclose(
+        integrated_gradients(model, images, classes, baseline=1.5, steps=3),
+        (w * (images - 1.5)).sum(-1),
+        rtol=1e-3,
+        atol=1e-5,
+    )
+
+
+def test_integrated_gradients_sum_to_the_difference_of_logits(images):
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((9, 7, 2))
+    x = keras.layers.Conv2D(8, 3, activation="tanh")(inputs)
+    x = keras.layers.Flatten()(x)
+    model = keras.Model(inputs, keras.layers.Dense(3)(x))
+    logits = model.predict(images, verbose=0)
+    start = model.predict(np.zeros((1, 9, 7, 2)), verbose=0)
+    maps = integrated_gradients(model, images)
+    expected = logits.max(-1) - start[0, logits.argmax(-1)]
+    np.testing.assert_allclose(maps.sum((1, 2)), expected, rtol=1e-3)
+
+
+def test_refuses_all_classes(linear, images):
+    with pytest.raises(ValueError, match="`classes` must be.*Received: 'all'"):
+        saliency(linear[0], images, "all")

@@ -1,0 +1,104 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_facnn.attribution import rise
+from keras_facnn.attribution.rise import _masks
+
+
+def bilinear(cells, size):
+    """Half-pixel bilinear resizing of `(n, n)` in loops."""
+    out = np.empty(size)
+    n = len(cells)
+    for y in range(size[0]):
+        for x in range(size[1]):
+            v = np.clip((y + 0.5) * n / size[0] - 0.5, 0, n - 1)
+            u = np.clip((x + 0.5) * n / size[1] - 0.5, 0, n - 1)
+            i, j = int(v), int(u)
+            k, m = min(i + 1, n - 1), min(j + 1, n - 1)
+            a, b = v - i, u - j
+            out[y, x] = (1 - a) * (
+                (1 - b) * cells[i, j] + b * cells[i, m]
+            ) + a * ((1 - b) * cells[k, j] + b * cells[k, m])
+    return out
+
+
+def test_masks_follow_the_paper():
+    """Seeded cells, resized to a cell more than the image, then shifted."""
+    masks = _masks(0, 20, (9, 7), grid=3, p=0.5, seed=4)
+    for number, mask in enumerate(masks):
+        rng = np.random.default_rng((4, number))
+        cells = (rng.random((3, 3)) < 0.5).astype(float)
+        top, left = rng.integers(0, 3), rng.integers(0, 3)
+        large = bilinear(cells, (12, 12))
+        np.testing.assert_allclose(
+            mask, large[top : top + 9, left : left + 7], atol=1e-5
+        )
+
+
+def test_is_the_mean_of_masks_weighted_by_scores(linear, rng):
+    model, weights = linear
+    images = rng.normal(size=(2, 9, 7, 2)).astype("float32")
+    masks = _masks(0, 50, (9, 7), grid=3, p=0.4, seed=1).astype("float64")
+    logits = np.einsum("nhw,bhwc,hwck->bnk", masks, images, weights)
+    p = np.exp(logits)
+    p /= p.sum(-1, keepdims=True)
+    for scores, probabilities in ((p, True), (logits, False)):
+        expected = np.einsum("bnk,nhw->bhwk", scores, masks) / (50 * 0.4)
+        actual = rise(
+            model,
+            images,
+            "all",
+            masks=50,
+            grid=3,
+            p=0.4,
+            seed=1,
+            probabilities=probabilities,
+            batch_size=16,
+        )
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
+        one = rise(
+            model,
+            images,
+            [2, 0],
+            masks=50,
+            grid=3,
+            p=0.4,
+            seed=1,
+            probabilities=probabilities,
+        )
+        np.testing.assert_allclose(
+            one, expected[[0, 1], ..., [2, 0]], rtol=1e-4, atol=1e-4
+        )
+
+
+def test_finds_the_patch_that_decides(rng):
+    """Class 1 wins as far as its patch is bright, whatever the rest."""
+    inputs = keras.Input((24, 24, 1))
+    patch = keras.layers.Cropping2D(((4, 14), (12, 6)))(inputs)
+    level = keras.layers.GlobalAveragePooling2D()(patch)
+    logits = keras.ops.concatenate([0 * level, 4 * (level - 2)], -1)
+    model = keras.Model(inputs, logits)
+    images = np.full((1, 24, 24, 1), 4.0)
+    (map_,) = rise(model, images, 1, masks=600)
+    inside = map_[4:10, 12:18].mean()
+    map_[4:10, 12:18] = np.nan
+    assert inside > np.nanmean(map_) + 3 * np.nanstd(map_)
+
+
+def test_stops_early_when_maps_have_settled(linear, rng, capsys):
+    model, _ = linear
+    images = rng.normal(size=(2, 9, 7, 2)).astype("float32")
+    exact = rise(model, images, 1, masks=4000)
+    early = rise(model, images, 1, masks=4000, tolerance=0.05, verbose=1)
+    assert "4000/4000" not in capsys.readouterr().out
+    gap = np.linalg.norm(early - exact) / np.linalg.norm(exact)
+    assert 0 < gap < 0.15
+
+
+@pytest.mark.parametrize(
+    "name, value", [("masks", 0), ("grid", 1.5), ("p", 1.5), ("tolerance", 0)]
+)
+def test_refuses_bad_arguments(linear, name, value):
+    with pytest.raises(ValueError, match=f"`{name}` must be.*Received"):
+        rise(linear[0], np.zeros((1, 9, 7, 2)), **{name: value})

@@ -1,0 +1,182 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_facnn.metrics import deletion
+from keras_facnn.metrics import insertion
+from keras_facnn.metrics import pixel_removal
+from keras_facnn.metrics.pixel_removal import _impute
+
+PATCH = np.s_[2:6, 4:8]
+
+
+@pytest.fixture
+def planted(rng):
+    """Class 1 wins while a 4x4 patch is brighter than 0.5 on average."""
+    inputs = keras.Input((10, 10, 1))
+    patch = keras.layers.Cropping2D(((2, 4), (4, 2)))(inputs)
+    level = keras.layers.GlobalAveragePooling2D()(patch)
+    logits = keras.ops.concatenate([0 * level, 20 * (level - 0.5)], -1)
+    model = keras.Model(inputs, logits)
+    images = rng.uniform(0, 0.2, (6, 10, 10, 1)).astype("float32")
+    images[(slice(None), *PATCH)] = 1.0
+    maps = rng.uniform(0, 0.1, (6, 10, 10))
+    maps[(slice(None), *PATCH)] += 1.0
+    return model, images, np.ones(6, int), maps
+
+
+def test_the_true_map_beats_random_and_inverted_maps(planted):
+    model, images, labels, maps = planted
+
+    def auc(maps, order="most_relevant_first"):
+        return pixel_removal(
+            model, images, labels, maps, order=order, baseline=0.0
+        ).accuracy_auc
+
+    # The patch is 16 % of the pixels; with half of it gone class 0 wins.
+    assert auc(maps) == pytest.approx(0.075, abs=0.03)
+    assert auc(maps, "random") == pytest.approx(0.5, abs=0.12)
+    assert auc(maps, "least_relevant_first") > 0.84
+    assert auc(-maps) > 0.84
+
+
+def test_curves_by_hand(planted):
+    model, images, labels, maps = planted
+    result = pixel_removal(
+        model,
+        images,
+        labels,
+        maps,
+        fractions=[0, 0.04, 0.13, 1],
+        baseline=0.25,
+        batch_size=5,
+    )
+    accuracy, probability = [], []
+    for count in (0, 4, 13, 100):
+        p = []
+        for image, map_ in zip(images, maps, strict=True):
+            altered = image.copy()
+            places = [(y, x) for y in range(10) for x in range(10)]
+            places.sort(key=lambda yx: -map_[yx])
+            for y, x in places[:count]:
+                altered[y, x] = 0.25
+            level = altered[PATCH].mean()
+            p.append(1 / (1 + np.exp(-20 * (level - 0.5))))
+        accuracy.append(np.mean(np.array(p) > 0.5))
+        probability.append(np.mean(p))
+    np.testing.assert_allclose(result.accuracy, accuracy)
+    np.testing.assert_allclose(result.probability, probability, rtol=1e-4)
+    xs = [0, 0.04, 0.13, 1]
+    area = 0
+    for i in range(3):
+        area += (xs[i + 1] - xs[i]) * (accuracy[i] + accuracy[i + 1]) / 2
+    assert result.accuracy_auc == pytest.approx(area)
+    frame = result.to_dataframe()
+    assert list(frame.columns) == ["fractions", "accuracy", "probability"]
+    assert '"baseline": 0.25' in result.to_json()
+
+
+def test_deletion_and_insertion_by_hand(planted):
+    """RISE's definitions, in loops, with a step of one pixel in ten."""
+    model, images, labels, maps = planted
+    fractions = np.linspace(0, 1, 11).tolist()
+
+    def curve(start, end, map_):
+        p = []
+        altered = start.copy()
+        order = np.argsort(-map_.ravel(), kind="stable")
+        for i in range(11):
+            level = altered[PATCH].mean()
+            p.append(1 / (1 + np.exp(-20 * (level - 0.5))))
+            for pixel in order[10 * i : 10 * i + 10]:
+                where = divmod(pixel, 10)
+                altered[where] = end[where]
+        return np.sum((np.array(p)[1:] + np.array(p)[:-1]) / 2) / 10
+
+    dark = np.full_like(images, 0.1)
+    for metric, starts, ends in (
+        (deletion, images, dark),
+        (insertion, dark, images),
+    ):
+        result = metric(
+            model, images, labels, maps, fractions=fractions, baseline=0.1
+        )
+        expected = [
+            curve(*three) for three in zip(starts, ends, maps, strict=True)
+        ]
+        np.testing.assert_allclose(result.values, expected, rtol=1e-4)
+        assert result.auc == pytest.approx(np.mean(expected), rel=1e-4)
+
+
+def test_road_solves_the_equations_of_its_neighbours(rng):
+    """Noise 0: each missing pixel is the weighted mean of its neighbours."""
+    image = rng.uniform(size=(6, 7, 2)).astype("float32")
+    pixels = rng.permutation(42)[:30]
+    filled = _impute(image, pixels, 0.0, rng)
+    missing = np.zeros(42, bool)
+    missing[pixels] = True
+    missing = missing.reshape(6, 7)
+    np.testing.assert_array_equal(filled[~missing], image[~missing])
+    for y, x in np.argwhere(missing):
+        total = weights = 0
+        for dy in (-1, 0, 1):
+            for dx in (-1, 0, 1):
+                v, u = y + dy, x + dx
+                if (dy or dx) and 0 <= v < 6 and 0 <= u < 7:
+                    weight = 1 / 12 if dy and dx else 1 / 6
+                    total = total + weight * filled[v, u]
+                    weights += weight
+        np.testing.assert_allclose(filled[y, x], total / weights, rtol=1e-4)
+
+
+def test_road_runs_over_all_fractions(planted):
+    model, images, labels, maps = planted
+    result = pixel_removal(model, images, labels, maps, baseline="road")
+    assert result.accuracy[0] == 1
+    assert np.isfinite(result.probability).all()
+
+
+def test_holds_a_few_altered_images_at_once(planted, monkeypatch):
+    model, images, labels, maps = planted
+    sizes = []
+    predict = model.predict_on_batch
+
+    def counted(x):
+        sizes.append(len(x))
+        return predict(x)
+
+    monkeypatch.setattr(model, "predict_on_batch", counted)
+    pixel_removal(model, images, labels, maps, batch_size=7)
+    assert max(sizes) == 7
+    assert sum(sizes) == 21 * 6
+
+
+def test_ties_are_reported_and_keep_their_order(planted):
+    model, images, labels, maps = planted
+    coarse = np.round(maps)
+    result = pixel_removal(model, images, labels, coarse)
+    assert result.ties == pytest.approx(98 / 99)
+    assert pixel_removal(model, images, labels, maps).ties == 0
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"maps": np.zeros((6, 10, 10))}, "must not be constant.*6 constant"),
+        ({"maps": np.full((6, 10, 10), np.nan)}, "`maps` must be finite"),
+        (
+            {"maps": np.zeros((5, 10, 10))},
+            r"`maps` must have shape \(6, h, w\)",
+        ),
+        ({"labels": [1, 2]}, "`labels` must be 6 integers from 0 to 1"),
+        ({"labels": [0, 1, 2, 0, 1, 0]}, "`labels` must be 6 integers"),
+        ({"order": "best"}, "`order` must be one of"),
+        ({"fractions": [0, 0.5]}, "`fractions` must increase from 0 to 1"),
+        ({"baseline": "black"}, "`baseline` must be"),
+    ],
+)
+def test_refuses_bad_arguments(planted, changes, message):
+    model, images, labels, maps = planted
+    arguments = {"labels": labels, "maps": maps, **changes}
+    with pytest.raises(ValueError, match=message):
+        pixel_removal(model, images, **arguments)

@@ -1,0 +1,45 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_facnn.attribution import hires_cam
+from keras_facnn.metrics import cascading_randomisation
+
+
+def test_maps_of_the_model_change_and_others_do_not(rng):
+    """An edge detector looks at the image alone, and must fail the check."""
+
+    def edges(model, images, classes):
+        return np.abs(np.diff(images.sum(-1), axis=1))
+
+    inputs = keras.Input((12, 12, 3))
+    x = keras.layers.Conv2D(6, 3, activation="relu", name="first")(inputs)
+    x = keras.layers.Conv2D(6, 3, activation="relu", name="second")(x)
+    x = keras.layers.Flatten()(x)
+    model = keras.Model(inputs, keras.layers.Dense(4, name="last")(x))
+    images = rng.normal(size=(8, 12, 12, 3)).astype("float32")
+    before = model.get_weights()
+    result = cascading_randomisation(model, images, hires_cam, layer="second")
+    assert result.layers == ["last", "second", "first"]
+    assert max(map(abs, result.mean)) < 0.5
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+    result = cascading_randomisation(model, images, edges)
+    np.testing.assert_allclose(result.mean, 1)
+
+
+def test_weights_come_back_after_an_error(small_model, images):
+    before = small_model.get_weights()
+    calls = []
+
+    def breaks(model, images, classes):
+        calls.append(1)
+        if len(calls) > 3:
+            raise RuntimeError("out of memory")
+        return np.ones((5, 4, 4)) * np.arange(4)
+
+    with pytest.raises(RuntimeError):
+        cascading_randomisation(small_model, images, breaks)
+    for a, b in zip(before, small_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)

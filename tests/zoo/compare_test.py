@@ -1,0 +1,52 @@
+import csv
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from keras_facnn import FACNN
+from tests.zoo.conftest import NAMES
+
+pytest.importorskip("tensorflow_datasets")
+
+
+def test_writes_figures_tables_and_a_page_of_its_own(folder, tmp_path):
+    model = FACNN(10, (32, 32, 3), (1, 1), (1, 2), space_to_depth=2)
+    model.save_to_preset(tmp_path / "preset", {"class_names": NAMES})
+    flags = {
+        "preset": tmp_path / "preset",
+        "data": folder,
+        "output": tmp_path / "out",
+        "images": 10,
+        "figure_images": 2,
+        "layers": "2,1",
+        "rise_masks": 10,
+        "steps": 4,
+    }
+    result = subprocess.run(
+        [sys.executable, "-m", "zoo.compare"]
+        + [f"--{name}={value}" for name, value in flags.items()],
+        cwd=pathlib.Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    out = tmp_path / "out"
+    with open(out / "table.csv", newline="") as file:
+        rows = {(r["layer"], r["method"]): r for r in csv.DictReader(file)}
+    assert len(rows) == 2 * 5
+    # Theorem 1: at the last layer both maps order the pixels alike.
+    a, b = rows["2", "FA-CNN"], rows["2", "Grad-CAM"]
+    assert a["accuracy AUC"] == b["accuracy AUC"]
+    assert a["backward passes an image"] == "0"
+    assert rows["2", "K-OCC"]["forward passes an image"] == str(7 * 7 + 1)
+    assert rows["1", "RISE"] == {**rows["2", "RISE"], "layer": "1"}
+    results = json.loads((out / "results.json").read_text())
+    assert len(results["pixel_removal"]["facnn_1"]["accuracy"]) == 5
+    page = (out / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 4
+    assert "http" not in page
+    assert str(tmp_path) not in page
+    assert (out / "table.md").read_text().count("\n| ") >= 10

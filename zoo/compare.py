@@ -1,0 +1,278 @@
+"""Compares ways to make a map, by eye, by cost and by pixel removal.
+
+    python -m zoo.compare --preset cifar10 --data cifar10 --output runs/compare
+
+writes into the output folder: `compare_LAYER.png` (Figures 1 and 5 of the
+paper), `pixel_removal_LAYER.png` (Figure 4), `depth.csv`, `table.csv`,
+`table.md`, `results.json` and `report.html`, which opens from disk alone.
+"""
+
+import base64
+import csv
+import html
+import json
+import os
+import time
+
+from absl import app
+from absl import flags
+from absl import logging
+
+FLAGS = flags.FLAGS
+METHODS = ["facnn", "grad_cam", "rise", "occlusion", "random"]
+TITLES = {
+    "facnn": "FA-CNN",
+    "grad_cam": "Grad-CAM",
+    "rise": "RISE",
+    "occlusion": "K-OCC",
+    "random": "random",
+}
+
+
+def define_flags():
+    flags.DEFINE_string("preset", None, "Name, folder or URL of the preset.")
+    flags.DEFINE_string(
+        "data",
+        None,
+        "Folder split/class/*.jpg, or the name of a TensorFlow Dataset.",
+    )
+    flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets are kept.")
+    flags.DEFINE_string("split", "test", "Split to take images from.")
+    flags.DEFINE_string("output", None, "Folder of what is written.")
+    flags.DEFINE_integer("images", 1000, "Images, evenly spread.", 1)
+    flags.DEFINE_integer("figure_images", 6, "Of these, rows of figures.", 1)
+    flags.DEFINE_list("layers", ["24", "18"], "FA layers to compare at.")
+    flags.DEFINE_list("methods", METHODS, f"Some of {', '.join(METHODS)}.")
+    flags.DEFINE_integer("rise_masks", 4000, "RISE's N.", 1)
+    flags.DEFINE_integer("occlusion_size", 8, "Side of K-OCC's square.", 1)
+    flags.DEFINE_integer("occlusion_stride", 4, "Its stride.", 1)
+    flags.DEFINE_string(
+        "baseline",
+        "mean",
+        "What stands in for removed pixels; mean, blur, road.",
+    )
+    flags.DEFINE_integer("steps", 20, "Steps of pixel removal.", 1)
+    flags.DEFINE_integer("batch_size", 250, "Images a forward pass.", 1)
+    flags.DEFINE_integer("seed", 0, "Of RISE's masks and random order.")
+    flags.mark_flags_as_required(["preset", "data", "output"])
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
+    unknown = set(FLAGS.methods) - set(METHODS)
+    if unknown:
+        raise app.UsageError(f"Unknown --methods: {', '.join(unknown)}")
+    # First, since TensorFlow must be imported before PyTorch.
+    from zoo import data  # isort: skip
+    import numpy as np
+
+    import keras_facnn
+    from keras_facnn import metrics
+    from keras_facnn import plots
+    from zoo import provenance
+
+    os.makedirs(FLAGS.output, exist_ok=True)
+    model = keras_facnn.FACNN.from_preset(FLAGS.preset)
+    images, labels, names = data.load(
+        FLAGS.data, FLAGS.split, model.image_shape, FLAGS.data_dir
+    )
+    chosen = np.linspace(0, len(images) - 1, min(FLAGS.images, len(images)))
+    images, labels = images[chosen.astype(int)], labels[chosen.astype(int)]
+    predictions = model.predict(
+        images, batch_size=FLAGS.batch_size, verbose=0
+    ).argmax(-1)
+
+    logging.info("Similarity by depth")
+    depth = metrics.similarity_by_depth(
+        model, images, predictions, batch_size=FLAGS.batch_size
+    )
+    depth.to_dataframe().to_csv(
+        os.path.join(FLAGS.output, "depth.csv"), index=False
+    )
+
+    rows, figures, results, same = [], [], {}, {}
+    shown = np.linspace(0, len(images) - 1, FLAGS.figure_images).astype(int)
+    for layer in map(int, FLAGS.layers):
+        columns, curves = {}, {}
+        for method in FLAGS.methods:
+            # What does not look at a layer is made and judged once.
+            key = (method, layer if method in ("facnn", "grad_cam") else None)
+            if key not in same:
+                logging.info("%s at layer %d", TITLES[method], layer)
+                same[key] = judge(model, images, labels, predictions, *key)
+            maps, curve, cost = same[key]
+            curves[TITLES[method]] = curve
+            rows.append(
+                {
+                    "layer": layer,
+                    "method": TITLES[method],
+                    "accuracy AUC": round(curve.accuracy_auc, 4),
+                    "probability AUC": round(curve.probability_auc, 4),
+                    "ties": round(curve.ties, 4),
+                    **cost,
+                }
+            )
+            results[f"{method}_{layer}"] = json.loads(curve.to_json())
+            if maps is not None:
+                columns[TITLES[method]] = maps[shown]
+        reference = "Grad-CAM" if "Grad-CAM" in columns else None
+        figures += [
+            save(
+                plots.compare(
+                    images[shown],
+                    columns,
+                    reference,
+                    [names[c] for c in predictions[shown]],
+                ),
+                f"compare_{layer}.png",
+            ),
+            save(plots.pixel_removal(curves), f"pixel_removal_{layer}.png"),
+        ]
+    write(rows, figures, results, depth, provenance.command())
+
+
+def judge(model, images, labels, predictions, method, layer):
+    """Maps of a method, what removing their pixels does, and their cost."""
+    import numpy as np
+
+    from keras_facnn import attribution
+    from keras_facnn import metrics
+
+    n = len(images)
+    options = {"batch_size": FLAGS.batch_size}
+    start = time.perf_counter()
+    if method == "facnn":
+        maps = model.class_maps(images, predictions, layer, FLAGS.batch_size)
+        forward, backward = 1, 0
+    elif method == "grad_cam":
+        maps = attribution.grad_cam(
+            model, images, predictions, layer=layer, **options
+        )
+        forward, backward = 1, 1
+    elif method == "rise":
+        maps = attribution.rise(
+            model,
+            images,
+            predictions,
+            masks=FLAGS.rise_masks,
+            seed=FLAGS.seed,
+            **options,
+        )
+        forward, backward = FLAGS.rise_masks, 0
+    elif method == "occlusion":
+        size, stride = FLAGS.occlusion_size, FLAGS.occlusion_stride
+        maps = attribution.occlusion(
+            model, images, predictions, size=size, stride=stride, **options
+        )
+        sides = [-(-max(0, s - size) // stride) + 1 for s in images.shape[1:3]]
+        forward, backward = sides[0] * sides[1] + 1, 0
+    else:
+        maps = None
+        forward, backward = 0, 0
+    seconds = time.perf_counter() - start
+    curve = metrics.pixel_removal(
+        model,
+        images,
+        labels,
+        maps,
+        order="random" if maps is None else "most_relevant_first",
+        fractions=np.linspace(0, 1, FLAGS.steps + 1),
+        baseline=FLAGS.baseline,
+        seed=FLAGS.seed,
+        **options,
+    )
+    cost = {
+        "forward passes an image": forward,
+        "backward passes an image": backward,
+        "ms an image": round(1000 * seconds / n, 2),
+    }
+    return maps, curve, cost
+
+
+def save(figure, name):
+    path = os.path.join(FLAGS.output, name)
+    figure.savefig(path, dpi=150)
+    return path
+
+
+def write(rows, figures, results, depth, command):
+    def path(name):
+        return os.path.join(FLAGS.output, name)
+
+    with open(path("table.csv"), "w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    table = markdown(rows)
+    with open(path("table.md"), "w") as file:
+        file.write(f"`{command}`\n\n{table}")
+    with open(path("results.json"), "w") as file:
+        json.dump(
+            {
+                "command": command,
+                "depth": json.loads(depth.to_json()),
+                "pixel_removal": results,
+            },
+            file,
+        )
+    with open(path("report.html"), "w") as file:
+        file.write(report(rows, figures, depth, command))
+    print(table)
+    print(f"The report is {os.path.abspath(path('report.html'))}")
+
+
+def markdown(rows):
+    lines = [list(rows[0]), ["---"] * len(rows[0])]
+    lines += [[str(v) for v in row.values()] for row in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def report(rows, figures, depth, command):
+    """One HTML page that needs no other file."""
+
+    def cells(tag, values):
+        return "".join(f"<{tag}>{html.escape(str(v))}</{tag}>" for v in values)
+
+    def table(rows):
+        body = "".join(f"<tr>{cells('td', r.values())}</tr>" for r in rows)
+        return f"<table><tr>{cells('th', rows[0])}</tr>{body}</table>"
+
+    def image(path):
+        with open(path, "rb") as file:
+            data = base64.b64encode(file.read()).decode()
+        name = html.escape(os.path.basename(path))
+        return f'<h2>{name}</h2><img src="data:image/png;base64,{data}">'
+
+    layers = [
+        {
+            "layer": layer,
+            "mean correlation": f"{mean:.4f}",
+            "95 % interval": f"± {interval:.4f}",
+            "undefined": undefined,
+        }
+        for layer, mean, interval, undefined in zip(
+            depth.layers,
+            depth.mean,
+            depth.interval,
+            depth.undefined,
+            strict=True,
+        )
+    ]
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        "<title>keras_facnn: comparison</title>"
+        "<style>body{font:15px sans-serif;margin:2em;max-width:75em}"
+        "td,th{padding:.2em .8em;text-align:right}img{max-width:100%}</style>"
+        f"<h1>Ways to make a map</h1><p><code>{html.escape(command)}</code></p>"
+        "<h2>Accuracy and probability as pixels are removed, most relevant "
+        "first, and cost</h2>"
+        f"{table(rows)}{''.join(map(image, figures))}"
+        "<h2>Raw maps against Grad-CAM, by depth</h2>"
+        f"{table(layers)}</html>"
+    )
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)
