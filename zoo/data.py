@@ -54,11 +54,14 @@ def load(data, split, image_shape, data_dir=None):
     return images, labels, list(builder.info.features["label"].names)
 
 
-def train_stream(images, labels, num_classes, batch_size, pad, seed, step=0):
+def train_stream(
+    images, labels, num_classes, batch_size, pad, seed, cutout=0, step=0
+):
     """Endless shuffled, augmented batches, a function of the seed and step.
 
     Each pass over the images is a new permutation; images are flipped and
-    shifted by up to `pad` pixels (mirrored at the border). The stream that
+    shifted by up to `pad` pixels (mirrored at the border), and a square is
+    made grey (Cutout, DeVries and Taylor, arXiv 1708.04552). The stream that
     starts at step `k` equals the stream that starts at 0, less its first k
     batches.
 
@@ -69,6 +72,8 @@ def train_stream(images, labels, num_classes, batch_size, pad, seed, step=0):
         batch_size: Images a batch; what is left over of a pass is dropped.
         pad: Largest shift, in pixels.
         seed: Integer.
+        cutout: Side of the grey square, in pixels; it may stand out of the
+            image. 0 is none.
         step: The step to start at.
 
     Returns:
@@ -99,6 +104,8 @@ def train_stream(images, labels, num_classes, batch_size, pad, seed, step=0):
         # Each image is flipped in every second pass, at random which.
         flips = tf.gather(flipped_first, order) ^ (number // steps % 2 == 1)
         x = shift_and_flip(x, flips, key)
+        if cutout:
+            x = cut_out(x, key)
         return x, tf.one_hot(tf.gather(labels, order), num_classes)
 
     def shift_and_flip(x, flips, key):
@@ -115,6 +122,15 @@ def train_stream(images, labels, num_classes, batch_size, pad, seed, step=0):
         x = tf.transpose(x, (0, 2, 1, 3))
         x = tf.gather(x, columns, axis=1, batch_dims=1)
         return tf.transpose(x, (0, 2, 1, 3))
+
+    def cut_out(x, key):
+        centre = tf.random.stateless_uniform((2, batch_size, 1), key + 7)
+        rows = tf.cast(tf.range(height), tf.float32) + 0.5
+        columns = tf.cast(tf.range(width), tf.float32) + 0.5
+        hidden_rows = tf.abs(rows - centre[0] * height) < cutout / 2
+        hidden_columns = tf.abs(columns - centre[1] * width) < cutout / 2
+        hidden = hidden_rows[:, :, None] & hidden_columns[:, None]
+        return tf.where(hidden[..., None], tf.constant(128, x.dtype), x)
 
     stream = tf.data.Dataset.range(step // steps, np.iinfo("int64").max)
     stream = stream.flat_map(one_pass).skip(step % steps)

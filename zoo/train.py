@@ -40,6 +40,9 @@ def define_flags():
         "What to say of the data, beside its name, in the preset's metadata.",
     )
     flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets are kept.")
+    flags.DEFINE_string(
+        "init", None, "Preset to start from, in place of random weights."
+    )
     flags.DEFINE_string("workdir", None, "Folder of checkpoints and logs.")
     flags.DEFINE_integer(
         "epochs", None, "Passes over the data; the config's by default.", 1
@@ -117,7 +120,18 @@ def train(config):
     steps = FLAGS.steps_per_epoch or len(images) // batch_size
     epochs = config["epochs"]
 
-    model = keras_facnn.FACNN(**config["model"])
+    if FLAGS.init:
+        model = keras_facnn.FACNN.from_preset(
+            FLAGS.init, deep_alignment=config["model"]["deep_alignment"]
+        )
+        expected = keras_facnn.FACNN(**config["model"]).get_config()
+        if {**model.get_config(), "name": expected["name"]} != expected:
+            raise ValueError(
+                f"`--init {FLAGS.init}` must be the config's model. "
+                f"Expected: {expected}. Received: {model.get_config()}"
+            )
+    else:
+        model = keras_facnn.FACNN(**config["model"])
     optimizer = build_optimizer(config, steps)
     jit_compile = FLAGS.jit_compile
     if jit_compile is None:
@@ -151,6 +165,7 @@ def train(config):
             batch_size,
             config["pad"],
             FLAGS.seed,
+            cutout=config["cutout"],
             step=step,
         ),
         initial_epoch=step // steps,

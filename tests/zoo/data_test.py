@@ -93,6 +93,27 @@ def test_shifts_by_up_to_pad_pixels(labelled):
     assert shifts == {-2, -1, 0, 1, 2}
 
 
+def test_cuts_out_a_square(labelled):
+    images, labels = labelled
+    white = np.full_like(images, 255)
+
+    def hidden(cutout):
+        stream = data.train_stream(
+            white, labels, 4, 20, pad=0, seed=0, cutout=cutout
+        )
+        return np.concatenate([x[..., 0] != 255 for x, _ in batches(stream, 5)])
+
+    assert not hidden(0).any()
+    squares = hidden(4)
+    counts = squares.sum((1, 2))
+    assert counts.max() == 16
+    assert 4 <= counts.min() < 16
+    full = squares[counts == 16]
+    assert (full.any(1).sum(-1) == 4).all()
+    assert (full.any(2).sum(-1) == 4).all()
+    assert squares.any(0).all()
+
+
 def test_refuses_batches_larger_than_the_data(labelled):
     with pytest.raises(ValueError, match="`batch_size`.*20.*Received"):
         data.train_stream(*labelled, 4, 21, pad=0, seed=0)

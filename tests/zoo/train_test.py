@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,6 +98,22 @@ def test_a_killed_run_continues_from_its_checkpoint(folder, trained, tmp_path):
     )
     for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=0.02, atol=0.002)
+
+
+def test_a_run_killed_after_its_last_epoch_saves_its_preset(
+    folder, trained, tmp_path
+):
+    workdir = tmp_path / "run"
+    shutil.copytree(trained, workdir)
+    shutil.rmtree(workdir / "preset")
+    with open(tmp_path / "out.txt", "w") as log:
+        process = start(folder, workdir, log, epochs=3, steps_per_epoch=100)
+        assert process.wait() == 0, (tmp_path / "out.txt").read_text()
+    one, other = (
+        FACNN.from_preset(path / "preset") for path in (trained, workdir)
+    )
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_refuses_to_continue_with_another_recipe(folder, trained, tmp_path):

@@ -26,4 +26,5 @@ config = {
     "weight_decay": 0.05,
     "label_smoothing": 0.1,
     "pad": 2,
+    "cutout": 4,
 }
