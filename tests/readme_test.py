@@ -1,0 +1,24 @@
+"""The README's lines do what they say, pasted one after the other."""
+
+import pathlib
+import re
+import shutil
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def test_python_blocks_run(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "samples", tmp_path / "samples")
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "README.md").read_text("utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 3
+    names = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["maps"].shape == (1, 8, 8, 10)
+    assert names["tuned"].output.shape == (None, 5)
+    assert (tmp_path / "compare.png").exists()
+    assert np.isfinite(names["curve"].accuracy_auc)
