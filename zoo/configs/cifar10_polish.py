@@ -1,7 +1,7 @@
 """Second part of the bundled preset `cifar10`: 90.08 % top-1.
 
 The first part ends with 99.5 % of the training images right. These epochs hide
-a square of each image and shift more; 18 minutes on two CPU cores:
+a square of each image and shift more; 26 minutes on two CPU cores:
 
     python -m zoo.train --config cifar10 --data cifar10 --workdir runs/cifar10
     python -m zoo.train --config cifar10_polish --data cifar10 \
