@@ -1,5 +1,6 @@
 """Labelled images, as seeded tf.data streams that can start at any step."""
 
+import csv
 import os
 
 import numpy as np
@@ -12,7 +13,8 @@ def load(data, split, image_shape, data_dir=None):
 
     Args:
         data: Path of a folder `split/class/*.jpg`, or a TensorFlow Datasets
-            name, such as `"cifar10"`.
+            name, such as `"cifar10"`. A folder may hold `classes.tsv`, a table
+            with a header: names of class folders, and what to call them.
         split: Name of the split, such as `"train"`.
         image_shape: `(height, width, channels)`; other sizes are resized.
         data_dir: Where TensorFlow Datasets keeps its data.
@@ -51,27 +53,52 @@ def load(data, split, image_shape, data_dir=None):
     labels = np.empty((n,), "int32")
     for i, (image, label) in enumerate(dataset.as_numpy_iterator()):
         images[i], labels[i] = image, label
-    return images, labels, list(builder.info.features["label"].names)
+    return images, labels, class_names(data, builder)
+
+
+def class_names(data, builder):
+    folders = builder.info.features["label"].names
+    table = os.path.join(data, "classes.tsv")
+    if not os.path.exists(table):
+        return list(folders)
+    with open(table, newline="") as file:
+        _, *rows = csv.reader(file, delimiter="\t")
+    names = dict(rows)
+    missing = [folder for folder in folders if folder not in names]
+    if missing:
+        raise ValueError(f"{table} lacks the class folders {missing}.")
+    return [names[folder] for folder in folders]
 
 
 def train_stream(
-    images, labels, num_classes, batch_size, pad, seed, cutout=0, step=0
+    images,
+    labels,
+    num_classes,
+    batch_size,
+    seed,
+    pad=0,
+    crop=None,
+    cutout=0,
+    step=0,
 ):
     """Endless shuffled, augmented batches, a function of the seed and step.
 
-    Each pass over the images is a new permutation; images are flipped and
-    shifted by up to `pad` pixels (mirrored at the border), and a square is
-    made grey (Cutout, DeVries and Taylor, arXiv 1708.04552). The stream that
-    starts at step `k` equals the stream that starts at 0, less its first k
-    batches.
+    Each pass over the images is a new permutation; images are flipped, and
+    either shifted by up to `pad` pixels (mirrored at the border) or cropped at
+    random and resized (Szegedy et al., arXiv 1409.4842); a square is made grey
+    (Cutout, DeVries and Taylor, arXiv 1708.04552). The stream that starts at
+    step `k` equals the stream that starts at 0, less its first k batches.
 
     Args:
         images: uint8 array `(N, H, W, channels)`.
         labels: Int array `(N,)`.
         num_classes: Number of classes.
         batch_size: Images a batch; what is left over of a pass is dropped.
-        pad: Largest shift, in pixels.
         seed: Integer.
+        pad: Largest shift, in pixels.
+        crop: None, or `(smallest share of the area, height, width)`: crops of
+            at least that share, with sides of 3:4 to 4:3 of the image's,
+            resized to `height` and `width`.
         cutout: Side of the grey square, in pixels; it may stand out of the
             image. 0 is none.
         step: The step to start at.
@@ -103,7 +130,10 @@ def train_stream(
         x = tf.gather(images, order)
         # Each image is flipped in every second pass, at random which.
         flips = tf.gather(flipped_first, order) ^ (number // steps % 2 == 1)
-        x = shift_and_flip(x, flips, key)
+        if crop:
+            x = crop_and_flip(x, flips, key)
+        else:
+            x = shift_and_flip(x, flips, key)
         if cutout:
             x = cut_out(x, key)
         return x, tf.one_hot(tf.gather(labels, order), num_classes)
@@ -123,7 +153,22 @@ def train_stream(
         x = tf.gather(x, columns, axis=1, batch_dims=1)
         return tf.transpose(x, (0, 2, 1, 3))
 
+    def crop_and_flip(x, flips, key):
+        smallest, *size = crop
+        draw = tf.random.stateless_uniform((4, batch_size), key)
+        area = smallest + (1 - smallest) * draw[0]
+        skew = tf.pow(4 / 3, draw[1] - 0.5)
+        tall = tf.minimum(tf.sqrt(area) * skew, 1.0)
+        wide = tf.minimum(tf.sqrt(area) / skew, 1.0)
+        top, left = draw[2] * (1 - tall), draw[3] * (1 - wide)
+        start = tf.where(flips, left + wide, left)
+        end = tf.where(flips, left, left + wide)
+        boxes = tf.stack([top, start, top + tall, end], axis=-1)
+        x = tf.image.crop_and_resize(x, boxes, tf.range(batch_size), size)
+        return tf.cast(tf.round(x), images.dtype)
+
     def cut_out(x, key):
+        _, height, width, _ = x.shape
         centre = tf.random.stateless_uniform((2, batch_size, 1), key + 7)
         rows = tf.cast(tf.range(height), tf.float32) + 0.5
         columns = tf.cast(tf.range(width), tf.float32) + 0.5

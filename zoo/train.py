@@ -105,8 +105,12 @@ def train(config):
 
     shape = config["model"]["image_shape"]
     num_classes = config["model"]["num_classes"]
+    crop = config.get("crop")
     images, labels, class_names = data.load(
-        FLAGS.data, config["train_split"], shape, FLAGS.data_dir
+        FLAGS.data,
+        config["train_split"],
+        (*crop["from"], shape[2]) if crop else shape,
+        FLAGS.data_dir,
     )
     val_images, val_labels, _ = data.load(
         FLAGS.data, config["validation_split"], shape, FLAGS.data_dir
@@ -122,7 +126,9 @@ def train(config):
 
     if FLAGS.init:
         model = keras_facnn.FACNN.from_preset(
-            FLAGS.init, deep_alignment=config["model"]["deep_alignment"]
+            FLAGS.init,
+            deep_alignment=config["model"]["deep_alignment"],
+            image_shape=shape,
         )
         expected = keras_facnn.FACNN(**config["model"]).get_config()
         if {**model.get_config(), "name": expected["name"]} != expected:
@@ -163,8 +169,9 @@ def train(config):
             labels,
             num_classes,
             batch_size,
-            config["pad"],
             FLAGS.seed,
+            pad=config.get("pad", 0),
+            crop=crop and (crop["smallest"], *shape[:2]),
             cutout=config["cutout"],
             step=step,
         ),

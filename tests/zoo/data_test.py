@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 
@@ -42,7 +44,7 @@ def labelled(rng):
 
 def test_a_stream_can_start_at_any_step(labelled):
     def stream(step):
-        return data.train_stream(*labelled, 4, 6, pad=1, seed=3, step=step)
+        return data.train_stream(*labelled, 4, 6, seed=3, pad=1, step=step)
 
     whole = batches(stream(0), 8)
     for step in (1, 3, 5):
@@ -55,7 +57,7 @@ def test_a_stream_can_start_at_any_step(labelled):
 def test_each_pass_is_a_new_order_of_all_images(labelled):
     """Without shifts, an image comes out as it is or mirrored."""
     images, labels = labelled
-    stream = data.train_stream(images, labels, 4, 5, pad=0, seed=0)
+    stream = data.train_stream(images, labels, 4, 5, seed=0)
     passes = []
     for start in range(3):
         order, flips = [], []
@@ -98,9 +100,7 @@ def test_cuts_out_a_square(labelled):
     white = np.full_like(images, 255)
 
     def hidden(cutout):
-        stream = data.train_stream(
-            white, labels, 4, 20, pad=0, seed=0, cutout=cutout
-        )
+        stream = data.train_stream(white, labels, 4, 20, seed=0, cutout=cutout)
         return np.concatenate([x[..., 0] != 255 for x, _ in batches(stream, 5)])
 
     assert not hidden(0).any()
@@ -116,4 +116,51 @@ def test_cuts_out_a_square(labelled):
 
 def test_refuses_batches_larger_than_the_data(labelled):
     with pytest.raises(ValueError, match="`batch_size`.*20.*Received"):
-        data.train_stream(*labelled, 4, 21, pad=0, seed=0)
+        data.train_stream(*labelled, 4, 21, seed=0)
+
+
+def test_crops_a_part_of_the_image_and_resizes_it(labelled):
+    """On ramps, a crop is a ramp between the edges of what it shows."""
+    _, labels = labelled
+    down, right = np.meshgrid(np.arange(33), np.arange(33), indexing="ij")
+    image = np.stack([down * 4, right * 4, 0 * down], -1).astype("uint8")
+    images = np.broadcast_to(image, (20, *image.shape))
+    stream = data.train_stream(
+        images, labels, 4, 20, seed=0, crop=(0.25, 16, 24)
+    )
+    x = np.concatenate([x for x, _ in batches(stream, 20)]).astype(int)
+    assert x.shape == (400, 16, 24, 3)
+    assert np.ptp(x[..., 0], axis=2).max() == 0
+    assert np.ptp(x[..., 1], axis=1).max() == 0
+    tall = (x[:, -1, 0, 0] - x[:, 0, 0, 0]) / 128
+    wide = (x[:, 0, -1, 1] - x[:, 0, 0, 1]) / 128
+    assert tall.min() > 0.4
+    mirrored = wide < 0
+    assert 100 < mirrored.sum() < 300
+    wide = np.abs(wide)
+    area = tall * wide
+    assert 0.22 < area.min() < 0.3
+    assert area.max() > 0.9
+    inside = np.maximum(tall, wide) < 0.97
+    skew = (tall / wide)[inside]
+    assert 0.7 < skew.min() < 0.8
+    assert 1.25 < skew.max() < 1.4
+
+
+def test_a_stream_of_crops_can_start_at_any_step(labelled):
+    options = {"seed": 3, "crop": (0.3, 6, 6)}
+    whole = batches(data.train_stream(*labelled, 4, 6, **options), 5)
+    rest = batches(data.train_stream(*labelled, 4, 6, **options, step=4), 1)
+    np.testing.assert_array_equal(whole[4][0], rest[0][0])
+
+
+def test_a_table_names_the_classes(folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    rows = [f"{name}\tcolour {name[-1]}" for name in NAMES]
+    table = tmp_path / "classes.tsv"
+    table.write_text("\n".join(["folder\tname", *reversed(rows)]))
+    _, _, names = data.load(str(tmp_path), "test", (32, 32, 3))
+    assert names == [f"colour {c}" for c in range(10)]
+    table.write_text("\n".join(["folder\tname", *rows[1:]]))
+    with pytest.raises(ValueError, match="lacks.*class_0"):
+        data.load(str(tmp_path), "test", (32, 32, 3))
