@@ -14,9 +14,13 @@ import json
 import os
 import time
 
+import numpy as np
 from absl import app
 from absl import flags
 from absl import logging
+
+from zoo import inputs
+from zoo import provenance
 
 FLAGS = flags.FLAGS
 METHODS = ["facnn", "grad_cam", "rise", "occlusion", "random"]
@@ -30,15 +34,10 @@ TITLES = {
 
 
 def define_flags():
-    flags.DEFINE_string("preset", None, "Name, folder or URL of the preset.")
+    inputs.define_preset_flags()
     flags.DEFINE_string(
-        "data",
-        None,
-        "Folder split/class/*.jpg, or the name of a TensorFlow Dataset.",
+        "output", None, "Folder of what is written.", required=True
     )
-    flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets are kept.")
-    flags.DEFINE_string("split", "test", "Split to take images from.")
-    flags.DEFINE_string("output", None, "Folder of what is written.")
     flags.DEFINE_integer("images", 1000, "Images, evenly spread.", 1)
     flags.DEFINE_integer("figure_images", 6, "Of these, rows of figures.", 1)
     flags.DEFINE_list("layers", ["24", "18"], "FA layers to compare at.")
@@ -52,9 +51,7 @@ def define_flags():
         "What stands in for removed pixels; mean, blur, road.",
     )
     flags.DEFINE_integer("steps", 20, "Steps of pixel removal.", 1)
-    flags.DEFINE_integer("batch_size", 250, "Images a forward pass.", 1)
     flags.DEFINE_integer("seed", 0, "Of RISE's masks and random order.")
-    flags.mark_flags_as_required(["preset", "data", "output"])
 
 
 def main(argv):
@@ -63,22 +60,13 @@ def main(argv):
     unknown = set(FLAGS.methods) - set(METHODS)
     if unknown:
         raise app.UsageError(f"Unknown --methods: {', '.join(unknown)}")
-    # First, since TensorFlow must be imported before PyTorch.
-    from zoo import data  # isort: skip
-    import numpy as np
-
-    import keras_facnn
+    model, images, labels, names = inputs.preset_and_images()
     from keras_facnn import metrics
     from keras_facnn import plots
-    from zoo import provenance
 
     os.makedirs(FLAGS.output, exist_ok=True)
-    model = keras_facnn.FACNN.from_preset(FLAGS.preset)
-    images, labels, names = data.load(
-        FLAGS.data, FLAGS.split, model.image_shape, FLAGS.data_dir
-    )
-    chosen = np.linspace(0, len(images) - 1, min(FLAGS.images, len(images)))
-    images, labels = images[chosen.astype(int)], labels[chosen.astype(int)]
+    images = inputs.spread(images, FLAGS.images)
+    labels = inputs.spread(labels, FLAGS.images)
     predictions = model.predict(
         images, batch_size=FLAGS.batch_size, verbose=0
     ).argmax(-1)
@@ -92,7 +80,7 @@ def main(argv):
     )
 
     rows, figures, results, same = [], [], {}, {}
-    shown = np.linspace(0, len(images) - 1, FLAGS.figure_images).astype(int)
+    shown = inputs.spread(np.arange(len(images)), FLAGS.figure_images)
     for layer in map(int, FLAGS.layers):
         columns, curves = {}, {}
         for method in FLAGS.methods:
@@ -134,8 +122,6 @@ def main(argv):
 
 def judge(model, images, labels, predictions, method, layer):
     """Maps of a method, what removing their pixels does, and their cost."""
-    import numpy as np
-
     from keras_facnn import attribution
     from keras_facnn import metrics
 

@@ -7,23 +7,21 @@ prints a report as JSON. `--write` puts it, with the command, into the
 """
 
 import json
+import math
 import os
 
+import numpy as np
 from absl import app
 from absl import flags
+
+from zoo import inputs
+from zoo import provenance
 
 FLAGS = flags.FLAGS
 
 
 def define_flags():
-    flags.DEFINE_string("preset", None, "Name, folder or URL of the preset.")
-    flags.DEFINE_string(
-        "data",
-        None,
-        "Folder split/class/*.jpg, or the name of a TensorFlow Dataset.",
-    )
-    flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets are kept.")
-    flags.DEFINE_string("split", "test", "Split to measure on.")
+    inputs.define_preset_flags()
     flags.DEFINE_integer(
         "alignment_images",
         1000,
@@ -34,9 +32,7 @@ def define_flags():
     flags.DEFINE_integer(
         "verify_images", 256, "Images to verify the theorems on.", 1
     )
-    flags.DEFINE_integer("batch_size", 250, "Images a forward pass.", 1)
     flags.DEFINE_bool("write", False, "Whether to write into the metadata.")
-    flags.mark_flags_as_required(["preset", "data"])
 
 
 def main(argv):
@@ -44,26 +40,18 @@ def main(argv):
         raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
     if FLAGS.write and not os.path.isdir(FLAGS.preset):
         raise app.UsageError("--write needs a --preset that is a folder.")
-    # First, since TensorFlow must be imported before PyTorch.
-    from zoo import data  # isort: skip
-    import keras_facnn
-    from zoo import provenance
-
-    model = keras_facnn.FACNN.from_preset(FLAGS.preset)
-    images, labels, class_names = data.load(
-        FLAGS.data, FLAGS.split, model.image_shape, FLAGS.data_dir
-    )
-    expected = model.preset_metadata.get("class_names")
-    if expected is not None and class_names != expected:
-        raise ValueError(
-            f"`--data` must have the classes of the preset, {expected}. "
-            f"Received: {class_names}"
-        )
+    model, images, labels, _ = inputs.preset_and_images()
+    some = inputs.spread(images, FLAGS.verify_images)
     report = {
         "split": FLAGS.split,
         **accuracy(model, images, labels),
-        "alignment": alignment(model, spread(images, FLAGS.alignment_images)),
-        "exactness": exactness(model, spread(images, FLAGS.verify_images)),
+        "alignment": alignment(
+            model, inputs.spread(images, FLAGS.alignment_images)
+        ),
+        "exactness": {
+            "images": len(some),
+            **model.verify(some, batch_size=FLAGS.batch_size),
+        },
         "command": provenance.command(),
     }
     print(json.dumps(report, indent=2))
@@ -72,8 +60,6 @@ def main(argv):
 
 
 def accuracy(model, images, labels):
-    import numpy as np
-
     logits = model.predict(images, batch_size=FLAGS.batch_size, verbose=0)
     logits = logits.astype("float64")
     if not np.isfinite(logits).all():
@@ -96,43 +82,18 @@ def alignment(model, images):
 
     Constant maps have no correlation; `undefined` counts them.
     """
-    import numpy as np
-
-    from keras_facnn import attribution
     from keras_facnn import metrics
 
-    predictions = model.predict(
-        images, batch_size=FLAGS.batch_size, verbose=0
-    ).argmax(-1)
-    means, undefined = {}, {}
-    for layer in range(1, model.num_layers + 1):
-        arguments = {"layer": layer, "batch_size": FLAGS.batch_size}
-        correlations = metrics.pearson(
-            model.class_maps(images, predictions, **arguments),
-            attribution.grad_cam(model, images, predictions, **arguments),
-        )
-        missing = np.isnan(correlations)
-        name = f"fa_{layer}"
-        undefined[name] = int(missing.sum())
-        means[name] = None if missing.all() else float(np.nanmean(correlations))
+    depth = metrics.similarity_by_depth(
+        model, images, batch_size=FLAGS.batch_size
+    )
+    names = [f"fa_{layer}" for layer in depth.layers]
+    means = [None if math.isnan(mean) else mean for mean in depth.mean]
     return {
         "images": len(images),
-        "mean_pearson": means,
-        "undefined": undefined,
+        "mean_pearson": dict(zip(names, means, strict=True)),
+        "undefined": dict(zip(names, depth.undefined, strict=True)),
     }
-
-
-def exactness(model, images):
-    measured = model.verify(images, batch_size=FLAGS.batch_size)
-    return {"images": len(images), **measured}
-
-
-def spread(images, n):
-    """At most `n` images, evenly spread."""
-    import numpy as np
-
-    n = min(n, len(images))
-    return images[np.linspace(0, len(images) - 1, n).astype(int)]
 
 
 def write(report):

@@ -22,28 +22,29 @@ from absl import flags
 from absl import logging
 
 import zoo.configs
+from zoo import inputs
+from zoo import provenance
 
 FLAGS = flags.FLAGS
 
 
 def define_flags():
     names = [m.name for m in pkgutil.iter_modules(zoo.configs.__path__)]
-    flags.DEFINE_enum("config", None, names, "Recipe, a module of zoo/configs.")
-    flags.DEFINE_string(
-        "data",
-        None,
-        "Folder split/class/*.jpg, or the name of a TensorFlow Dataset.",
+    flags.DEFINE_enum(
+        "config", None, names, "Recipe, a module of zoo/configs.", required=True
     )
+    inputs.define_data_flags()
     flags.DEFINE_string(
         "data_note",
         None,
         "What to say of the data, beside its name, in the preset's metadata.",
     )
-    flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets are kept.")
     flags.DEFINE_string(
         "init", None, "Preset to start from, in place of random weights."
     )
-    flags.DEFINE_string("workdir", None, "Folder of checkpoints and logs.")
+    flags.DEFINE_string(
+        "workdir", None, "Folder of checkpoints and logs.", required=True
+    )
     flags.DEFINE_integer(
         "epochs", None, "Passes over the data; the config's by default.", 1
     )
@@ -76,7 +77,6 @@ def define_flags():
     flags.DEFINE_integer(
         "steps_per_epoch", None, "Fewer steps an epoch, for a trial.", 1
     )
-    flags.mark_flags_as_required(["config", "data", "workdir"])
 
 
 def main(argv):
@@ -230,8 +230,6 @@ def start_or_continue(config, checkpoint):
 
     A new run is noted there; a run with another recipe is not continued.
     """
-    from zoo import provenance
-
     run = {
         "recipe": {k: v for k, v in config.items() if k != "about"},
         "data": os.path.basename(os.path.normpath(FLAGS.data)),

@@ -81,29 +81,30 @@ def rise(
     shape = images.shape[1:3]
     many = isinstance(classes, str)
     maps = np.zeros((len(images), *shape, num_classes if many else 1))
-    before, checked = maps.copy(), 0
+    before, checked = None, 0
     bar = keras.utils.Progbar(masks, verbose=verbose, unit_name="mask")
-    done = 0
     for start in range(0, masks, batch_size):
-        stop = min(start + batch_size, masks)
-        batch = _masks(start, stop, shape, grid, p, seed)
+        done = min(start + batch_size, masks)
+        batch = _masks(start, done, shape, grid, p, seed)
         for i, (image, target) in enumerate(zip(images, targets, strict=True)):
             scores = scores_of(image * batch[..., None])[:, target]
             scores = scores.reshape(len(batch), -1)
             maps[i] += np.tensordot(batch, scores, axes=(0, 0))
-        done = stop
         bar.update(done)
-        if tolerance is not None and done * 3 >= checked * 4 and checked:
-            move = maps / done - before / checked
-            norms = np.linalg.norm(maps.reshape(len(images), -1) / done, axis=1)
-            moves = np.linalg.norm(move.reshape(len(images), -1), axis=1)
-            if (moves <= tolerance * norms).all():
+        if tolerance is None or done * 3 < checked * 4:
+            continue
+        if checked:
+            moves = _norms(maps / done - before / checked)
+            if (moves <= tolerance * _norms(maps / done)).all():
                 break
-        if not checked or done * 3 >= checked * 4:
-            before, checked = maps.copy(), done
+        before, checked = maps.copy(), done
     bar.update(done, finalize=True)
     maps = (maps / (done * p)).astype("float32")
     return maps if many else maps[..., 0]
+
+
+def _norms(maps):
+    return np.linalg.norm(maps.reshape(len(maps), -1), axis=1)
 
 
 def _masks(start, stop, shape, grid, p, seed):

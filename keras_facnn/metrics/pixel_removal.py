@@ -138,9 +138,9 @@ def pixel_removal(
         remove,
         images.shape,
         fractions,
-        from_logits,
-        batch_size,
-        verbose,
+        from_logits=from_logits,
+        batch_size=batch_size,
+        verbose=verbose,
     )
     hit = p.argmax(axis=-1) == labels
     of_label = p[:, np.arange(len(labels)), labels]
@@ -154,9 +154,7 @@ def pixel_removal(
         ties=ties,
         settings={
             "order": order,
-            "baseline": baseline
-            if isinstance(baseline, (str, int, float))
-            else "array",
+            "baseline": _name(baseline),
             "images": len(images),
             "seed": seed,
         },
@@ -226,19 +224,17 @@ def deletion(
     True
     """
     images, labels = _check_inputs(model, images, labels)
-    ends = baseline_images(images, baseline)
     return _probability_curve(
         model,
         images,
-        ends,
+        baseline_images(images, baseline),
         labels,
         maps,
         fractions,
-        from_logits,
-        batch_size,
-        verbose,
-        "deletion",
-        baseline,
+        {"metric": "deletion", "baseline": _name(baseline)},
+        from_logits=from_logits,
+        batch_size=batch_size,
+        verbose=verbose,
     )
 
 
@@ -284,34 +280,22 @@ def insertion(
     True
     """
     images, labels = _check_inputs(model, images, labels)
-    starts = baseline_images(images, baseline)
     return _probability_curve(
         model,
-        starts,
+        baseline_images(images, baseline),
         images,
         labels,
         maps,
         fractions,
-        from_logits,
-        batch_size,
-        verbose,
-        "insertion",
-        baseline,
+        {"metric": "insertion", "baseline": _name(baseline)},
+        from_logits=from_logits,
+        batch_size=batch_size,
+        verbose=verbose,
     )
 
 
 def _probability_curve(
-    model,
-    starts,
-    ends,
-    labels,
-    maps,
-    fractions,
-    from_logits,
-    batch_size,
-    verbose,
-    name,
-    baseline,
+    model, starts, ends, labels, maps, fractions, settings, **options
 ):
     orders, _ = _orders(maps, starts)
     fractions = _check_fractions(fractions)
@@ -319,32 +303,25 @@ def _probability_curve(
     def change(index, count):
         return _replace(starts[index], ends[index], orders[index][:count])
 
-    p = _curves(
-        model,
-        change,
-        starts.shape,
-        fractions,
-        from_logits,
-        batch_size,
-        verbose,
-    )[:, np.arange(len(labels)), labels]
+    p = _curves(model, change, starts.shape, fractions, **options)
+    p = p[:, np.arange(len(labels)), labels]
     areas = np.trapezoid(p, fractions, axis=0)
     return ProbabilityCurve(
         fractions=fractions,
         probability=p.mean(axis=1).tolist(),
         auc=float(areas.mean()),
         values=areas,
-        settings={
-            "metric": name,
-            "baseline": baseline
-            if isinstance(baseline, (str, int, float))
-            else "array",
-            "images": len(starts),
-        },
+        settings={**settings, "images": len(starts)},
     )
 
 
-def _curves(model, change, shape, fractions, from_logits, batch_size, verbose):
+def _name(baseline):
+    return baseline if isinstance(baseline, (str, int, float)) else "array"
+
+
+def _curves(
+    model, change, shape, fractions, *, from_logits, batch_size, verbose
+):
     """Probabilities `(fractions, B, C)` of images that are altered lazily."""
     batch_size = positive_int("batch_size", batch_size)
     total, height, width, _ = shape

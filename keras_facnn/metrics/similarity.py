@@ -84,7 +84,7 @@ def top_iou(maps, reference, fraction=0.2):
             "`fraction` must be strictly between 0 and 1. "
             f"Received: fraction={fraction!r}"
         )
-    count = max(1, round(fraction * maps[0, :, :].size / _classes(maps)))
+    count = max(1, round(fraction * maps.shape[1] * maps.shape[2]))
 
     def top(x):
         flat = x.reshape(x.shape[0], -1, *x.shape[3:])
@@ -206,10 +206,6 @@ def _check(maps, reference):
             f"shape {reference.shape}"
         )
     return maps, reference
-
-
-def _classes(maps):
-    return maps.shape[3] if maps.ndim == 4 else 1
 
 
 def _constant(maps):

@@ -137,9 +137,9 @@ def save_preset(model, directory, metadata=None, weights_dtype="float32"):
             "keras_facnn_version": __version__,
             "parameters": model.count_params(),
             "input": {"shape": list(model.image_shape), "range": [0, 255]},
-            "config": {"sha256": _sha256(folder / _CONFIG)},
+            "config": {"sha256": remote.file_sha256(folder / _CONFIG)},
             "weights": {
-                "sha256": _sha256(folder / _WEIGHTS),
+                "sha256": remote.file_sha256(folder / _WEIGHTS),
                 "dtype": weights_dtype,
             },
         }
@@ -189,7 +189,7 @@ def _locate(handle):
 
     def weights_path(metadata):
         path = _existing(folder / _WEIGHTS)
-        received = _sha256(path)
+        received = remote.file_sha256(path)
         expected = metadata["weights"]["sha256"]
         if received != expected:
             raise ValueError(
@@ -209,11 +209,6 @@ def _existing(path):
             "`FACNN.save_to_preset` writes them."
         )
     return path
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # --- Checking ---

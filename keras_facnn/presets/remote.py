@@ -76,7 +76,7 @@ def fetch_weights(url, sha256):
     home = os.environ.get("KERAS_HOME", os.path.join("~", ".keras"))
     cache = os.path.join(os.path.expanduser(home), "keras_facnn")
     path = os.path.join(cache, f"{sha256}.weights.h5")
-    if os.path.exists(path) and _sha256(path) == sha256:
+    if os.path.exists(path) and file_sha256(path) == sha256:
         return path
     os.makedirs(cache, exist_ok=True)
     descriptor, partial = tempfile.mkstemp(suffix=".partial", dir=cache)
@@ -147,7 +147,7 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
         return new
 
 
-def _sha256(path):
+def file_sha256(path):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -3,8 +3,8 @@
     python -m zoo.train --config imagenet100_48 --data FOLDER \
         --workdir runs/imagenet100_48
 
-FOLDER holds `{train,val}/WNID/*.JPEG` of 64x64 pixels or more. A step costs 0.56 of
-one at 64x64; FA-CNN has no weight that depends on the size of the image.
+FOLDER holds `{train,val}/WNID/*.JPEG` of 64x64 pixels or more. A step costs
+0.56 of one at 64x64; FA-CNN has no weight that depends on the image's size.
 """
 
 config = {

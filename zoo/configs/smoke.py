@@ -1,12 +1,11 @@
 """A tiny model, to try the machinery in a minute."""
 
+from zoo.configs import cifar10
+
 config = {
     "about": {
+        **cifar10.config["about"],
         "description": "A tiny FA-CNN that shows that training runs.",
-        "dataset": "CIFAR-10",
-        "dataset_license": "None is stated. Cite: Krizhevsky, Learning "
-        "Multiple Layers of Features from Tiny Images, 2009.",
-        "license": "Apache-2.0",
     },
     "model": {
         "num_classes": 10,

@@ -1,0 +1,50 @@
+"""What the commands read: flags of data and preset, and what they name."""
+
+import numpy as np
+from absl import flags
+
+FLAGS = flags.FLAGS
+
+
+def define_data_flags():
+    flags.DEFINE_string(
+        "data",
+        None,
+        "Folder split/class/*.jpg, or the name of a TensorFlow Dataset.",
+        required=True,
+    )
+    flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets are kept.")
+
+
+def define_preset_flags():
+    define_data_flags()
+    flags.DEFINE_string(
+        "preset", None, "Name, folder or URL of the preset.", required=True
+    )
+    flags.DEFINE_string("split", "test", "Split of the data to measure on.")
+    flags.DEFINE_integer("batch_size", 250, "Images a forward pass.", 1)
+
+
+def preset_and_images():
+    """The preset's model, and images, labels and class names of the split."""
+    # First, since TensorFlow must be imported before PyTorch.
+    from zoo import data  # isort: skip
+    import keras_facnn
+
+    model = keras_facnn.FACNN.from_preset(FLAGS.preset)
+    images, labels, class_names = data.load(
+        FLAGS.data, FLAGS.split, model.image_shape, FLAGS.data_dir
+    )
+    expected = model.preset_metadata.get("class_names")
+    if expected is not None and class_names != expected:
+        raise ValueError(
+            f"`--data` must have the classes of the preset, {expected}. "
+            f"Received: {class_names}"
+        )
+    return model, images, labels, class_names
+
+
+def spread(array, n):
+    """At most `n` entries of an array, evenly spread."""
+    n = min(n, len(array))
+    return array[np.linspace(0, len(array) - 1, n).astype(int)]
