@@ -14,6 +14,7 @@ import numpy as np
 from absl import app
 from absl import flags
 
+from zoo import cost
 from zoo import inputs
 from zoo import provenance
 
@@ -44,6 +45,8 @@ def main(argv):
     some = inputs.spread(images, FLAGS.verify_images)
     report = {
         "split": FLAGS.split,
+        "parameters": model.count_params(),
+        "multiply_adds": cost.multiply_adds(model),
         **accuracy(model, images, labels),
         "alignment": alignment(
             model, inputs.spread(images, FLAGS.alignment_images)
