@@ -1,4 +1,4 @@
-"""FA-CNN in float64 NumPy, from its config and weights alone."""
+"""FA-CNN, from its config and weights alone, and resizing, in float64 NumPy."""
 
 import numpy as np
 from keras import ops
@@ -55,3 +55,20 @@ def logits(model, images):
     b, h, w, _ = x.shape
     pre_logits = x.reshape(b, h, w, classes, -1).mean((1, 2, 4))
     return np.exp(weight("head", "log_scale")) * pre_logits
+
+
+def resize_bilinear(cells, size):
+    """Half-pixel bilinear resizing of `(n, n)` in loops."""
+    out = np.empty(size)
+    n = len(cells)
+    for y in range(size[0]):
+        for x in range(size[1]):
+            v = np.clip((y + 0.5) * n / size[0] - 0.5, 0, n - 1)
+            u = np.clip((x + 0.5) * n / size[1] - 0.5, 0, n - 1)
+            i, j = int(v), int(u)
+            k, m = min(i + 1, n - 1), min(j + 1, n - 1)
+            a, b = v - i, u - j
+            out[y, x] = (1 - a) * (
+                (1 - b) * cells[i, j] + b * cells[i, m]
+            ) + a * ((1 - b) * cells[k, j] + b * cells[k, m])
+    return out

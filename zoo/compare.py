@@ -2,8 +2,8 @@
 
     python -m zoo.compare --preset cifar10 --data cifar10 --output runs/compare
 
-writes into the output folder: `compare_LAYER.png` (Figures 1 and 5 of the
-paper), `pixel_removal_LAYER.png` (Figure 4), `depth.csv`, `table.csv`,
+writes into the output folder: `compare.png` (Figures 1 and 5 of the paper),
+`pixel_removal_LAYER.png` (Figure 4), `depth.png`, `depth.csv`, `table.csv`,
 `table.md`, `results.json` and `report.html`, which opens from disk alone.
 """
 
@@ -12,6 +12,7 @@ import csv
 import html
 import json
 import os
+import sys
 import time
 
 import numpy as np
@@ -23,14 +24,16 @@ from zoo import inputs
 from zoo import provenance
 
 FLAGS = flags.FLAGS
-METHODS = ["facnn", "grad_cam", "rise", "occlusion", "random"]
 TITLES = {
     "facnn": "FA-CNN",
     "grad_cam": "Grad-CAM",
+    "tf_keras_vis": "Grad-CAM by tf-keras-vis",
     "rise": "RISE",
     "occlusion": "K-OCC",
     "random": "random",
 }
+# What looks at a layer, and so is made at each.
+LAYERED = ("facnn", "grad_cam", "tf_keras_vis")
 
 
 def define_flags():
@@ -41,7 +44,11 @@ def define_flags():
     flags.DEFINE_integer("images", 1000, "Images, evenly spread.", 1)
     flags.DEFINE_integer("figure_images", 6, "Of these, rows of figures.", 1)
     flags.DEFINE_list("layers", ["24", "18"], "FA layers to compare at.")
-    flags.DEFINE_list("methods", METHODS, f"Some of {', '.join(METHODS)}.")
+    flags.DEFINE_list(
+        "methods",
+        ["facnn", "grad_cam", "rise", "occlusion", "random"],
+        f"Some of {', '.join(TITLES)}; tf_keras_vis on TensorFlow alone.",
+    )
     flags.DEFINE_integer("rise_masks", 4000, "RISE's N.", 1)
     flags.DEFINE_integer("occlusion_size", 8, "Side of K-OCC's square.", 1)
     flags.DEFINE_integer("occlusion_stride", 4, "Its stride.", 1)
@@ -57,7 +64,7 @@ def define_flags():
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
-    unknown = set(FLAGS.methods) - set(METHODS)
+    unknown = set(FLAGS.methods) - set(TITLES)
     if unknown:
         raise app.UsageError(f"Unknown --methods: {', '.join(unknown)}")
     model, images, labels, names = inputs.preset_and_images()
@@ -79,17 +86,22 @@ def main(argv):
         os.path.join(FLAGS.output, "depth.csv"), index=False
     )
 
-    rows, figures, results, same = [], [], {}, {}
-    shown = inputs.spread(np.arange(len(images)), FLAGS.figure_images)
+    judged = {}
     for layer in map(int, FLAGS.layers):
-        columns, curves = {}, {}
         for method in FLAGS.methods:
-            # What does not look at a layer is made and judged once.
-            key = (method, layer if method in ("facnn", "grad_cam") else None)
-            if key not in same:
+            key = (method, layer if method in LAYERED else None)
+            if key not in judged:
                 logging.info("%s at layer %d", TITLES[method], layer)
-                same[key] = judge(model, images, labels, predictions, *key)
-            maps, curve, cost = same[key]
+                judged[key] = judge(model, images, labels, predictions, *key)
+
+    rows, results, figures = [], {}, {}
+    shown = inputs.spread(np.arange(len(images)), FLAGS.figure_images)
+    columns, reference = {}, {}
+    for layer in map(int, FLAGS.layers):
+        curves = {}
+        for method in FLAGS.methods:
+            key = (method, layer if method in LAYERED else None)
+            maps, curve, cost = judged[key]
             curves[TITLES[method]] = curve
             rows.append(
                 {
@@ -103,21 +115,40 @@ def main(argv):
             )
             results[f"{method}_{layer}"] = json.loads(curve.to_json())
             if maps is not None:
-                columns[TITLES[method]] = maps[shown]
-        reference = "Grad-CAM" if "Grad-CAM" in columns else None
-        figures += [
-            save(
-                plots.compare(
-                    images[shown],
-                    columns,
-                    reference,
-                    [names[c] for c in predictions[shown]],
-                ),
-                f"compare_{layer}.png",
-            ),
-            save(plots.pixel_removal(curves), f"pixel_removal_{layer}.png"),
-        ]
-    write(rows, figures, results, depth, provenance.command())
+                columns[key] = maps[shown]
+                reference.setdefault(key, ("grad_cam", layer))
+        figures[f"pixel_removal_{layer}.png"] = plots.pixel_removal(curves)
+    columns = dict(sorted(columns.items(), key=lambda c: c[0][1] is None))
+    if columns:
+        figures["compare.png"] = plots.compare(
+            images[shown],
+            {title(*key): maps for key, maps in columns.items()},
+            {
+                title(*key): title(*other)
+                for key, other in reference.items()
+                if other in columns
+            },
+            [names[c] for c in predictions[shown]],
+        )
+    one, c = images[shown[:1]], predictions[shown[0]]
+    figures["depth.png"] = plots.depth(
+        one[0],
+        {
+            layer: model.class_maps(one, int(c), layer)[0]
+            for layer in inputs.spread(
+                np.arange(1, model.num_layers + 1), 8
+            ).tolist()
+        },
+        names[c],
+    )
+    for name, figure in figures.items():
+        figure.savefig(os.path.join(FLAGS.output, name), dpi=150)
+    write(rows, sorted(figures), results, depth, provenance.command())
+
+
+def title(method, layer):
+    at = "" if layer is None else f"\nlayer {layer}"
+    return TITLES[method] + at
 
 
 def judge(model, images, labels, predictions, method, layer):
@@ -127,12 +158,18 @@ def judge(model, images, labels, predictions, method, layer):
 
     n = len(images)
     options = {"batch_size": FLAGS.batch_size}
+    shows = {"verbose": int(sys.stdout.isatty())}
     start = time.perf_counter()
     if method == "facnn":
         maps = model.class_maps(images, predictions, layer, FLAGS.batch_size)
         forward, backward = 1, 0
     elif method == "grad_cam":
         maps = attribution.grad_cam(
+            model, images, predictions, layer=layer, **options
+        )
+        forward, backward = 1, 1
+    elif method == "tf_keras_vis":
+        maps = attribution.tf_keras_vis_grad_cam(
             model, images, predictions, layer=layer, **options
         )
         forward, backward = 1, 1
@@ -144,12 +181,19 @@ def judge(model, images, labels, predictions, method, layer):
             masks=FLAGS.rise_masks,
             seed=FLAGS.seed,
             **options,
+            **shows,
         )
         forward, backward = FLAGS.rise_masks, 0
     elif method == "occlusion":
         size, stride = FLAGS.occlusion_size, FLAGS.occlusion_stride
         maps = attribution.occlusion(
-            model, images, predictions, size=size, stride=stride, **options
+            model,
+            images,
+            predictions,
+            size=size,
+            stride=stride,
+            **options,
+            **shows,
         )
         sides = [-(-max(0, s - size) // stride) + 1 for s in images.shape[1:3]]
         forward, backward = sides[0] * sides[1] + 1, 0
@@ -167,6 +211,7 @@ def judge(model, images, labels, predictions, method, layer):
         baseline=FLAGS.baseline,
         seed=FLAGS.seed,
         **options,
+        **shows,
     )
     cost = {
         "forward passes an image": forward,
@@ -174,12 +219,6 @@ def judge(model, images, labels, predictions, method, layer):
         "ms an image": round(1000 * seconds / n, 2),
     }
     return maps, curve, cost
-
-
-def save(figure, name):
-    path = os.path.join(FLAGS.output, name)
-    figure.savefig(path, dpi=150)
-    return path
 
 
 def write(rows, figures, results, depth, command):
@@ -224,10 +263,9 @@ def report(rows, figures, depth, command):
         body = "".join(f"<tr>{cells('td', r.values())}</tr>" for r in rows)
         return f"<table><tr>{cells('th', rows[0])}</tr>{body}</table>"
 
-    def image(path):
-        with open(path, "rb") as file:
+    def image(name):
+        with open(os.path.join(FLAGS.output, name), "rb") as file:
             data = base64.b64encode(file.read()).decode()
-        name = html.escape(os.path.basename(path))
         return f'<h2>{name}</h2><img src="data:image/png;base64,{data}">'
 
     layers = [

@@ -9,6 +9,7 @@ from keras_facnn.attribution.input_gradients import integrated_gradients
 from keras_facnn.attribution.input_gradients import saliency
 from keras_facnn.attribution.occlusion import occlusion
 from keras_facnn.attribution.rise import rise
+from keras_facnn.attribution.tf_keras_vis import tf_keras_vis_grad_cam
 
 __all__ = [
     "contrast",
@@ -20,4 +21,5 @@ __all__ = [
     "occlusion",
     "rise",
     "saliency",
+    "tf_keras_vis_grad_cam",
 ]

@@ -6,6 +6,7 @@ from keras import layers
 from keras_facnn.attribution import grad_cam
 from keras_facnn.attribution import hires_cam
 from keras_facnn.attribution import layer_cam
+from keras_facnn.attribution import tf_keras_vis_grad_cam
 
 
 def finite_differences(model, images, classes, layer):
@@ -126,40 +127,30 @@ def test_refuses_layers_without_maps(classifier, rng):
         grad_cam(classifier, np.zeros((1, 6, 6, 3)), layer="flatten")
 
 
-@pytest.mark.skipif(
+on_tensorflow = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
     reason="tf-keras-vis needs the TensorFlow backend",
 )
+
+
+@on_tensorflow
 @pytest.mark.parametrize("layer", [1, 2, 3])
 def test_agrees_with_tf_keras_vis(small_model, images, layer):
-    gradcam = pytest.importorskip("tf_keras_vis.gradcam")
-    from tf_keras_vis.utils.scores import CategoricalScore
-
-    classes = [3, 1, 0, 2, 2]
-    reference = gradcam.Gradcam(small_model, clone=False)(
-        CategoricalScore(classes),
-        images.astype("float32"),
-        penultimate_layer=f"fa_{layer}",
-        seek_penultimate_conv_layer=False,
-        normalize_cam=False,
-        expand_cam=False,
-    )
-    np.testing.assert_allclose(
-        grad_cam(small_model, images, classes, layer=layer),
-        reference,
-        rtol=1e-4,
-        atol=1e-6,
-    )
+    for classes in ([3, 1, 0, 2, 2], 1, None):
+        theirs = tf_keras_vis_grad_cam(
+            small_model, images, classes, layer=layer, batch_size=2
+        )
+        assert theirs.shape[0] == len(images)
+        np.testing.assert_allclose(
+            grad_cam(small_model, images, classes, layer=layer),
+            theirs,
+            rtol=1e-4,
+            atol=1e-6,
+        )
 
 
-@pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow",
-    reason="tf-keras-vis needs the TensorFlow backend",
-)
+@on_tensorflow
 def test_agrees_with_tf_keras_vis_on_mobilenet(rng):
-    gradcam = pytest.importorskip("tf_keras_vis.gradcam")
-    from tf_keras_vis.utils.scores import CategoricalScore
-
     model = keras.applications.MobileNetV2(
         (64, 64, 3),
         alpha=0.35,
@@ -168,18 +159,25 @@ def test_agrees_with_tf_keras_vis_on_mobilenet(rng):
         classifier_activation=None,
     )
     images = rng.normal(size=(3, 64, 64, 3)).astype("float32")
-    theirs = gradcam.Gradcam(model, clone=False)(
-        CategoricalScore([4, 0, 2]),
-        images,
-        penultimate_layer="block_13_project_BN",
-        seek_penultimate_conv_layer=False,
-        normalize_cam=False,
-        expand_cam=False,
+    ours, theirs = (
+        method(model, images, [4, 0, 2], layer="block_13_project_BN")
+        for method in (grad_cam, tf_keras_vis_grad_cam)
     )
     assert np.max(theirs) > 0
     np.testing.assert_allclose(
-        grad_cam(model, images, [4, 0, 2], layer="block_13_project_BN"),
-        theirs,
-        rtol=1e-4,
-        atol=1e-5 * np.max(theirs),
+        ours, theirs, rtol=1e-4, atol=1e-5 * np.max(theirs)
     )
+
+
+@on_tensorflow
+def test_tf_keras_vis_takes_one_class_an_image(small_model, images):
+    with pytest.raises(ValueError, match="`classes`.*Received.*'all'"):
+        tf_keras_vis_grad_cam(small_model, images, "all", layer=1)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() == "tensorflow", reason="is for other backends"
+)
+def test_tf_keras_vis_refuses_other_backends(small_model, images):
+    with pytest.raises(RuntimeError, match="KERAS_BACKEND=tensorflow"):
+        tf_keras_vis_grad_cam(small_model, images, layer=1)

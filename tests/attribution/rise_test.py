@@ -4,23 +4,7 @@ import pytest
 
 from keras_facnn.attribution import rise
 from keras_facnn.attribution.rise import _masks
-
-
-def bilinear(cells, size):
-    """Half-pixel bilinear resizing of `(n, n)` in loops."""
-    out = np.empty(size)
-    n = len(cells)
-    for y in range(size[0]):
-        for x in range(size[1]):
-            v = np.clip((y + 0.5) * n / size[0] - 0.5, 0, n - 1)
-            u = np.clip((x + 0.5) * n / size[1] - 0.5, 0, n - 1)
-            i, j = int(v), int(u)
-            k, m = min(i + 1, n - 1), min(j + 1, n - 1)
-            a, b = v - i, u - j
-            out[y, x] = (1 - a) * (
-                (1 - b) * cells[i, j] + b * cells[i, m]
-            ) + a * ((1 - b) * cells[k, j] + b * cells[k, m])
-    return out
+from tests.numpy_reference import resize_bilinear
 
 
 def test_masks_follow_the_paper():
@@ -30,7 +14,7 @@ def test_masks_follow_the_paper():
         rng = np.random.default_rng((4, number))
         cells = (rng.random((3, 3)) < 0.5).astype(float)
         top, left = rng.integers(0, 3), rng.integers(0, 3)
-        large = bilinear(cells, (12, 12))
+        large = resize_bilinear(cells, (12, 12))
         np.testing.assert_allclose(
             mask, large[top : top + 9, left : left + 7], atol=1e-5
         )

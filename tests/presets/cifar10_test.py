@@ -1,7 +1,8 @@
 """What the bundled `cifar10` preset promises, on real images.
 
-`cifar10_golden.npz` holds the pixels of the sample images and their logits in
-float64, made by `python -m tests.presets.cifar10_test` with NumPy alone.
+`cifar10_golden.npz` holds the pixels of the sample images, their logits and
+RISE maps by NumPy in float64, and Grad-CAM at layer 18 by tf-keras-vis.
+`KERAS_BACKEND=tensorflow python -m tests.presets.cifar10_test` makes it.
 """
 
 import os
@@ -13,10 +14,13 @@ import pytest
 
 from keras_facnn import FACNN
 from keras_facnn.attribution import grad_cam
+from keras_facnn.attribution import rise
+from keras_facnn.attribution import tf_keras_vis_grad_cam
 from keras_facnn.metrics import pearson
 from tests import numpy_reference
 
 GOLDEN = pathlib.Path(__file__).with_name("cifar10_golden.npz")
+MASKS = 32
 SAMPLES = sorted(pathlib.Path(__file__).parents[2].glob("samples/*.jpg"))
 
 
@@ -104,33 +108,56 @@ def test_middle_layers_are_aligned(model, photographs):
     assert abs(np.nanmean(correlations) - stated["fa_18"]) < 0.05
 
 
+def test_golden_maps(model):
+    """The same on TensorFlow, JAX and PyTorch, and by others' code."""
+    golden = np.load(GOLDEN)
+    images, classes = golden["images"], golden["logits"].argmax(-1)
+    cams = grad_cam(model, images, classes, layer=18)
+    largest = golden["grad_cam"].max(axis=(1, 2), keepdims=True)
+    assert (np.abs(cams - golden["grad_cam"]) <= 1e-4 * largest).all()
+    maps = rise(model, images, classes, masks=MASKS)
+    np.testing.assert_allclose(maps, golden["rise"], rtol=1e-4)
+
+
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
     reason="tf-keras-vis needs the TensorFlow backend",
 )
 def test_tf_keras_vis_draws_the_same_map(model):
-    gradcam = pytest.importorskip("tf_keras_vis.gradcam")
-    scores = pytest.importorskip("tf_keras_vis.utils.scores")
-    images = np.load(GOLDEN)["images"].astype("float32")
-    classes = model.predict(images, verbose=0).argmax(-1)
-    theirs = gradcam.Gradcam(model, clone=False)(
-        scores.CategoricalScore(classes.tolist()),
-        images,
-        penultimate_layer="fa_24",
-        seek_penultimate_conv_layer=False,
-        normalize_cam=False,
-        expand_cam=False,
-    )
-    ours = model.class_maps(images, classes)
+    images = np.load(GOLDEN)["images"]
+    theirs = tf_keras_vis_grad_cam(model, images, layer=24)
+    ours = model.class_maps(images, classes=None)
     scale = np.exp(keras.ops.convert_to_numpy(model.head.log_scale))
     np.testing.assert_allclose(
         theirs, scale / 64 * ours, rtol=1e-4, atol=1e-4 * np.max(theirs)
     )
 
 
+def rise_by_loops(model, images, classes):
+    """RISE's definition, in float64 NumPy."""
+    total = np.zeros(images.shape[:3])
+    for number in range(MASKS):
+        rng = np.random.default_rng((0, number))
+        cells = (rng.random((7, 7)) < 0.5).astype("float64")
+        top, left = rng.integers(0, 5), rng.integers(0, 5)
+        large = numpy_reference.resize_bilinear(cells, (40, 40))
+        mask = large[top : top + 32, left : left + 32]
+        logits = numpy_reference.logits(model, images * mask[..., None])
+        p = np.exp(logits - logits.max(-1, keepdims=True))
+        p /= p.sum(-1, keepdims=True)
+        total += p[np.arange(len(p)), classes, None, None] * mask
+    return total / (MASKS * 0.5)
+
+
 if __name__ == "__main__":
     preset = FACNN.from_preset("cifar10")
     pixels = read(SAMPLES)
+    exact = numpy_reference.logits(preset, pixels)
+    top = exact.argmax(-1)
     np.savez_compressed(
-        GOLDEN, images=pixels, logits=numpy_reference.logits(preset, pixels)
+        GOLDEN,
+        images=pixels,
+        logits=exact,
+        grad_cam=tf_keras_vis_grad_cam(preset, pixels, top, layer=18),
+        rise=rise_by_loops(preset, pixels, top),
     )

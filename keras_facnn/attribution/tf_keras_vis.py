@@ -1,0 +1,77 @@
+import keras
+import numpy as np
+
+from keras_facnn.attribution.perturbation import check_inputs
+from keras_facnn.layers.validation import positive_int
+
+
+def tf_keras_vis_grad_cam(model, images, classes=None, *, layer, batch_size=32):
+    """Grad-CAM by tf-keras-vis: an independent reference, on TensorFlow alone.
+
+    Calls `tf_keras_vis.gradcam.Gradcam` such that it computes what `grad_cam`
+    does: at the layer that was named, not the convolution before it; as many
+    scores as images; neither normalised nor resized.
+
+    Args:
+        model: Functional `keras.Model` from images `(B, H, W, channels)` to
+            `(B, C)`.
+        images: Array `(B, H, W, channels)`, in the range that the model takes.
+        classes: None for the predicted class of each image, an integer, or a
+            sequence of B integers.
+        layer: Name of the layer; for a model with layers `fa_l`, the number
+            `l` will do.
+        batch_size: Positive integer, images a forward pass.
+
+    Returns:
+        A float32 NumPy array `(B, h, w)`, at the layer's own resolution.
+
+    Raises:
+        ImportError: If tf-keras-vis is not installed.
+        RuntimeError: If the backend is not TensorFlow.
+
+    Example:
+
+    >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+    >>> images = np.zeros((2, 32, 32, 3), "uint8")
+    >>> keras_facnn.attribution.tf_keras_vis_grad_cam(
+    ...     model, images, 3, layer=2
+    ... ).shape  # doctest: +SKIP
+    (2, 32, 32)
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(
+            "tf-keras-vis needs KERAS_BACKEND=tensorflow. Received: "
+            f"{keras.backend.backend()}. `grad_cam` runs on every backend."
+        )
+    try:
+        from tf_keras_vis.gradcam import Gradcam
+        from tf_keras_vis.utils.scores import CategoricalScore
+    except ImportError as e:
+        raise ImportError("This needs `pip install tf-keras-vis`.") from e
+
+    batch_size = positive_int("batch_size", batch_size)
+    images, classes, _ = check_inputs(model, images, classes)
+    if isinstance(classes, str):
+        raise ValueError(
+            "`classes` must be None, an integer, or one integer an image. "
+            f"Received: classes={classes!r}"
+        )
+    if classes is None:
+        logits = model.predict(images, batch_size=batch_size, verbose=0)
+        classes = np.argmax(logits, axis=-1)
+    gradcam = Gradcam(model, clone=False)
+    return np.concatenate(
+        [
+            gradcam(
+                CategoricalScore(classes[start : start + batch_size].tolist()),
+                images[start : start + batch_size],
+                penultimate_layer=(
+                    f"fa_{layer}" if hasattr(layer, "__index__") else layer
+                ),
+                seek_penultimate_conv_layer=False,
+                normalize_cam=False,
+                expand_cam=False,
+            )
+            for start in range(0, len(images), batch_size)
+        ]
+    )
