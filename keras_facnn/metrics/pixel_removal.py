@@ -1,4 +1,6 @@
 import dataclasses
+import itertools
+import math
 
 import keras
 import numpy as np
@@ -112,29 +114,32 @@ def pixel_removal(
         )
     images, labels = _check_inputs(model, images, labels)
     rng = np.random.default_rng(seed)
+    size = images.shape[1:3]
+    ties = []
+
     if order == "random":
-        size = images.shape[1] * images.shape[2]
-        orders = [rng.permutation(size) for _ in images]
-        ties = 0.0
+        orders = (rng.permutation(math.prod(size)) for _ in images)
     else:
-        orders, ties = _orders(maps, images)
-        if order == "least_relevant_first":
-            orders = [o[::-1] for o in orders]
+        maps = _check_maps(maps, images)
+        step = 1 if order == "most_relevant_first" else -1
+        orders = (_order(map_, size, ties)[::step] for map_ in maps)
+
     if isinstance(baseline, str) and baseline == "road":
         scale = noise * float(np.ptp(images))
 
-        def remove(index, count):
-            return _impute(images[index], orders[index][:count], scale, rng)
+        def remove(index, pixels):
+            return _impute(images[index], pixels, scale, rng)
 
     else:
         others = baseline_images(images, baseline)
 
-        def remove(index, count):
-            return _replace(images[index], others[index], orders[index][:count])
+        def remove(index, pixels):
+            return _replace(images[index], others[index], pixels)
 
     fractions = _check_fractions(fractions)
     p = _curves(
         model,
+        orders,
         remove,
         images.shape,
         fractions,
@@ -151,7 +156,7 @@ def pixel_removal(
         probability=probability.tolist(),
         accuracy_auc=float(np.trapezoid(accuracy, fractions)),
         probability_auc=float(np.trapezoid(probability, fractions)),
-        ties=ties,
+        ties=float(np.mean(ties)) if ties else 0.0,
         settings={
             "order": order,
             "baseline": _name(baseline),
@@ -297,13 +302,14 @@ def insertion(
 def _probability_curve(
     model, starts, ends, labels, maps, fractions, settings, **options
 ):
-    orders, _ = _orders(maps, starts)
+    size = starts.shape[1:3]
+    orders = (_order(map_, size, []) for map_ in _check_maps(maps, starts))
     fractions = _check_fractions(fractions)
 
-    def change(index, count):
-        return _replace(starts[index], ends[index], orders[index][:count])
+    def change(index, pixels):
+        return _replace(starts[index], ends[index], pixels)
 
-    p = _curves(model, change, starts.shape, fractions, **options)
+    p = _curves(model, orders, change, starts.shape, fractions, **options)
     p = p[:, np.arange(len(labels)), labels]
     areas = np.trapezoid(p, fractions, axis=0)
     return ProbabilityCurve(
@@ -320,26 +326,29 @@ def _name(baseline):
 
 
 def _curves(
-    model, change, shape, fractions, *, from_logits, batch_size, verbose
+    model, orders, change, shape, fractions, *, from_logits, batch_size, verbose
 ):
     """Probabilities `(fractions, B, C)` of images that are altered lazily."""
     batch_size = positive_int("batch_size", batch_size)
     total, height, width, _ = shape
     counts = [round(f * height * width) for f in fractions]
-    jobs = [(i, count) for count in counts for i in range(total)]
-    bar = keras.utils.Progbar(len(jobs), verbose=verbose, unit_name="image")
+    altered = (
+        change(index, order[:count])
+        for index, order in enumerate(orders)
+        for count in counts
+    )
+    bar = keras.utils.Progbar(
+        total * len(counts), verbose=verbose, unit_name="image"
+    )
     p = []
-    for start in range(0, len(jobs), batch_size):
-        some = jobs[start : start + batch_size]
-        outputs = model.predict_on_batch(
-            np.stack([change(i, count) for i, count in some])
-        )
-        outputs = np.asarray(outputs, "float32")
+    while batch := list(itertools.islice(altered, batch_size)):
+        outputs = np.asarray(model.predict_on_batch(np.stack(batch)), "float32")
         if from_logits:
             outputs = ops.convert_to_numpy(ops.softmax(outputs, axis=-1))
         p.append(outputs)
-        bar.add(len(some))
-    return np.concatenate(p).reshape(len(counts), total, -1)
+        bar.add(len(batch))
+    p = np.concatenate(p).reshape(total, len(counts), -1)
+    return np.moveaxis(p, 1, 0)
 
 
 def _replace(image, other, pixels):
@@ -348,8 +357,7 @@ def _replace(image, other, pixels):
     return changed.reshape(image.shape)
 
 
-def _orders(maps, images):
-    """Pixels of each image, most relevant first, and the share of ties."""
+def _check_maps(maps, images):
     maps = np.asarray(maps)
     if maps.ndim != 3 or len(maps) != len(images):
         raise ValueError(
@@ -365,13 +373,17 @@ def _orders(maps, images):
             f"{len(constant)} constant maps, of images {constant[:5].tolist()}"
             f"{' ...' if len(constant) > 5 else ''}"
         )
-    size = images.shape[1:3]
-    if maps.shape[1:] != size:
-        maps = resize_maps(maps, size)
-    flat = maps.reshape(len(maps), -1)
-    orders = np.argsort(-flat, axis=1, kind="stable")
-    ordered = np.take_along_axis(flat, orders, axis=1)
-    return orders, float((np.diff(ordered, axis=1) == 0).mean())
+    return maps
+
+
+def _order(map_, size, ties):
+    """Pixels, most relevant first; the share of ties is added to `ties`."""
+    if map_.shape != size:
+        (map_,) = resize_maps(map_[None], size)
+    flat = map_.ravel()
+    order = np.argsort(-flat, kind="stable")
+    ties.append(float((np.diff(flat[order]) == 0).mean()))
+    return order
 
 
 def _check_inputs(model, images, labels):
