@@ -4,6 +4,8 @@ import csv
 import datetime
 import math
 import os
+import shutil
+import signal
 import sys
 import time
 
@@ -11,29 +13,74 @@ import keras
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves weights and optimizer after each epoch; a kill can't tear it.
+    """Saves weights and optimizer; a kill can't tear the file.
 
-    A loss that is not finite ends the run before it is saved, so the last
-    checkpoint is always a good one.
+    It saves after each epoch, after some minutes within one, and on Ctrl-C or
+    SIGTERM, which then end the run. A loss that is not finite ends the run
+    before it is saved, so the last checkpoint is always a good one.
 
     Args:
         path: Path that ends in `.weights.h5`.
+        best_path: Where to keep a copy of the best in validation.
+        best: The best validation accuracy so far.
+        minutes: Time between checkpoints within an epoch.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, best_path, best, minutes):
         super().__init__()
         self.path = path
+        self.best_path = best_path
+        self.best = best
+        self.seconds = minutes * 60
+
+    def on_train_begin(self, logs=None):
+        self.saved = time.monotonic()
+        self.stop = None
+        self.handlers = {
+            number: signal.signal(number, self._ask_to_stop)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+
+    def on_train_end(self, logs=None):
+        self._restore_handlers()
+
+    def on_train_batch_end(self, step, logs=None):
+        if self.stop or time.monotonic() - self.saved > self.seconds:
+            self._save(logs)
+        if self.stop:
+            print(f"\nStopped; the checkpoint {self.path} continues here.")
+            self._restore_handlers()
+            sys.exit(128 + self.stop)
 
     def on_epoch_end(self, epoch, logs=None):
+        self._save(logs)
+        if logs.get("val_accuracy", -math.inf) > self.best:
+            self.best = logs["val_accuracy"]
+            partial = _partial(self.best_path)
+            shutil.copyfile(self.path, partial)
+            os.replace(partial, self.best_path)
+
+    def _save(self, logs):
         if not math.isfinite(logs["loss"]):
             raise FloatingPointError(
-                f"The loss of epoch {epoch + 1} is {logs['loss']}. The "
-                f"checkpoint {self.path} is of the epoch before; a lower "
-                "learning rate may help."
+                f"The loss is {logs['loss']}. The checkpoint {self.path} was "
+                "saved before that; a lower learning rate may help."
             )
-        partial = self.path.replace(".weights.h5", ".partial.weights.h5")
+        partial = _partial(self.path)
         self.model.save_weights(partial)
         os.replace(partial, self.path)
+        self.saved = time.monotonic()
+
+    def _ask_to_stop(self, number, frame):
+        self.stop = number
+
+    def _restore_handlers(self):
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
+
+
+def _partial(path):
+    return path.replace(".weights.h5", ".partial.weights.h5")
 
 
 class CSVLog(keras.callbacks.Callback):
@@ -53,12 +100,19 @@ class CSVLog(keras.callbacks.Callback):
         super().__init__()
         self.path = path
 
+    def rows(self):
+        if not os.path.exists(self.path):
+            return []
+        with open(self.path, newline="") as file:
+            return list(csv.DictReader(file))
+
+    def best(self, column):
+        """The largest value of a column, or -inf."""
+        values = [float(row[column]) for row in self.rows() if row[column]]
+        return max(values, default=-math.inf)
+
     def on_epoch_end(self, epoch, logs=None):
-        rows = []
-        if os.path.exists(self.path):
-            with open(self.path, newline="") as file:
-                rows = list(csv.DictReader(file))
-        rows = [row for row in rows if int(row["epoch"]) <= epoch]
+        rows = [row for row in self.rows() if int(row["epoch"]) <= epoch]
         rows.append(
             {"epoch": epoch + 1, **{k: f"{v:.5f}" for k, v in logs.items()}}
         )
@@ -79,31 +133,34 @@ class Progress(keras.callbacks.Callback):
         epochs: Number of epochs of the whole run.
         steps: Number of steps an epoch.
         batch_size: Number of images a step.
+        offset: Number of steps of the first epoch that were done before.
     """
 
-    def __init__(self, epochs, steps, batch_size):
+    def __init__(self, epochs, steps, batch_size, offset=0):
         super().__init__()
         self.epochs = epochs
         self.steps = steps
         self.batch_size = batch_size
+        self.offset = offset
         self.live = sys.stdout.isatty()
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
         self.start = self.shown = time.monotonic()
-        self.start_step = 0
+        self.start_step = self.offset
 
     def on_train_batch_end(self, step, logs=None):
         now = time.monotonic()
         if step == 0:
             # The first step of a run compiles.
-            self.start, self.start_step = now, 1
+            self.start, self.start_step = now, self.offset + 1
         elif now - self.shown > (0.5 if self.live else 60):
             self.shown = now
-            self._show(step + 1, logs)
+            self._show(self.offset + step + 1, logs)
 
     def on_epoch_end(self, epoch, logs=None):
         self._show(self.steps, logs)
+        self.offset = 0
         if self.live:
             print(flush=True)
 

@@ -70,6 +70,18 @@ def class_names(data, builder):
     return [names[folder] for folder in folders]
 
 
+def pad_to_multiple(images, labels, num_classes, multiple):
+    """Images, one-hot labels and weights, of a multiple of `multiple` images.
+
+    Images of weight 0 are added, so that devices share each batch evenly.
+    """
+    add = -len(images) % multiple
+    weights = np.pad(np.ones(len(images), "float32"), (0, add))
+    images = np.pad(images, ((0, add), (0, 0), (0, 0), (0, 0)))
+    one_hot = np.eye(num_classes, dtype="float32")[np.pad(labels, (0, add))]
+    return images, one_hot, weights
+
+
 def train_stream(
     images,
     labels,

@@ -2,9 +2,10 @@
 
     python -m zoo.train --config cifar10 --data cifar10 --workdir runs/cifar10
 
-The workdir gets `last.weights.h5` (weights and optimizer after each epoch),
-`log.csv`, `tensorboard/` and, at the end, the folder `preset/`. The same
-command continues from the last epoch after a crash or a kill.
+The workdir gets `last.weights.h5` and `best.weights.h5` (weights and optimizer,
+of the last step saved and of the best validation), `log.csv`, `tensorboard/`
+and, at the end, the folder `preset/`. Ctrl-C saves first. The same command
+continues where the last checkpoint was, also after a crash or a kill.
 
 KERAS_BACKEND chooses the backend. On CPU, torch is the fastest; set
 MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ high (8589934592), or memory
@@ -22,6 +23,7 @@ from absl import flags
 from absl import logging
 
 import zoo.configs
+from zoo import devices
 from zoo import inputs
 from zoo import provenance
 
@@ -34,6 +36,7 @@ def define_flags():
         "config", None, names, "Recipe, a module of zoo/configs.", required=True
     )
     inputs.define_data_flags()
+    devices.define_flags()
     flags.DEFINE_string(
         "data_note",
         None,
@@ -74,6 +77,9 @@ def define_flags():
         "Whether to compile the step with XLA or torch.compile. The default "
         "is what is fastest on CPU: not on TensorFlow, yes on JAX and PyTorch.",
     )
+    flags.DEFINE_float(
+        "checkpoint_minutes", 10, "Between checkpoints within an epoch.", 0.0
+    )
     flags.DEFINE_integer(
         "steps_per_epoch", None, "Fewer steps an epoch, for a trial.", 1
     )
@@ -97,11 +103,12 @@ def train(config):
     from zoo import data  # isort: skip
     import keras
 
-    import keras_facnn
     from zoo import callbacks
 
     keras.utils.set_random_seed(FLAGS.seed)
     keras.config.set_dtype_policy(FLAGS.precision)
+    batch_size, epochs = config["batch_size"], config["epochs"]
+    scope, replicas = devices.replicate(batch_size)
 
     shape = config["model"]["image_shape"]
     num_classes = config["model"]["num_classes"]
@@ -120,88 +127,115 @@ def train(config):
             f"`--config {FLAGS.config}` is for {num_classes} classes. "
             f"Received: --data {FLAGS.data} of {len(class_names)}"
         )
-    batch_size = config["batch_size"]
     steps = FLAGS.steps_per_epoch or len(images) // batch_size
-    epochs = config["epochs"]
 
-    if FLAGS.init:
-        model = keras_facnn.FACNN.from_preset(
-            FLAGS.init,
-            deep_alignment=config["model"]["deep_alignment"],
-            image_shape=shape,
+    with scope:
+        model = build_model(config, replicas)
+        optimizer = build_optimizer(config, steps)
+        jit_compile = FLAGS.jit_compile
+        if jit_compile is None:
+            jit_compile = keras.backend.backend() != "tensorflow"
+        model.compile(
+            optimizer=optimizer,
+            loss=keras.losses.CategoricalCrossentropy(
+                from_logits=True, label_smoothing=config["label_smoothing"]
+            ),
+            weighted_metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
+            jit_compile=jit_compile,
         )
-        expected = keras_facnn.FACNN(**config["model"]).get_config()
-        if {**model.get_config(), "name": expected["name"]} != expected:
-            raise ValueError(
-                f"`--init {FLAGS.init}` must be the config's model. "
-                f"Expected: {expected}. Received: {model.get_config()}"
-            )
-    else:
-        model = keras_facnn.FACNN(**config["model"])
-    optimizer = build_optimizer(config, steps)
-    jit_compile = FLAGS.jit_compile
-    if jit_compile is None:
-        jit_compile = keras.backend.backend() != "tensorflow"
-    model.compile(
-        optimizer=optimizer,
-        loss=keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=config["label_smoothing"]
-        ),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-        jit_compile=jit_compile,
-    )
-    optimizer.build(model.trainable_variables)
+        optimizer.build(model.trainable_variables)
 
-    checkpoint = os.path.join(FLAGS.workdir, "last.weights.h5")
-    folder = os.path.join(FLAGS.workdir, "preset")
+    def path(name):
+        return os.path.join(FLAGS.workdir, name)
+
+    checkpoint, folder = path("last.weights.h5"), path("preset")
     run = start_or_continue(config, checkpoint)
     if os.path.exists(checkpoint):
         model.load_weights(checkpoint)
-    step = int(keras.ops.convert_to_numpy(optimizer.iterations))
-    if step >= epochs * steps and os.path.exists(folder):
+
+    def steps_done():
+        return int(keras.ops.convert_to_numpy(optimizer.iterations))
+
+    if steps_done() >= epochs * steps and os.path.exists(folder):
         logging.info("This run is finished; its preset is %s.", folder)
         return
-    logging.info("Starting at epoch %d of %d.", step // steps + 1, epochs)
 
-    model.fit(
-        data.train_stream(
-            images,
-            labels,
-            num_classes,
-            batch_size,
-            FLAGS.seed,
-            pad=config.get("pad", 0),
-            crop=crop and (crop["smallest"], *shape[:2]),
-            cutout=config["cutout"],
-            step=step,
-        ),
-        initial_epoch=step // steps,
-        epochs=epochs,
-        steps_per_epoch=steps,
-        validation_data=(
-            val_images,
-            keras.utils.to_categorical(val_labels, num_classes),
-        ),
-        validation_batch_size=250,
-        validation_freq=[
-            epoch
-            for epoch in range(1, epochs + 1)
-            if epoch % FLAGS.validate_every == 0 or epoch == epochs
-        ],
-        callbacks=[
-            callbacks.Checkpoint(checkpoint),
-            callbacks.Progress(epochs, steps, batch_size),
-            callbacks.CSVLog(os.path.join(FLAGS.workdir, "log.csv")),
-            keras.callbacks.TensorBoard(
-                os.path.join(FLAGS.workdir, "tensorboard"), write_graph=False
+    while True:
+        epoch, offset = divmod(steps_done(), steps)
+        logging.info("Starting at epoch %d of %d.", epoch + 1, epochs)
+        log = callbacks.CSVLog(path("log.csv"))
+        watchers = [
+            callbacks.Checkpoint(
+                checkpoint,
+                path("best.weights.h5"),
+                log.best("val_accuracy"),
+                FLAGS.checkpoint_minutes,
             ),
-        ],
-        verbose=0,
-    )
+            callbacks.Progress(epochs, steps, batch_size, offset),
+            log,
+            keras.callbacks.TensorBoard(path("tensorboard"), write_graph=False),
+        ]
+        if config.get("ema"):
+            watchers.insert(0, keras.callbacks.SwapEMAWeights())
+        model.fit(
+            data.train_stream(
+                images,
+                labels,
+                num_classes,
+                batch_size,
+                FLAGS.seed,
+                pad=config.get("pad", 0),
+                crop=crop and (crop["smallest"], *shape[:2]),
+                cutout=config["cutout"],
+                step=steps_done(),
+            ),
+            initial_epoch=epoch,
+            # The rest of an epoch that was broken off is a fit of its own.
+            epochs=epoch + 1 if offset else epochs,
+            steps_per_epoch=steps - offset,
+            validation_data=data.pad_to_multiple(
+                val_images, val_labels, num_classes, replicas
+            ),
+            validation_batch_size=250 // replicas * replicas,
+            validation_freq=[
+                epoch
+                for epoch in range(1, epochs + 1)
+                if epoch % FLAGS.validate_every == 0 or epoch == epochs
+            ],
+            callbacks=watchers,
+            verbose=0,
+        )
+        if steps_done() >= epochs * steps:
+            break
+        # At its end `fit` puts averaged weights into the model.
+        model.load_weights(checkpoint)
     model.save_to_preset(
         folder, metadata(config, run, class_names), weights_dtype="float16"
     )
     logging.info("Saved the preset %s.", folder)
+
+
+def build_model(config, replicas):
+    import keras_facnn
+
+    arguments = {
+        **config["model"],
+        "synchronized_batch_norm": replicas > 1,
+    }
+    model = keras_facnn.FACNN(**arguments)
+    if not FLAGS.init:
+        return model
+    free = ("deep_alignment", "image_shape", "synchronized_batch_norm")
+    start = keras_facnn.FACNN.from_preset(
+        FLAGS.init, **{name: arguments[name] for name in free}
+    )
+    expected = {**model.get_config(), "name": start.name}
+    if start.get_config() != expected:
+        raise ValueError(
+            f"`--init {FLAGS.init}` must be the config's model. "
+            f"Expected: {expected}. Received: {start.get_config()}"
+        )
+    return start
 
 
 def build_optimizer(config, steps):
@@ -217,7 +251,11 @@ def build_optimizer(config, steps):
     )
     cls = {"adamw": keras.optimizers.AdamW, "muon": ConvMuon}
     optimizer = cls[config["optimizer"]](
-        schedule, weight_decay=config["weight_decay"]
+        schedule,
+        weight_decay=config["weight_decay"],
+        global_clipnorm=config.get("clip_norm"),
+        use_ema=bool(config.get("ema")),
+        ema_momentum=config.get("ema") or 0.99,
     )
     optimizer.exclude_from_weight_decay(
         var_names=["beta", "gamma", "log_scale"]

@@ -4,12 +4,15 @@ import csv
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import h5py
+import keras
 import numpy as np
 import pytest
 
@@ -33,11 +36,13 @@ def start(folder, workdir, log, **flags):
             config="smoke",
             data=folder,
             workdir=workdir,
-            batch_size=20,
-            validate_every=1,
-            precision="float32",
-            jit_compile="false",
-            **flags,
+            **{
+                "batch_size": 20,
+                "validate_every": 1,
+                "precision": "float32",
+                "jit_compile": "false",
+                **flags,
+            },
         ),
         cwd=ROOT,
         stdout=log,
@@ -75,29 +80,102 @@ def test_learns_logs_and_saves_a_preset(trained):
     assert "python -m zoo.train --config=smoke" in training["command"]
 
 
-def test_a_killed_run_continues_from_its_checkpoint(folder, trained, tmp_path):
-    checkpoint = tmp_path / "last.weights.h5"
-    with open(tmp_path / "first.txt", "w") as log:
-        process = start(folder, tmp_path, log, epochs=3, steps_per_epoch=100)
-        while not checkpoint.exists():
-            assert process.poll() is None, (tmp_path / "first.txt").read_text()
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-    before = len(rows(tmp_path)) if (tmp_path / "log.csv").exists() else 0
-    assert before < 3
-    assert not (tmp_path / "preset").exists()
-    with open(tmp_path / "second.txt", "w") as log:
-        process = start(folder, tmp_path, log, epochs=3, steps_per_epoch=100)
-        assert process.wait() == 0
-    output = (tmp_path / "second.txt").read_text()
-    assert "Starting at epoch 2 of 3" in output
-    assert "epoch 1/3" not in output
-    one, other = (
-        FACNN.from_preset(workdir / "preset") for workdir in (trained, tmp_path)
-    )
-    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, rtol=0.02, atol=0.002)
+def stored(path):
+    """All arrays of an HDF5 file, by name."""
+    arrays = {}
+
+    def keep(name, item):
+        if isinstance(item, h5py.Dataset):
+            arrays[name] = item[()]
+
+    with h5py.File(path) as file:
+        file.visititems(keep)
+    assert arrays
+    return arrays
+
+
+def stop(process, checkpoint, output, number, saves):
+    """Sends a signal once some more checkpoints were written."""
+    before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
+    while saves:
+        assert process.poll() is None, output.read_text()
+        now = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
+        saves -= now != before
+        before = now
+        time.sleep(0.005)
+    process.send_signal(number)
+    return process.wait()
+
+
+def test_a_run_killed_three_times_ends_with_the_same_weights(
+    folder, trained, tmp_path
+):
+    """Bit for bit, wherever in an epoch it was killed; so does Ctrl-C."""
+    checkpoint, output = tmp_path / "last.weights.h5", tmp_path / "out.txt"
+    flags = {"epochs": 3, "steps_per_epoch": 100, "checkpoint_minutes": 0.005}
+    rng = np.random.default_rng()
+    for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT):
+        with open(output, "w") as log:
+            process = start(folder, tmp_path, log, **flags)
+            saves = int(rng.integers(1, 4))
+            code = stop(process, checkpoint, output, number, saves)
+        if number == signal.SIGKILL:
+            assert code == -signal.SIGKILL
+        else:
+            assert code == 128 + signal.SIGINT
+            assert "Stopped" in output.read_text()
+        assert not (tmp_path / "preset").exists()
+    with open(output, "w") as log:
+        assert start(folder, tmp_path, log, **flags).wait() == 0
+    one, other = (stored(p / "last.weights.h5") for p in (trained, tmp_path))
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name], err_msg=name)
+    assert [row["epoch"] for row in rows(tmp_path)] == ["1", "2", "3"]
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() == "torch", reason="one device on PyTorch"
+)
+def test_two_devices_give_the_losses_of_one(folder, tmp_path):
+    """Global batch, synchronised batch norm, deep alignment, float32."""
+    output = tmp_path / "out.txt"
+    losses = []
+    for devices in (1, 2):
+        workdir = tmp_path / str(devices)
+        with open(output, "w") as log:
+            process = start(
+                folder,
+                workdir,
+                log,
+                epochs=20,
+                steps_per_epoch=1,
+                cpu_devices=devices,
+                validate_every=20,
+            )
+            assert process.wait() == 0, output.read_text()
+        losses.append([float(row["loss"]) for row in rows(workdir)])
+        val_loss = float(rows(workdir)[-1]["val_loss"])
+        losses[-1].append(val_loss)
+    assert "10 images a step on each of" in output.read_text()
+    assert len(losses[0]) == 21
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ({"cpu_devices": 3}, "multiple of the 3 devices.*--batch_size 20"),
+        ({"strategy": "multi"}, "strategy"),
+    ],
+)
+def test_refuses_devices_it_cannot_use(folder, tmp_path, flags, message):
+    if keras.backend.backend() == "torch":
+        flags = {"strategy": "mirrored"}
+        message = "must be one_device.*KERAS_BACKEND=torch.*mirrored"
+    with open(tmp_path / "out.txt", "w") as log:
+        assert start(folder, tmp_path / "run", log, **flags).wait() != 0
+    assert re.search(message, (tmp_path / "out.txt").read_text())
 
 
 def test_a_run_killed_after_its_last_epoch_saves_its_preset(

@@ -1,0 +1,103 @@
+"""One device or many, by the means of each backend."""
+
+import contextlib
+
+from absl import flags
+from absl import logging
+
+FLAGS = flags.FLAGS
+
+
+def define_flags():
+    flags.DEFINE_enum(
+        "strategy",
+        "auto",
+        ["auto", "one_device", "mirrored", "data_parallel"],
+        "How to use many devices: mirrored is TensorFlow's MirroredStrategy, "
+        "data_parallel is keras.distribution.DataParallel on JAX; auto is the "
+        "backend's own over all visible GPUs.",
+    )
+    flags.DEFINE_integer(
+        "cpu_devices",
+        1,
+        "Split the CPU into this many devices, to try a strategy without GPUs.",
+        1,
+    )
+
+
+def replicate(batch_size):
+    """Sets up the devices that the flags ask for.
+
+    Args:
+        batch_size: Images a step, over all devices.
+
+    Returns:
+        The scope to build the model in, and the number of replicas.
+    """
+    import keras
+
+    backend = keras.backend.backend()
+    if FLAGS.cpu_devices > 1:
+        _split_cpu(backend)
+    own = {"tensorflow": "mirrored", "jax": "data_parallel"}.get(backend)
+    names = _devices(backend)
+    strategy = FLAGS.strategy
+    if strategy == "auto":
+        strategy = own if own and len(names) > 1 else "one_device"
+    if strategy == "one_device":
+        return contextlib.nullcontext(), 1
+    if strategy != own:
+        raise ValueError(
+            f"`--strategy` must be {own or 'one_device'} or auto with "
+            f"KERAS_BACKEND={backend}. Received: --strategy {strategy}"
+        )
+    replicas = len(names)
+    if batch_size % replicas:
+        raise ValueError(
+            f"`--batch_size` must be a multiple of the {replicas} devices: "
+            f"{', '.join(names)}. Received: --batch_size {batch_size}"
+        )
+    logging.info(
+        "%d images a step on each of %s", batch_size // replicas, names
+    )
+    if strategy == "data_parallel":
+        keras.distribution.set_distribution(
+            keras.distribution.DataParallel(devices=names)
+        )
+        return contextlib.nullcontext(), replicas
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(names).scope(), replicas
+
+
+def _split_cpu(backend):
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0],
+            [tf.config.LogicalDeviceConfiguration()] * FLAGS.cpu_devices,
+        )
+    elif backend == "jax":
+        import jax
+
+        jax.config.update("jax_num_cpu_devices", FLAGS.cpu_devices)
+    else:
+        raise ValueError(
+            "`--cpu_devices` needs KERAS_BACKEND=tensorflow or jax. "
+            f"Received: KERAS_BACKEND={backend}"
+        )
+
+
+def _devices(backend):
+    """The names of all GPUs, or else of all CPUs; PyTorch uses one."""
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        devices = tf.config.list_logical_devices
+        return [d.name for d in devices("GPU") or devices("CPU")]
+    if backend == "jax":
+        import keras
+
+        return keras.distribution.list_devices()
+    return ["one"]
