@@ -9,8 +9,10 @@ writes into the output folder: `compare.png` (Figures 1 and 5 of the paper),
 
 import base64
 import csv
+import functools
 import html
 import json
+import math
 import os
 import sys
 import time
@@ -153,54 +155,17 @@ def title(method, layer):
 
 def judge(model, images, labels, predictions, method, layer):
     """Maps of a method, what removing their pixels does, and their cost."""
-    from keras_facnn import attribution
     from keras_facnn import metrics
 
-    n = len(images)
-    options = {"batch_size": FLAGS.batch_size}
-    shows = {"verbose": int(sys.stdout.isatty())}
-    start = time.perf_counter()
-    if method == "facnn":
-        maps = model.class_maps(images, predictions, layer, FLAGS.batch_size)
-        forward, backward = 1, 0
-    elif method == "grad_cam":
-        maps = attribution.grad_cam(
-            model, images, predictions, layer=layer, **options
-        )
-        forward, backward = 1, 1
-    elif method == "tf_keras_vis":
-        maps = attribution.tf_keras_vis_grad_cam(
-            model, images, predictions, layer=layer, **options
-        )
-        forward, backward = 1, 1
-    elif method == "rise":
-        maps = attribution.rise(
-            model,
-            images,
-            predictions,
-            masks=FLAGS.rise_masks,
-            seed=FLAGS.seed,
-            **options,
-            **shows,
-        )
-        forward, backward = FLAGS.rise_masks, 0
-    elif method == "occlusion":
-        size, stride = FLAGS.occlusion_size, FLAGS.occlusion_stride
-        maps = attribution.occlusion(
-            model,
-            images,
-            predictions,
-            size=size,
-            stride=stride,
-            **options,
-            **shows,
-        )
-        sides = [-(-max(0, s - size) // stride) + 1 for s in images.shape[1:3]]
-        forward, backward = sides[0] * sides[1] + 1, 0
-    else:
-        maps = None
-        forward, backward = 0, 0
-    seconds = time.perf_counter() - start
+    make, forward, backward = maker(model, method, layer)
+    maps, seconds = None, 0.0
+    if make is not None:
+        if method in LAYERED:
+            # The first call compiles.
+            make(images[: FLAGS.batch_size], predictions[: FLAGS.batch_size])
+        start = time.perf_counter()
+        maps = make(images, predictions)
+        seconds = time.perf_counter() - start
     curve = metrics.pixel_removal(
         model,
         images,
@@ -210,15 +175,50 @@ def judge(model, images, labels, predictions, method, layer):
         fractions=np.linspace(0, 1, FLAGS.steps + 1),
         baseline=FLAGS.baseline,
         seed=FLAGS.seed,
-        **options,
-        **shows,
+        batch_size=FLAGS.batch_size,
+        verbose=int(sys.stdout.isatty()),
     )
     cost = {
         "forward passes an image": forward,
         "backward passes an image": backward,
-        "ms an image": round(1000 * seconds / n, 2),
+        "ms an image": round(1000 * seconds / len(images), 2),
     }
     return maps, curve, cost
+
+
+def maker(model, method, layer):
+    """A function of images and classes to maps, and its passes an image."""
+    from keras_facnn import attribution
+
+    size, stride = FLAGS.occlusion_size, FLAGS.occlusion_stride
+    shows = {"verbose": int(sys.stdout.isatty())}
+
+    def call(function, **options):
+        return functools.partial(
+            function, model, batch_size=FLAGS.batch_size, **options
+        )
+
+    if method == "facnn":
+        make = functools.partial(
+            model.class_maps, layer=layer, batch_size=FLAGS.batch_size
+        )
+        return make, 1, 0
+    if method == "grad_cam":
+        return call(attribution.grad_cam, layer=layer), 1, 1
+    if method == "tf_keras_vis":
+        return call(attribution.tf_keras_vis_grad_cam, layer=layer), 1, 1
+    if method == "rise":
+        masks = FLAGS.rise_masks
+        make = call(attribution.rise, masks=masks, seed=FLAGS.seed, **shows)
+        return make, masks, 0
+    if method == "occlusion":
+        make = call(attribution.occlusion, size=size, stride=stride, **shows)
+        sides = [
+            -(-max(0, side - size) // stride) + 1
+            for side in model.image_shape[:2]
+        ]
+        return make, math.prod(sides) + 1, 0
+    return None, 0, 0
 
 
 def write(rows, figures, results, depth, command):

@@ -42,6 +42,13 @@ def define_flags():
         None,
         "What to say of the data, beside its name, in the preset's metadata.",
     )
+    flags.DEFINE_enum(
+        "model",
+        "facnn",
+        ["facnn", "resnet", "plain"],
+        "FA-CNN, or a baseline of zoo/baselines.py of equal multiply-adds, "
+        "trained in the same way and saved as model.keras.",
+    )
     flags.DEFINE_string(
         "init", None, "Preset to start from, in place of random weights."
     )
@@ -148,7 +155,8 @@ def train(config):
     def path(name):
         return os.path.join(FLAGS.workdir, name)
 
-    checkpoint, folder = path("last.weights.h5"), path("preset")
+    checkpoint = path("last.weights.h5")
+    folder = path("preset" if FLAGS.model == "facnn" else "model.keras")
     run = start_or_continue(config, checkpoint)
     if os.path.exists(checkpoint):
         model.load_weights(checkpoint)
@@ -157,7 +165,7 @@ def train(config):
         return int(keras.ops.convert_to_numpy(optimizer.iterations))
 
     if steps_done() >= epochs * steps and os.path.exists(folder):
-        logging.info("This run is finished; its preset is %s.", folder)
+        logging.info("This run is finished; it made %s.", folder)
         return
 
     while True:
@@ -209,20 +217,27 @@ def train(config):
             break
         # At its end `fit` puts averaged weights into the model.
         model.load_weights(checkpoint)
-    model.save_to_preset(
-        folder, metadata(config, run, class_names), weights_dtype="float16"
-    )
-    logging.info("Saved the preset %s.", folder)
+    if FLAGS.model == "facnn":
+        model.save_to_preset(
+            folder, metadata(config, run, class_names), weights_dtype="float16"
+        )
+    else:
+        model.save(folder)
+    logging.info("Saved %s.", folder)
 
 
 def build_model(config, replicas):
     import keras_facnn
+    from zoo import baselines
 
     arguments = {
         **config["model"],
         "synchronized_batch_norm": replicas > 1,
     }
     model = keras_facnn.FACNN(**arguments)
+    if FLAGS.model != "facnn":
+        build = getattr(baselines, FLAGS.model)
+        return baselines.of_equal_cost(build, model)
     if not FLAGS.init:
         return model
     free = ("deep_alignment", "image_shape", "synchronized_batch_norm")
@@ -271,6 +286,8 @@ def start_or_continue(config, checkpoint):
     run = {
         "recipe": {k: v for k, v in config.items() if k != "about"},
         "data": os.path.basename(os.path.normpath(FLAGS.data)),
+        "model": FLAGS.model,
+        "init": FLAGS.init and os.path.basename(os.path.normpath(FLAGS.init)),
         "seed": FLAGS.seed,
         "precision": FLAGS.precision,
         "steps_per_epoch": FLAGS.steps_per_epoch,
@@ -280,7 +297,9 @@ def start_or_continue(config, checkpoint):
     if os.path.exists(path):
         with open(path) as file:
             before = json.load(file)
-        changed = {k: (before[k], v) for k, v in run.items() if before[k] != v}
+        changed = {
+            k: (before.get(k), v) for k, v in run.items() if before.get(k) != v
+        }
         if changed:
             raise ValueError(
                 f"`--workdir {FLAGS.workdir}` holds another run. Use a new "

@@ -1,6 +1,7 @@
 """The commands, as a user types them."""
 
 import csv
+import importlib
 import json
 import os
 import pathlib
@@ -18,6 +19,7 @@ import pytest
 
 from keras_facnn import FACNN
 from tests.zoo.conftest import NAMES
+from zoo.cost import multiply_adds
 
 pytest.importorskip("tensorflow_datasets")
 
@@ -33,10 +35,10 @@ def start(folder, workdir, log, **flags):
     return subprocess.Popen(
         command(
             "train",
-            config="smoke",
             data=folder,
             workdir=workdir,
             **{
+                "config": "smoke",
                 "batch_size": 20,
                 "validate_every": 1,
                 "precision": "float32",
@@ -132,6 +134,26 @@ def test_a_run_killed_three_times_ends_with_the_same_weights(
     for name, array in one.items():
         np.testing.assert_array_equal(array, other[name], err_msg=name)
     assert [row["epoch"] for row in rows(tmp_path)] == ["1", "2", "3"]
+
+
+def test_trains_a_baseline_of_equal_cost(folder, tmp_path):
+    with open(tmp_path / "out.txt", "w") as log:
+        process = start(
+            folder,
+            tmp_path,
+            log,
+            config="cifar10",
+            model="plain",
+            epochs=1,
+            steps_per_epoch=30,
+        )
+        assert process.wait() == 0, (tmp_path / "out.txt").read_text()
+    assert float(rows(tmp_path)[-1]["val_accuracy"]) > 0.5
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    config = importlib.import_module("zoo.configs.cifar10").config
+    assert multiply_adds(model) == pytest.approx(
+        multiply_adds(FACNN(**config["model"])), rel=0.05
+    )
 
 
 @pytest.mark.skipif(

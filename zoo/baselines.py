@@ -1,0 +1,122 @@
+"""What FA-CNN is compared with: a ResNet and a plain CNN of equal cost."""
+
+import math
+
+import keras
+from keras import layers
+
+from zoo.cost import multiply_adds
+
+
+def resnet(num_classes, image_shape, width):
+    """A ResNet of 25 convolutions, as He et al. built for CIFAR-10.
+
+    Three stages of four blocks of `width`, `2 * width` and `4 * width`
+    channels, in pre-activation order; images larger than 32x32 are halved by
+    the stem.
+
+    Source: arXiv 1512.03385, section 4.2; arXiv 1603.05027.
+
+    Args:
+        num_classes: Number of classes.
+        image_shape: `(height, width, channels)`.
+        width: Channels of the first stage.
+
+    Returns:
+        A `keras.Model` from images in 0..255 to logits.
+    """
+
+    def block(x, channels, strides):
+        skip = x
+        x = _norm_relu(x)
+        if strides > 1 or skip.shape[-1] != channels:
+            skip = layers.Conv2D(channels, 1, strides, use_bias=False)(x)
+        x = _conv(x, channels, strides)
+        x = _conv(_norm_relu(x), channels)
+        return layers.Add()([skip, x])
+
+    inputs, x = _stem(image_shape, width)
+    for stage in range(3):
+        for i in range(4):
+            strides = 2 if stage and not i else 1
+            x = block(x, width * 2**stage, strides)
+    return keras.Model(inputs, _head(_norm_relu(x), num_classes))
+
+
+def plain(num_classes, image_shape, width):
+    """A plain CNN of 13 convolutions with batch norm, in the way of VGG.
+
+    Three stages of four convolutions of `width`, `2 * width` and `4 * width`
+    channels, the last two begun by a stride of two; images larger than 32x32
+    are halved by the stem.
+
+    Args:
+        num_classes: Number of classes.
+        image_shape: `(height, width, channels)`.
+        width: Channels of the first stage.
+
+    Returns:
+        A `keras.Model` from images in 0..255 to logits.
+    """
+    inputs, x = _stem(image_shape, width)
+    x = _norm_relu(x)
+    for stage in range(3):
+        for i in range(4):
+            strides = 2 if stage and not i else 1
+            x = _norm_relu(_conv(x, width * 2**stage, strides))
+    return keras.Model(inputs, _head(x, num_classes))
+
+
+def of_equal_cost(build, model, tolerance=0.05):
+    """The baseline whose multiply-adds are nearest to a model's.
+
+    Args:
+        build: `resnet` or `plain`.
+        model: The `FACNN` to compare with.
+        tolerance: Largest relative difference.
+
+    Returns:
+        A `keras.Model` for the same images and classes.
+    """
+    target = multiply_adds(model)
+
+    def cost(width):
+        shape = (model.num_classes, model.image_shape, width)
+        return multiply_adds(build(*shape))
+
+    # The cost is nearly quadratic in the width.
+    guess = round(16 * math.sqrt(target / cost(16)))
+    width = min(
+        range(max(1, guess - 1), guess + 2),
+        key=lambda width: abs(cost(width) - target),
+    )
+    error = cost(width) / target - 1
+    if abs(error) > tolerance:
+        raise ValueError(
+            f"No width of {build.__name__} costs {target} multiply-adds: the "
+            f"nearest, {width}, is off by {error:.1%}."
+        )
+    return build(model.num_classes, model.image_shape, width)
+
+
+def _conv(x, channels, strides=1):
+    return layers.Conv2D(channels, 3, strides, padding="same", use_bias=False)(
+        x
+    )
+
+
+def _norm_relu(x):
+    # The momentum of FA-CNN.
+    return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+
+
+def _stem(image_shape, width):
+    inputs = keras.Input(image_shape, name="images")
+    x = layers.Rescaling(1 / 127.5, offset=-1)(inputs)
+    return inputs, _conv(x, width, strides=1 if image_shape[0] <= 32 else 2)
+
+
+def _head(x, num_classes):
+    x = layers.GlobalAveragePooling2D()(x)
+    # Float32, so that losses of mixed precision are exact.
+    return layers.Dense(num_classes, dtype="float32")(x)

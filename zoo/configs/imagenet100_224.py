@@ -1,0 +1,35 @@
+"""The paper's setting: ImageNet-100, 24 FA layers, 224x224. Not yet run.
+
+    python -m zoo.train --config imagenet100_224 --data FOLDER \
+        --workdir runs/imagenet100_224
+
+FOLDER holds `{train,val}/WNID/*.JPEG` of the 100 classes of ImageNet-100.
+"""
+
+from zoo.configs import imagenet100_48
+
+config = {
+    "about": {
+        **imagenet100_48.config["about"],
+        "description": "FA-CNN of 24 layers for 224x224 photographs of 100 "
+        "ImageNet classes, trained with deep alignment.",
+        "dataset": "ImageNet-100",
+    },
+    "model": {
+        **imagenet100_48.config["model"],
+        "image_shape": (224, 224, 3),
+        "depths": (6, 8, 10),
+        "maps_per_class": (1, 2, 4),
+    },
+    "train_split": "train",
+    "validation_split": "val",
+    "epochs": 100,
+    "batch_size": 256,
+    "optimizer": "muon",
+    "learning_rate": 0.01,
+    "warmup_epochs": 2.0,
+    "weight_decay": 0.05,
+    "label_smoothing": 0.1,
+    "crop": {"smallest": 0.25, "from": (256, 256)},
+    "cutout": 0,
+}

@@ -1,0 +1,22 @@
+"""Second part of the bundled preset `imagenet100`, at 64x64.
+
+    python -m zoo.train --config imagenet100_48 --data FOLDER \
+        --workdir runs/imagenet100_48
+    python -m zoo.train --config imagenet100_64 --data FOLDER \
+        --init runs/imagenet100_48/preset --workdir runs/imagenet100_64
+
+FOLDER holds `{train,val}/WNID/*.JPEG` of 64x64 pixels or more.
+"""
+
+from zoo.configs import imagenet100_48
+
+config = {
+    **imagenet100_48.config,
+    "model": {
+        **imagenet100_48.config["model"],
+        "image_shape": (64, 64, 3),
+    },
+    "epochs": 2,
+    "learning_rate": 0.003,
+    "warmup_epochs": 0.1,
+}
