@@ -219,7 +219,9 @@ def train(config):
         model.load_weights(checkpoint)
     if FLAGS.model == "facnn":
         model.save_to_preset(
-            folder, metadata(config, run, class_names), weights_dtype="float16"
+            folder,
+            metadata(config, run, class_names, model.preset_metadata),
+            weights_dtype="float16",
         )
     else:
         model.save(folder)
@@ -321,8 +323,11 @@ def start_or_continue(config, checkpoint):
     return run
 
 
-def metadata(config, run, class_names):
-    """What the readers of a preset should know of its training."""
+def metadata(config, run, class_names, start):
+    """What the readers of a preset should know of its training.
+
+    `start` is the metadata of the preset that it began with, or None.
+    """
     about = config["about"]
     note = f" ({FLAGS.data_note})" if FLAGS.data_note else ""
     return {
@@ -333,7 +338,7 @@ def metadata(config, run, class_names):
             "license": about["dataset_license"],
         },
         "license": about["license"],
-        "training": run,
+        "training": {**run, "before": start["training"]} if start else run,
     }
 
 

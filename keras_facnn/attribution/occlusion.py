@@ -17,7 +17,7 @@ def occlusion(
     stride=None,
     baseline=0.0,
     probabilities=False,
-    batch_size=64,
+    batch_size=16,
     verbose=0,
 ):
     """Occlusion (K-OCC) maps of any Keras image classifier: how far the score

@@ -22,7 +22,7 @@ def rise(
     probabilities=True,
     tolerance=None,
     seed=0,
-    batch_size=64,
+    batch_size=16,
     verbose=0,
 ):
     """RISE maps of any Keras image classifier: the mean of random masks, each

@@ -56,7 +56,7 @@ def pixel_removal(
     noise=0.01,
     from_logits=True,
     seed=0,
-    batch_size=64,
+    batch_size=16,
     verbose=0,
 ):
     """Removes pixels in the order that maps give, and watches the accuracy.
@@ -196,7 +196,7 @@ def deletion(
     fractions=None,
     baseline=0.0,
     from_logits=True,
-    batch_size=64,
+    batch_size=16,
     verbose=0,
 ):
     """RISE's deletion metric: the lower its area, the better the maps.
@@ -252,7 +252,7 @@ def insertion(
     fractions=None,
     baseline="blur",
     from_logits=True,
-    batch_size=64,
+    batch_size=16,
     verbose=0,
 ):
     """RISE's insertion metric: the higher its area, the better the maps.

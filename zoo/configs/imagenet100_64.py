@@ -1,4 +1,4 @@
-"""Second part of the bundled preset `imagenet100`, at 64x64.
+"""Continues `imagenet100_48` at 64x64. Not yet run.
 
     python -m zoo.train --config imagenet100_48 --data FOLDER \
         --workdir runs/imagenet100_48
