@@ -79,7 +79,8 @@ def test_learns_logs_and_saves_a_preset(trained):
     assert model.preset_metadata["class_names"] == NAMES
     training = model.preset_metadata["training"]
     assert training["recipe"]["epochs"] == 3
-    assert "python -m zoo.train --config=smoke" in training["command"]
+    assert "python -m zoo.train" in training["command"]
+    assert "--config=smoke" in training["command"]
 
 
 def stored(path):
