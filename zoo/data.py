@@ -3,6 +3,7 @@
 import csv
 import os
 
+import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
@@ -91,6 +92,8 @@ def train_stream(
     pad=0,
     crop=None,
     cutout=0,
+    cutmix=0.0,
+    mixup=0.0,
     step=0,
 ):
     """Endless shuffled, augmented batches, a function of the seed and step.
@@ -98,8 +101,11 @@ def train_stream(
     Each pass over the images is a new permutation; images are flipped, and
     either shifted by up to `pad` pixels (mirrored at the border) or cropped at
     random and resized (Szegedy et al., arXiv 1409.4842); a square is made grey
-    (Cutout, DeVries and Taylor, arXiv 1708.04552). The stream that starts at
-    step `k` equals the stream that starts at 0, less its first k batches.
+    (Cutout, DeVries and Taylor, arXiv 1708.04552). Then some batches are mixed
+    by `keras.layers.CutMix` (Yun et al., arXiv 1905.04899), some others by
+    `keras.layers.MixUp` (Zhang et al., arXiv 1710.09412). The stream that
+    starts at step `k` equals the stream that starts at 0, less its first k
+    batches.
 
     Args:
         images: uint8 array `(N, H, W, channels)`.
@@ -113,6 +119,9 @@ def train_stream(
             resized to `height` and `width`.
         cutout: Side of the grey square, in pixels; it may stand out of the
             image. 0 is none.
+        cutmix: Share of the batches that are mixed by CutMix, from 0 to 1.
+        mixup: Share of the batches that are mixed by MixUp, from 0 to
+            `1 - cutmix`.
         step: The step to start at.
 
     Returns:
@@ -125,8 +134,15 @@ def train_stream(
             f"`batch_size` must be at most the number of training images, {n}."
             f" Received: batch_size={batch_size}"
         )
+    if not (cutmix >= 0 and mixup >= 0 and cutmix + mixup <= 1):
+        raise ValueError(
+            "`cutmix` and `mixup` must be shares of the batches, together at "
+            f"most 1. Received: cutmix={cutmix}, mixup={mixup}"
+        )
     images = tf.constant(images)
     labels = tf.constant(labels)
+    cutmix_layer = keras.layers.CutMix(dtype="float32")
+    mixup_layer = keras.layers.MixUp(dtype="float32")
     flipped_first = tf.random.stateless_uniform((n,), (seed, 2)) < 0.5
 
     def one_pass(epoch):
@@ -148,7 +164,21 @@ def train_stream(
             x = shift_and_flip(x, flips, key)
         if cutout:
             x = cut_out(x, key)
-        return x, tf.one_hot(tf.gather(labels, order), num_classes)
+        y = tf.one_hot(tf.gather(labels, order), num_classes)
+        draw = tf.random.stateless_uniform((), key + 11)
+        if cutmix:
+            x, y = tf.cond(
+                draw < cutmix,
+                lambda: mix(cutmix_layer, x, y, key),
+                lambda: (x, y),
+            )
+        if mixup:
+            x, y = tf.cond(
+                draw >= 1 - mixup,
+                lambda: mix(mixup_layer, x, y, key),
+                lambda: (x, y),
+            )
+        return x, y
 
     def shift_and_flip(x, flips, key):
         if pad:
@@ -189,6 +219,31 @@ def train_stream(
         hidden = hidden_rows[:, :, None] & hidden_columns[:, None]
         return tf.where(hidden[..., None], tf.constant(128, x.dtype), x)
 
+    def mix(layer, x, y, key):
+        # As Keras does when a layer is called within tf.data.
+        layer.backend.set_backend("tensorflow")
+        drawn = layer.get_random_transformation(
+            x, training=True, seed=StepSeed(key + 13)
+        )
+        x = tf.round(layer.transform_images(x, drawn))
+        y = layer.transform_labels(y, drawn)
+        return tf.cast(x, images.dtype), y
+
     stream = tf.data.Dataset.range(step // steps, np.iinfo("int64").max)
     stream = stream.flat_map(one_pass).skip(step % steps)
     return stream.map(batch, num_parallel_calls=2).prefetch(4)
+
+
+class StepSeed(keras.random.SeedGenerator):
+    """Seeds that follow from a key, for Keras' layers within a stream.
+
+    Keras counts its draws in a variable, which starts anew when a broken-off
+    run is continued.
+    """
+
+    def __init__(self, key):
+        self.key = key
+
+    def next(self, ordered=True):
+        self.key = self.key + tf.constant([0, 2**40], self.key.dtype)
+        return self.key

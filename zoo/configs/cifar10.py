@@ -31,5 +31,4 @@ config = {
     "weight_decay": 0.05,
     "label_smoothing": 0.1,
     "pad": 3,
-    "cutout": 0,
 }

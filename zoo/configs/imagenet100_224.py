@@ -31,5 +31,4 @@ config = {
     "weight_decay": 0.05,
     "label_smoothing": 0.1,
     "crop": {"smallest": 0.25, "from": (256, 256)},
-    "cutout": 0,
 }

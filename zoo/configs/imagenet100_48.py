@@ -35,5 +35,4 @@ config = {
     "weight_decay": 0.05,
     "label_smoothing": 0.1,
     "crop": {"smallest": 0.4, "from": (64, 64)},
-    "cutout": 0,
 }
