@@ -1,6 +1,7 @@
-"""One device or many, by the means of each backend."""
+"""One device or many, of one machine or several, by each backend's means."""
 
 import contextlib
+import os
 
 from absl import flags
 from absl import logging
@@ -32,20 +33,22 @@ def replicate(batch_size):
         batch_size: Images a step, over all devices.
 
     Returns:
-        The scope to build the model in, and the number of replicas.
+        The scope to build the model in, the number of replicas, and this
+        process' share of each batch, `(number of this process, processes)`.
     """
     import keras
 
     backend = keras.backend.backend()
     if FLAGS.cpu_devices > 1:
         _split_cpu(backend)
+    process, processes = _join_processes(backend)
     own = {"tensorflow": "mirrored", "jax": "data_parallel"}.get(backend)
     names = _devices(backend)
     strategy = FLAGS.strategy
     if strategy == "auto":
         strategy = own if own and len(names) > 1 else "one_device"
-    if strategy == "one_device":
-        return contextlib.nullcontext(), 1
+    if strategy == "one_device" and processes == 1:
+        return contextlib.nullcontext(), 1, (0, 1)
     if strategy != own:
         raise ValueError(
             f"`--strategy` must be {own or 'one_device'} or auto with "
@@ -62,12 +65,44 @@ def replicate(batch_size):
     )
     if strategy == "data_parallel":
         keras.distribution.set_distribution(
-            keras.distribution.DataParallel(devices=names)
+            keras.distribution.DataParallel(
+                devices=names, auto_shard_dataset=False
+            )
         )
-        return contextlib.nullcontext(), replicas
+        return contextlib.nullcontext(), replicas, (process, processes)
     import tensorflow as tf
 
-    return tf.distribute.MirroredStrategy(names).scope(), replicas
+    return tf.distribute.MirroredStrategy(names).scope(), replicas, (0, 1)
+
+
+def _join_processes(backend):
+    """Joins the processes of a run on several machines, where it is one.
+
+    `keras.distribution.initialize` reads the environment, see its docstring.
+
+    Returns:
+        The number of this process, and how many there are.
+    """
+    if "KERAS_DISTRIBUTION_JOB_ADDRESSES" not in os.environ:
+        return 0, 1
+    if backend != "jax":
+        raise ValueError(
+            "KERAS_DISTRIBUTION_JOB_ADDRESSES asks for several processes, "
+            f"which needs KERAS_BACKEND=jax. Received: KERAS_BACKEND={backend}"
+        )
+    import jax
+    import keras
+
+    keras.distribution.initialize()
+    return jax.process_index(), jax.process_count()
+
+
+def wait_for_all(share):
+    """Waits until every process is here."""
+    if share[1] > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices("wait_for_all")
 
 
 def _split_cpu(backend):

@@ -14,6 +14,15 @@ def define_data_flags():
         required=True,
     )
     flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets are kept.")
+    flags.DEFINE_string(
+        "classes",
+        None,
+        "Table of the classes to use: a header, then rows of a class' name in "
+        "the data, a tab, and what to call it. The default is all classes.",
+    )
+    flags.DEFINE_bool(
+        "skip_broken", False, "Whether to leave out images of broken files."
+    )
 
 
 def define_preset_flags():
@@ -25,16 +34,29 @@ def define_preset_flags():
     flags.DEFINE_integer("batch_size", 250, "Images a forward pass.", 1)
 
 
+def load(split, image_shape, memory_gib=None):
+    """`zoo.data.load` of what the flags say."""
+    from zoo import data
+
+    return data.load(
+        FLAGS.data,
+        split,
+        image_shape,
+        data_dir=FLAGS.data_dir,
+        classes=FLAGS.classes,
+        skip_broken=FLAGS.skip_broken,
+        memory_gib=memory_gib,
+    )
+
+
 def preset_and_images():
     """The preset's model, and images, labels and class names of the split."""
     # First, since TensorFlow must be imported before PyTorch.
-    from zoo import data  # isort: skip
+    from zoo import data  # noqa: F401 # isort: skip
     import keras_facnn
 
     model = keras_facnn.FACNN.from_preset(FLAGS.preset)
-    images, labels, class_names = data.load(
-        FLAGS.data, FLAGS.split, model.image_shape, FLAGS.data_dir
-    )
+    images, labels, class_names = load(FLAGS.split, model.image_shape)
     expected = model.preset_metadata.get("class_names")
     if expected is not None and class_names != expected:
         raise ValueError(

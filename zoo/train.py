@@ -7,6 +7,9 @@ of the last step saved and of the best validation), `log.csv`, `tensorboard/`
 and, at the end, the folder `preset/`. Ctrl-C saves first. The same command
 continues where the last checkpoint was, also after a crash or a kill.
 
+All GPUs of the machine are used, on TensorFlow and JAX. For several machines,
+see "Many devices" in zoo/README.md.
+
 KERAS_BACKEND chooses the backend. On CPU, torch is the fastest; set
 MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ high (8589934592), or memory
 goes back and forth to the kernel.
@@ -85,6 +88,13 @@ def define_flags():
         "is what is fastest on CPU: not on TensorFlow, yes on JAX and PyTorch.",
     )
     flags.DEFINE_float(
+        "memory_gib",
+        16,
+        "The most that decoded training images may take; more are decoded at "
+        "each step.",
+        0.0,
+    )
+    flags.DEFINE_float(
         "checkpoint_minutes", 10, "Between checkpoints within an epoch.", 0.0
     )
     flags.DEFINE_integer(
@@ -111,24 +121,33 @@ def train(config):
     import keras
 
     from zoo import callbacks
+    from zoo import stream
 
     keras.utils.set_random_seed(FLAGS.seed)
     keras.config.set_dtype_policy(FLAGS.precision)
     batch_size, epochs = config["batch_size"], config["epochs"]
-    scope, replicas = devices.replicate(batch_size)
+    scope, replicas, share = devices.replicate(batch_size)
+    writes = share[0] == 0
 
     shape = config["model"]["image_shape"]
     num_classes = config["model"]["num_classes"]
     crop = config.get("crop")
-    images, labels, class_names = data.load(
-        FLAGS.data,
+    images, labels, class_names = inputs.load(
         config["train_split"],
         (*crop["from"], shape[2]) if crop else shape,
-        FLAGS.data_dir,
+        FLAGS.memory_gib,
     )
-    val_images, val_labels, _ = data.load(
-        FLAGS.data, config["validation_split"], shape, FLAGS.data_dir
+    val_images, val_labels, val_names = inputs.load(
+        config["validation_split"], shape
     )
+    if val_names != class_names:
+        raise ValueError(
+            f"The splits of `--data {FLAGS.data}` must have the same classes. "
+            f"Only in {config['train_split']!r}: "
+            f"{sorted(set(class_names) - set(val_names))}. Only in "
+            f"{config['validation_split']!r}: "
+            f"{sorted(set(val_names) - set(class_names))}"
+        )
     if len(class_names) != num_classes:
         raise ValueError(
             f"`--config {FLAGS.config}` is for {num_classes} classes. "
@@ -157,7 +176,7 @@ def train(config):
 
     checkpoint = path("last.weights.h5")
     folder = path("preset" if FLAGS.model == "facnn" else "model.keras")
-    run = start_or_continue(config, checkpoint)
+    run = start_or_continue(config, checkpoint, writes)
     if os.path.exists(checkpoint):
         model.load_weights(checkpoint)
 
@@ -171,22 +190,26 @@ def train(config):
     while True:
         epoch, offset = divmod(steps_done(), steps)
         logging.info("Starting at epoch %d of %d.", epoch + 1, epochs)
-        log = callbacks.CSVLog(path("log.csv"))
-        watchers = [
-            callbacks.Checkpoint(
-                checkpoint,
-                path("best.weights.h5"),
-                log.best("val_accuracy"),
-                FLAGS.checkpoint_minutes,
-            ),
-            callbacks.Progress(epochs, steps, batch_size, offset),
-            log,
-            keras.callbacks.TensorBoard(path("tensorboard"), write_graph=False),
-        ]
+        watchers = []
+        if writes:
+            log = callbacks.CSVLog(path("log.csv"))
+            watchers = [
+                callbacks.Checkpoint(
+                    checkpoint,
+                    path("best.weights.h5"),
+                    log.best("val_accuracy"),
+                    FLAGS.checkpoint_minutes,
+                ),
+                callbacks.Progress(epochs, steps, batch_size, offset),
+                log,
+                keras.callbacks.TensorBoard(
+                    path("tensorboard"), write_graph=False
+                ),
+            ]
         if config.get("ema"):
             watchers.insert(0, keras.callbacks.SwapEMAWeights())
         model.fit(
-            data.train_stream(
+            stream.train_stream(
                 images,
                 labels,
                 num_classes,
@@ -198,6 +221,7 @@ def train(config):
                 cutmix=config.get("cutmix", 0.0),
                 mixup=config.get("mixup", 0.0),
                 step=steps_done(),
+                share=share,
             ),
             initial_epoch=epoch,
             # The rest of an epoch that was broken off is a fit of its own.
@@ -218,7 +242,10 @@ def train(config):
         if steps_done() >= epochs * steps:
             break
         # At its end `fit` puts averaged weights into the model.
+        devices.wait_for_all(share)
         model.load_weights(checkpoint)
+    if not writes:
+        return
     if FLAGS.model == "facnn":
         model.save_to_preset(
             folder,
@@ -263,11 +290,12 @@ def build_optimizer(config, steps):
     from zoo.muon import ConvMuon
     from zoo.schedule import WarmupCosine
 
-    schedule = WarmupCosine(
-        config["learning_rate"],
-        int(steps * config["warmup_epochs"]),
-        steps * config["epochs"],
-    )
+    total = steps * config["epochs"]
+    warmup = int(steps * config["warmup_epochs"])
+    if warmup > total // 2:
+        logging.info("The warm-up is cut to half of this short run.")
+        warmup = total // 2
+    schedule = WarmupCosine(config["learning_rate"], warmup, total)
     cls = {"adamw": keras.optimizers.AdamW, "muon": ConvMuon}
     optimizer = cls[config["optimizer"]](
         schedule,
@@ -282,7 +310,7 @@ def build_optimizer(config, steps):
     return optimizer
 
 
-def start_or_continue(config, checkpoint):
+def start_or_continue(config, checkpoint, writes):
     """What is known of the run in the workdir, from `run.json`.
 
     A new run is noted there; a run with another recipe is not continued.
@@ -316,6 +344,8 @@ def start_or_continue(config, checkpoint):
             f"`--workdir {FLAGS.workdir}` holds a checkpoint, but no run.json "
             "that tells how it was made. Use a new folder."
         )
+    if not writes:
+        return run
     os.makedirs(FLAGS.workdir, exist_ok=True)
     run["command"] = provenance.command()
     run["commit"] = provenance.commit()

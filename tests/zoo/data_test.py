@@ -2,15 +2,11 @@ import shutil
 
 import numpy as np
 import pytest
-
-pytest.importorskip("tensorflow_datasets")
+import tensorflow_datasets as tfds
 
 from tests.zoo.conftest import NAMES
 from zoo import data
-
-
-def batches(stream, n):
-    return [(x.numpy(), y.numpy()) for x, y in stream.take(n)]
+from zoo.stream import train_stream
 
 
 def test_loads_a_folder(folder):
@@ -36,124 +32,6 @@ def test_refuses_what_is_not_there(folder):
         data.load(str(folder), "val", (32, 32, 3))
 
 
-@pytest.fixture
-def labelled(rng):
-    images = rng.integers(0, 256, (20, 8, 8, 3)).astype("uint8")
-    return images, np.arange(20) % 4
-
-
-def test_a_stream_can_start_at_any_step(labelled):
-    def stream(step):
-        return data.train_stream(*labelled, 4, 6, seed=3, pad=1, step=step)
-
-    whole = batches(stream(0), 8)
-    for step in (1, 3, 5):
-        rest = batches(stream(step), 8 - step)
-        for (a, b), (c, d) in zip(whole[step:], rest, strict=True):
-            np.testing.assert_array_equal(a, c)
-            np.testing.assert_array_equal(b, d)
-
-
-def test_each_pass_is_a_new_order_of_all_images(labelled):
-    """Without shifts, an image comes out as it is or mirrored."""
-    images, labels = labelled
-    stream = data.train_stream(images, labels, 4, 5, seed=0)
-    passes = []
-    for start in range(3):
-        order, flips = [], []
-        for x, y in batches(stream.skip(start * 4), 4):
-            for image, one_hot in zip(x, y, strict=True):
-                same = (images == image).all((1, 2, 3))
-                mirrored = (images[:, :, ::-1] == image).all((1, 2, 3))
-                (index,) = np.nonzero(same | mirrored)[0]
-                assert one_hot.argmax() == labels[index]
-                order.append(index)
-                flips.append((index, bool(mirrored[index])))
-        assert sorted(order) == list(range(20))
-        passes.append((order, dict(flips)))
-    assert passes[0][0] != passes[1][0] != passes[2][0]
-    # What was mirrored in one pass is not in the next.
-    for index in range(20):
-        assert passes[0][1][index] != passes[1][1][index]
-        assert passes[0][1][index] == passes[2][1][index]
-    assert 0 < sum(passes[0][1].values()) < 20
-
-
-def test_shifts_by_up_to_pad_pixels(labelled):
-    images, labels = labelled
-    columns = np.arange(8) * 10
-    images = np.broadcast_to(columns[None, None, :, None], images.shape)
-    stream = data.train_stream(
-        images.astype("uint8"), labels, 4, 20, pad=2, seed=0
-    )
-    shifts = set()
-    for x, _ in batches(stream, 10):
-        rows = x[:, 0, :, 0].astype(int)
-        inner = np.diff(rows[:, 2:6]).mean(-1)
-        rows = np.where(inner[:, None] < 0, rows[:, ::-1], rows)
-        shifts |= set(((rows[:, 3] - 30) // 10).tolist())
-    assert shifts == {-2, -1, 0, 1, 2}
-
-
-def test_cuts_out_a_square(labelled):
-    images, labels = labelled
-    white = np.full_like(images, 255)
-
-    def hidden(cutout):
-        stream = data.train_stream(white, labels, 4, 20, seed=0, cutout=cutout)
-        return np.concatenate([x[..., 0] != 255 for x, _ in batches(stream, 5)])
-
-    assert not hidden(0).any()
-    squares = hidden(4)
-    counts = squares.sum((1, 2))
-    assert counts.max() == 16
-    assert 4 <= counts.min() < 16
-    full = squares[counts == 16]
-    assert (full.any(1).sum(-1) == 4).all()
-    assert (full.any(2).sum(-1) == 4).all()
-    assert squares.any(0).all()
-
-
-def test_refuses_batches_larger_than_the_data(labelled):
-    with pytest.raises(ValueError, match="`batch_size`.*20.*Received"):
-        data.train_stream(*labelled, 4, 21, seed=0)
-
-
-def test_crops_a_part_of_the_image_and_resizes_it(labelled):
-    """On ramps, a crop is a ramp between the edges of what it shows."""
-    _, labels = labelled
-    down, right = np.meshgrid(np.arange(33), np.arange(33), indexing="ij")
-    image = np.stack([down * 4, right * 4, 0 * down], -1).astype("uint8")
-    images = np.broadcast_to(image, (20, *image.shape))
-    stream = data.train_stream(
-        images, labels, 4, 20, seed=0, crop=(0.25, 16, 24)
-    )
-    x = np.concatenate([x for x, _ in batches(stream, 20)]).astype(int)
-    assert x.shape == (400, 16, 24, 3)
-    assert np.ptp(x[..., 0], axis=2).max() == 0
-    assert np.ptp(x[..., 1], axis=1).max() == 0
-    tall = (x[:, -1, 0, 0] - x[:, 0, 0, 0]) / 128
-    wide = (x[:, 0, -1, 1] - x[:, 0, 0, 1]) / 128
-    assert tall.min() > 0.4
-    mirrored = wide < 0
-    assert 100 < mirrored.sum() < 300
-    wide = np.abs(wide)
-    area = tall * wide
-    assert 0.22 < area.min() < 0.3
-    assert area.max() > 0.9
-    inside = np.maximum(tall, wide) < 0.97
-    skew = (tall / wide)[inside]
-    assert 0.7 < skew.min() < 0.8
-    assert 1.25 < skew.max() < 1.4
-
-
-def test_a_stream_of_crops_can_start_at_any_step(labelled):
-    options = {"seed": 3, "crop": (0.3, 6, 6)}
-    whole = batches(data.train_stream(*labelled, 4, 6, **options), 5)
-    rest = batches(data.train_stream(*labelled, 4, 6, **options, step=4), 1)
-    np.testing.assert_array_equal(whole[4][0], rest[0][0])
-
-
 def test_a_table_names_the_classes(folder, tmp_path):
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     rows = [f"{name}\tcolour {name[-1]}" for name in NAMES]
@@ -164,3 +42,123 @@ def test_a_table_names_the_classes(folder, tmp_path):
     table.write_text("\n".join(["folder\tname", *rows[1:]]))
     with pytest.raises(ValueError, match="lacks.*class_0"):
         data.load(str(tmp_path), "test", (32, 32, 3))
+
+
+def test_a_table_chooses_classes(folder, tmp_path):
+    table = tmp_path / "some.tsv"
+    table.write_text("folder\tname\nclass_7\tseven\nclass_2\ttwo\n")
+    images, labels, names = data.load(
+        str(folder), "test", (32, 32, 3), classes=str(table)
+    )
+    whole, whole_labels, _ = data.load(str(folder), "test", (32, 32, 3))
+    assert names == ["two", "seven"]
+    for label, was in enumerate((2, 7)):
+        np.testing.assert_array_equal(
+            images[labels == label], whole[whole_labels == was]
+        )
+    table.write_text("folder\tname\nclass_7\tseven\nclass_x\tx\n")
+    with pytest.raises(ValueError, match="not there.*class_x"):
+        data.load(str(folder), "test", (32, 32, 3), classes=str(table))
+
+
+def test_names_a_class_folder_without_images(folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    for path in (tmp_path / "test" / "class_3").iterdir():
+        path.rename(path.with_suffix(".txt"))
+    with pytest.raises(ValueError, match="class_3 holds no image"):
+        data.load(str(tmp_path), "test", (32, 32, 3))
+
+
+@pytest.mark.parametrize("memory_gib", [None, 0])
+def test_names_or_skips_broken_images(folder, tmp_path, memory_gib):
+    """Cut short, empty, and not an image at all."""
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    where = tmp_path / "test"
+    cut = where / "class_1" / "0.png"
+    cut.write_bytes(cut.read_bytes()[:200])
+    (where / "class_4" / "2.png").write_bytes(b"")
+    (where / "class_9" / "3.png").write_text("<html>404</html>")
+    with pytest.raises(ValueError) as error:
+        data.load(str(tmp_path), "test", (32, 32, 3), memory_gib=memory_gib)
+    assert "3 of the 40 images" in str(error.value)
+    for name in ("class_1/0.png", "class_4/2.png", "class_9/3.png"):
+        assert name in str(error.value)
+    images, labels, _ = data.load(
+        str(tmp_path), "test", (32, 32, 3), skip_broken=True, memory_gib=0
+    )
+    assert len(images) == len(labels) == 37
+    assert np.bincount(labels).tolist() == [4, 3, 4, 4, 3, 4, 4, 4, 4, 3]
+    whole, whole_labels, _ = data.load(str(folder), "test", (32, 32, 3))
+    good = np.ones(40, bool)
+    good[[4, 18, 39]] = False
+    read = images.reader()
+    np.testing.assert_array_equal(
+        np.stack([read(i).numpy() for i in range(37)]), whole[good]
+    )
+    np.testing.assert_array_equal(labels, whole_labels[good])
+
+
+def test_decoding_at_each_step_gives_the_batches_of_memory(folder):
+    streams = []
+    for memory_gib in (None, 0):
+        images, labels, _ = data.load(
+            str(folder), "train", (24, 24, 3), memory_gib=memory_gib
+        )
+        assert isinstance(images, np.ndarray) == (memory_gib is None)
+        stream = train_stream(
+            images, labels, 10, 50, 1, crop=(0.5, 16, 16), step=3
+        )
+        streams.append(stream.take(4))
+    for (a, b), (c, d) in zip(*streams, strict=True):
+        np.testing.assert_array_equal(a, c)
+        np.testing.assert_array_equal(b, d)
+
+
+class Colours(tfds.core.GeneratorBasedBuilder):
+    """The images of a folder, as a TensorFlow Dataset."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    folder = None
+
+    def _info(self):
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(None, None, 3)),
+                    "label": tfds.features.ClassLabel(names=NAMES),
+                }
+            )
+        )
+
+    def _split_generators(self, manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for path in sorted((self.folder / "train").glob("*/*.png")):
+            yield str(path), {"image": path, "label": path.parent.name}
+
+
+def test_a_tensorflow_dataset_gives_what_its_folder_gives(
+    folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Colours, "folder", folder)
+    table = tmp_path / "some.tsv"
+    table.write_text("wnid\tname\nclass_7\tseven\nclass_2\ttwo\n")
+    images, labels, names = data.load(
+        "colours", "train", (32, 32, 3), str(tmp_path), str(table)
+    )
+    expected, expected_labels, _ = data.load(
+        str(folder), "train", (32, 32, 3), classes=str(table)
+    )
+    assert names == ["two", "seven"]
+
+    def ordered(images, labels):
+        """As rows in an order of their own, since data sets are shuffled."""
+        flat = np.hstack([labels[:, None], images.reshape(len(images), -1)])
+        return flat[np.lexsort(flat.T)]
+
+    np.testing.assert_array_equal(
+        ordered(images, labels), ordered(expected, expected_labels)
+    )
+    with pytest.raises(ValueError, match="`split` must be.*'test'"):
+        data.load("colours", "test", (32, 32, 3), str(tmp_path))

@@ -8,6 +8,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -31,7 +32,7 @@ def command(module, **flags):
     return [sys.executable, "-m", f"zoo.{module}", *flags]
 
 
-def start(folder, workdir, log, **flags):
+def start(folder, workdir, log, environment=None, **flags):
     return subprocess.Popen(
         command(
             "train",
@@ -47,6 +48,7 @@ def start(folder, workdir, log, **flags):
             },
         ),
         cwd=ROOT,
+        env={**os.environ, **(environment or {})},
         stdout=log,
         stderr=subprocess.STDOUT,
     )
@@ -185,6 +187,54 @@ def test_two_devices_give_the_losses_of_one(folder, tmp_path):
     np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="several processes need JAX"
+)
+def test_two_processes_give_the_losses_of_one(folder, tmp_path):
+    """As on two machines, which share the workdir; broken off and continued."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    flags = {"epochs": 10, "steps_per_epoch": 2, "validate_every": 10}
+    whole, both = tmp_path / "one", tmp_path / "two"
+    with open(tmp_path / "one.txt", "w") as log:
+        process = start(folder, whole, log, **flags)
+        assert process.wait() == 0, (tmp_path / "one.txt").read_text()
+
+    outputs = [tmp_path / f"{i}.txt" for i in range(2)]
+
+    def start_both():
+        processes = []
+        for i, output in enumerate(outputs):
+            environment = {
+                "KERAS_DISTRIBUTION_JOB_ADDRESSES": address,
+                "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
+                "KERAS_DISTRIBUTION_PROCESS_ID": str(i),
+            }
+            with open(output, "w") as log:
+                processes.append(start(folder, both, log, environment, **flags))
+        return processes
+
+    processes = start_both()
+    while not (both / "log.csv").exists() or len(rows(both)) < 3:
+        for process, output in zip(processes, outputs, strict=True):
+            assert process.poll() is None, output.read_text()
+        time.sleep(0.005)
+    for process in processes:
+        process.kill()
+        process.wait()
+    for process, output in zip(start_both(), outputs, strict=True):
+        assert process.wait() == 0, output.read_text()
+    assert "10 images a step on each of" in outputs[0].read_text()
+    one, two = (
+        [float(row["loss"]) for row in rows(workdir)]
+        + [float(rows(workdir)[-1]["val_loss"])]
+        for workdir in (whole, both)
+    )
+    np.testing.assert_allclose(one, two, rtol=1e-4)
+    FACNN.from_preset(both / "preset")
+
+
 @pytest.mark.parametrize(
     "flags, message",
     [
@@ -199,6 +249,22 @@ def test_refuses_devices_it_cannot_use(folder, tmp_path, flags, message):
     with open(tmp_path / "out.txt", "w") as log:
         assert start(folder, tmp_path / "run", log, **flags).wait() != 0
     assert re.search(message, (tmp_path / "out.txt").read_text())
+
+
+def test_refuses_splits_of_different_classes(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "data")
+    os.rename(
+        tmp_path / "data" / "test" / "class_3",
+        tmp_path / "data" / "test" / "class_x",
+    )
+    with open(tmp_path / "out.txt", "w") as log:
+        process = start(tmp_path / "data", tmp_path / "run", log, epochs=1)
+        assert process.wait() != 0
+    assert re.search(
+        r"same classes. Only in 'train': \['class_3'\]. Only in 'test': "
+        r"\['class_x'\]",
+        (tmp_path / "out.txt").read_text(),
+    )
 
 
 def test_a_run_killed_after_its_last_epoch_saves_its_preset(

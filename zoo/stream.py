@@ -1,0 +1,199 @@
+"""Training batches, as a seeded tf.data stream that can start at any step."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def train_stream(
+    images,
+    labels,
+    num_classes,
+    batch_size,
+    seed,
+    pad=0,
+    crop=None,
+    cutout=0,
+    cutmix=0.0,
+    mixup=0.0,
+    step=0,
+    share=(0, 1),
+):
+    """Endless shuffled, augmented batches, a function of the seed and step.
+
+    Each pass over the images is a new permutation; images are flipped, and
+    either shifted by up to `pad` pixels (mirrored at the border) or cropped at
+    random and resized (Szegedy et al., arXiv 1409.4842); a square is made grey
+    (Cutout, DeVries and Taylor, arXiv 1708.04552). Then some batches are mixed
+    by `keras.layers.CutMix` (Yun et al., arXiv 1905.04899), some others by
+    `keras.layers.MixUp` (Zhang et al., arXiv 1710.09412). The stream that
+    starts at step `k` equals the stream that starts at 0, less its first k
+    batches.
+
+    Args:
+        images: uint8 array `(N, H, W, channels)`, or `EncodedImages`.
+        labels: Int array `(N,)`.
+        num_classes: Number of classes.
+        batch_size: Images a batch; what is left over of a pass is dropped.
+        seed: Integer.
+        pad: Largest shift, in pixels.
+        crop: None, or `(smallest share of the area, height, width)`: crops of
+            at least that share, with sides of 3:4 to 4:3 of the image's,
+            resized to `height` and `width`.
+        cutout: Side of the grey square, in pixels; it may stand out of the
+            image. 0 is none.
+        cutmix: Share of the batches that are mixed by CutMix, from 0 to 1.
+        mixup: Share of the batches that are mixed by MixUp, from 0 to
+            `1 - cutmix`.
+        step: The step to start at.
+        share: `(i, n)`: which of the n equal parts of each batch to give. They
+            are together what `(0, 1)` gives, but for CutMix and MixUp, which
+            mix within a part.
+
+    Returns:
+        A `tf.data.Dataset` of `(images, one-hot labels)`.
+    """
+    n, height, width, _ = images.shape
+    steps = n // batch_size
+    part, parts = share
+    if batch_size % parts:
+        raise ValueError(
+            f"`batch_size` must be a multiple of the {parts} parts. Received: "
+            f"batch_size={batch_size}"
+        )
+    part_size = batch_size // parts
+    mine = slice(part * part_size, (part + 1) * part_size)
+    if steps == 0:
+        raise ValueError(
+            f"`batch_size` must be at most the number of training images, {n}."
+            f" Received: batch_size={batch_size}"
+        )
+    if not (cutmix >= 0 and mixup >= 0 and cutmix + mixup <= 1):
+        raise ValueError(
+            "`cutmix` and `mixup` must be shares of the batches, together at "
+            f"most 1. Received: cutmix={cutmix}, mixup={mixup}"
+        )
+    in_memory = isinstance(images, np.ndarray)
+    if in_memory:
+        images = tf.constant(images)
+    labels = tf.constant(labels)
+    cutmix_layer = keras.layers.CutMix(dtype="float32")
+    mixup_layer = keras.layers.MixUp(dtype="float32")
+    flipped_first = tf.random.stateless_uniform((n,), (seed, 2)) < 0.5
+
+    def one_pass(epoch):
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(n), seed=tf.stack([tf.cast(seed, tf.int64), epoch])
+        )
+        order = tf.reshape(order[: steps * batch_size], (steps, batch_size))
+        order = order[:, mine]
+        numbers = epoch * steps + tf.range(steps, dtype=tf.int64)
+        return tf.data.Dataset.from_tensor_slices((numbers, order))
+
+    def batch(number, order, x=None):
+        key = tf.stack([tf.cast(seed, tf.int64) + 1, number])
+        if in_memory:
+            x = tf.gather(images, order)
+        # Each image is flipped in every second pass, at random which.
+        flips = tf.gather(flipped_first, order) ^ (number // steps % 2 == 1)
+        if crop:
+            x = crop_and_flip(x, flips, key)
+        else:
+            x = shift_and_flip(x, flips, key)
+        if cutout:
+            x = cut_out(x, key)
+        y = tf.one_hot(tf.gather(labels, order), num_classes)
+        draw = tf.random.stateless_uniform((), key + 11)
+        if cutmix:
+            x, y = tf.cond(
+                draw < cutmix,
+                lambda: mix(cutmix_layer, x, y, key),
+                lambda: (x, y),
+            )
+        if mixup:
+            x, y = tf.cond(
+                draw >= 1 - mixup,
+                lambda: mix(mixup_layer, x, y, key),
+                lambda: (x, y),
+            )
+        return x, y
+
+    def shift_and_flip(x, flips, key):
+        if pad:
+            around = ((0, 0), (pad, pad), (pad, pad), (0, 0))
+            x = tf.pad(x, around, "REFLECT")
+        draw = tf.random.stateless_uniform(
+            (2, batch_size), key, 0, 2**20, dtype=tf.int32
+        )[:, mine]
+        rows = draw[0, :, None] % (2 * pad + 1) + tf.range(height)
+        columns = draw[1, :, None] % (2 * pad + 1) + tf.range(width)
+        columns = tf.where(flips[:, None], columns[:, ::-1], columns)
+        x = tf.gather(x, rows, axis=1, batch_dims=1)
+        x = tf.transpose(x, (0, 2, 1, 3))
+        x = tf.gather(x, columns, axis=1, batch_dims=1)
+        return tf.transpose(x, (0, 2, 1, 3))
+
+    def crop_and_flip(x, flips, key):
+        smallest, *size = crop
+        draw = tf.random.stateless_uniform((4, batch_size), key)[:, mine]
+        area = smallest + (1 - smallest) * draw[0]
+        skew = tf.pow(4 / 3, draw[1] - 0.5)
+        tall = tf.minimum(tf.sqrt(area) * skew, 1.0)
+        wide = tf.minimum(tf.sqrt(area) / skew, 1.0)
+        top, left = draw[2] * (1 - tall), draw[3] * (1 - wide)
+        start = tf.where(flips, left + wide, left)
+        end = tf.where(flips, left, left + wide)
+        boxes = tf.stack([top, start, top + tall, end], axis=-1)
+        x = tf.image.crop_and_resize(x, boxes, tf.range(part_size), size)
+        return tf.cast(tf.round(x), tf.uint8)
+
+    def cut_out(x, key):
+        _, height, width, _ = x.shape
+        centre = tf.random.stateless_uniform((2, batch_size, 1), key + 7)
+        centre = centre[:, mine]
+        rows = tf.cast(tf.range(height), tf.float32) + 0.5
+        columns = tf.cast(tf.range(width), tf.float32) + 0.5
+        hidden_rows = tf.abs(rows - centre[0] * height) < cutout / 2
+        hidden_columns = tf.abs(columns - centre[1] * width) < cutout / 2
+        hidden = hidden_rows[:, :, None] & hidden_columns[:, None]
+        return tf.where(hidden[..., None], tf.constant(128, x.dtype), x)
+
+    def mix(layer, x, y, key):
+        # As Keras does when a layer is called within tf.data.
+        layer.backend.set_backend("tensorflow")
+        drawn = layer.get_random_transformation(
+            x, training=True, seed=StepSeed(key + 13 + part)
+        )
+        x = tf.round(layer.transform_images(x, drawn))
+        y = layer.transform_labels(y, drawn)
+        return tf.cast(x, tf.uint8), y
+
+    stream = tf.data.Dataset.range(step // steps, np.iinfo("int64").max)
+    stream = stream.flat_map(one_pass).skip(step % steps)
+    if not in_memory:
+        decoded = (
+            stream.flat_map(
+                lambda _, order: tf.data.Dataset.from_tensor_slices(order)
+            )
+            .map(images.reader(), num_parallel_calls=tf.data.AUTOTUNE)
+            .batch(part_size, drop_remainder=True)
+        )
+        stream = tf.data.Dataset.zip((stream, decoded)).map(
+            lambda step, x: (*step, x)
+        )
+    return stream.map(batch, num_parallel_calls=2).prefetch(4)
+
+
+class StepSeed(keras.random.SeedGenerator):
+    """Seeds that follow from a key, for Keras' layers within a stream.
+
+    Keras counts its draws in a variable, which starts anew when a broken-off
+    run is continued.
+    """
+
+    def __init__(self, key):
+        self.key = key
+
+    def next(self, ordered=True):
+        self.key = self.key + tf.constant([0, 2**40], self.key.dtype)
+        return self.key
