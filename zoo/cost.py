@@ -1,6 +1,19 @@
+"""What a recipe costs: multiply-adds, FLOP of a step, memory of a device.
+
+    python -m zoo.cost --config imagenet100_224 --devices 8
+
+The memory is an estimate from above: float32 weights, gradients and optimizer,
+and every layer's output for the backward pass, before a compiler fuses any.
+"""
+
+import importlib
 import math
 
 import keras
+from absl import app
+from absl import flags
+
+FLAGS = flags.FLAGS
 
 
 def multiply_adds(model):
@@ -18,3 +31,37 @@ def multiply_adds(model):
         elif isinstance(layer, keras.layers.Dense):
             total += math.prod(layer.kernel.shape)
     return total
+
+
+def activations(model):
+    """Numbers that all layers put out for one image."""
+    return sum(math.prod(layer.output.shape[1:]) for layer in model.layers)
+
+
+def main(argv):
+    import keras_facnn
+
+    config = importlib.import_module(f"zoo.configs.{FLAGS.config}").config
+    model = keras_facnn.FACNN(**config["model"])
+    batch = config["batch_size"]
+    mine = batch / FLAGS.devices
+    # Weight, gradient, and Muon's one or AdamW's two moments.
+    copies = {"muon": 3, "adamw": 4}[config["optimizer"]]
+    copies += bool(config.get("ema"))
+    memory = 4 * copies * model.count_params() + 2 * mine * activations(model)
+    print(f"{model.count_params() / 1e6:.2f} M parameters")
+    print(f"{multiply_adds(model) / 1e6:.0f} M multiply-adds an image, forward")
+    # Backward costs twice the forward pass; a multiply-add is two FLOP.
+    print(f"{6e-12 * batch * multiply_adds(model):.2f} TFLOP a step of {batch}")
+    print(
+        f"{memory / 2**30:.1f} GiB on each of {FLAGS.devices} devices, "
+        f"{mine:g} images each, bfloat16"
+    )
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string(
+        "config", None, "A module of zoo/configs.", required=True
+    )
+    flags.DEFINE_integer("devices", 1, "Devices that share a batch.", 1)
+    app.run(main)

@@ -70,6 +70,20 @@ def define_flags():
     flags.DEFINE_float(
         "deep_alignment", None, "Its weight; the config's by default.", 0.0
     )
+    flags.DEFINE_float(
+        "ema",
+        None,
+        "Momentum of the average of weights to validate and save; the "
+        "config's by default.",
+        0.0,
+        1.0,
+    )
+    flags.DEFINE_float(
+        "clip_norm",
+        None,
+        "Largest norm of all gradients together; the config's by default.",
+        0.0,
+    )
     flags.DEFINE_enum(
         "optimizer", None, ["adamw", "muon"], "The config's by default."
     )
@@ -107,7 +121,14 @@ def main(argv):
         raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
     module = importlib.import_module(f"zoo.configs.{FLAGS.config}")
     config = copy.deepcopy(module.config)
-    for name in ("epochs", "batch_size", "learning_rate", "optimizer"):
+    for name in (
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "optimizer",
+        "ema",
+        "clip_norm",
+    ):
         if FLAGS[name].value is not None:
             config[name] = FLAGS[name].value
     if FLAGS.deep_alignment is not None:
@@ -253,7 +274,10 @@ def train(config):
             weights_dtype="float16",
         )
     else:
-        model.save(folder)
+        # Uncompiled, so that it loads without this file's optimizer.
+        uncompiled = keras.models.clone_model(model)
+        uncompiled.set_weights(model.get_weights())
+        uncompiled.save(folder)
     logging.info("Saved %s.", folder)
 
 

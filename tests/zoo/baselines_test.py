@@ -1,21 +1,14 @@
 import importlib
-import pkgutil
 
 import keras
 import numpy as np
 import pytest
 
-import zoo.configs
 from keras_facnn import FACNN
 from zoo.baselines import of_equal_cost
 from zoo.baselines import plain
 from zoo.baselines import resnet
 from zoo.cost import multiply_adds
-
-CONFIGS = [
-    importlib.import_module(f"zoo.configs.{m.name}").config
-    for m in pkgutil.iter_modules(zoo.configs.__path__)
-]
 
 
 @pytest.mark.parametrize("build", [resnet, plain])
@@ -50,12 +43,3 @@ def test_refuses_costs_that_no_width_has():
     model = FACNN(2, (32, 32, 1), (1,), (1,), space_to_depth=4)
     with pytest.raises(ValueError, match="No width of resnet costs"):
         of_equal_cost(resnet, model)
-
-
-@pytest.mark.parametrize("config", CONFIGS)
-def test_every_config_builds(config):
-    model = FACNN(**config["model"])
-    assert model.num_layers == 24 or config["model"]["num_classes"] == 10
-    assert {"description", "dataset", "dataset_license", "license"} == set(
-        config["about"]
-    )

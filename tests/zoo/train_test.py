@@ -251,6 +251,42 @@ def test_refuses_devices_it_cannot_use(folder, tmp_path, flags, message):
     assert re.search(message, (tmp_path / "out.txt").read_text())
 
 
+def test_saves_averaged_weights(folder, tmp_path):
+    """Momentum 0 keeps the last step; 0.999 stays near the start."""
+    momenta = {"off": {}, "last": {"ema": 0}, "start": {"ema": 0.999}}
+    weights = {}
+    for name, flags in momenta.items():
+        with open(tmp_path / "out.txt", "w") as log:
+            process = start(
+                folder,
+                tmp_path / name,
+                log,
+                epochs=2,
+                steps_per_epoch=10,
+                **flags,
+            )
+            assert process.wait() == 0, (tmp_path / "out.txt").read_text()
+        model = FACNN.from_preset(tmp_path / name / "preset")
+        weights[name] = np.concatenate([np.ravel(w) for w in kernels(model)])
+    np.testing.assert_allclose(weights["last"], weights["off"], atol=2e-3)
+    keras.utils.set_random_seed(0)
+    config = importlib.import_module("zoo.configs.smoke").config
+    first = np.concatenate(
+        [np.ravel(w) for w in kernels(FACNN(**config["model"]))]
+    )
+    moved = np.abs(weights["off"] - first).max()
+    assert moved > 0.01
+    assert np.abs(weights["start"] - first).max() < 0.1 * moved
+
+
+def kernels(model):
+    return [
+        keras.ops.convert_to_numpy(variable)
+        for variable in model.trainable_variables
+        if variable.path.endswith("kernel")
+    ]
+
+
 def test_refuses_splits_of_different_classes(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "data")
     os.rename(
