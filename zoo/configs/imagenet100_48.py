@@ -1,4 +1,4 @@
-"""What the bundled preset `imagenet100` is trained with, at 48x48 to save time.
+"""First part of the bundled preset `imagenet100`, at 48x48 to save time.
 
     python -m zoo.train --config imagenet100_48 --data FOLDER \
         --workdir runs/imagenet100_48

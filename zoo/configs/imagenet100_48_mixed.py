@@ -1,4 +1,4 @@
-"""Continues `imagenet100_48` with CutMix and smaller crops. Not yet run.
+"""Second part of the bundled preset `imagenet100`: CutMix, smaller crops.
 
     python -m zoo.train --config imagenet100_48 --data FOLDER \
         --workdir runs/imagenet100_48
