@@ -11,6 +11,8 @@ import time
 
 import keras
 
+from zoo import devices
+
 
 class Checkpoint(keras.callbacks.Callback):
     """Saves weights and optimizer; a kill can't tear the file.
@@ -67,7 +69,8 @@ class Checkpoint(keras.callbacks.Callback):
                 "saved before that; a lower learning rate may help."
             )
         partial = _partial(self.path)
-        self.model.save_weights(partial)
+        with devices.alone():
+            self.model.save_weights(partial)
         os.replace(partial, self.path)
         self.saved = time.monotonic()
 

@@ -105,6 +105,23 @@ def wait_for_all(share):
         multihost_utils.sync_global_devices("wait_for_all")
 
 
+@contextlib.contextmanager
+def alone():
+    """For what one process does without the others.
+
+    Keras makes variables when it saves, of which each process of a distribution
+    would wait for the others'.
+    """
+    import keras
+
+    distribution = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(distribution)
+
+
 def _split_cpu(backend):
     if backend == "tensorflow":
         import tensorflow as tf

@@ -267,17 +267,18 @@ def train(config):
         model.load_weights(checkpoint)
     if not writes:
         return
-    if FLAGS.model == "facnn":
-        model.save_to_preset(
-            folder,
-            metadata(config, run, class_names, model.preset_metadata),
-            weights_dtype="float16",
-        )
-    else:
-        # Uncompiled, so that it loads without this file's optimizer.
-        uncompiled = keras.models.clone_model(model)
-        uncompiled.set_weights(model.get_weights())
-        uncompiled.save(folder)
+    with devices.alone():
+        if FLAGS.model == "facnn":
+            model.save_to_preset(
+                folder,
+                metadata(config, run, class_names, model.preset_metadata),
+                weights_dtype="float16",
+            )
+        else:
+            # Uncompiled, so that it loads without this file's optimizer.
+            uncompiled = keras.Model.from_config(model.get_config())
+            uncompiled.set_weights(model.get_weights())
+            uncompiled.save(folder)
     logging.info("Saved %s.", folder)
 
 
