@@ -11,14 +11,20 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 def test_python_blocks_run(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "samples", tmp_path / "samples")
+    kinds = {"airplane": "vehicle", "automobile": "vehicle", "ship": "vehicle"}
+    for path in (ROOT / "samples").glob("*.jpg"):
+        folder = tmp_path / "photos" / kinds.get(path.stem, "animal")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder)
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "README.md").read_text("utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     names = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     assert names["maps"].shape == (1, 8, 8, 10)
-    assert names["tuned"].output.shape == (None, 5)
+    assert names["names"] == ["animal", "vehicle"]
+    assert (tmp_path / "my_photos" / "metadata.json").exists()
     assert (tmp_path / "compare.png").exists()
     assert np.isfinite(names["curve"].accuracy_auc)

@@ -1,0 +1,59 @@
+"""The README's route from a folder of photographs to a model of them."""
+
+import os
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+
+from keras_facnn import FACNN
+
+pytest.importorskip("tensorflow")
+
+NAMES = ["airplane", "automobile", "frog", "horse", "ship"]
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """60 photographs of each of five classes, of many sizes."""
+    from PIL import Image
+
+    root = os.environ.get("KERAS_FACNN_CIFAR10")
+    if not root:
+        pytest.skip("KERAS_FACNN_CIFAR10, a folder with test/CLASS/*.jpg")
+    folder = tmp_path_factory.mktemp("photographs")
+    rng = np.random.default_rng(0)
+    for name in NAMES:
+        (folder / name).mkdir()
+        for path in sorted(pathlib.Path(root, "test", name).glob("*"))[:60]:
+            size = int(rng.integers(64, 160))
+            image = Image.open(path).resize((size, size * 5 // 6))
+            image.save(folder / name / path.name)
+    return folder
+
+
+def test_fine_tunes_on_a_folder_of_photographs(photographs):
+    keras.utils.set_random_seed(0)
+    train, held_out = keras.utils.image_dataset_from_directory(
+        photographs,
+        image_size=(64, 64),
+        crop_to_aspect_ratio=True,
+        validation_split=0.2,
+        subset="both",
+        batch_size=16,
+        seed=0,
+    )
+    assert train.class_names == NAMES
+    model = FACNN.from_preset("imagenet100", num_classes=5)
+    model.compile(
+        keras.optimizers.AdamW(0.0005),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=keras.backend.backend() != "torch",
+    )
+    log = model.fit(train, validation_data=held_out, epochs=6, verbose=0)
+    # By chance 0.2.
+    assert log.history["val_accuracy"][-1] > 0.4
+    images = np.concatenate([x for x, _ in held_out.take(1)])
+    assert model.verify(images)["theorem_1_correlation"] > 0.9999
