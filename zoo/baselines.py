@@ -106,13 +106,17 @@ def _conv(x, channels, strides=1):
 
 
 def _norm_relu(x):
-    # The momentum of FA-CNN.
-    return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+    # The momentum of FA-CNN, and its tuple, for torch.compile.
+    norm = layers.BatchNormalization(momentum=0.9)
+    x = norm(x)
+    norm._reduction_axes = tuple(norm._reduction_axes)
+    return layers.ReLU()(x)
 
 
 def _stem(image_shape, width):
     inputs = keras.Input(image_shape, name="images")
-    x = layers.Rescaling(1 / 127.5, offset=-1)(inputs)
+    # `layers.Rescaling` stops torch.compile.
+    x = inputs / 127.5 - 1.0
     return inputs, _conv(x, width, strides=1 if image_shape[0] <= 32 else 2)
 
 

@@ -71,6 +71,18 @@ def define_flags():
         "deep_alignment", None, "Its weight; the config's by default.", 0.0
     )
     flags.DEFINE_float(
+        "alpha",
+        None,
+        "The same weight for each layer's branch; the config's by default.",
+        0.0,
+        1.0,
+    )
+    flags.DEFINE_list(
+        "maps_per_class",
+        None,
+        "Maps R of each class, a stage, as 1,2; the config's by default.",
+    )
+    flags.DEFINE_float(
         "ema",
         None,
         "Momentum of the average of weights to validate and save; the "
@@ -131,8 +143,13 @@ def main(argv):
     ):
         if FLAGS[name].value is not None:
             config[name] = FLAGS[name].value
-    if FLAGS.deep_alignment is not None:
-        config["model"]["deep_alignment"] = FLAGS.deep_alignment
+    for name in ("deep_alignment", "alpha"):
+        if FLAGS[name].value is not None:
+            config["model"][name] = FLAGS[name].value
+    if FLAGS.maps_per_class:
+        config["model"]["maps_per_class"] = [
+            int(maps) for maps in FLAGS.maps_per_class
+        ]
     train(config)
 
 
