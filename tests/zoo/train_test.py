@@ -287,6 +287,25 @@ def kernels(model):
     ]
 
 
+def test_flags_change_the_model(folder, tmp_path):
+    with open(tmp_path / "out.txt", "w") as log:
+        process = start(
+            folder,
+            tmp_path,
+            log,
+            epochs=1,
+            steps_per_epoch=1,
+            alpha=0.3,
+            maps_per_class="2,2",
+            deep_alignment=0,
+        )
+        assert process.wait() == 0, (tmp_path / "out.txt").read_text()
+    config = FACNN.from_preset(tmp_path / "preset").get_config()
+    assert config["alpha"] == 0.3
+    assert config["maps_per_class"] == [2, 2]
+    assert config["deep_alignment"] == 0
+
+
 def test_refuses_splits_of_different_classes(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "data")
     os.rename(

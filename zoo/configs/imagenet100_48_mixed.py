@@ -6,7 +6,7 @@
         --init runs/imagenet100_48/preset --workdir runs/imagenet100_48_mixed
 
 FOLDER holds `{train,val}/WNID/*.JPEG` of 64x64 pixels or more. CutMix and
-smaller crops, since the first part ended with 68 % of the training images right.
+smaller crops, since the first part gets 68 % of the training images right.
 """
 
 from zoo.configs import imagenet100_48
