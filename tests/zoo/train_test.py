@@ -117,7 +117,7 @@ def test_a_run_killed_three_times_ends_with_the_same_weights(
 ):
     """Bit for bit, wherever in an epoch it was killed; so does Ctrl-C."""
     checkpoint, output = tmp_path / "last.weights.h5", tmp_path / "out.txt"
-    flags = {"epochs": 3, "steps_per_epoch": 100, "checkpoint_minutes": 0.005}
+    flags = {"epochs": 3, "steps_per_epoch": 100, "checkpoint_minutes": 0.001}
     rng = np.random.default_rng()
     for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT):
         with open(output, "w") as log:
