@@ -61,3 +61,35 @@ def test_integrated_gradients(small_model, images, forward, tensor):
     np.testing.assert_allclose(
         ours, theirs.detach().sum(-1), rtol=1e-3, atol=1e-5
     )
+
+
+class ChannelsFirst(torch.nn.Module):
+    """A Keras model with `seam`, a PyTorch layer with channels in dimension 1.
+
+    `seam` passes on the output of the Keras layer of that name.
+    """
+
+    def __init__(self, model, layer):
+        super().__init__()
+        features = model.get_layer(layer).output
+        self.before = keras.Model(model.input, features)
+        self.seam = torch.nn.Identity()
+        self.after = keras.Model(features, model.output)
+
+    def forward(self, x):
+        x = self.before(x, training=False)
+        x = self.seam(x.permute(0, 3, 1, 2))
+        return self.after(x.permute(0, 2, 3, 1), training=False)
+
+
+def test_grad_cam(small_model, images, tensor):
+    for layer in ("fa_1", "fa_3"):
+        peer = ChannelsFirst(small_model, layer)
+        theirs = attr.LayerGradCam(peer, peer.seam).attribute(
+            tensor, target=CLASSES, relu_attributions=True
+        )
+        ours = attribution.grad_cam(small_model, images, CLASSES, layer=layer)
+        assert ours.any()
+        np.testing.assert_allclose(
+            ours, theirs[:, 0].detach(), rtol=1e-4, atol=1e-6
+        )

@@ -1,0 +1,37 @@
+import pathlib
+import subprocess
+import sys
+
+from keras_facnn import FACNN
+from zoo.benchmark import convolutions
+from zoo.configs.smoke import config
+from zoo.cost import multiply_adds
+
+
+def test_the_bare_stack_has_the_convolutions_of_the_model():
+    shape = config["model"]
+    kernels = [
+        sorted(v.shape for v in model.weights if len(v.shape) == 4)
+        for model in (convolutions(shape), FACNN(**shape))
+    ]
+    assert kernels[0] == kernels[1]
+    assert multiply_adds(convolutions(shape)) == multiply_adds(FACNN(**shape))
+
+
+def test_compares_with_the_bare_stack():
+    result = subprocess.run(
+        [sys.executable, "-m", "zoo.benchmark", "--config=smoke"]
+        + ["--batch_size=4", "--rounds=1", "--steps=1", "--jit_compile=false"],
+        cwd=pathlib.Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in result.stdout.splitlines()
+        if line.startswith("|")
+    ][2:]
+    assert len(rows) == 5
+    assert rows[0][2] == "1.00"
+    assert all(float(rate) > 0 for _, rate, _ in rows)

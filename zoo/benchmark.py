@@ -1,0 +1,125 @@
+"""Speed of training steps: what each part adds to the bare convolutions.
+
+    KERAS_BACKEND=tensorflow python -m zoo.benchmark --config imagenet100_64
+
+Models are timed in turn, round after round, so that what else the machine does
+meets all of them; the table has medians and ratios to the first row.
+"""
+
+import importlib
+import time
+
+import numpy as np
+from absl import app
+from absl import flags
+
+FLAGS = flags.FLAGS
+
+
+def define_flags():
+    flags.DEFINE_string(
+        "config", None, "A module of zoo/configs.", required=True
+    )
+    flags.DEFINE_integer("batch_size", 64, "Images a step.", 1)
+    flags.DEFINE_integer("rounds", 5, "How often each model is timed.", 1)
+    flags.DEFINE_integer("steps", 3, "Steps each time.", 1)
+    flags.DEFINE_enum(
+        "precision",
+        "mixed_bfloat16",
+        ["mixed_bfloat16", "float32"],
+        "Dtype policy.",
+    )
+    flags.DEFINE_bool("jit_compile", None, "As for zoo.train.")
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
+    import keras
+
+    import keras_facnn
+    from zoo.muon import ConvMuon
+
+    keras.config.set_dtype_policy(FLAGS.precision)
+    jit_compile = FLAGS.jit_compile
+    if jit_compile is None:
+        jit_compile = keras.backend.backend() != "tensorflow"
+    module = importlib.import_module(f"zoo.configs.{FLAGS.config}")
+    shape = module.config["model"]
+    plain = {**shape, "deep_alignment": 0.0}
+    sgd = keras.optimizers.SGD
+    models = {
+        "convolutions alone": (convolutions(shape), sgd(0.0)),
+        "and norm, ReLU": (convolutions(shape, norm=True), sgd(0.0)),
+        "and skip: FA-CNN": (keras_facnn.FACNN(**plain), sgd(0.0)),
+        "and deep alignment": (keras_facnn.FACNN(**shape), sgd(0.0)),
+        "and Muon": (keras_facnn.FACNN(**shape), ConvMuon(1e-9)),
+    }
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (FLAGS.batch_size, *shape["image_shape"]))
+    images = images.astype("uint8")
+    classes = rng.integers(0, shape["num_classes"], FLAGS.batch_size)
+    labels = np.eye(shape["num_classes"], dtype="float32")[classes]
+    seconds = {name: [] for name in models}
+    for model, optimizer in models.values():
+        model.compile(
+            optimizer,
+            keras.losses.CategoricalCrossentropy(from_logits=True),
+            jit_compile=jit_compile,
+        )
+    for name, (model, _) in models.items():
+        print(f"Warming up: {name}", flush=True)
+        for _ in range(2):
+            model.train_on_batch(images, labels)
+    for number in range(FLAGS.rounds):
+        print(f"Round {number + 1} of {FLAGS.rounds}", flush=True)
+        for name, (model, _) in models.items():
+            start = time.perf_counter()
+            for _ in range(FLAGS.steps):
+                # Returns the loss as a number, so the step has ended.
+                model.train_on_batch(images, labels)
+            seconds[name].append((time.perf_counter() - start) / FLAGS.steps)
+    medians = {name: np.median(times) for name, times in seconds.items()}
+    bare = medians["convolutions alone"]
+    print(f"{keras.backend.backend()}, {FLAGS.precision}, {FLAGS.config}")
+    print("| model | images/s | time, of the convolutions' |")
+    print("|---|---|---|")
+    for name, median in medians.items():
+        print(
+            f"| {name} | {FLAGS.batch_size / median:.0f} | "
+            f"{median / bare:.2f} |"
+        )
+
+
+def convolutions(shape, norm=False):
+    """The convolutions of an FA-CNN in a row, between its stem and head."""
+    from keras import Input
+    from keras import Model
+    from keras import layers
+
+    from keras_facnn.layers import ClassMajorRepeat
+    from keras_facnn.layers import GlobalAvgPool3DHead
+    from keras_facnn.layers import PixelStem
+
+    num_classes, maps = shape["num_classes"], shape["maps_per_class"]
+    inputs = Input(shape["image_shape"])
+    x = PixelStem(num_classes, maps[0], shape["space_to_depth"], 1 / 255)(
+        inputs
+    )
+    for stage, depth in enumerate(shape["depths"]):
+        if stage:
+            x = layers.AveragePooling2D(2)(x)
+            x = ClassMajorRepeat(maps[stage] // maps[stage - 1])(x)
+        for _ in range(depth):
+            x = layers.Conv2D(
+                num_classes * maps[stage], 3, padding="same", use_bias=False
+            )(x)
+            if norm:
+                x = layers.BatchNormalization(scale=False)(x)
+                x = layers.ReLU()(x)
+    return Model(inputs, GlobalAvgPool3DHead(num_classes, maps[-1])(x))
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)
