@@ -11,7 +11,7 @@ from zoo.cost import multiply_adds
 def test_the_bare_stack_has_the_convolutions_of_the_model():
     shape = config["model"]
     kernels = [
-        sorted(v.shape for v in model.weights if len(v.shape) == 4)
+        sorted(tuple(v.shape) for v in model.weights if len(v.shape) == 4)
         for model in (convolutions(shape), FACNN(**shape))
     ]
     assert kernels[0] == kernels[1]
