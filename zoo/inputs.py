@@ -66,6 +66,22 @@ def preset_and_images():
     return model, images, labels, class_names
 
 
+def baseline_and_images():
+    """A baseline's model, and images, labels and class names of the split."""
+    # First, since TensorFlow must be imported before PyTorch.
+    from zoo import data  # noqa: F401 # isort: skip
+    import keras
+
+    model = keras.saving.load_model(FLAGS.preset)
+    images, labels, class_names = load(FLAGS.split, model.input_shape[1:])
+    if len(class_names) != model.output_shape[1]:
+        raise ValueError(
+            f"`--data` must have the {model.output_shape[1]} classes of "
+            f"{FLAGS.preset}. Received: {len(class_names)}"
+        )
+    return model, images, labels, class_names
+
+
 def spread(array, n):
     """At most `n` entries of an array, evenly spread."""
     n = min(n, len(array))

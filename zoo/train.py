@@ -53,7 +53,10 @@ def define_flags():
         "trained in the same way and saved as model.keras.",
     )
     flags.DEFINE_string(
-        "init", None, "Preset to start from, in place of random weights."
+        "init",
+        None,
+        "Preset, or model.keras of a baseline, to start from, in place of "
+        "random weights.",
     )
     flags.DEFINE_string(
         "workdir", None, "Folder of checkpoints and logs.", required=True
@@ -300,6 +303,8 @@ def train(config):
 
 
 def build_model(config, replicas):
+    import keras
+
     import keras_facnn
     from zoo import baselines
 
@@ -310,7 +315,20 @@ def build_model(config, replicas):
     model = keras_facnn.FACNN(**arguments)
     if FLAGS.model != "facnn":
         build = getattr(baselines, FLAGS.model)
-        return baselines.of_equal_cost(build, model)
+        model = baselines.of_equal_cost(build, model)
+        if FLAGS.init:
+            start = keras.saving.load_model(FLAGS.init)
+            shapes, received = (
+                [tuple(w.shape) for w in one.weights] for one in (model, start)
+            )
+            if received != shapes:
+                raise ValueError(
+                    f"`--init {FLAGS.init}` must be a {FLAGS.model} of the "
+                    f"config's cost. Expected weights of shapes {shapes}. "
+                    f"Received: {received}"
+                )
+            model.set_weights(start.get_weights())
+        return model
     if not FLAGS.init:
         return model
     free = ("deep_alignment", "image_shape", "synchronized_batch_norm")

@@ -139,24 +139,68 @@ def test_a_run_killed_three_times_ends_with_the_same_weights(
     assert [row["epoch"] for row in rows(tmp_path)] == ["1", "2", "3"]
 
 
-def test_trains_a_baseline_of_equal_cost(folder, tmp_path):
-    with open(tmp_path / "out.txt", "w") as log:
+@pytest.fixture(scope="module")
+def baseline(folder, tmp_path_factory):
+    """A plain CNN of the cost of the config cifar10."""
+    workdir = tmp_path_factory.mktemp("baseline")
+    flags = {"config": "cifar10", "model": "plain"}
+    with open(workdir / "out.txt", "w") as log:
         process = start(
-            folder,
-            tmp_path,
-            log,
-            config="cifar10",
-            model="plain",
-            epochs=1,
-            steps_per_epoch=30,
+            folder, workdir, log, epochs=1, steps_per_epoch=30, **flags
         )
-        assert process.wait() == 0, (tmp_path / "out.txt").read_text()
-    assert float(rows(tmp_path)[-1]["val_accuracy"]) > 0.5
-    model = keras.saving.load_model(tmp_path / "model.keras")
+        assert process.wait() == 0, (workdir / "out.txt").read_text()
+    return workdir
+
+
+def test_trains_a_baseline_of_equal_cost(baseline):
+    assert float(rows(baseline)[-1]["val_accuracy"]) > 0.5
+    model = keras.saving.load_model(baseline / "model.keras")
     config = importlib.import_module("zoo.configs.cifar10").config
     assert multiply_adds(model) == pytest.approx(
         multiply_adds(FACNN(**config["model"])), rel=0.05
     )
+
+
+def test_trains_a_baseline_on(folder, baseline, tmp_path):
+    flags = {"config": "cifar10", "init": baseline / "model.keras"}
+    flags |= {"epochs": 1, "steps_per_epoch": 1, "learning_rate": 0}
+    output = tmp_path / "out.txt"
+    with open(output, "w") as log:
+        process = start(folder, tmp_path, log, model="plain", **flags)
+        assert process.wait() == 0, output.read_text()
+    before, after = (
+        keras.saving.load_model(path / "model.keras").trainable_variables
+        for path in (baseline, tmp_path)
+    )
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_array_equal(
+            *(keras.ops.convert_to_numpy(x) for x in (a, b))
+        )
+    with open(output, "w") as log:
+        process = start(
+            folder, tmp_path / "other", log, model="resnet", **flags
+        )
+        assert process.wait() != 0
+    assert "must be a resnet of the config's cost" in output.read_text()
+
+
+def test_evaluates_a_baseline(folder, baseline):
+    path = baseline / "model.keras"
+    result = subprocess.run(
+        command("evaluate", preset=path, data=folder),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout[result.stdout.index("{\n") :])
+
+    from zoo import data
+
+    images, labels, _ = data.load(str(folder), "test", (32, 32, 3))
+    logits = keras.saving.load_model(path).predict(images, verbose=0)
+    assert report["top_1"] == (logits.argmax(-1) == labels).mean()
+    assert "alignment" not in report
 
 
 @pytest.mark.skipif(
