@@ -28,7 +28,8 @@ Classifies images and draws why, from one forward pass and without a gradient:
 the image, the map of the likeliest class, the map of the runner-up on the same
 colour scale, the map of the likeliest class at several depths, and how the
 probability of both grows from layer to layer. Images are turned as their EXIF
-data say, cropped to the centre and resized to what the model takes.
+data say, laid on white where they are transparent, cropped to the centre and
+resized to what the model takes.
 """
 
 _EXAMPLES = """\
@@ -87,6 +88,12 @@ def _parser():
         default=3,
         help="how many classes to print for each image; default 3",
     )
+    explain.add_argument(
+        "--rows",
+        type=int,
+        default=16,
+        help="how many images the figure shows, the first ones; default 16",
+    )
     explain.set_defaults(run=_explain)
 
     presets = commands.add_parser(
@@ -136,8 +143,10 @@ def _explain(arguments):
     folder = os.path.dirname(arguments.output) or "."
     if not os.path.isdir(folder):
         raise ValueError(f"--output: there is no folder {folder}")
-    if arguments.top < 1:
-        raise ValueError(f"--top must be positive. Received: {arguments.top}")
+    for name in ("top", "rows"):
+        value = getattr(arguments, name)
+        if value < 1:
+            raise ValueError(f"--{name} must be positive. Received: {value}")
 
     model = FACNN.from_preset(arguments.preset)
     names = _class_names(model)
@@ -150,6 +159,14 @@ def _explain(arguments):
         listed = "   ".join(f"{names[c]} {p[c]:6.1%}" for c in best)
         print(f"{os.path.basename(path):{width}}   {listed}")
 
+    if len(images) > arguments.rows:
+        print(
+            f"The figure shows the first {arguments.rows} of the {len(images)} "
+            "images; --rows N shows more"
+        )
+    images, probabilities, maps = (
+        values[: arguments.rows] for values in (images, probabilities, maps)
+    )
     depths = np.linspace(0, model.num_layers, 7).round().astype(int)[1:]
     figure = plots.explanation(
         images,
@@ -234,13 +251,22 @@ def _read_images(paths, model):
         )
     images = []
     for path in paths:
+        if os.path.isdir(path):
+            raise ValueError(
+                f"{path} is a folder. Name its images, such as {path}/*.jpg"
+            )
         if not os.path.isfile(path):
             raise FileNotFoundError(f"There is no image {path}")
         try:
             with Image.open(path) as image:
                 if image.mode[0] in "IF":
                     raise OSError("its pixels have more than 8 bits a channel")
-                image = ImageOps.exif_transpose(image).convert(mode)
+                image = ImageOps.exif_transpose(image)
+                if image.has_transparency_data:
+                    image = image.convert("RGBA")
+                    white = Image.new("RGBA", image.size, "white")
+                    image = Image.alpha_composite(white, image)
+                image = image.convert(mode)
         except (OSError, SyntaxError, Image.DecompressionBombError) as e:
             raise ValueError(f"{path} cannot be read as an image: {e}") from e
         image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)

@@ -62,6 +62,36 @@ def test_images_of_any_size_and_mode(tmp_path):
     assert output.read_bytes().startswith(b"%PDF")
 
 
+def test_a_figure_of_some_of_many_images(tmp_path, capsys):
+    heights = []
+    for rows in (1, 2):
+        output = tmp_path / f"{rows}.png"
+        options = ["--output", output, "--rows", rows]
+        assert run("explain", *SAMPLES[:3], *options) == 0
+        out = capsys.readouterr().out
+        assert f"the first {rows} of the 3 images" in out
+        assert all(path.name in out for path in SAMPLES[:3])
+        with Image.open(output) as figure:
+            heights.append(figure.height)
+    assert heights[1] > 1.5 * heights[0]
+
+
+def test_transparent_pixels_are_white(tmp_path, capsys):
+    """So what they hide has no say."""
+    white = np.full((32, 32, 3), 255, "uint8")
+    white[4:20, 4:20] = np.asarray(Image.open(SAMPLES[0]))[:16, :16]
+    hiding = np.concatenate([white, np.full((32, 32, 1), 255)], -1)
+    hiding[:4] = hiding[20:] = 0, 0, 255, 0
+    lines = []
+    for name, pixels in (("white", white), ("hiding", hiding)):
+        path = tmp_path / f"{name}.png"
+        Image.fromarray(pixels.astype("uint8")).save(path)
+        assert run("explain", path, "--output", tmp_path / "maps.png") == 0
+        (line,) = re.findall(rf"{path.name} +(.*)", capsys.readouterr().out)
+        lines.append(line)
+    assert lines[0] == lines[1]
+
+
 def test_lists_presets(capsys):
     assert run("presets") == 0
     out = capsys.readouterr().out
@@ -94,6 +124,8 @@ def test_verify_fails_when_the_maps_are_not_the_explanation(
         ("folder", "there is no folder"),
         ("format", "--output must end in one of .*Received: .*maps.xyz"),
         ("top", "--top must be positive. Received: 0"),
+        ("rows", "--rows must be positive. Received: 0"),
+        ("samples", "samples is a folder. Name its images, such as"),
     ],
 )
 def test_errors_are_one_line_and_no_traceback(tmp_path, capsys, case, message):
@@ -110,6 +142,8 @@ def test_errors_are_one_line_and_no_traceback(tmp_path, capsys, case, message):
         "folder": [SAMPLES[0], "--output", tmp_path / "no" / "maps.png"],
         "format": [SAMPLES[0], "--output", tmp_path / "maps.xyz"],
         "top": [SAMPLES[0], "--top", 0],
+        "rows": [SAMPLES[0], "--rows", 0],
+        "samples": [ROOT / "samples"],
     }[case]
     if "--output" not in arguments:
         arguments += ["--output", tmp_path / "maps.png"]
