@@ -175,7 +175,8 @@ def depth(image, maps, class_name=None):
 def compare(images, maps, reference=None, row_names=None):
     """A figure of several methods' maps: rows are images, columns methods.
 
-    Each map is scaled to its own largest value, since methods differ in unit.
+    Each map is scaled from its own smallest to its own largest value, since
+    methods differ in unit and offset; negative values count as 0.
 
     Source: FA-CNN, arXiv 2603.25798, Figures 1 and 5.
 
@@ -209,16 +210,32 @@ def compare(images, maps, reference=None, row_names=None):
     """
     images = check_images(images)
     size = images.shape[1:3]
-    figure = _grid(images, maps)
+    for title, values in maps.items():
+        shape = np.shape(values)
+        if len(shape) != 3 or shape[0] != len(images):
+            raise ValueError(
+                f"`maps[{title!r}]` must have shape ({len(images)}, h, w), one "
+                f"map an image. Received: {shape}"
+            )
+    compared = (
+        reference
+        if isinstance(reference, dict)
+        else dict.fromkeys(maps, reference)
+    )
+    unknown = set(compared.values()) - set(maps) - {None}
+    if unknown:
+        raise ValueError(
+            f"`reference` must name columns among {list(maps)}. Received: "
+            f"{sorted(unknown)}"
+        )
+    figure = _grid(images, maps, from_smallest=True)
     axes = np.array(figure.axes).reshape(len(images), 1 + len(maps))
     for ax, title in zip(axes[0], ["image", *maps], strict=True):
         ax.set_title(title, fontsize=9)
     for ax, name in zip(axes[:, 0], row_names or [], strict=False):
         ax.set_ylabel(name, fontsize=9)
     for column, (title, values) in enumerate(maps.items(), start=1):
-        other = reference
-        if isinstance(reference, dict):
-            other = reference.get(title)
+        other = compared.get(title)
         if other is None or other == title:
             continue
         correlations = pearson(
@@ -279,7 +296,7 @@ def pixel_removal(results):
     return figure
 
 
-def _grid(images, columns):
+def _grid(images, columns, from_smallest=False):
     """Images and, beside each, its overlays."""
     figure = Figure(
         figsize=(1.5 * (1 + len(columns)) + 0.8, 1.6 * len(images) + 0.4),
@@ -291,6 +308,8 @@ def _grid(images, columns):
         _bare(axes[row, 0])
         for ax, values in zip(axes[row, 1:], columns.values(), strict=True):
             map_ = np.maximum(np.asarray(values[row], "float32"), 0)
+            if from_smallest:
+                map_ = map_ - map_.min()
             overlay(ax, image, map_ / max(map_.max(), 1e-30), vmax=1)
     return figure
 

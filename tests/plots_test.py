@@ -80,3 +80,27 @@ def test_depth_and_pixel_removal(images, rng):
     (ax,) = figure.axes
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), [1, 0.5, 0])
     assert "FA-CNN (area 0.500)" in ax.get_legend().get_texts()[0].get_text()
+
+
+def test_compare_shows_maps_with_an_offset(images, rng):
+    """RISE's maps differ little from one value, which is not to be seen."""
+    map_ = rng.uniform(size=(1, 16, 16))
+    figure = plots.compare(images[:1], {"a": map_, "b": 0.7 + 0.1 * map_})
+    a, b = (np.asarray(ax.images[1].get_array()) for ax in figure.axes[1:])
+    assert a.min() == b.min() == 0
+    assert a.max() == b.max() == 1
+    np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "maps, reference, message",
+    [
+        (np.ones((2, 4, 4, 3)), None, r"`maps\['a'\]` must have shape \(2, h"),
+        (np.ones((1, 4, 4)), None, r"`maps\['a'\]` must have shape \(2, h"),
+        (np.ones((2, 4, 4)), "b", r"`reference` must name.*\['a'\].*'b'"),
+        (np.ones((2, 4, 4)), {"a": "c"}, "`reference` must name.*'c'"),
+    ],
+)
+def test_compare_refuses_bad_arguments(images, maps, reference, message):
+    with pytest.raises(ValueError, match=message):
+        plots.compare(images[:2], {"a": maps}, reference)
