@@ -1,4 +1,5 @@
 import math
+import warnings
 
 import keras
 import numpy as np
@@ -389,7 +390,7 @@ class FACNN(keras.Model):
         >>> model.class_maps(np.zeros((2, 32, 32, 3)), classes=[3, 5]).shape
         (2, 32, 32)
         """
-        images = check_images(images, self.image_shape)
+        images = self._check_images(images)
         classes = check_classes(classes, len(images), self.num_classes)
         logits, maps = self.predict_with_maps(images, layer, batch_size)
         return pick_classes(maps, classes, logits)
@@ -450,7 +451,7 @@ class FACNN(keras.Model):
         >>> bool(np.allclose(evidence.sum(-1), logit, atol=1e-5))
         True
         """
-        images = check_images(images, self.image_shape)
+        images = self._check_images(images)
         classes = check_classes(classes, len(images), self.num_classes)
         names = ["stem"]
         names += [f"relu_{level}" for level in range(1, self.num_layers + 1)]
@@ -511,7 +512,7 @@ class FACNN(keras.Model):
         >>> model.verify(images)["theorem_1_correlation"] > 0.99999
         True
         """
-        images = check_images(images, self.image_shape)
+        images = self._check_images(images)
         classes = check_classes(classes, len(images), self.num_classes)
         logits, maps = self.predict_with_maps(images, batch_size=batch_size)
         evidence = self.layer_evidence(images, "all", batch_size=batch_size)
@@ -544,6 +545,21 @@ class FACNN(keras.Model):
             "evidence_error": error(evidence.sum(axis=1)),
         }
 
+    def _check_images(self, images):
+        """Returns `images` as an array that the model can read, or raises."""
+        images = check_images(images, self.image_shape)
+        if any(n % self.space_to_depth for n in images.shape[1:3]):
+            raise ValueError(
+                "Height and width of `images` must be multiples of "
+                f"space_to_depth={self.space_to_depth}. Received: images of "
+                f"shape {images.shape}"
+            )
+        if images.dtype.kind == "f" and not np.isfinite(images).all():
+            raise ValueError(
+                "`images` must be finite. Received: NaN or infinity"
+            )
+        return images
+
     def _level(self, layer):
         """The number 1..L of an FA layer that was named or numbered."""
         if layer is None:
@@ -565,7 +581,7 @@ class FACNN(keras.Model):
 
     def _read(self, images, key, names, read, batch_size):
         """Logits and `read(feature maps)` of all images, as NumPy arrays."""
-        images = check_images(images, self.image_shape)
+        images = self._check_images(images)
         batch_size = positive_int("batch_size", batch_size)
         readers = self._untracked.readers
         if key not in readers:
@@ -574,6 +590,13 @@ class FACNN(keras.Model):
                 self.input, {"features": features, "logits": self.output}
             )
             readers[key] = _Reader(trunk, read)
+        if images.dtype.kind == "f" and 0 < images.max() <= 1:
+            warnings.warn(
+                "`images` should be in 0..255, but the largest value is "
+                f"{images.max():.3g}. Were they scaled to 0..1? The model "
+                "rescales by itself.",
+                stacklevel=3,
+            )
         logits, values = readers[key].predict(
             images, batch_size=batch_size, verbose=0
         )

@@ -387,3 +387,26 @@ def test_summary_and_callbacks(small_model, images, tmp_path, capsys):
         verbose=0,
     )
     assert path.exists()
+
+
+# --- Images that do not fit ---
+
+
+def test_refuses_sizes_that_do_not_fit_and_goes_on():
+    model = FACNN(
+        2, (None, None, 3), (1,), maps_per_class=(1,), space_to_depth=2
+    )
+    good = np.full((1, 12, 8, 3), 100, "uint8")
+    before = model.class_maps(good)
+    with pytest.raises(ValueError, match=r"multiples.*=2.*\(1, 12, 9, 3\)"):
+        model.class_maps(np.zeros((1, 12, 9, 3)))
+    np.testing.assert_array_equal(model.class_maps(good), before)
+
+
+def test_says_when_images_look_scaled_to_one(small_model, images):
+    scaled = images / 255
+    with pytest.warns(UserWarning, match="should be in 0..255.*is 1.*scaled"):
+        small_model.class_maps(scaled)
+    scaled[0, 0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="`images` must be finite"):
+        small_model.class_maps(scaled)

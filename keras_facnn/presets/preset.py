@@ -369,7 +369,8 @@ def _transfer(source, model, handle):
         warnings.warn(
             f"num_classes={model.num_classes} does not divide the widths of "
             f"{str(handle)!r}, so {len(partly)} of {len(new_weights)} weights "
-            "were cut, or extended by fresh values: " + ", ".join(partly),
+            "were cut, or extended by fresh values, among them "
+            + ", ".join([x for x in partly if "/kernel" in x][:3]),
             stacklevel=4,
         )
 
