@@ -13,13 +13,15 @@ import numpy as np
 from absl import app
 from absl import flags
 
+from zoo import inputs
+
 FLAGS = flags.FLAGS
 
 
 def define_flags():
-    flags.DEFINE_string(
-        "config", None, "A module of zoo/configs.", required=True
-    )
+    inputs.define_config_flag()
+    # Or `--help` leaves it out.
+    flags.adopt_module_key_flags(inputs)
     flags.DEFINE_integer("batch_size", 64, "Images a step.", 1)
     flags.DEFINE_integer("rounds", 5, "How often each model is timed.", 1)
     flags.DEFINE_integer("steps", 3, "Steps each time.", 1)

@@ -30,16 +30,22 @@ TITLES = {
     "facnn": "FA-CNN",
     "grad_cam": "Grad-CAM",
     "tf_keras_vis": "Grad-CAM by tf-keras-vis",
+    "hires_cam": "HiResCAM",
+    "layer_cam": "Layer-CAM",
+    "saliency": "saliency",
+    "integrated_gradients": "Integrated Gradients",
     "rise": "RISE",
     "occlusion": "K-OCC",
     "random": "random",
 }
 # What looks at a layer, and so is made at each.
-LAYERED = ("facnn", "grad_cam", "tf_keras_vis")
+LAYERED = ("facnn", "grad_cam", "tf_keras_vis", "hires_cam", "layer_cam")
 
 
 def define_flags():
     inputs.define_preset_flags()
+    # Or `--help` leaves them out.
+    flags.adopt_module_key_flags(inputs)
     flags.DEFINE_string(
         "output", None, "Folder of what is written.", required=True
     )
@@ -203,10 +209,15 @@ def maker(model, method, layer):
             model.class_maps, layer=layer, batch_size=FLAGS.batch_size
         )
         return make, 1, 0
-    if method == "grad_cam":
-        return call(attribution.grad_cam, layer=layer), 1, 1
-    if method == "tf_keras_vis":
-        return call(attribution.tf_keras_vis_grad_cam, layer=layer), 1, 1
+    if method in LAYERED:
+        name = {"tf_keras_vis": "tf_keras_vis_grad_cam"}.get(method, method)
+        return call(getattr(attribution, name), layer=layer), 1, 1
+    if method == "saliency":
+        return call(attribution.saliency), 1, 1
+    if method == "integrated_gradients":
+        steps = 50
+        make = call(attribution.integrated_gradients, steps=steps)
+        return make, steps, steps
     if method == "rise":
         masks = FLAGS.rise_masks
         make = call(attribution.rise, masks=masks, seed=FLAGS.seed, **shows)

@@ -13,6 +13,8 @@ import keras
 from absl import app
 from absl import flags
 
+from zoo import inputs
+
 FLAGS = flags.FLAGS
 
 
@@ -44,6 +46,11 @@ def main(argv):
     config = importlib.import_module(f"zoo.configs.{FLAGS.config}").config
     model = keras_facnn.FACNN(**config["model"])
     batch = config["batch_size"]
+    if batch % FLAGS.devices:
+        raise app.UsageError(
+            f"--devices must divide the {batch} images of a step. Received: "
+            f"--devices {FLAGS.devices}"
+        )
     mine = batch / FLAGS.devices
     # Weight, gradient, and Muon's one or AdamW's two moments.
     copies = {"muon": 3, "adamw": 4}[config["optimizer"]]
@@ -60,8 +67,8 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string(
-        "config", None, "A module of zoo/configs.", required=True
-    )
+    inputs.define_config_flag()
+    # Or `--help` leaves it out.
+    flags.adopt_module_key_flags(inputs)
     flags.DEFINE_integer("devices", 1, "Devices that share a batch.", 1)
     app.run(main)

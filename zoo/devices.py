@@ -44,6 +44,15 @@ def replicate(batch_size):
     process, processes = _join_processes(backend)
     own = {"tensorflow": "mirrored", "jax": "data_parallel"}.get(backend)
     names = _devices(backend)
+    if backend == "torch":
+        import torch
+
+        if torch.cuda.device_count() > 1:
+            logging.warning(
+                "One of the %d GPUs is used. KERAS_BACKEND=jax or tensorflow "
+                "uses them all.",
+                torch.cuda.device_count(),
+            )
     strategy = FLAGS.strategy
     if strategy == "auto":
         strategy = own if own and len(names) > 1 else "one_device"

@@ -24,6 +24,8 @@ FLAGS = flags.FLAGS
 
 def define_flags():
     inputs.define_preset_flags()
+    # Or `--help` leaves them out.
+    flags.adopt_module_key_flags(inputs)
     flags.DEFINE_integer(
         "alignment_images",
         1000,

@@ -1,9 +1,20 @@
-"""What the commands read: flags of data and preset, and what they name."""
+"""What the commands read: flags of config, data, preset, what they name."""
+
+import pkgutil
 
 import numpy as np
 from absl import flags
 
+import zoo.configs
+
 FLAGS = flags.FLAGS
+
+
+def define_config_flag():
+    names = [m.name for m in pkgutil.iter_modules(zoo.configs.__path__)]
+    flags.DEFINE_enum(
+        "config", None, names, "Recipe, a module of zoo/configs.", required=True
+    )
 
 
 def define_data_flags():

@@ -19,13 +19,11 @@ import copy
 import importlib
 import json
 import os
-import pkgutil
 
 from absl import app
 from absl import flags
 from absl import logging
 
-import zoo.configs
 from zoo import devices
 from zoo import inputs
 from zoo import provenance
@@ -34,12 +32,12 @@ FLAGS = flags.FLAGS
 
 
 def define_flags():
-    names = [m.name for m in pkgutil.iter_modules(zoo.configs.__path__)]
-    flags.DEFINE_enum(
-        "config", None, names, "Recipe, a module of zoo/configs.", required=True
-    )
+    inputs.define_config_flag()
     inputs.define_data_flags()
     devices.define_flags()
+    # Or `--help` leaves them out.
+    flags.adopt_module_key_flags(inputs)
+    flags.adopt_module_key_flags(devices)
     flags.DEFINE_string(
         "data_note",
         None,

@@ -11,6 +11,9 @@ from tests.zoo.conftest import NAMES
 
 pytest.importorskip("tensorflow_datasets")
 
+METHODS = ["facnn", "grad_cam", "hires_cam", "layer_cam", "saliency"]
+METHODS += ["integrated_gradients", "rise", "occlusion", "random"]
+
 
 def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
     model = FACNN(10, (32, 32, 3), (1, 1), (1, 2), space_to_depth=2)
@@ -24,6 +27,7 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
         "layers": "2,1",
         "rise_masks": 10,
         "steps": 4,
+        "methods": ",".join(METHODS),
     }
     result = subprocess.run(
         [sys.executable, "-m", "zoo.compare"]
@@ -36,7 +40,7 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
     out = tmp_path / "out"
     with open(out / "table.csv", newline="") as file:
         rows = {(r["layer"], r["method"]): r for r in csv.DictReader(file)}
-    assert len(rows) == 2 * 5
+    assert len(rows) == 2 * len(METHODS)
     # Theorem 1: at the last layer both maps order the pixels alike, but for
     # values that are equal up to rounding.
     a, b = rows["2", "FA-CNN"], rows["2", "Grad-CAM"]
@@ -45,6 +49,11 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
     )
     assert a["backward passes an image"] == "0"
     assert rows["2", "K-OCC"]["forward passes an image"] == str(7 * 7 + 1)
+    assert rows["2", "Integrated Gradients"]["backward passes an image"] == "50"
+    # On the last layer of an FA-CNN, Grad-CAM and HiResCAM are the same.
+    assert float(rows["2", "HiResCAM"]["accuracy AUC"]) == pytest.approx(
+        float(b["accuracy AUC"]), abs=0.05
+    )
     assert rows["1", "RISE"] == {**rows["2", "RISE"], "layer": "1"}
     results = json.loads((out / "results.json").read_text())
     assert len(results["pixel_removal"]["facnn_1"]["accuracy"]) == 5

@@ -1,3 +1,7 @@
+import pathlib
+import subprocess
+import sys
+
 import keras
 import pytest
 
@@ -26,3 +30,22 @@ def test_counts_a_closed_form():
         ]
     )
     assert multiply_adds(model) == 4 * 4 * 27 * 5 + 2 * 2 * 45 * 4 + 4 * 7
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--config=nope"], "cifar10|"),
+        (["--config=smoke", "--devices=7"], "must divide the 128 images"),
+    ],
+)
+def test_refuses_bad_flags(flags, message):
+    result = subprocess.run(
+        [sys.executable, "-m", "zoo.cost", *flags],
+        cwd=pathlib.Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode != 0
+    assert "Traceback" not in result.stderr
+    assert message in result.stdout + result.stderr

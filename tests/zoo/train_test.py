@@ -422,3 +422,18 @@ def test_evaluates_and_writes_the_metrics(folder, trained, tmp_path):
     assert metrics["exactness"]["completeness_error"] < 1e-3
     assert os.fspath(folder) not in json.dumps(metrics)
     FACNN.from_preset(tmp_path / "p")
+
+
+@pytest.mark.parametrize(
+    "module, names",
+    [
+        ("train", ["config", "data", "workdir", "cpu_devices"]),
+        ("compare", ["preset", "data", "output", "split"]),
+    ],
+)
+def test_help_names_the_flags_of_other_modules_too(module, names):
+    result = subprocess.run(
+        command(module) + ["--help"], cwd=ROOT, capture_output=True, text=True
+    )
+    for name in names:
+        assert f"--{name}:" in result.stdout
