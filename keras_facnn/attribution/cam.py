@@ -125,7 +125,7 @@ def _cam(weigh, model, images, classes, layer, batch_size):
     batch_size = positive_int("batch_size", batch_size)
 
     def score(a, x, weights):
-        return ops.sum(logits_of([x, a]) * weights)
+        return ops.sum(ops.cast(logits_of([x, a]), "float32") * weights)
 
     gradient = gradient_function(score)
 

@@ -1,5 +1,6 @@
 """Gradients with respect to pixels, as baselines."""
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -87,6 +88,12 @@ def integrated_gradients(
 def _prepare(model, images, classes, batch_size):
     positive_int("batch_size", batch_size)
     images, classes, num_classes = check_inputs(model, images, classes)
+    (pixels,) = model.inputs
+    if not keras.backend.is_float_dtype(pixels.dtype):
+        raise ValueError(
+            "`model` must take floats, since integers have no gradient. "
+            f"Received: a model whose input is {pixels.dtype}"
+        )
     if isinstance(classes, str):
         raise ValueError(
             "`classes` must be None, an integer, or one integer an image: "
@@ -98,7 +105,8 @@ def _prepare(model, images, classes, batch_size):
     targets = np.eye(num_classes, dtype="float32")[classes]
 
     def score(x, one_hot):
-        return ops.sum(model(x, training=False) * one_hot)
+        logits = ops.cast(model(x, training=False), "float32")
+        return ops.sum(logits * one_hot)
 
     tensors = gradient_function(score)
 

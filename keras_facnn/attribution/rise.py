@@ -48,7 +48,8 @@ def rise(
             as in the paper. False takes the outputs as they are, for models
             that end in a softmax.
         tolerance: Optional positive float. Stops early when the last quarter
-            of the masks moved no map by more than this, relative to its norm.
+            of the masks moved no map by more than this, relative to the norm
+            of the map less its mean.
         seed: Integer seed of the masks. The same on every backend.
         batch_size: Positive integer, masked images a forward pass. It does not
             change the masks.
@@ -104,7 +105,9 @@ def rise(
 
 
 def _norms(maps):
-    return np.linalg.norm(maps.reshape(len(maps), -1), axis=1)
+    """Norms of what differs from place to place; RISE's offset says nothing."""
+    centred = maps - maps.mean(axis=(1, 2), keepdims=True)
+    return np.linalg.norm(centred.reshape(len(maps), -1), axis=1)
 
 
 def _masks(start, stop, shape, grid, p, seed):

@@ -48,7 +48,7 @@ def energy_pointing_game(maps, boxes, size):
 
     Args:
         maps: Array `(B, h, w)`. Negative values count as 0.
-        boxes: As in `pointing_game`.
+        boxes: As in `pointing_game`, rounded to whole pixels.
         size: `(height, width)` of the images, in pixels.
 
     Returns:
@@ -63,10 +63,9 @@ def energy_pointing_game(maps, boxes, size):
     """
     maps, boxes = _check(maps, boxes, size)
     inside = np.zeros(maps.shape, bool)
-    for one, (left, top, right, bottom) in zip(
-        inside, boxes.round().astype(int), strict=True
-    ):
-        one[max(top, 0) : bottom, max(left, 0) : right] = True
+    boxes = np.maximum(boxes.round(), 0).astype(int)
+    for one, (left, top, right, bottom) in zip(inside, boxes, strict=True):
+        one[top:bottom, left:right] = True
     return _share(maps, inside)
 
 
@@ -183,6 +182,8 @@ def _check(maps, boxes, size):
         raise ValueError(
             f"`maps` must have shape (B, h, w). Received: {maps.shape}"
         )
+    if not np.isfinite(maps).all():
+        raise ValueError("`maps` must be finite. Received: NaN or infinity")
     if (
         boxes.shape != (len(maps), 4)
         or (boxes[:, 0] >= boxes[:, 2]).any()

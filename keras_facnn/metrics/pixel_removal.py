@@ -121,8 +121,8 @@ def pixel_removal(
         orders = (rng.permutation(math.prod(size)) for _ in images)
     else:
         maps = _check_maps(maps, images)
-        step = 1 if order == "most_relevant_first" else -1
-        orders = (_order(map_, size, ties)[::step] for map_ in maps)
+        sign = 1 if order == "most_relevant_first" else -1
+        orders = (_order(sign * map_, size, ties) for map_ in maps)
 
     if isinstance(baseline, str) and baseline == "road":
         scale = noise * float(np.ptp(images))

@@ -36,3 +36,9 @@ def _plain(value):
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value
+
+
+def name_of(function):
+    """A function's name; that of what a `functools.partial` calls."""
+    function = getattr(function, "func", function)
+    return getattr(function, "__name__", type(function).__name__)

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 
 from keras_facnn.metrics.result import Result
+from keras_facnn.metrics.result import name_of
 from keras_facnn.metrics.similarity import spearman
 
 
@@ -94,8 +95,8 @@ def cascading_randomisation(
         layers=list(layers),
         mean=means,
         settings={
-            "attribution": attribution.__name__,
-            "metric": metric.__name__,
+            "attribution": name_of(attribution),
+            "metric": name_of(metric),
             "images": len(images),
             "seed": seed,
         },

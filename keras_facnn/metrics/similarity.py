@@ -6,6 +6,7 @@ from scipy import stats
 
 from keras_facnn.attribution import grad_cam
 from keras_facnn.metrics.result import Result
+from keras_facnn.metrics.result import name_of
 
 
 def pearson(maps, reference):
@@ -164,6 +165,11 @@ def similarity_by_depth(
     if layers is None:
         layers = range(1, model.num_layers + 1)
     layers = [int(layer) for layer in layers]
+    if isinstance(classes, str):
+        raise ValueError(
+            "`classes` must be None, an integer, or one integer an image. "
+            f"Received: classes={classes!r}"
+        )
     if classes is None:
         logits = model.predict(images, batch_size=batch_size, verbose=0)
         classes = np.argmax(logits, axis=-1)
@@ -189,8 +195,8 @@ def similarity_by_depth(
         interval=(1.96 * error).filled(np.nan).tolist(),
         undefined=(values.shape[1] - defined).tolist(),
         settings={
-            "metric": metric.__name__,
-            "reference": reference.__name__,
+            "metric": name_of(metric),
+            "reference": name_of(reference),
             "images": values.shape[1],
         },
     )

@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -5,7 +7,9 @@ from keras import layers
 
 from keras_facnn.attribution import grad_cam
 from keras_facnn.attribution import hires_cam
+from keras_facnn.attribution import integrated_gradients
 from keras_facnn.attribution import layer_cam
+from keras_facnn.attribution import saliency
 from keras_facnn.attribution import tf_keras_vis_grad_cam
 
 
@@ -181,3 +185,28 @@ def test_tf_keras_vis_takes_one_class_an_image(small_model, images):
 def test_tf_keras_vis_refuses_other_backends(small_model, images):
     with pytest.raises(RuntimeError, match="KERAS_BACKEND=tensorflow"):
         tf_keras_vis_grad_cam(small_model, images, layer=1)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
+def test_models_of_mixed_precision(rng, dtype):
+    """All of it, also the logits, as Keras' own classifiers are."""
+    models = {}
+    for policy in ("float32", dtype):
+        options = {"dtype": policy}
+        inputs = keras.Input((9, 7, 3))
+        x = layers.Conv2D(6, 3, activation="relu", name="x", **options)(inputs)
+        x = layers.GlobalAveragePooling2D(**options)(x)
+        models[policy] = keras.Model(inputs, layers.Dense(4, **options)(x))
+    models[dtype].set_weights(models["float32"].get_weights())
+    images = rng.uniform(0, 2, (3, 9, 7, 3)).astype("float32")
+    layer_methods = [
+        functools.partial(method, layer="x")
+        for method in (grad_cam, hires_cam, layer_cam)
+    ]
+    for method in (*layer_methods, saliency, integrated_gradients):
+        exact, mixed = (
+            method(model, images, [2, 0, 3]) for model in models.values()
+        )
+        assert mixed.dtype == np.float32
+        gap = np.linalg.norm(mixed - exact) / np.linalg.norm(exact)
+        assert gap < 0.05

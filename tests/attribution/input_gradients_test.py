@@ -44,3 +44,13 @@ def test_integrated_gradients_sum_to_the_difference_of_logits(images):
 def test_refuses_all_classes(linear, images):
     with pytest.raises(ValueError, match="`classes` must be.*Received: 'all'"):
         saliency(linear[0], images, "all")
+
+
+@pytest.mark.parametrize("method", [saliency, integrated_gradients])
+def test_refuses_models_of_integers(method):
+    inputs = keras.Input((4, 4, 3), dtype="uint8")
+    x = keras.ops.cast(inputs, "float32") / 255
+    outputs = keras.layers.Dense(2)(keras.layers.Flatten()(x))
+    model = keras.Model(inputs, outputs)
+    with pytest.raises(ValueError, match="must take floats.*uint8"):
+        method(model, np.zeros((1, 4, 4, 3), "uint8"), 0)

@@ -4,6 +4,7 @@ import pytest
 
 from keras_facnn.attribution import rise
 from keras_facnn.attribution.rise import _masks
+from keras_facnn.metrics import pearson
 from tests.numpy_reference import resize_bilinear
 
 
@@ -74,10 +75,11 @@ def test_stops_early_when_maps_have_settled(linear, rng, capsys):
     model, _ = linear
     images = rng.normal(size=(2, 9, 7, 2)).astype("float32")
     exact = rise(model, images, 1, masks=4000)
-    early = rise(model, images, 1, masks=4000, tolerance=0.05, verbose=1)
+    early = rise(model, images, 1, masks=4000, tolerance=0.3, verbose=1)
     assert "4000/4000" not in capsys.readouterr().out
-    gap = np.linalg.norm(early - exact) / np.linalg.norm(exact)
-    assert 0 < gap < 0.15
+    # What all places share says nothing, and must not hide that they differ.
+    assert (pearson(early, exact) > 0.8).all()
+    assert (pearson(early, exact) < 0.9999).all()
 
 
 @pytest.mark.parametrize(

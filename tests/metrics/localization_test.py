@@ -77,3 +77,17 @@ def test_refuses_bad_grids():
         grid_pointing_game(np.ones((1, 4, 3, 4)))
     with pytest.raises(ValueError, match="`labels` must have at least"):
         make_grids(np.zeros((2, 4, 4, 3)), [0, 1], count=1)
+
+
+def test_boxes_beside_the_image_hold_nothing():
+    maps = np.ones((2, 8, 8))
+    boxes = [[-5, -5, -1, -1], [-2, 6, 4, 11]]
+    np.testing.assert_allclose(
+        energy_pointing_game(maps, boxes, (8, 8)), [0, 8 / 64]
+    )
+
+
+@pytest.mark.parametrize("metric", [pointing_game, energy_pointing_game])
+def test_refuses_maps_that_are_not_finite(metric):
+    with pytest.raises(ValueError, match="`maps` must be finite"):
+        metric(np.full((1, 4, 4), np.nan), [[0, 0, 1, 1]], (4, 4))

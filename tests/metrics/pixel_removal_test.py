@@ -180,3 +180,33 @@ def test_refuses_bad_arguments(planted, changes, message):
     arguments = {"labels": labels, "maps": maps, **changes}
     with pytest.raises(ValueError, match=message):
         pixel_removal(model, images, **arguments)
+
+
+@pytest.mark.parametrize(
+    "order, first", [("most_relevant_first", 5), ("least_relevant_first", 0)]
+)
+def test_of_equal_values_the_earlier_goes_first(monkeypatch, order, first):
+    """One peak, at pixel 5 of 16; the others are equal."""
+    inputs = keras.Input((4, 4, 1))
+    outputs = keras.layers.Dense(2)(keras.layers.Flatten()(inputs))
+    model = keras.Model(inputs, outputs)
+    seen = []
+
+    def predict(x):
+        seen.append(x)
+        return np.zeros((len(x), 2))
+
+    monkeypatch.setattr(model, "predict_on_batch", predict)
+    map_ = np.zeros((1, 4, 4))
+    map_[0, 1, 1] = 1
+    pixel_removal(
+        model,
+        np.ones((1, 4, 4, 1)),
+        [0],
+        map_,
+        order=order,
+        fractions=[0, 1 / 16, 1],
+        baseline=0,
+    )
+    _, changed, _ = np.concatenate(seen)[..., 0].reshape(3, 16)
+    assert np.flatnonzero(changed == 0).tolist() == [first]

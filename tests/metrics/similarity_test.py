@@ -1,3 +1,4 @@
+import functools
 import json
 
 import numpy as np
@@ -74,3 +75,19 @@ def test_similarity_by_depth(small_model, images):
     assert json.loads(result.to_json())["values"][0][0] is None
     theorem_1 = similarity_by_depth(small_model, images, [1] * 5, layers=[3])
     assert theorem_1.mean[0] > 0.99999
+
+
+def test_names_what_a_partial_calls(small_model, images):
+    result = similarity_by_depth(
+        small_model,
+        images,
+        layers=[3],
+        metric=functools.partial(top_iou, fraction=0.1),
+    )
+    assert result.settings["metric"] == "top_iou"
+    json.loads(result.to_json())
+
+
+def test_similarity_by_depth_takes_one_class_an_image(small_model, images):
+    with pytest.raises(ValueError, match="`classes` must be.*'all'"):
+        similarity_by_depth(small_model, images, "all")
