@@ -1,5 +1,6 @@
 """What FA-CNN is compared with: a ResNet and a plain CNN of equal cost."""
 
+import functools
 import math
 
 import keras
@@ -8,7 +9,7 @@ from keras import layers
 from zoo.cost import multiply_adds
 
 
-def resnet(num_classes, image_shape, width):
+def resnet(num_classes, image_shape, width, synchronized=False):
     """A ResNet of 25 convolutions, as He et al. built for CIFAR-10.
 
     Three stages of four blocks of `width`, `2 * width` and `4 * width`
@@ -21,18 +22,22 @@ def resnet(num_classes, image_shape, width):
         num_classes: Number of classes.
         image_shape: `(height, width, channels)`.
         width: Channels of the first stage.
+        synchronized: Whether batch statistics are taken over all replicas of
+            a TensorFlow distribution strategy.
 
     Returns:
         A `keras.Model` from images in 0..255 to logits.
     """
 
+    norm_relu = functools.partial(_norm_relu, synchronized=synchronized)
+
     def block(x, channels, strides):
         skip = x
-        x = _norm_relu(x)
+        x = norm_relu(x)
         if strides > 1 or skip.shape[-1] != channels:
             skip = layers.Conv2D(channels, 1, strides, use_bias=False)(x)
         x = _conv(x, channels, strides)
-        x = _conv(_norm_relu(x), channels)
+        x = _conv(norm_relu(x), channels)
         return layers.Add()([skip, x])
 
     inputs, x = _stem(image_shape, width)
@@ -40,10 +45,10 @@ def resnet(num_classes, image_shape, width):
         for i in range(4):
             strides = 2 if stage and not i else 1
             x = block(x, width * 2**stage, strides)
-    return keras.Model(inputs, _head(_norm_relu(x), num_classes))
+    return keras.Model(inputs, _head(norm_relu(x), num_classes))
 
 
-def plain(num_classes, image_shape, width):
+def plain(num_classes, image_shape, width, synchronized=False):
     """A plain CNN of 13 convolutions with batch norm, in the way of VGG.
 
     Three stages of four convolutions of `width`, `2 * width` and `4 * width`
@@ -54,16 +59,19 @@ def plain(num_classes, image_shape, width):
         num_classes: Number of classes.
         image_shape: `(height, width, channels)`.
         width: Channels of the first stage.
+        synchronized: Whether batch statistics are taken over all replicas of
+            a TensorFlow distribution strategy.
 
     Returns:
         A `keras.Model` from images in 0..255 to logits.
     """
+    norm_relu = functools.partial(_norm_relu, synchronized=synchronized)
     inputs, x = _stem(image_shape, width)
-    x = _norm_relu(x)
+    x = norm_relu(x)
     for stage in range(3):
         for i in range(4):
             strides = 2 if stage and not i else 1
-            x = _norm_relu(_conv(x, width * 2**stage, strides))
+            x = norm_relu(_conv(x, width * 2**stage, strides))
     return keras.Model(inputs, _head(x, num_classes))
 
 
@@ -76,7 +84,8 @@ def of_equal_cost(build, model, tolerance=0.05):
         tolerance: Largest relative difference.
 
     Returns:
-        A `keras.Model` for the same images and classes.
+        A `keras.Model` for the same images and classes, whose batch norm is
+        synchronised if the model's is.
     """
     target = multiply_adds(model)
 
@@ -96,7 +105,11 @@ def of_equal_cost(build, model, tolerance=0.05):
             f"No width of {build.__name__} costs {target} multiply-adds: the "
             f"nearest, {width}, is off by {error:.1%}."
         )
-    return build(model.num_classes, model.image_shape, width)
+    synchronized = (
+        model.synchronized_batch_norm
+        and keras.backend.backend() == "tensorflow"
+    )
+    return build(model.num_classes, model.image_shape, width, synchronized)
 
 
 def _conv(x, channels, strides=1):
@@ -105,9 +118,9 @@ def _conv(x, channels, strides=1):
     )
 
 
-def _norm_relu(x):
+def _norm_relu(x, synchronized):
     # The momentum of FA-CNN, and its tuple, for torch.compile.
-    norm = layers.BatchNormalization(momentum=0.9)
+    norm = layers.BatchNormalization(momentum=0.9, synchronized=synchronized)
     x = norm(x)
     norm._reduction_axes = tuple(norm._reduction_axes)
     return layers.ReLU()(x)

@@ -4,7 +4,6 @@ import csv
 import datetime
 import math
 import os
-import shutil
 import signal
 import sys
 import time
@@ -23,7 +22,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     Args:
         path: Path that ends in `.weights.h5`.
-        best_path: Where to keep a copy of the best in validation.
+        best_path: Where to keep the best in validation, as it was validated.
         best: The best validation accuracy so far.
         minutes: Time between checkpoints within an epoch.
     """
@@ -54,13 +53,13 @@ class Checkpoint(keras.callbacks.Callback):
             self._restore_handlers()
             sys.exit(128 + self.stop)
 
+    def on_test_end(self, logs=None):
+        if logs["accuracy"] > self.best:
+            self.best = logs["accuracy"]
+            self._write(self.best_path)
+
     def on_epoch_end(self, epoch, logs=None):
         self._save(logs)
-        if logs.get("val_accuracy", -math.inf) > self.best:
-            self.best = logs["val_accuracy"]
-            partial = _partial(self.best_path)
-            shutil.copyfile(self.path, partial)
-            os.replace(partial, self.best_path)
 
     def _save(self, logs):
         if not math.isfinite(logs["loss"]):
@@ -68,11 +67,14 @@ class Checkpoint(keras.callbacks.Callback):
                 f"The loss is {logs['loss']}. The checkpoint {self.path} was "
                 "saved before that; a lower learning rate may help."
             )
-        partial = _partial(self.path)
+        self._write(self.path)
+        self.saved = time.monotonic()
+
+    def _write(self, path):
+        partial = _partial(path)
         with devices.alone():
             self.model.save_weights(partial)
-        os.replace(partial, self.path)
-        self.saved = time.monotonic()
+        os.replace(partial, path)
 
     def _ask_to_stop(self, number, frame):
         self.stop = number

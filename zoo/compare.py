@@ -79,6 +79,12 @@ def main(argv):
     from keras_facnn import metrics
     from keras_facnn import plots
 
+    for layer in FLAGS.layers:
+        if not layer.isdecimal() or not 1 <= int(layer) <= model.num_layers:
+            raise app.UsageError(
+                f"--layers must be of 1 to {model.num_layers}. Received: "
+                f"{layer}"
+            )
     os.makedirs(FLAGS.output, exist_ok=True)
     images = inputs.spread(images, FLAGS.images)
     labels = inputs.spread(labels, FLAGS.images)
@@ -165,18 +171,19 @@ def judge(model, images, labels, predictions, method, layer):
 
     make, forward, backward = maker(model, method, layer)
     maps, seconds = None, 0.0
+    defined = np.ones(len(images), bool)
     if make is not None:
-        if method in LAYERED:
-            # The first call compiles.
-            make(images[: FLAGS.batch_size], predictions[: FLAGS.batch_size])
-        start = time.perf_counter()
-        maps = make(images, predictions)
-        seconds = time.perf_counter() - start
+        maps, seconds = timed(make, images, predictions, method)
+        defined = np.ptp(maps, axis=(1, 2)) > 0
+        if not defined.any():
+            raise ValueError(
+                f"All maps of {title(method, layer)!r} are constant."
+            )
     curve = metrics.pixel_removal(
         model,
-        images,
-        labels,
-        maps,
+        images[defined],
+        labels[defined],
+        None if maps is None else maps[defined],
         order="random" if maps is None else "most_relevant_first",
         fractions=np.linspace(0, 1, FLAGS.steps + 1),
         baseline=FLAGS.baseline,
@@ -187,9 +194,33 @@ def judge(model, images, labels, predictions, method, layer):
     cost = {
         "forward passes an image": forward,
         "backward passes an image": backward,
-        "ms an image": round(1000 * seconds / len(images), 2),
+        "ms an image": round(1000 * seconds, 2),
+        "constant maps, left out": int((~defined).sum()),
     }
     return maps, curve, cost
+
+
+def timed(make, images, predictions, method):
+    """Maps, and the seconds that an image takes once all is compiled.
+
+    Some methods compile at each call, so what one batch takes is subtracted;
+    not where an image takes many passes, beside which that is nothing.
+    """
+
+    def call(n):
+        start = time.perf_counter()
+        maps = make(images[:n], predictions[:n])
+        return maps, time.perf_counter() - start
+
+    total, batch = len(images), FLAGS.batch_size
+    if method in ("rise", "occlusion") or total < 2 * batch:
+        maps, seconds = call(total)
+        return maps, seconds / total
+    # The first call of all compiles most.
+    call(batch)
+    _, before = call(batch)
+    maps, seconds = call(total)
+    return maps, max(seconds - before, 0.0) / (total - batch)
 
 
 def maker(model, method, layer):

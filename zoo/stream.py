@@ -38,7 +38,7 @@ def train_stream(
         seed: Integer.
         pad: Largest shift, in pixels.
         crop: None, or `(smallest share of the area, height, width)`: crops of
-            at least that share, with sides of 3:4 to 4:3 of the image's,
+            about that share or more, with sides of 3:4 to 4:3 of the image's,
             resized to `height` and `width`.
         cutout: Side of the grey square, in pixels; it may stand out of the
             image. 0 is none.

@@ -118,7 +118,7 @@ def define_flags():
         "memory_gib",
         16,
         "The most that decoded training images may take; more are decoded at "
-        "each step.",
+        "each step. The process needs about three times as much for them.",
         0.0,
     )
     flags.DEFINE_float(
@@ -192,6 +192,11 @@ def train(config):
             f"`--config {FLAGS.config}` is for {num_classes} classes. "
             f"Received: --data {FLAGS.data} of {len(class_names)}"
         )
+    if batch_size > len(images):
+        raise ValueError(
+            f"`--batch_size` must be at most the {len(images)} training "
+            f"images. Received: --batch_size {batch_size}"
+        )
     steps = FLAGS.steps_per_epoch or len(images) // batch_size
 
     with scope:
@@ -246,7 +251,8 @@ def train(config):
                 ),
             ]
         if config.get("ema"):
-            watchers.insert(0, keras.callbacks.SwapEMAWeights())
+            # Last, so that `Checkpoint` sees the averages at a test's end.
+            watchers.append(keras.callbacks.SwapEMAWeights())
         model.fit(
             stream.train_stream(
                 images,
@@ -428,7 +434,9 @@ def metadata(config, run, class_names, start):
             "license": about["dataset_license"],
         },
         "license": about["license"],
-        "training": {**run, "before": start["training"]} if start else run,
+        "training": (
+            {**run, "before": start.get("training")} if start else run
+        ),
     }
 
 

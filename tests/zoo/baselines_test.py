@@ -12,7 +12,7 @@ from zoo.cost import multiply_adds
 
 
 @pytest.mark.parametrize("build", [resnet, plain])
-@pytest.mark.parametrize("name", ["cifar10", "imagenet100_64"])
+@pytest.mark.parametrize("name", ["cifar10", "fashion_mnist", "imagenet100_64"])
 def test_costs_the_same_within_5_percent(build, name):
     config = importlib.import_module(f"zoo.configs.{name}").config
     model = FACNN(**config["model"])

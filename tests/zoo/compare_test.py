@@ -1,10 +1,12 @@
 import csv
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from keras_facnn import FACNN
 from tests.zoo.conftest import NAMES
@@ -18,9 +20,13 @@ METHODS += ["integrated_gradients", "rise", "occlusion", "random"]
 def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
     model = FACNN(10, (32, 32, 3), (1, 1), (1, 2), space_to_depth=2)
     model.save_to_preset(tmp_path / "preset", {"class_names": NAMES})
+    data = tmp_path / "data"
+    shutil.copytree(folder, data)
+    # Nothing of a black image passes a model without biases.
+    Image.new("RGB", (32, 32)).save(data / "test" / NAMES[0] / "0.png")
     flags = {
         "preset": tmp_path / "preset",
-        "data": folder,
+        "data": data,
         "output": tmp_path / "out",
         "images": 10,
         "figure_images": 2,
@@ -48,6 +54,8 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
         float(b["accuracy AUC"]), abs=0.05
     )
     assert a["backward passes an image"] == "0"
+    assert a["constant maps, left out"] == "1"
+    assert rows["2", "random"]["constant maps, left out"] == "0"
     assert rows["2", "K-OCC"]["forward passes an image"] == str(7 * 7 + 1)
     assert rows["2", "Integrated Gradients"]["backward passes an image"] == "50"
     # On the last layer of an FA-CNN, Grad-CAM and HiResCAM are the same.

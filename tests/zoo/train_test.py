@@ -232,6 +232,23 @@ def test_two_devices_give_the_losses_of_one(folder, tmp_path):
 
 
 @pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="only TensorFlow has to be asked to synchronise batch norm",
+)
+def test_two_devices_give_the_losses_of_one_for_a_baseline(folder, tmp_path):
+    losses = []
+    for devices in (1, 2):
+        workdir, output = tmp_path / str(devices), tmp_path / "out.txt"
+        flags = {"config": "fashion_mnist", "model": "plain"}
+        flags |= {"epochs": 3, "steps_per_epoch": 1, "validate_every": 3}
+        with open(output, "w") as log:
+            process = start(folder, workdir, log, cpu_devices=devices, **flags)
+            assert process.wait() == 0, output.read_text()
+        losses.append([float(row["loss"]) for row in rows(workdir)])
+    np.testing.assert_allclose(*losses, rtol=1e-3)
+
+
+@pytest.mark.skipif(
     keras.backend.backend() != "jax", reason="several processes need JAX"
 )
 def test_two_processes_give_the_losses_of_one(folder, tmp_path):
@@ -296,8 +313,8 @@ def test_refuses_devices_it_cannot_use(folder, tmp_path, flags, message):
 
 
 def test_saves_averaged_weights(folder, tmp_path):
-    """Momentum 0 keeps the last step; 0.999 stays near the start."""
-    momenta = {"off": {}, "last": {"ema": 0}, "start": {"ema": 0.999}}
+    """A tiny momentum keeps the last step; 0.999 stays near the start."""
+    momenta = {"off": {}, "last": {"ema": 1e-6}, "start": {"ema": 0.999}}
     weights = {}
     for name, flags in momenta.items():
         with open(tmp_path / "out.txt", "w") as log:
@@ -321,6 +338,11 @@ def test_saves_averaged_weights(folder, tmp_path):
     moved = np.abs(weights["off"] - first).max()
     assert moved > 0.01
     assert np.abs(weights["start"] - first).max() < 0.1 * moved
+    # The best checkpoint is what was validated: the averages.
+    best = FACNN(**config["model"])
+    best.load_weights(tmp_path / "start" / "best.weights.h5")
+    best = np.concatenate([np.ravel(w) for w in kernels(best)])
+    assert np.abs(best - first).max() < 0.1 * moved
 
 
 def kernels(model):
@@ -437,3 +459,25 @@ def test_help_names_the_flags_of_other_modules_too(module, names):
     )
     for name in names:
         assert f"--{name}:" in result.stdout
+
+
+def test_starts_from_a_preset_that_says_nothing_of_its_training(
+    folder, tmp_path
+):
+    config = importlib.import_module("zoo.configs.smoke").config
+    FACNN(**config["model"]).save_to_preset(tmp_path / "start")
+    flags = {"init": tmp_path / "start", "epochs": 1, "steps_per_epoch": 1}
+    output = tmp_path / "out.txt"
+    with open(output, "w") as log:
+        process = start(folder, tmp_path / "run", log, **flags)
+        assert process.wait() == 0, output.read_text()
+    training = FACNN.from_preset(tmp_path / "run" / "preset").preset_metadata
+    assert training["training"]["before"] is None
+
+
+def test_refuses_batches_larger_than_the_data(folder, tmp_path):
+    output = tmp_path / "out.txt"
+    with open(output, "w") as log:
+        process = start(folder, tmp_path / "run", log, batch_size=500)
+        assert process.wait() != 0
+    assert "must be at most the 120 training images" in output.read_text()

@@ -9,7 +9,7 @@ from zoo.configs import cifar10
 config = {
     **cifar10.config,
     "about": {
-        "description": "FA-CNN of 12 layers for 28x28 grey images of 10 kinds "
+        "description": "FA-CNN of 13 layers for 28x28 grey images of 10 kinds "
         "of clothes, trained with deep alignment.",
         "dataset": "Fashion-MNIST",
         "dataset_license": "MIT, Zalando SE. Cite: Xiao et al., "
@@ -19,7 +19,7 @@ config = {
     "model": {
         **cifar10.config["model"],
         "image_shape": (28, 28, 1),
-        "depths": (5, 7),
+        "depths": (6, 7),
         "maps_per_class": (4, 8),
     },
     "epochs": 12,
