@@ -121,6 +121,27 @@ def check_classes(classes, batch, num_classes):
     return np.broadcast_to(indices, (batch,)).astype(int)
 
 
+def class_an_image(model, images, classes, batch_size):
+    """Returns the one class of each image, `(batch,)` ints, or raises.
+
+    Args:
+        model: A classifier, which predicts where `classes` is None.
+        images: Array `(B, H, W, channels)`.
+        classes: None, or one class or several, which pass through; "all" is
+            refused.
+        batch_size: Positive integer, images a forward pass.
+    """
+    if isinstance(classes, str):
+        raise ValueError(
+            "`classes` must be None, an integer, or one integer an image. "
+            f"Received: classes={classes!r}"
+        )
+    if classes is None:
+        logits = model.predict(images, batch_size=batch_size, verbose=0)
+        return np.argmax(logits, axis=-1)
+    return classes
+
+
 def pick_classes(values, classes, logits):
     """Takes one class an image off a trailing class axis, or all.
 

@@ -7,6 +7,7 @@ from keras import ops
 from keras_facnn.attribution.perturbation import check_inputs
 from keras_facnn.gradients import gradient_function
 from keras_facnn.layers.validation import positive_int
+from keras_facnn.maps import class_an_image
 
 
 def saliency(model, images, classes=None, *, batch_size=32):
@@ -94,14 +95,7 @@ def _prepare(model, images, classes, batch_size):
             "`model` must take floats, since integers have no gradient. "
             f"Received: a model whose input is {pixels.dtype}"
         )
-    if isinstance(classes, str):
-        raise ValueError(
-            "`classes` must be None, an integer, or one integer an image: "
-            f"gradients are taken class by class. Received: {classes!r}"
-        )
-    if classes is None:
-        logits = model.predict(images, batch_size=batch_size, verbose=0)
-        classes = np.argmax(logits, axis=-1)
+    classes = class_an_image(model, images, classes, batch_size)
     targets = np.eye(num_classes, dtype="float32")[classes]
 
     def score(x, one_hot):

@@ -3,6 +3,7 @@ import numpy as np
 
 from keras_facnn.attribution.perturbation import check_inputs
 from keras_facnn.layers.validation import positive_int
+from keras_facnn.maps import class_an_image
 
 
 def tf_keras_vis_grad_cam(model, images, classes=None, *, layer, batch_size=32):
@@ -51,14 +52,7 @@ def tf_keras_vis_grad_cam(model, images, classes=None, *, layer, batch_size=32):
 
     batch_size = positive_int("batch_size", batch_size)
     images, classes, _ = check_inputs(model, images, classes)
-    if isinstance(classes, str):
-        raise ValueError(
-            "`classes` must be None, an integer, or one integer an image. "
-            f"Received: classes={classes!r}"
-        )
-    if classes is None:
-        logits = model.predict(images, batch_size=batch_size, verbose=0)
-        classes = np.argmax(logits, axis=-1)
+    classes = class_an_image(model, images, classes, batch_size)
     gradcam = Gradcam(model, clone=False)
     return np.concatenate(
         [

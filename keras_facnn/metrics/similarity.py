@@ -5,6 +5,7 @@ import numpy as np
 from scipy import stats
 
 from keras_facnn.attribution import grad_cam
+from keras_facnn.maps import class_an_image
 from keras_facnn.metrics.result import Result
 from keras_facnn.metrics.result import name_of
 
@@ -165,14 +166,7 @@ def similarity_by_depth(
     if layers is None:
         layers = range(1, model.num_layers + 1)
     layers = [int(layer) for layer in layers]
-    if isinstance(classes, str):
-        raise ValueError(
-            "`classes` must be None, an integer, or one integer an image. "
-            f"Received: classes={classes!r}"
-        )
-    if classes is None:
-        logits = model.predict(images, batch_size=batch_size, verbose=0)
-        classes = np.argmax(logits, axis=-1)
+    classes = class_an_image(model, images, classes, batch_size)
     values = []
     bar = keras.utils.Progbar(len(layers), verbose=verbose, unit_name="layer")
     for layer in layers:
