@@ -66,6 +66,14 @@ def define_flags():
         "What stands in for removed pixels; mean, blur, road.",
     )
     flags.DEFINE_integer("steps", 20, "Steps of pixel removal.", 1)
+    flags.DEFINE_string(
+        "boxes",
+        None,
+        "Table of one object's box an image of a folder, with the columns file "
+        "(split/class/name.jpg), xmin, ymin, xmax, ymax, in pixels, the last "
+        "ones included. Adds the pointing games of the images whose class is "
+        "predicted right.",
+    )
     flags.DEFINE_integer("seed", 0, "Of RISE's masks and random order.")
 
 
@@ -85,6 +93,7 @@ def main(argv):
                 f"--layers must be of 1 to {model.num_layers}. Received: "
                 f"{layer}"
             )
+    boxes = read_boxes(images)
     os.makedirs(FLAGS.output, exist_ok=True)
     images = inputs.spread(images, FLAGS.images)
     labels = inputs.spread(labels, FLAGS.images)
@@ -106,7 +115,9 @@ def main(argv):
             key = (method, layer if method in LAYERED else None)
             if key not in judged:
                 logging.info("%s at layer %d", TITLES[method], layer)
-                judged[key] = judge(model, images, labels, predictions, *key)
+                judged[key] = judge(
+                    model, images, labels, predictions, boxes, *key
+                )
 
     rows, results, figures = [], {}, {}
     shown = inputs.spread(np.arange(len(images)), FLAGS.figure_images)
@@ -115,7 +126,7 @@ def main(argv):
         curves = {}
         for method in FLAGS.methods:
             key = (method, layer if method in LAYERED else None)
-            maps, curve, cost = judged[key]
+            maps, curve, others = judged[key]
             curves[TITLES[method]] = curve
             rows.append(
                 {
@@ -124,7 +135,7 @@ def main(argv):
                     "accuracy AUC": round(curve.accuracy_auc, 4),
                     "probability AUC": round(curve.probability_auc, 4),
                     "ties": round(curve.ties, 4),
-                    **cost,
+                    **others,
                 }
             )
             results[f"{method}_{layer}"] = json.loads(curve.to_json())
@@ -165,8 +176,23 @@ def title(method, layer):
     return TITLES[method] + at
 
 
-def judge(model, images, labels, predictions, method, layer):
-    """Maps of a method, what removing their pixels does, and their cost."""
+def read_boxes(images):
+    """The boxes of `--images` images, or None."""
+    from zoo import boxes
+
+    if FLAGS.boxes is None:
+        return None
+    if not os.path.isdir(FLAGS.data) or FLAGS.classes or FLAGS.skip_broken:
+        raise app.UsageError(
+            "--boxes needs a folder as --data, and all of its images: neither "
+            "--classes nor --skip_broken."
+        )
+    found = boxes.load(FLAGS.boxes, FLAGS.data, FLAGS.split, images.shape[1:])
+    return inputs.spread(found, FLAGS.images)
+
+
+def judge(model, images, labels, predictions, boxes, method, layer):
+    """Maps of a method, what removing their pixels does, and other columns."""
     from keras_facnn import metrics
 
     make, forward, backward = maker(model, method, layer)
@@ -191,13 +217,39 @@ def judge(model, images, labels, predictions, method, layer):
         batch_size=FLAGS.batch_size,
         verbose=int(sys.stdout.isatty()),
     )
-    cost = {
+    columns = {}
+    if boxes is not None:
+        judged = defined & (predictions == labels)
+        columns = pointing_games(
+            None if maps is None else maps[judged],
+            boxes[judged],
+            images.shape[1:3],
+        )
+    columns |= {
         "forward passes an image": forward,
         "backward passes an image": backward,
         "ms an image": round(1000 * seconds, 2),
         "constant maps, left out": int((~defined).sum()),
     }
-    return maps, curve, cost
+    return maps, curve, columns
+
+
+def pointing_games(maps, boxes, size):
+    """Scores of both games; of a random order, what chance gives."""
+    from keras_facnn import metrics
+
+    if not len(boxes):
+        pointing = energy = np.array([np.nan])
+    elif maps is None:
+        maps = np.ones((len(boxes), *size))
+        pointing = energy = metrics.energy_pointing_game(maps, boxes, size)
+    else:
+        pointing = metrics.pointing_game(maps, boxes, size)
+        energy = metrics.energy_pointing_game(maps, boxes, size)
+    return {
+        "pointing game": round(float(pointing.mean()), 4),
+        "energy in box": round(float(np.nanmean(energy)), 4),
+    }
 
 
 def timed(make, images, predictions, method):

@@ -24,9 +24,14 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
     shutil.copytree(folder, data)
     # Nothing of a black image passes a model without biases.
     Image.new("RGB", (32, 32)).save(data / "test" / NAMES[0] / "0.png")
+    left_half = ["file,xmin,ymin,xmax,ymax"] + [
+        f"test/{name}/{i}.png,0,0,15,31" for name in NAMES for i in range(4)
+    ]
+    (data / "boxes.csv").write_text("\n".join(left_half))
     flags = {
         "preset": tmp_path / "preset",
         "data": data,
+        "boxes": data / "boxes.csv",
         "output": tmp_path / "out",
         "images": 10,
         "figure_images": 2,
@@ -58,6 +63,9 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
     assert rows["2", "random"]["constant maps, left out"] == "0"
     assert rows["2", "K-OCC"]["forward passes an image"] == str(7 * 7 + 1)
     assert rows["2", "Integrated Gradients"]["backward passes an image"] == "50"
+    for game in ("pointing game", "energy in box"):
+        assert float(a[game]) == pytest.approx(float(b[game]), nan_ok=True)
+        assert float(rows["2", "random"][game]) == 0.5
     # On the last layer of an FA-CNN, Grad-CAM and HiResCAM are the same.
     assert float(rows["2", "HiResCAM"]["accuracy AUC"]) == pytest.approx(
         float(b["accuracy AUC"]), abs=0.05
