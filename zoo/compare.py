@@ -109,8 +109,11 @@ def main(argv):
         os.path.join(FLAGS.output, "depth.csv"), index=False
     )
 
-    judged = {}
+    judged, rows, results, figures = {}, [], {}, {}
+    shown = inputs.spread(np.arange(len(images)), FLAGS.figure_images)
+    columns, reference = {}, {}
     for layer in map(int, FLAGS.layers):
+        curves = {}
         for method in FLAGS.methods:
             key = (method, layer if method in LAYERED else None)
             if key not in judged:
@@ -118,14 +121,6 @@ def main(argv):
                 judged[key] = judge(
                     model, images, labels, predictions, boxes, *key
                 )
-
-    rows, results, figures = [], {}, {}
-    shown = inputs.spread(np.arange(len(images)), FLAGS.figure_images)
-    columns, reference = {}, {}
-    for layer in map(int, FLAGS.layers):
-        curves = {}
-        for method in FLAGS.methods:
-            key = (method, layer if method in LAYERED else None)
             maps, curve, others = judged[key]
             curves[TITLES[method]] = curve
             rows.append(
@@ -139,6 +134,8 @@ def main(argv):
                 }
             )
             results[f"{method}_{layer}"] = json.loads(curve.to_json())
+            # After each, since a crash should not lose the hours before it.
+            write_tables(rows, results, depth)
             if maps is not None:
                 columns[key] = maps[shown]
                 reference.setdefault(key, ("grad_cam", layer))
@@ -168,7 +165,11 @@ def main(argv):
     )
     for name, figure in figures.items():
         figure.savefig(os.path.join(FLAGS.output, name), dpi=150)
-    write(rows, sorted(figures), results, depth, provenance.command())
+    page = os.path.join(FLAGS.output, "report.html")
+    with open(page, "w") as file:
+        file.write(report(rows, sorted(figures), depth, provenance.command()))
+    print(markdown(rows))
+    print(f"The report is {os.path.abspath(page)}")
 
 
 def title(method, layer):
@@ -315,17 +316,17 @@ def maker(model, method, layer):
     return None, 0, 0
 
 
-def write(rows, figures, results, depth, command):
+def write_tables(rows, results, depth):
     def path(name):
         return os.path.join(FLAGS.output, name)
 
+    command = provenance.command()
     with open(path("table.csv"), "w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    table = markdown(rows)
     with open(path("table.md"), "w") as file:
-        file.write(f"`{command}`\n\n{table}")
+        file.write(f"`{command}`\n\n{markdown(rows)}")
     with open(path("results.json"), "w") as file:
         json.dump(
             {
@@ -335,10 +336,6 @@ def write(rows, figures, results, depth, command):
             },
             file,
         )
-    with open(path("report.html"), "w") as file:
-        file.write(report(rows, figures, depth, command))
-    print(table)
-    print(f"The report is {os.path.abspath(path('report.html'))}")
 
 
 def markdown(rows):

@@ -4,6 +4,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 from PIL import Image
@@ -15,6 +16,12 @@ pytest.importorskip("tensorflow_datasets")
 
 METHODS = ["facnn", "grad_cam", "hires_cam", "layer_cam", "saliency"]
 METHODS += ["integrated_gradients", "rise", "occlusion", "random"]
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def command(flags):
+    values = [f"--{name}={value}" for name, value in flags.items()]
+    return [sys.executable, "-m", "zoo.compare", *values]
 
 
 def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
@@ -41,11 +48,7 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
         "methods": ",".join(METHODS),
     }
     result = subprocess.run(
-        [sys.executable, "-m", "zoo.compare"]
-        + [f"--{name}={value}" for name, value in flags.items()],
-        cwd=pathlib.Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
+        command(flags), cwd=ROOT, capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr
     out = tmp_path / "out"
@@ -80,3 +83,33 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
     assert "://" not in page  # base64 has no colon
     assert str(tmp_path) not in page
     assert (out / "table.md").read_text().count("\n| ") >= 10
+
+
+def test_a_kill_leaves_what_was_measured(folder, tmp_path):
+    model = FACNN(10, (32, 32, 3), (1, 1), (1, 2), space_to_depth=2)
+    model.save_to_preset(tmp_path / "preset", {"class_names": NAMES})
+    out = tmp_path / "out"
+    flags = {
+        "preset": tmp_path / "preset",
+        "data": folder,
+        "output": out,
+        "images": 10,
+        "layers": "2",
+        "rise_masks": 10_000_000,
+        "steps": 4,
+        "methods": "facnn,rise",
+    }
+    process = subprocess.Popen(command(flags), cwd=ROOT)
+    try:
+        for _ in range(1800):
+            if (out / "results.json").exists() or process.poll() is not None:
+                break
+            time.sleep(0.1)
+        time.sleep(1)
+    finally:
+        process.kill()
+        process.wait()
+    with open(out / "table.csv", newline="") as file:
+        assert [row["method"] for row in csv.DictReader(file)] == ["FA-CNN"]
+    results = json.loads((out / "results.json").read_text())
+    assert len(results["pixel_removal"]["facnn_2"]["accuracy"]) == 5
