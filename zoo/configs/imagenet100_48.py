@@ -21,10 +21,10 @@ config = {
     "model": {
         "num_classes": 100,
         "image_shape": (48, 48, 3),
-        "depths": (12, 12),
-        "maps_per_class": (1, 2),
+        "depths": (1, 11, 12),
+        "maps_per_class": (1, 1, 2),
         "alpha": "harmonic",
-        "space_to_depth": 4,
+        "space_to_depth": 2,
         "deep_alignment": 0.3,
     },
     "train_split": "train",
