@@ -30,6 +30,7 @@ config = {
         "image_shape": (224, 224, 3),
         "depths": (6, 8, 10),
         "maps_per_class": (1, 2, 4),
+        "space_to_depth": 4,
     },
     "train_split": "train",
     "validation_split": "val",
