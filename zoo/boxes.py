@@ -33,16 +33,23 @@ def load(path, folder, split, image_shape):
                 f"`--boxes {path}` must have the columns {COLUMNS}. "
                 f"Received: {reader.fieldnames}"
             )
-        try:
-            table = {
-                row["file"]: [float(row[name]) for name in COLUMNS[1:]]
-                for row in reader
-            }
-        except (TypeError, ValueError) as e:
-            raise ValueError(
-                f"Line {reader.line_num} of `--boxes {path}` must have four "
-                "numbers after the file."
-            ) from e
+        table = {}
+        for row in reader:
+            name, *edges = (row[column] for column in COLUMNS)
+            try:
+                edges = np.array(edges, "float64")
+            except (TypeError, ValueError):
+                edges = np.full(4, np.nan)
+            # So written that NaN fails it.
+            if not (0 <= edges[:2]).all() or not (edges[:2] <= edges[2:]).all():
+                raise ValueError(
+                    f"Line {reader.line_num} of `--boxes {path}` must have "
+                    "0 <= xmin <= xmax and 0 <= ymin <= ymax. "
+                    f"Received: {row}"
+                )
+            if name in table:
+                raise ValueError(f"`--boxes {path}` has two boxes for {name}.")
+            table[name] = edges
     boxes = []
     for image in data.read_folder(folder, split, None)[0]:
         image = image.decode()

@@ -11,6 +11,7 @@ import base64
 import csv
 import functools
 import html
+import io
 import json
 import math
 import os
@@ -80,6 +81,13 @@ def define_flags():
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
+    if FLAGS.boxes and (
+        not os.path.isdir(FLAGS.data) or FLAGS.classes or FLAGS.skip_broken
+    ):
+        raise app.UsageError(
+            "--boxes needs a folder as --data, and all of its images: neither "
+            f"--classes nor --skip_broken. Received: --data {FLAGS.data}"
+        )
     unknown = set(FLAGS.methods) - set(TITLES)
     if unknown:
         raise app.UsageError(f"Unknown --methods: {', '.join(unknown)}")
@@ -183,11 +191,6 @@ def read_boxes(images):
 
     if FLAGS.boxes is None:
         return None
-    if not os.path.isdir(FLAGS.data) or FLAGS.classes or FLAGS.skip_broken:
-        raise app.UsageError(
-            "--boxes needs a folder as --data, and all of its images: neither "
-            "--classes nor --skip_broken."
-        )
     found = boxes.load(FLAGS.boxes, FLAGS.data, FLAGS.split, images.shape[1:])
     return inputs.spread(found, FLAGS.images)
 
@@ -317,25 +320,25 @@ def maker(model, method, layer):
 
 
 def write_tables(rows, results, depth):
-    def path(name):
-        return os.path.join(FLAGS.output, name)
-
     command = provenance.command()
-    with open(path("table.csv"), "w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    with open(path("table.md"), "w") as file:
-        file.write(f"`{command}`\n\n{markdown(rows)}")
-    with open(path("results.json"), "w") as file:
-        json.dump(
-            {
-                "command": command,
-                "depth": json.loads(depth.to_json()),
-                "pixel_removal": results,
-            },
-            file,
-        )
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    numbers = {
+        "command": command,
+        "depth": json.loads(depth.to_json()),
+        "pixel_removal": results,
+    }
+    for name, text in (
+        ("table.csv", table.getvalue()),
+        ("table.md", f"`{command}`\n\n{markdown(rows)}"),
+        ("results.json", json.dumps(numbers)),
+    ):
+        path = os.path.join(FLAGS.output, name)
+        with open(path + ".partial", "w", newline="") as file:
+            file.write(text)
+        os.replace(path + ".partial", path)
 
 
 def markdown(rows):

@@ -47,7 +47,14 @@ def test_says_what_is_wrong_with_a_table(folder, tmp_path):
     with pytest.raises(ValueError, match="must have the columns.*'x', 'y'"):
         load()
     table.write_text(HEADER + "test/class_0/0.png,1,2,3\n")
-    with pytest.raises(ValueError, match="Line 2 .* four numbers"):
+    with pytest.raises(ValueError, match="Line 2 .*xmin <= xmax.*0.png"):
+        load()
+    for edges in ("5,2,3,4", "nan,2,3,4", "1,2,3,x", "-1,2,3,4"):
+        table.write_text(HEADER + f"test/class_0/0.png,{edges}\n")
+        with pytest.raises(ValueError, match="Line 2 .*xmin <= xmax.*0.png"):
+            load()
+    table.write_text(HEADER + "test/class_0/0.png,1,2,3,4\n" * 2)
+    with pytest.raises(ValueError, match="two boxes for test/class_0/0.png"):
         load()
     table.write_text(HEADER + "test/class_0/0.png,1,2,3,4\n")
     with pytest.raises(ValueError, match="no box for test/class_0/1.png"):
