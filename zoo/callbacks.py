@@ -11,6 +11,7 @@ import time
 import keras
 
 from zoo import devices
+from zoo import files
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -121,14 +122,12 @@ class CSVLog(keras.callbacks.Callback):
         rows.append(
             {"epoch": epoch + 1, **{k: f"{v:.5f}" for k, v in logs.items()}}
         )
-        partial = self.path + ".partial"
-        with open(partial, "w", newline="") as file:
+        with files.replacing(self.path) as file:
             writer = csv.DictWriter(
                 file, self.columns, restval="", extrasaction="ignore"
             )
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(partial, self.path)
 
 
 class Progress(keras.callbacks.Callback):

@@ -11,7 +11,6 @@ import base64
 import csv
 import functools
 import html
-import io
 import json
 import math
 import os
@@ -23,6 +22,7 @@ from absl import app
 from absl import flags
 from absl import logging
 
+from zoo import files
 from zoo import inputs
 from zoo import provenance
 
@@ -223,10 +223,10 @@ def judge(model, images, labels, predictions, boxes, method, layer):
     )
     columns = {}
     if boxes is not None:
-        judged = defined & (predictions == labels)
+        right = defined & (predictions == labels)
         columns = pointing_games(
-            None if maps is None else maps[judged],
-            boxes[judged],
+            None if maps is None else maps[right],
+            boxes[right],
             images.shape[1:3],
         )
     columns |= {
@@ -320,25 +320,25 @@ def maker(model, method, layer):
 
 
 def write_tables(rows, results, depth):
+    def replacing(name):
+        return files.replacing(os.path.join(FLAGS.output, name))
+
     command = provenance.command()
-    table = io.StringIO(newline="")
-    writer = csv.DictWriter(table, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    numbers = {
-        "command": command,
-        "depth": json.loads(depth.to_json()),
-        "pixel_removal": results,
-    }
-    for name, text in (
-        ("table.csv", table.getvalue()),
-        ("table.md", f"`{command}`\n\n{markdown(rows)}"),
-        ("results.json", json.dumps(numbers)),
-    ):
-        path = os.path.join(FLAGS.output, name)
-        with open(path + ".partial", "w", newline="") as file:
-            file.write(text)
-        os.replace(path + ".partial", path)
+    with replacing("table.csv") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    with replacing("table.md") as file:
+        file.write(f"`{command}`\n\n{markdown(rows)}")
+    with replacing("results.json") as file:
+        json.dump(
+            {
+                "command": command,
+                "depth": json.loads(depth.to_json()),
+                "pixel_removal": results,
+            },
+            file,
+        )
 
 
 def markdown(rows):

@@ -16,6 +16,7 @@ from absl import app
 from absl import flags
 
 from zoo import cost
+from zoo import files
 from zoo import inputs
 from zoo import provenance
 
@@ -112,10 +113,8 @@ def write(report):
     with open(path) as file:
         metadata = json.load(file)
     metadata["metrics"] = report
-    partial = path + ".partial"
-    with open(partial, "w") as file:
+    with files.replacing(path) as file:
         file.write(json.dumps(metadata, indent=2) + "\n")
-    os.replace(partial, path)
 
 
 if __name__ == "__main__":

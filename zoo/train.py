@@ -25,6 +25,7 @@ from absl import flags
 from absl import logging
 
 from zoo import devices
+from zoo import files
 from zoo import inputs
 from zoo import provenance
 
@@ -413,9 +414,8 @@ def start_or_continue(config, checkpoint, writes):
     os.makedirs(FLAGS.workdir, exist_ok=True)
     run["command"] = provenance.command()
     run["commit"] = provenance.commit()
-    with open(path + ".partial", "w") as file:
+    with files.replacing(path) as file:
         json.dump(run, file, indent=2)
-    os.replace(path + ".partial", path)
     return run
 
 
