@@ -14,6 +14,9 @@ demo: .venv-demo/ready
 	KERAS_BACKEND=jax .venv-demo/bin/python -m keras_facnn explain \
 		samples/*.jpg --preset cifar10 --output maps.png
 
+# Over its processes, the suite compiles the same models many times.
+test: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.venv-test/jax-compiled
+test: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
 test: .venv-test/ready
 	@failed=; \
 	for backend in tensorflow jax torch; do \
