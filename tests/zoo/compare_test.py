@@ -75,8 +75,7 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
     for game in ("pointing game", "energy in box"):
         found = float(rows["2", "random"][game])
         assert found == pytest.approx(chance, abs=1e-4)
-    game = "energy in box"
-    assert float(a[game]) == pytest.approx(float(b[game]), nan_ok=True)
+        assert float(a[game]) == pytest.approx(float(b[game]), nan_ok=True)
     # On the last layer of an FA-CNN, Grad-CAM and HiResCAM are the same.
     assert float(rows["2", "HiResCAM"]["accuracy AUC"]) == pytest.approx(
         float(b["accuracy AUC"]), abs=0.05
