@@ -70,6 +70,10 @@ class FACNN(keras.Model):
             `l < L`, weighted in proportion to `l` with weights that sum to
             `deep_alignment`. It ties the maps of the middle layers to the
             classes and adds no weights.
+        stochastic_depth: Float in [0, 1), the share of training images for
+            which the last FA layer's branch is left out; that of layer `l` is
+            `l / L` of it. It regularises, and a layer whose branch is left out
+            is aligned by construction. Presets do not keep it.
         dtype: Dtype policy of all layers, such as `"mixed_bfloat16"`. None is
             the global policy. The head always computes in float32.
         **kwargs: Base model keyword arguments, such as `name`.
@@ -97,6 +101,7 @@ class FACNN(keras.Model):
         batch_norm_gain=False,
         synchronized_batch_norm=False,
         deep_alignment=0.0,
+        stochastic_depth=0.0,
         dtype=None,
         **kwargs,
     ):
@@ -114,6 +119,11 @@ class FACNN(keras.Model):
             image_shape, space_to_depth * 2 ** (len(depths) - 1)
         )
         alphas = _alphas(alpha, sum(depths))
+        if not is_number(stochastic_depth) or not 0 <= stochastic_depth < 1:
+            raise ValueError(
+                "`stochastic_depth` must be a number from 0 to below 1. "
+                f"Received: stochastic_depth={stochastic_depth!r}"
+            )
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
 
         # === Layers ===
@@ -145,7 +155,10 @@ class FACNN(keras.Model):
             norm._reduction_axes = tuple(norm._reduction_axes)
             branch = layers.ReLU(dtype=policy, name=f"relu_{level}")(branch)
             return DampenedSkip(
-                alphas[level - 1], dtype=policy, name=f"fa_{level}"
+                alphas[level - 1],
+                drop_rate=stochastic_depth * level / len(alphas),
+                dtype=policy,
+                name=f"fa_{level}",
             )([x, branch])
 
         # === Functional graph ===
@@ -190,6 +203,7 @@ class FACNN(keras.Model):
         self.space_to_depth = space_to_depth
         self.batch_norm_gain = bool(batch_norm_gain)
         self.synchronized_batch_norm = bool(synchronized_batch_norm)
+        self.stochastic_depth = float(stochastic_depth)
         self.alphas = alphas
         self._policy_name = policy.name
         self._untracked = _Untracked(
@@ -222,6 +236,7 @@ class FACNN(keras.Model):
             "batch_norm_gain": self.batch_norm_gain,
             "synchronized_batch_norm": self.synchronized_batch_norm,
             "deep_alignment": self.deep_alignment,
+            "stochastic_depth": self.stochastic_depth,
             "dtype": self._policy_name,
             "name": self.name,
             "trainable": self.trainable,

@@ -318,6 +318,24 @@ def compiled(model, **kwargs):
     return model
 
 
+def test_stochastic_depth_rises_with_depth_and_is_for_training(
+    images, tmp_path
+):
+    model = FACNN(4, (16, 16, 3), (1, 2), (1, 1), stochastic_depth=0.3)
+    rates = [model.get_layer(f"fa_{level}").drop_rate for level in (1, 2, 3)]
+    np.testing.assert_allclose(rates, [0.1, 0.2, 0.3])
+    x = np.repeat(images, 20, axis=0)
+    trained, again = (
+        ops.convert_to_numpy(model(x, training=True)) for _ in range(2)
+    )
+    assert not np.allclose(trained, again)
+    expected = model.predict(images, verbose=0)
+    model.save_to_preset(tmp_path / "preset")
+    loaded = FACNN.from_preset(tmp_path / "preset")
+    assert loaded.stochastic_depth == 0
+    np.testing.assert_array_equal(loaded.predict(images, verbose=0), expected)
+
+
 def test_fit_learns(rng):
     """Four classes that differ in the colour of the image."""
     labels = rng.integers(0, 4, 64)

@@ -1,4 +1,5 @@
 import keras
+from keras import ops
 
 from keras_facnn.layers.validation import is_number
 
@@ -13,9 +14,14 @@ class DampenedSkip(keras.layers.Layer):
     inputs the output is non-negative too.
 
     Source: FA-CNN, arXiv 2603.25798, Figure 2 (dampened skip connection).
+    `drop_rate` is stochastic depth (Huang et al., arXiv 1603.09382).
 
     Args:
         alpha: Float in the open interval (0, 1). The weight of the branch.
+        drop_rate: Float in [0, 1 - alpha). In training, the share of images
+            for which the branch is left out, so that `skip` passes as it is.
+            For the others the branch weighs `alpha / (1 - drop_rate)`, so the
+            mean output is that of inference, and still a convex sum.
         **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
 
     Call arguments:
@@ -33,7 +39,7 @@ class DampenedSkip(keras.layers.Layer):
     0.75
     """
 
-    def __init__(self, alpha, **kwargs):
+    def __init__(self, alpha, drop_rate=0.0, **kwargs):
         super().__init__(**kwargs)
         if not is_number(alpha) or not 0.0 < alpha < 1.0:
             raise ValueError(
@@ -41,13 +47,33 @@ class DampenedSkip(keras.layers.Layer):
                 f"Received: alpha={alpha!r}"
             )
         self.alpha = float(alpha)
+        if not is_number(drop_rate) or not 0.0 <= drop_rate < 1.0 - alpha:
+            raise ValueError(
+                f"`drop_rate` must be at least 0 and below 1 - alpha = "
+                f"{1.0 - alpha:.3g}. Received: drop_rate={drop_rate!r}"
+            )
+        self.drop_rate = float(drop_rate)
+        if self.drop_rate:
+            self.seed_generator = keras.random.SeedGenerator()
 
     def build(self, input_shape):
         self._check(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         skip, branch = inputs
-        return (1.0 - self.alpha) * skip + self.alpha * branch
+        weight = self.alpha
+        if training and self.drop_rate:
+            draw = keras.random.uniform(
+                (ops.shape(skip)[0],) + (1,) * (len(skip.shape) - 1),
+                seed=self.seed_generator,
+            )
+            weight = ops.cast(
+                ops.where(
+                    draw < self.drop_rate, 0.0, weight / (1 - self.drop_rate)
+                ),
+                skip.dtype,
+            )
+        return (1.0 - weight) * skip + weight * branch
 
     def compute_output_shape(self, input_shape):
         self._check(input_shape)
@@ -56,7 +82,11 @@ class DampenedSkip(keras.layers.Layer):
         )
 
     def get_config(self):
-        return {**super().get_config(), "alpha": self.alpha}
+        return {
+            **super().get_config(),
+            "alpha": self.alpha,
+            "drop_rate": self.drop_rate,
+        }
 
     def _check(self, input_shape):
         if (

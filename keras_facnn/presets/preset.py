@@ -23,7 +23,13 @@ _WEIGHTS = "model.weights.h5"
 _FILES = {_CONFIG, _METADATA, _WEIGHTS}
 _CLASS_NAME = "keras_facnn>FACNN"
 # These belong to a run of the model, not to the model.
-_NOT_IN_PRESETS = {"dtype", "name", "trainable", "frozen_layers"}
+_NOT_IN_PRESETS = {
+    "dtype",
+    "name",
+    "trainable",
+    "frozen_layers",
+    "stochastic_depth",
+}
 _BUNDLED = pathlib.Path(__file__).parent
 
 # What a user may change without touching what the weights mean.
@@ -32,6 +38,7 @@ _FREE = {
     "image_shape",
     "synchronized_batch_norm",
     "deep_alignment",
+    "stochastic_depth",
     "dtype",
     "name",
 }
@@ -115,10 +122,10 @@ def save_preset(model, directory, metadata=None, weights_dtype="float32"):
             "saved. Use weights_dtype='float32', or look for NaN in training."
         )
     # A fresh model, so that no optimizer state comes along.
-    copy = type(model).from_config({**config, "dtype": weights_dtype})
-    copy.set_weights(stored)
     for key in _NOT_IN_PRESETS:
         config.pop(key)
+    copy = type(model).from_config({**config, "dtype": weights_dtype})
+    copy.set_weights(stored)
 
     directory.parent.mkdir(parents=True, exist_ok=True)
     temporary = pathlib.Path(
