@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from keras_facnn.maps import check_images
+from keras_facnn.checks import check_images
 from keras_facnn.maps import resize_maps
 from keras_facnn.metrics import pearson
 

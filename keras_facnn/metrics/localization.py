@@ -1,7 +1,7 @@
 import numpy as np
 
-from keras_facnn.layers.validation import positive_int
-from keras_facnn.maps import check_images
+from keras_facnn.checks import check_images
+from keras_facnn.checks import check_int
 from keras_facnn.maps import resize_maps
 
 
@@ -95,8 +95,8 @@ def make_grids(images, labels, count, cells=2, seed=0):
     """
     images = check_images(images)
     labels = np.asarray(labels)
-    count = positive_int("count", count)
-    cells = positive_int("cells", cells)
+    count = check_int("count", count)
+    cells = check_int("cells", cells)
     names = np.unique(labels)
     if len(names) < cells**2:
         raise ValueError(
@@ -143,7 +143,7 @@ def grid_pointing_game(maps, cells=2):
     >>> keras_facnn.metrics.grid_pointing_game(maps).tolist()
     [[0.25, 0.25, 0.25, 0.25]]
     """
-    cells = positive_int("cells", cells)
+    cells = check_int("cells", cells)
     maps = np.asarray(maps, "float64")
     if (
         maps.ndim != 4

@@ -8,10 +8,10 @@ from keras import ops
 from scipy.sparse import csc_matrix
 from scipy.sparse.linalg import spsolve
 
-from keras_facnn.baselines import baseline_images
-from keras_facnn.layers.validation import positive_int
-from keras_facnn.maps import check_images
-from keras_facnn.maps import classifier_shapes
+from keras_facnn.checks import check_images
+from keras_facnn.checks import check_int
+from keras_facnn.checks import classifier_shapes
+from keras_facnn.imputation import baseline_images
 from keras_facnn.maps import resize_maps
 from keras_facnn.metrics.result import Result
 
@@ -329,7 +329,7 @@ def _curves(
     model, orders, change, shape, fractions, *, from_logits, batch_size, verbose
 ):
     """Probabilities `(fractions, B, C)` of images that are altered lazily."""
-    batch_size = positive_int("batch_size", batch_size)
+    batch_size = check_int("batch_size", batch_size)
     total, height, width, _ = shape
     counts = [round(f * height * width) for f in fractions]
     altered = (

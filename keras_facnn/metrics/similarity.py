@@ -5,7 +5,7 @@ import numpy as np
 from scipy import stats
 
 from keras_facnn.attribution import grad_cam
-from keras_facnn.maps import class_an_image
+from keras_facnn.forward import class_an_image
 from keras_facnn.metrics.result import Result
 from keras_facnn.metrics.result import name_of
 
