@@ -148,7 +148,6 @@ def check_fractions(fractions):
     """Returns fractions that increase from 0 to 1 as floats, or raises."""
     if fractions is None:
         return np.linspace(0, 1, 21).tolist()
-    expected = "`fractions` must be numbers that increase from 0 to 1, both "
     array = real_array("fractions", fractions).astype("float64")
     if (
         array.ndim != 1
@@ -158,7 +157,8 @@ def check_fractions(fractions):
         or not (np.diff(array) > 0).all()
     ):
         raise ValueError(
-            f"{expected}included. Received: fractions={_shown(fractions)}"
+            "`fractions` must increase from 0 to 1, both included. "
+            f"Received: fractions={_shown(fractions)}"
         )
     return array.tolist()
 

@@ -49,11 +49,7 @@ class Explaining:
         >>> sorted(model.feature_extractor(layers=(1, 2)).output)
         ['fa_1', 'fa_2']
         """
-        if layers is None:
-            layers = range(1, self.num_layers + 1)
-        elif isinstance(layers, str) or is_integer(layers):
-            layers = (layers,)
-        names = [f"fa_{self._level(layer)}" for layer in layers]
+        names = [f"fa_{level}" for level in self.fa_levels(layers)]
         return keras.Model(
             self.input, {n: self.get_layer(n).output for n in names}
         )
@@ -241,13 +237,22 @@ class Explaining:
             classes, batch, self.num_classes, names=self.class_names
         )
 
+    def fa_levels(self, layers=None) -> list[int]:
+        """The numbers of FA layers that were named or numbered; None is all."""
+        if layers is None:
+            return list(range(1, self.num_layers + 1))
+        if isinstance(layers, str) or is_integer(layers):
+            layers = (layers,)
+        return [self._level(layer) for layer in layers]
+
     def _level(self, layer):
         """The number 1..L of an FA layer that was named or numbered."""
         if layer is None:
             return self.num_layers
         level = layer
         if isinstance(layer, str) and layer.startswith("fa_"):
-            level = int(layer[3:]) if layer[3:].isdecimal() else 0
+            names = [f"fa_{n}" for n in range(self.num_layers + 1)]
+            level = names.index(layer) if layer in names else 0
         if not is_integer(level) or not 1 <= level <= self.num_layers:
             raise ValueError(
                 f"`layer` must be an FA layer, 1 to {self.num_layers} or "
