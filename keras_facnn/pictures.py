@@ -73,6 +73,8 @@ def load_images(
         raise ValueError(
             "`paths` must name at least one picture. Received: paths=[]"
         )
+    if fit not in _FITS:
+        raise ValueError(f"`fit` must be one of {_FITS}. Received: fit={fit!r}")
     image_shape = _image_shape(model, image_size)
     images = []
     for path in paths:
@@ -98,7 +100,8 @@ def read_picture(
         source: Path of a picture, the bytes of one, or an open binary file.
         image_shape: `(height, width, channels)` of the result, with 1 or 3
             channels. Where height or width is None the picture keeps its size.
-        fit: As in `load_images`.
+        fit: As in `load_images`, or `"within"` for a picture of its own aspect
+            that is at most of this height and width.
 
     Returns:
         A uint8 NumPy array `(H, W, channels)`, 0..255.
@@ -123,8 +126,9 @@ def read_picture(
             "Pictures have 1 channel (grey) or 3 (RGB), in the last axis. "
             f"Received: image_shape={image_shape}"
         )
-    if fit not in _FITS:
-        raise ValueError(f"`fit` must be one of {_FITS}. Received: fit={fit!r}")
+    fits = (*_FITS, "within")
+    if fit not in fits:
+        raise ValueError(f"`fit` must be one of {fits}. Received: fit={fit!r}")
     name, file = _open(source)
     size = None if height is None or width is None else (width, height)
     # Decoders raise nearly anything on damaged files: ValueError, RuntimeError,
@@ -205,6 +209,9 @@ def _fitted(image, size, fit):
     if fit == "pad":
         grey = (_GREY,) * len(image.getbands())
         return ImageOps.pad(image, size, method, grey)
+    if fit == "within":
+        image.thumbnail(size, method)
+        return image
     return image.resize(size, method)
 
 

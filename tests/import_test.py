@@ -15,7 +15,7 @@ PACKAGE = ROOT / "keras_facnn"
 FRAMEWORKS = {"tensorflow", "tf", "jax", "jaxlib", "torch", "flax"}
 # Data goes one way: a room imports only from rooms to its left.
 ROOMS = [
-    {"version", "pictures"},
+    {"version", "pictures", "explanation"},
     {"layers", "gradients"},
     {"maps", "baselines"},
     {"attribution"},

@@ -151,6 +151,8 @@ def test_fits_by_cropping_padding_or_stretching():
     np.testing.assert_allclose(stretch[:, [2, 10, 17]][0], 200 * np.eye(3), 1)
     for fit, shape in (("crop", (3, 500)), ("stretch", (500, 3))):
         assert read_picture(data, (*shape, 1), fit).shape == (*shape, 1)
+    assert read_picture(data, (30, 30, 3), "within").shape == (10, 30, 3)
+    assert read_picture(data, (99, 99, 3), "within").shape == (20, 60, 3)
 
 
 def test_a_large_photograph_is_as_if_decoded_whole(rng):
