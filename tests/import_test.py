@@ -17,6 +17,8 @@ FRAMEWORKS = {"tensorflow", "tf", "jax", "jaxlib", "torch", "flax"}
 ROOMS = [
     "version",
     "checks",
+    "pictures",
+    "explanation",
     "maps",
     "imputation",
     "gradients",
@@ -47,7 +49,11 @@ def imports(path):
 
 def room_of(module):
     # The package's own names are those of what stands left of the plots.
-    module = {"FACNN": "model", "__version__": "version"}.get(module, module)
+    module = {
+        "FACNN": "model",
+        "__version__": "version",
+        "load_images": "pictures",
+    }.get(module, module)
     return ROOMS.index(module)
 
 
@@ -61,7 +67,7 @@ def test_rules_of_the_house(path):
         assert top != "zoo"
         if parts != ("gradients",):
             assert top not in FRAMEWORKS
-        if parts[0] not in ("plots", "__main__"):
+        if parts[0] not in ("pictures", "plots", "__main__"):
             assert top not in ("matplotlib", "PIL")
         inner = name.split(".")[1:]
         if top == "keras_facnn" and inner and parts != ("__init__",):
