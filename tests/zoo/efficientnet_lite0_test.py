@@ -117,7 +117,7 @@ def test_knows_photographs(model):
         pytest.skip("KERAS_FACNN_IMAGENETTE, a folder with val/WNID/*.JPEG")
     from PIL import Image
 
-    paths = sorted(pathlib.Path(root).glob("val/*/ILSVRC2012_val_*.JPEG"))
+    paths = sorted(pathlib.Path(root).glob("val/*/ILSVRC2012_val_*.JPEG"))[::2]
     images = np.stack(
         [
             np.asarray(Image.open(path).convert("RGB").resize((224, 224)))
