@@ -13,7 +13,6 @@ import warnings
 import numpy as np
 
 from keras_facnn import __version__
-from keras_facnn.explanation import Explanation
 from keras_facnn.pictures import read_picture
 
 _DESCRIPTION = """\
@@ -205,7 +204,7 @@ def _explain(arguments):
     names = model.preset_metadata.get("class_names")
     asked = _class_index(arguments.class_, names, model.num_classes)
     paths, images = _read_images(arguments, model)
-    told = _explain_images(model, images, layers, asked)
+    told = model.explain(images, asked, layers)
 
     labels = _labels(paths)
     best = [
@@ -279,26 +278,6 @@ def _class_index(text, names, count):
         + (", or a name" if names else "")
         + (f", such as {'; '.join(hint)}" if hint else "")
         + f". Received: {text}"
-    )
-
-
-def _explain_images(model, images, layers, asked):
-    """All that the figure and the lines need, of all images."""
-    logits, maps = model.predict_with_maps(images)
-    classes = np.argmax(logits, axis=-1)
-    if asked is not None:
-        classes = np.full_like(classes, asked)
-    return Explanation(
-        images,
-        classes,
-        _softmax(logits),
-        maps,
-        {
-            layer: model.class_maps(images, classes, layer=layer)
-            for layer in layers
-        },
-        _softmax(model.layer_logits(images)),
-        model.preset_metadata.get("class_names"),
     )
 
 
