@@ -39,7 +39,7 @@ class DampenedSkip(keras.layers.Layer):
     0.75
     """
 
-    def __init__(self, alpha, drop_rate=0.0, **kwargs):
+    def __init__(self, alpha: float, drop_rate: float = 0.0, **kwargs):
         super().__init__(**kwargs)
         if not is_number(alpha) or not 0.0 < alpha < 1.0:
             raise ValueError(
@@ -81,7 +81,7 @@ class DampenedSkip(keras.layers.Layer):
             a if a is not None else b for a, b in zip(*input_shape, strict=True)
         )
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "alpha": self.alpha,

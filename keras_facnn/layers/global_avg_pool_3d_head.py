@@ -46,7 +46,11 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
     """
 
     def __init__(
-        self, num_classes, maps_per_class, initial_scale=10.0, **kwargs
+        self,
+        num_classes: int,
+        maps_per_class: int,
+        initial_scale: float = 10.0,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.num_classes = check_int("num_classes", num_classes)
@@ -123,7 +127,7 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
         )
         return (input_shape[0], self.num_classes)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "num_classes": self.num_classes,

@@ -11,9 +11,17 @@ from keras_facnn.checks import check_fa_model
 from keras_facnn.checks import images_for
 from keras_facnn.maps import pick_classes
 from keras_facnn.metrics.similarity import pearson
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
 
 
-def exactness(model, images, classes="all", *, batch_size: int = 32) -> dict:
+def exactness(
+    model: keras.Model,
+    images: Images,
+    classes: Classes = "all",
+    *,
+    batch_size: int = 32,
+) -> dict:
     """Measures how exactly an FA-CNN keeps its promises on some images.
 
     Args:

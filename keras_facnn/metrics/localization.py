@@ -1,4 +1,5 @@
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_facnn.checks import check_boxes
 from keras_facnn.checks import check_float
@@ -11,9 +12,14 @@ from keras_facnn.checks import check_seed
 from keras_facnn.checks import check_size
 from keras_facnn.maps import places_by_value
 from keras_facnn.maps import resize_maps
+from keras_facnn.types import Images
+from keras_facnn.types import Labels
+from keras_facnn.types import Maps
 
 
-def pointing_game(maps, boxes, size, tolerance=0):
+def pointing_game(
+    maps: Maps, boxes: ArrayLike, size: tuple[int, int], tolerance: float = 0
+) -> np.ndarray:
     """Whether a map's largest value lies in the box of its object.
 
     Source: Zhang et al., "Top-down Neural Attention by Excitation Backprop",
@@ -49,7 +55,9 @@ def pointing_game(maps, boxes, size, tolerance=0):
     )
 
 
-def energy_pointing_game(maps, boxes, size):
+def energy_pointing_game(
+    maps: Maps, boxes: ArrayLike, size: tuple[int, int]
+) -> np.ndarray:
     """The share of a map's positive values that lies in the box.
 
     Source: Wang et al., "Score-CAM", arXiv 1910.01279, section 4.3.
@@ -82,7 +90,9 @@ def energy_pointing_game(maps, boxes, size):
     return _share(maps, inside)
 
 
-def make_grids(images, labels, count, cells=2, seed=0):
+def make_grids(
+    images: Images, labels: Labels, count: int, cells: int = 2, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Mosaics of images of different classes, for `grid_pointing_game`.
 
     Args:
@@ -132,7 +142,7 @@ def make_grids(images, labels, count, cells=2, seed=0):
     return mosaics, classes
 
 
-def grid_pointing_game(maps, cells=2):
+def grid_pointing_game(maps: Maps, cells: int = 2) -> np.ndarray:
     """The share of a class' positive attribution that lies in its own cell.
 
     Chance, and a constant map, score `1 / cells ** 2`.

@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -26,6 +27,10 @@ from keras_facnn.maps import constant_maps
 from keras_facnn.maps import places_by_value
 from keras_facnn.maps import resize_maps
 from keras_facnn.metrics.result import Result
+from keras_facnn.types import Baseline
+from keras_facnn.types import Images
+from keras_facnn.types import Labels
+from keras_facnn.types import Maps
 
 _ORDERS = ("most_relevant_first", "least_relevant_first", "random")
 
@@ -57,20 +62,20 @@ class PixelRemoval(Result):
 
 
 def pixel_removal(
-    model,
-    images,
-    labels,
-    maps,
+    model: keras.Model,
+    images: Images,
+    labels: Labels,
+    maps: Maps,
     *,
-    order="most_relevant_first",
-    fractions=None,
-    baseline="mean",
-    noise=0.01,
-    from_logits=None,
-    seed=0,
-    batch_size=16,
-    verbose=0,
-):
+    order: str = "most_relevant_first",
+    fractions: Sequence[float] | None = None,
+    baseline: Baseline = "mean",
+    noise: float = 0.01,
+    from_logits: bool | None = None,
+    seed: int = 0,
+    batch_size: int = 16,
+    verbose: int = 0,
+) -> PixelRemoval:
     """Removes pixels in the order that maps give, and watches the accuracy.
 
     A good map's most relevant pixels take the accuracy down fast, its least
@@ -199,17 +204,17 @@ class ProbabilityCurve(Result):
 
 
 def deletion(
-    model,
-    images,
-    labels,
-    maps,
+    model: keras.Model,
+    images: Images,
+    labels: Labels,
+    maps: Maps,
     *,
-    fractions=None,
-    baseline=0.0,
-    from_logits=None,
-    batch_size=16,
-    verbose=0,
-):
+    fractions: Sequence[float] | None = None,
+    baseline: Baseline = 0.0,
+    from_logits: bool | None = None,
+    batch_size: int = 16,
+    verbose: int = 0,
+) -> ProbabilityCurve:
     """RISE's deletion metric: the lower its area, the better the maps.
 
     Pixels are set to `baseline`, most relevant first.
@@ -257,17 +262,17 @@ def deletion(
 
 
 def insertion(
-    model,
-    images,
-    labels,
-    maps,
+    model: keras.Model,
+    images: Images,
+    labels: Labels,
+    maps: Maps,
     *,
-    fractions=None,
-    baseline="blur",
-    from_logits=None,
-    batch_size=16,
-    verbose=0,
-):
+    fractions: Sequence[float] | None = None,
+    baseline: Baseline = "blur",
+    from_logits: bool | None = None,
+    batch_size: int = 16,
+    verbose: int = 0,
+) -> ProbabilityCurve:
     """RISE's insertion metric: the higher its area, the better the maps.
 
     Pixels of the image are put onto `baseline`, most relevant first.

@@ -1,5 +1,8 @@
 import dataclasses
+from collections.abc import Callable
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 
 from keras_facnn.checks import check_classes
@@ -10,6 +13,9 @@ from keras_facnn.forward import class_an_image
 from keras_facnn.metrics.result import Result
 from keras_facnn.metrics.result import name_of
 from keras_facnn.metrics.similarity import spearman
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
+from keras_facnn.types import LayerName
 
 
 @dataclasses.dataclass
@@ -30,16 +36,16 @@ class Randomisation(Result):
 
 
 def cascading_randomisation(
-    model,
-    images,
-    attribution,
-    classes=None,
+    model: keras.Model,
+    images: Images,
+    attribution: Callable,
+    classes: Classes = None,
     *,
-    layers=None,
-    metric=spearman,
-    seed=0,
+    layers: Sequence[LayerName] | None = None,
+    metric: Callable = spearman,
+    seed: int = 0,
     **kwargs,
-):
+) -> Randomisation:
     """Sanity check: maps must change when the model forgets what it learned.
 
     From the output to the input, the weights of one layer after another are

@@ -1,4 +1,6 @@
 import dataclasses
+from collections.abc import Callable
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -16,9 +18,13 @@ from keras_facnn.maps import constant_maps
 from keras_facnn.maps import places_by_value
 from keras_facnn.metrics.result import Result
 from keras_facnn.metrics.result import name_of
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
+from keras_facnn.types import LayerName
+from keras_facnn.types import Maps
 
 
-def pearson(maps, reference):
+def pearson(maps: Maps, reference: Maps) -> np.ndarray:
     """Pearson correlation of each map with its reference.
 
     Args:
@@ -39,7 +45,7 @@ def pearson(maps, reference):
     return (_standardise(maps) * _standardise(reference)).sum(axis=(1, 2))
 
 
-def spearman(maps, reference):
+def spearman(maps: Maps, reference: Maps) -> np.ndarray:
     """Spearman's rank correlation of each map with its reference.
 
     Ties get their mean rank.
@@ -67,7 +73,7 @@ def spearman(maps, reference):
     return pearson(ranks(maps), ranks(reference))
 
 
-def top_iou(maps, reference, fraction=0.2):
+def top_iou(maps: Maps, reference: Maps, fraction: float = 0.2) -> np.ndarray:
     """Intersection over union of the brightest places of two maps.
 
     Of each map the `fraction` of largest values is taken, earlier places first
@@ -129,16 +135,16 @@ class SimilarityByDepth(Result):
 
 
 def similarity_by_depth(
-    model,
-    images,
-    classes=None,
+    model: keras.Model,
+    images: Images,
+    classes: Classes = None,
     *,
-    layers=None,
-    metric=pearson,
-    reference=grad_cam,
-    batch_size=32,
-    verbose=0,
-):
+    layers: Sequence[LayerName] | None = None,
+    metric: Callable = pearson,
+    reference: Callable = grad_cam,
+    batch_size: int = 32,
+    verbose: int = 0,
+) -> SimilarityByDepth:
     """Similarity of an FA-CNN's raw class maps to Grad-CAM, layer by layer.
 
     Source: FA-CNN, arXiv 2603.25798, Figure 1.
