@@ -244,7 +244,8 @@ def _image_shape(model, image_size):
     if len(sides) != 2 or min(sides) < 1 or sides[0] * sides[1] > MAX_PIXELS:
         raise ValueError(
             "`image_size` must be a positive integer or a pair of them, "
-            f"(height, width). Received: image_size={image_size!r}"
+            f"(height, width), of at most {MAX_PIXELS / 1e6:.0f} megapixels. "
+            f"Received: image_size={image_size!r}"
         )
     for own, asked in zip((height, width), sides, strict=True):
         if own not in (None, asked):

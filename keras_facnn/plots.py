@@ -154,7 +154,7 @@ def explanation(
     figure = Figure(
         figsize=(
             1.72 * (columns - 1) + 2.6,
-            (1.72 * min(max(height / width, 0.5), 2) + 0.55) * len(shown) + 0.5,
+            (1.65 * min(max(height / width, 0.5), 2) + 0.4) * len(shown) + 0.75,
         ),
         layout="constrained",
     )
@@ -386,7 +386,7 @@ def pixel_removal(results: dict[str, typing.Any]) -> Figure:
     ax.set_ylim(bottom=0)
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    _legend(ax, ax.lines, labels, fontsize=8, frameon=False)
+    _legend(ax, ax.lines, labels, fontsize=8, frameon=False, handlelength=3)
     return figure
 
 
@@ -497,12 +497,14 @@ def _draw_photo(ax, photo, size):
 def _draw_bar(ax, drawn, map_, more):
     """A colour bar beside `ax` in shares of the sum of a map."""
     total = max(float(map_.sum()), _TINY)
+    most = drawn.get_clim()[1] / total
+    shares = MaxNLocator(4).tick_values(0, most)
     bar = ax.figure.colorbar(
         drawn,
         cax=ax.inset_axes([1.05, 0, 0.06, 1]),
-        ticks=MaxNLocator(4),
+        ticks=total * shares[shares <= most],
         extend="max" if more else "neither",
-        format=FuncFormatter(lambda value, _: f"{value / total:.1%}"),
+        format=FuncFormatter(lambda value, _: f"{100 * value / total:.3g}%"),
     )
     bar.ax.tick_params(labelsize=7)
     cells = map_.size

@@ -208,7 +208,7 @@ def test_colour_bar_gives_shares_of_the_logit(images):
     figure = plots.explanation(told)
     ax = figure.axes[-2]
     (bar,) = ax.child_axes
-    assert bar.yaxis.get_major_formatter()(3.0) == "50.0%"
+    assert bar.yaxis.get_major_formatter()(3.0) == "50%"
     assert bar.get_ylim() == (0, 3)
     assert bar.get_ylabel() == "of the logit, in 1/16 of the image"
     # The layer's own units are gone.
