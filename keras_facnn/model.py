@@ -218,6 +218,7 @@ class FACNN(keras.Model):
             ),
             depth_maps=None,
             preset_metadata=None,
+            preset_weights=None,
         )
         self.deep_alignment = deep_alignment
 
