@@ -17,6 +17,7 @@ FRAMEWORKS = {"tensorflow", "tf", "jax", "jaxlib", "torch", "flax"}
 ROOMS = [
     {"version"},
     {"layers", "gradients"},
+    {"size"},
     {"maps", "baselines"},
     {"attribution"},
     {"metrics"},
