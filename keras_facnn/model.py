@@ -15,6 +15,7 @@ from keras_facnn.layers import PixelStem
 from keras_facnn.presets import bundled_presets
 from keras_facnn.presets import load_preset
 from keras_facnn.presets import save_preset
+from keras_facnn.size import check_model_size
 
 
 class _BundledPresets:
@@ -105,6 +106,9 @@ class FACNN(Explaining, keras.Model):
         depths, maps_per_class = check_stages(depths, maps_per_class)
         multiple = space_to_depth * 2 ** (len(depths) - 1)
         image_shape = check_image_shape(image_shape, multiple)
+        check_model_size(
+            num_classes, image_shape, depths, maps_per_class, space_to_depth
+        )
         alphas = check_alphas(alpha, sum(depths))
         batch_norm_gain = check_bool("batch_norm_gain", batch_norm_gain)
         synchronized_batch_norm = check_bool(
@@ -167,6 +171,7 @@ class FACNN(Explaining, keras.Model):
             ),
             depth_maps=None,
             preset_metadata=None,
+            preset_weights=None,
         )
         self.deep_alignment = deep_alignment
 

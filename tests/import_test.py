@@ -25,6 +25,7 @@ ROOMS = [
     "gradients",
     "forward",
     "layers",
+    "size",
     "graph",
     "attribution",
     "metrics",

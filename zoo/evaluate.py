@@ -16,7 +16,6 @@ from absl import app
 from absl import flags
 
 from zoo import cost
-from zoo import files
 from zoo import inputs
 from zoo import provenance
 
@@ -68,7 +67,7 @@ def main(argv):
         }
     print(json.dumps(report, indent=2))
     if FLAGS.write:
-        write(report)
+        write(model, report)
 
 
 def accuracy(model, images, labels):
@@ -108,13 +107,11 @@ def alignment(model, images):
     }
 
 
-def write(report):
-    path = os.path.join(FLAGS.preset, "metadata.json")
-    with open(path) as file:
-        metadata = json.load(file)
-    metadata["metrics"] = report
-    with files.replacing(path) as file:
-        file.write(json.dumps(metadata, indent=2) + "\n")
+def write(model, report):
+    stored = model.preset_metadata.get("weights", {}).get("dtype", "float32")
+    model.save_to_preset(
+        FLAGS.preset, {"metrics": report}, weights_dtype=stored
+    )
 
 
 if __name__ == "__main__":

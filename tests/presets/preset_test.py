@@ -19,11 +19,20 @@ def weights(model):
 
 
 def edit(path, **changes):
-    """Changes or, for None, drops keys of a JSON file."""
-    value = json.loads(path.read_text())
+    """Changes or, for None, drops keys of a JSON file, and signs metadata."""
+    value = json.loads(path.read_bytes())
     value.update(changes)
     value = {k: v for k, v in value.items() if v is not None}
-    path.write_text(json.dumps(value))
+    if path.name == "metadata.json":
+        sign(value)
+    path.write_bytes((json.dumps(value, indent=2) + "\n").encode())
+
+
+def sign(metadata):
+    """By the definition, written a second time."""
+    metadata.pop("sha256", None)
+    rest = json.dumps(metadata, sort_keys=True, separators=(",", ":"))
+    metadata["sha256"] = hashlib.sha256(rest.encode("ascii")).hexdigest()
 
 
 @pytest.fixture
@@ -265,7 +274,8 @@ def test_metadata_without_a_hash_are_refused(folder, part, value):
 @pytest.mark.parametrize(
     "handle", ["no_such_preset", "../presets", "", 3, None, "ftp://host/p"]
 )
-def test_unknown_handles_say_what_there_is(handle):
+def test_unknown_handles_say_what_there_is(handle, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="(preset|hf://user/repo).*") as e:
         FACNN.from_preset(handle)
     assert "https://" in str(e.value)

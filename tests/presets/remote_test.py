@@ -1,50 +1,13 @@
 """Presets over HTTP, from a server on this machine."""
 
-import http.server
-import threading
 import urllib.request
 
-import numpy as np
 import pytest
 
 from keras_facnn import FACNN
 from keras_facnn.presets import remote
-
-
-class Server:
-    """Serves a folder; `requests` are the (path, token) that it was asked."""
-
-    def __init__(self, folder):
-        self.requests = requests = []
-        self.redirect = None
-        self.cut = 0
-        server = self
-
-        class Handler(http.server.SimpleHTTPRequestHandler):
-            def __init__(self, *args):
-                super().__init__(*args, directory=str(folder))
-
-            def do_GET(self):
-                requests.append((self.path, self.headers["Authorization"]))
-                if server.redirect and self.path.endswith(".h5"):
-                    self.send_response(307)
-                    self.send_header("Location", server.redirect)
-                    self.end_headers()
-                elif server.cut and self.path.endswith(".h5"):
-                    content = (folder / self.path.lstrip("/")).read_bytes()
-                    self.send_response(200)
-                    self.send_header("Content-Length", str(len(content)))
-                    self.end_headers()
-                    self.wfile.write(content[: -server.cut])
-                else:
-                    super().do_GET()
-
-            def log_message(self, *args):
-                pass
-
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+from tests.presets.server import Server
+from tests.presets.server import same
 
 
 @pytest.fixture
@@ -59,16 +22,9 @@ def cache(tmp_path, monkeypatch):
 def server(small_model, tmp_path, cache):
     root = tmp_path / "www"
     small_model.save_to_preset(root / "preset")
-    small_model.save_to_preset(root / "user" / "repo" / "resolve" / "main")
     server = Server(root)
     yield server
-    server.http.shutdown()
-    server.http.server_close()
-
-
-def same(model, other):
-    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    server.close()
 
 
 def test_loads_a_folder_and_downloads_weights_once(
@@ -80,26 +36,6 @@ def test_loads_a_folder_and_downloads_weights_once(
     same(FACNN.from_preset(f"{server.url}/preset/"), small_model)
     assert not any(path.endswith(".h5") for path, _ in server.requests)
     assert len(list(cache.iterdir())) == 1
-
-
-def test_loads_from_the_hub(server, small_model, monkeypatch):
-    monkeypatch.setenv("HF_ENDPOINT", server.url)
-    monkeypatch.setenv("HF_TOKEN", "secret")
-    same(FACNN.from_preset("hf://user/repo"), small_model)
-    assert {token for _, token in server.requests} == {"Bearer secret"}
-
-
-def test_the_token_stays_with_the_hub(
-    server, small_model, tmp_path, monkeypatch
-):
-    other = Server(tmp_path / "www")
-    monkeypatch.setenv("HF_ENDPOINT", server.url)
-    monkeypatch.setenv("HF_TOKEN", "secret")
-    server.redirect = f"{other.url}/preset/model.weights.h5"
-    same(FACNN.from_preset("hf://user/repo"), small_model)
-    assert other.requests == [("/preset/model.weights.h5", None)]
-    other.http.shutdown()
-    other.http.server_close()
 
 
 @pytest.mark.parametrize(
@@ -118,14 +54,6 @@ def test_the_token_stays_with_the_hub(
 def test_refuses_handles_that_are_unsafe(cache, handle):
     with pytest.raises(ValueError, match="must be.*Received"):
         FACNN.from_preset(handle)
-
-
-def test_the_token_comes_along_within_the_hub(server, small_model, monkeypatch):
-    monkeypatch.setenv("HF_ENDPOINT", server.url)
-    monkeypatch.setenv("HF_TOKEN", "secret")
-    server.redirect = f"{server.url}/user/repo/resolve/main/model.weights.h5?x"
-    same(FACNN.from_preset("hf://user/repo"), small_model)
-    assert {token for _, token in server.requests} == {"Bearer secret"}
 
 
 @pytest.mark.parametrize("url", ["http://example.com/x", "ftp://127.0.0.1/x"])
@@ -177,7 +105,6 @@ def test_what_is_not_there_is_named(server):
 
 
 def test_a_server_that_is_away_is_named(server):
-    server.http.shutdown()
-    server.http.server_close()
+    server.close()
     with pytest.raises(ConnectionError, match=f"{server.url}.*fetched"):
         FACNN.from_preset(f"{server.url}/preset")

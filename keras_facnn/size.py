@@ -1,0 +1,71 @@
+"""How large an FA-CNN is, known before anything is built."""
+
+from keras_facnn.checks import check_int
+from keras_facnn.checks import check_ints
+
+# Far beyond what trains or explains well; what exceeds them would take all of
+# the machine's memory, or hours, before the framework says no.
+MAX_LAYERS = 1_000
+MAX_PARAMETERS = 2**28
+MAX_IMAGE_SIDE = 2**14
+
+
+def check_model_size(
+    num_classes: int,
+    image_shape: tuple,
+    depths: tuple,
+    maps_per_class: tuple,
+    space_to_depth: int = 1,
+    batch_norm_gain: bool = False,
+) -> int:
+    """Refuses an FA-CNN that is too large to build.
+
+    The arguments are those of `FACNN`.
+
+    Returns:
+        The number of parameters that the model will have.
+
+    Raises:
+        ValueError: If the model would exceed `MAX_LAYERS` FA layers,
+            `MAX_PARAMETERS` parameters, or one of its images `MAX_IMAGE_SIDE`
+            in height, width or channels.
+
+    Example:
+
+    >>> from keras_facnn.size import check_model_size
+    >>> check_model_size(10, (32, 32, 3), depths=(1, 2), maps_per_class=(1, 2))
+    8251
+    """
+    num_classes = check_int("num_classes", num_classes)
+    depths = check_ints("depths", depths)
+    maps_per_class = check_ints("maps_per_class", maps_per_class)
+    sides = [
+        check_int(f"image_shape[{i}]", side)
+        for i, side in enumerate(image_shape)
+        if side is not None
+    ]
+    space_to_depth = check_int("space_to_depth", space_to_depth)
+    if max([*sides, space_to_depth]) > MAX_IMAGE_SIDE:
+        raise ValueError(
+            f"The sides of `image_shape`, and `space_to_depth`, must be at "
+            f"most {MAX_IMAGE_SIDE:,}. Received: image_shape={image_shape}, "
+            f"space_to_depth={space_to_depth}"
+        )
+    if sum(depths) > MAX_LAYERS:
+        raise ValueError(
+            f"`depths` must sum to at most {MAX_LAYERS:,} FA layers. "
+            f"Received: depths={depths}"
+        )
+    values_a_channel = 4 if batch_norm_gain else 3
+    parameters = 1  # The head's scale.
+    for depth, maps in zip(depths, maps_per_class, strict=False):
+        width = num_classes * maps
+        parameters += depth * (9 * width**2 + values_a_channel * width)
+    if parameters > MAX_PARAMETERS:
+        raise ValueError(
+            "`num_classes`, `depths` and `maps_per_class` must give at most "
+            f"{MAX_PARAMETERS:,} parameters. Received: "
+            f"num_classes={num_classes}, depths={depths}, "
+            f"maps_per_class={maps_per_class}, which give {parameters:,}"
+        )
+    return parameters
