@@ -1,14 +1,32 @@
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
+from keras_facnn.attribution.places import features_function
+from keras_facnn.attribution.places import layer_path
+from keras_facnn.attribution.places import rest_of
+from keras_facnn.attribution.scores import PREDICTED
+from keras_facnn.attribution.scores import check_scores
+from keras_facnn.attribution.scores import class_gradient
+from keras_facnn.attribution.scores import with_factor
 from keras_facnn.checks import check_classes
-from keras_facnn.checks import check_images
 from keras_facnn.checks import check_int
-from keras_facnn.gradients import gradient_function
+from keras_facnn.checks import check_memory
+from keras_facnn.checks import classifier_shapes
+from keras_facnn.checks import images_for
+from keras_facnn.forward import kept_function
+from keras_facnn.forward import run
 
 
-def grad_cam(model, images, classes=None, *, layer, batch_size=32):
+def grad_cam(
+    model: keras.Model,
+    images: ArrayLike,
+    classes: ArrayLike | str | None = None,
+    *,
+    layer: str | int,
+    batch_size: int = 32,
+) -> np.ndarray:
     """Grad-CAM maps of any functional Keras image classifier.
 
     The map of class `c` is `relu(sum_k w_k A_k)` with `A` the layer's output
@@ -20,18 +38,25 @@ def grad_cam(model, images, classes=None, *, layer, batch_size=32):
     Args:
         model: Functional `keras.Model` with one input `(B, H, W, channels)`
             and one output `(B, C)`. Its output is differentiated as it is, so
-            it should be logits, not probabilities.
+            it should be logits; probabilities warn.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
         classes: None for the predicted class of each image, an integer, a
-            sequence of B integers, or `"all"`.
-        layer: Name of the layer, whose output must be `(B, h, w, channels)`.
-            For a model with layers `fa_l`, such as `FACNN`, the number `l`
-            will do.
+            class' name where the model knows names, a sequence of B of these,
+            or `"all"`.
+        layer: Name of the layer, whose output must be `(B, h, w, channels)`;
+            for a layer of a model inside `model`, such as a backbone, its name
+            or its path, `"backbone/out_relu"`. An integer is the number `l` of
+            `fa_l` on an FA-CNN, and an index of `model.layers` on any other
+            model.
         batch_size: Positive integer, images a forward pass.
 
     Returns:
         A float32 NumPy array `(B, h, w)`, or `(B, h, w, C)` for `"all"`, at the
         layer's own resolution.
+
+    Raises:
+        ValueError: If an argument does not fit the model; the message names
+            it. A layer must be called once and give one tensor.
 
     Example:
 
@@ -41,14 +66,17 @@ def grad_cam(model, images, classes=None, *, layer, batch_size=32):
     (2, 32, 32)
     """
 
-    def weigh(a, g):
-        weights = ops.mean(g, axis=(1, 2), keepdims=True)
-        return ops.relu(ops.sum(weights * a, axis=-1))
-
-    return _cam(weigh, model, images, classes, layer, batch_size)
+    return _cam(_grad_cam, model, images, classes, layer, batch_size)
 
 
-def hires_cam(model, images, classes=None, *, layer, batch_size=32):
+def hires_cam(
+    model: keras.Model,
+    images: ArrayLike,
+    classes: ArrayLike | str | None = None,
+    *,
+    layer: str | int,
+    batch_size: int = 32,
+) -> np.ndarray:
     """HiResCAM maps: Grad-CAM without the averaging of gradients.
 
     The map of class `c` is `sum_k g_k A_k` with `g_k` the gradient of `y_c`
@@ -60,8 +88,7 @@ def hires_cam(model, images, classes=None, *, layer, batch_size=32):
     Args:
         model: As for `grad_cam`.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
-        classes: None for the predicted class of each image, an integer, a
-            sequence of B integers, or `"all"`.
+        classes: As for `grad_cam`.
         layer: As for `grad_cam`.
         batch_size: Positive integer, images a forward pass.
 
@@ -76,13 +103,17 @@ def hires_cam(model, images, classes=None, *, layer, batch_size=32):
     (2, 32, 32)
     """
 
-    def weigh(a, g):
-        return ops.sum(g * a, axis=-1)
-
-    return _cam(weigh, model, images, classes, layer, batch_size)
+    return _cam(_hires_cam, model, images, classes, layer, batch_size)
 
 
-def layer_cam(model, images, classes=None, *, layer, batch_size=32):
+def layer_cam(
+    model: keras.Model,
+    images: ArrayLike,
+    classes: ArrayLike | str | None = None,
+    *,
+    layer: str | int,
+    batch_size: int = 32,
+) -> np.ndarray:
     """Layer-CAM maps: each place weighted by its own positive gradient.
 
     The map of class `c` is `relu(sum_k relu(g_k) A_k)` with `g_k` the gradient
@@ -93,8 +124,7 @@ def layer_cam(model, images, classes=None, *, layer, batch_size=32):
     Args:
         model: As for `grad_cam`.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
-        classes: None for the predicted class of each image, an integer, a
-            sequence of B integers, or `"all"`.
+        classes: As for `grad_cam`.
         layer: As for `grad_cam`.
         batch_size: Positive integer, images a forward pass.
 
@@ -109,69 +139,64 @@ def layer_cam(model, images, classes=None, *, layer, batch_size=32):
     (2, 32, 32)
     """
 
-    def weigh(a, g):
-        return ops.relu(ops.sum(ops.relu(g) * a, axis=-1))
+    return _cam(_layer_cam, model, images, classes, layer, batch_size)
 
-    return _cam(weigh, model, images, classes, layer, batch_size)
+
+def _grad_cam(a, g):
+    weights = ops.mean(g, axis=(1, 2), keepdims=True)
+    return ops.relu(ops.sum(weights * a, axis=-1))
+
+
+def _hires_cam(a, g):
+    return ops.sum(g * a, axis=-1)
+
+
+def _layer_cam(a, g):
+    return ops.relu(ops.sum(ops.relu(g) * a, axis=-1))
 
 
 def _cam(weigh, model, images, classes, layer, batch_size):
     """Maps that `weigh` makes of activations and their gradients."""
-    features, logits_of = _cut(model, layer)
-    (pixels,) = features.inputs
-    images = check_images(images, tuple(pixels.shape[1:]))
-    num_classes = features.outputs[1].shape[-1]
-    classes = check_classes(classes, len(images), num_classes)
-    batch_size = check_int("batch_size", batch_size)
-
-    def score(a, x, weights):
-        return ops.sum(ops.cast(logits_of([x, a]), "float32") * weights)
-
-    gradient = gradient_function(score)
-
-    def cam(a, x, targets):
-        g = gradient(a, x, np.eye(num_classes, dtype="float32")[targets])
-        maps = weigh(ops.cast(a, "float32"), ops.cast(g, "float32"))
-        return ops.convert_to_numpy(maps)
-
-    maps = []
-    for start in range(0, len(images), batch_size):
-        x = ops.cast(images[start : start + batch_size], pixels.dtype)
-        a, logits = features.predict_on_batch(x)
-        if isinstance(classes, str):
-            wanted = [np.full(len(a), c) for c in range(num_classes)]
-            maps.append(np.stack([cam(a, x, c) for c in wanted], axis=-1))
-        elif classes is None:
-            maps.append(cam(a, x, np.argmax(logits, axis=-1)))
-        else:
-            maps.append(cam(a, x, classes[start : start + batch_size]))
-    return np.concatenate(maps)
-
-
-def _cut(model, layer):
-    """Cuts a model at a layer: images to (features, logits), and the rest."""
-    name = f"fa_{layer}" if hasattr(layer, "__index__") else layer
-    names = [one.name for one in getattr(model, "layers", [])]
-    try:
-        features = model.get_layer(name).output
-        (inputs,), (outputs,) = model.inputs, model.outputs
-    except (AttributeError, TypeError, ValueError) as e:
-        raise ValueError(
-            "`model` must be a functional Keras model of one input and one "
-            f"output, and `layer` the name of a layer: {', '.join(names)}. "
-            f"Received: model={model}, layer={layer!r}"
-        ) from e
-    for what, tensor, rank in (
-        ("input", inputs, 4),
-        (f"layer {name!r}", features, 4),
-        ("output", outputs, 2),
-    ):
-        if len(getattr(tensor, "shape", ())) != rank:
-            raise ValueError(
-                f"The model's {what} must be one tensor of {rank} dimensions. "
-                f"Received: {tensor}"
-            )
-    return (
-        keras.Model(inputs, [features, outputs]),
-        keras.Function([inputs, features], outputs),
+    images = images_for(model, images)
+    _, num_classes = classifier_shapes(model)
+    classes = check_classes(
+        classes,
+        len(images),
+        num_classes,
+        names=getattr(model, "class_names", None),
     )
+    batch_size = check_int("batch_size", batch_size)
+    path = layer_path(model, layer)
+    features = features_function(model, path)
+
+    def make():
+        gradient = class_gradient(rest_of(model, path), model.variables)
+
+        def cam(a, x, targets, factor):
+            g, scores = gradient(a, targets, factor, x)
+            return weigh(ops.cast(a, "float32"), g), scores
+
+        return cam
+
+    cam = with_factor(model, kept_function(model, (weigh, path), make))
+
+    def maps_of(x, targets):
+        a = features(x)
+        if 0 in a.shape:
+            raise ValueError(
+                "`images` must be large enough that `layer` has any places. "
+                f"Received: images of shape {images.shape}, of which "
+                f"layer={layer!r} makes maps of shape {tuple(a.shape)}"
+            )
+        if not isinstance(classes, str):
+            return cam(a, x, targets)
+        check_memory('`images` and `classes="all"`', *a.shape[:3], num_classes)
+        made = [cam(a, x, np.full_like(targets, c)) for c in range(num_classes)]
+        return np.stack([maps for maps, _ in made], axis=-1), made[0][1]
+
+    targets = np.full(len(images), PREDICTED)
+    if not (classes is None or isinstance(classes, str)):
+        targets = classes
+    maps, scores = run(maps_of, (images, targets), batch_size)
+    check_scores(scores, gradient=True)
+    return maps

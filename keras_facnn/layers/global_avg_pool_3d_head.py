@@ -110,7 +110,19 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
         )
 
     def logits(self, inputs):
-        """As `pre_logits`, times `scale`."""
+        """As `pre_logits`, times `scale`.
+
+        In a functional graph, which a Keras tensor builds, this is a call of
+        the layer itself, so that it follows later values of `scale`.
+        """
+        if isinstance(inputs, keras.KerasTensor):
+            own = self.num_classes * self.maps_per_class
+            if inputs.shape[-1] != own:
+                # Means of equal maps are their mean, so any depth fits.
+                inputs = ops.repeat(
+                    self.class_maps(inputs), self.maps_per_class, axis=-1
+                )
+            return self(inputs)
         return self.scale * self.pre_logits(inputs)
 
     def call(self, inputs):
