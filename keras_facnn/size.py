@@ -39,6 +39,11 @@ def check_model_size(
     num_classes = check_int("num_classes", num_classes)
     depths = check_ints("depths", depths)
     maps_per_class = check_ints("maps_per_class", maps_per_class)
+    if not isinstance(image_shape, (list, tuple)):
+        raise ValueError(
+            "`image_shape` must be (height, width, channels). "
+            f"Received: image_shape={image_shape!r}"
+        )
     sides = [
         check_int(f"image_shape[{i}]", side)
         for i, side in enumerate(image_shape)
