@@ -272,8 +272,10 @@ class Explaining:
         names = ["stem"]
         names += [f"relu_{level}" for level in range(1, self.num_layers + 1)]
         weights = [1.0]
-        for a in self.alphas:
-            weights = [w * (1 - a) for w in weights] + [a]
+        for level in range(1, self.num_layers + 1):
+            skip = self.get_layer(f"fa_{level}")
+            weights = [w * (1 - skip.alpha) for w in weights]
+            weights.append(skip.branch_weight)
         first_levels = np.cumsum(self.depths)[:-1] + 1
         poolings = [
             sum(level < first for first in first_levels)

@@ -21,6 +21,7 @@ def fa_stages(
     batch_norm_gain=False,
     synchronized_batch_norm=False,
     dtype=None,
+    fused=False,
 ):
     """Adds the stages of an FA-CNN and its head to a functional graph.
 
@@ -39,6 +40,7 @@ def fa_stages(
         batch_norm_gain: Whether the branches' batch norm learns a gain.
         synchronized_batch_norm: Whether replicas share batch statistics.
         dtype: Dtype policy of all layers.
+        fused: Whether norm and `a_l` are in the convolutions, see `fuse`.
 
     Returns:
         The Keras tensor of the logits, `(B, C)`.
@@ -68,10 +70,12 @@ def fa_stages(
                 batch_norm_gain,
                 synchronized_batch_norm,
                 dtype,
+                fused,
             )
             x = DampenedSkip(
                 alphas[level - 1],
                 drop_rate=drop_rates[level - 1],
+                folded=fused,
                 dtype=dtype,
                 name=f"fa_{level}",
             )([x, branch])
@@ -80,29 +84,35 @@ def fa_stages(
     )(x)
 
 
-def _branch(x, level, channels, gain, synchronized, dtype):
+def _branch(x, level, channels, gain, synchronized, dtype, fused):
     x = layers.Conv2D(
         channels,
         3,
         padding="same",
-        use_bias=False,
+        use_bias=fused,
         data_format="channels_last",
         dtype=dtype,
         name=f"conv_{level}",
     )(x)
+    if not fused:
+        x = _norm(x, f"norm_{level}", gain, synchronized, dtype)
+    return layers.ReLU(dtype=dtype, name=f"relu_{level}")(x)
+
+
+def _norm(x, name, gain, synchronized, dtype):
     norm = layers.BatchNormalization(
         # Keras' 0.99 trails hundreds of steps behind the weights.
         momentum=0.9,
         scale=gain,
         synchronized=synchronized,
         dtype=dtype,
-        name=f"norm_{level}",
+        name=name,
     )
     x = norm(x)
     # Keras keeps these as a tracked list, at which torch.compile gives up on
     # the whole model; a tuple compiles.
     norm._reduction_axes = tuple(norm._reduction_axes)
-    return layers.ReLU(dtype=dtype, name=f"relu_{level}")(x)
+    return x
 
 
 def check_stages(depths, maps_per_class):

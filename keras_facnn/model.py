@@ -7,6 +7,7 @@ from keras_facnn.checks import check_float
 from keras_facnn.checks import check_int
 from keras_facnn.checks import is_number
 from keras_facnn.explaining import Explaining
+from keras_facnn.fusing import fuse
 from keras_facnn.graph import check_alphas
 from keras_facnn.graph import check_image_shape
 from keras_facnn.graph import check_stages
@@ -70,6 +71,7 @@ class FACNN(Explaining, keras.Model):
             which the last FA layer's branch is left out; that of layer `l` is
             `l / L` of it. It regularises, and a layer whose branch is left out
             is aligned by construction. Presets do not keep it.
+        fused: Whether the graph is that of `fuse`, for inference alone.
         dtype: Dtype policy of all layers, such as `"mixed_bfloat16"`. None is
             the global policy. The head always computes in float32.
         **kwargs: Base model keyword arguments, such as `name`.
@@ -98,6 +100,7 @@ class FACNN(Explaining, keras.Model):
         synchronized_batch_norm=False,
         deep_alignment=0.0,
         stochastic_depth=0.0,
+        fused=False,
         dtype=None,
         **kwargs,
     ):
@@ -117,6 +120,7 @@ class FACNN(Explaining, keras.Model):
         stochastic_depth = check_float(
             "stochastic_depth", stochastic_depth, least=0, below=1
         )
+        fused = check_bool("fused", fused)
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
 
         # === Functional graph ===
@@ -136,12 +140,13 @@ class FACNN(Explaining, keras.Model):
             maps_per_class,
             alphas,
             [
-                stochastic_depth * n / len(alphas)
+                0.0 if fused else stochastic_depth * n / len(alphas)
                 for n in range(1, len(alphas) + 1)
             ],
             batch_norm_gain,
             synchronized_batch_norm and keras.backend.backend() == "tensorflow",
             policy,
+            fused,
         )
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
@@ -157,6 +162,7 @@ class FACNN(Explaining, keras.Model):
         self.batch_norm_gain = batch_norm_gain
         self.synchronized_batch_norm = synchronized_batch_norm
         self.stochastic_depth = stochastic_depth
+        self.fused = fused
         self.alphas = alphas
         self.size_rules = (space_to_depth, multiple)
         self._policy_name = policy.name
@@ -174,6 +180,8 @@ class FACNN(Explaining, keras.Model):
             preset_weights=None,
         )
         self.deep_alignment = deep_alignment
+        if fused:
+            self.trainable = False
 
     def get_config(self):
         return {
@@ -191,6 +199,7 @@ class FACNN(Explaining, keras.Model):
             "synchronized_batch_norm": self.synchronized_batch_norm,
             "deep_alignment": self.deep_alignment,
             "stochastic_depth": self.stochastic_depth,
+            "fused": self.fused,
             "dtype": self._policy_name,
             "name": self.name,
             "trainable": self.trainable,
@@ -203,10 +212,55 @@ class FACNN(Explaining, keras.Model):
         trainable = config.pop("trainable", True)
         frozen = config.pop("frozen_layers", ())
         model = cls(**config)
+        if model.fused:
+            return model
         model.trainable = trainable
         for layer in model.layers:
             layer.trainable = layer.name not in frozen
         return model
+
+    # --- Inference ---
+
+    def fuse(self) -> "FACNN":
+        """The same model for inference, norm folded into the convolutions.
+
+        Since `a * relu(z) = relu(a * z)`, norm and `a_l` of FA layer `l` go
+        into kernel and bias of `conv_l`, and `x_l = (1 - a_l) * x_{l-1} +
+        relu_l`: the same numbers with fewer passes over memory. There are no
+        layers `norm_l`, and `relu_l` puts out `a_l` times the branch; all
+        other names, maps, evidence and logits stay, as do `class_names` and
+        `preset_metadata`. The weights are copies.
+
+        Returns:
+            A `FACNN` that predicts, explains, saves and loads as this one, and
+            does not train (`compile` is there for `evaluate`).
+
+        Example:
+
+        >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+        >>> fused = model.fuse()
+        >>> images = np.random.default_rng(0).uniform(0, 255, (1, 32, 32, 3))
+        >>> a, b = (m.predict(images, verbose=0) for m in (model, fused))
+        >>> bool(np.allclose(a, b, atol=1e-4))
+        True
+        """
+        return fuse(self)
+
+    def fit(self, *args, **kwargs):
+        self._refuse_fused("fit")
+        return super().fit(*args, **kwargs)
+
+    def train_on_batch(self, *args, **kwargs):
+        self._refuse_fused("train_on_batch")
+        return super().train_on_batch(*args, **kwargs)
+
+    def _refuse_fused(self, method):
+        if self.fused:
+            raise RuntimeError(
+                f"`{method}` needs the model that `fuse` was called on: a "
+                "fused one has no norm left and is for inference alone. Train "
+                "that one, and fuse it again."
+            )
 
     # --- Deep alignment ---
 

@@ -17,6 +17,7 @@ def check_model_size(
     maps_per_class: tuple,
     space_to_depth: int = 1,
     batch_norm_gain: bool = False,
+    fused: bool = False,
 ) -> int:
     """Refuses an FA-CNN that is too large to build.
 
@@ -61,7 +62,8 @@ def check_model_size(
             f"`depths` must sum to at most {MAX_LAYERS:,} FA layers. "
             f"Received: depths={depths}"
         )
-    values_a_channel = 4 if batch_norm_gain else 3
+    # Beside the kernel: a bias, or beta, the norm's statistics and gamma.
+    values_a_channel = 1 if fused else 4 if batch_norm_gain else 3
     parameters = 1  # The head's scale.
     for depth, maps in zip(depths, maps_per_class, strict=False):
         width = num_classes * maps

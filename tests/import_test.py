@@ -27,6 +27,7 @@ ROOMS = [
     "layers",
     "size",
     "graph",
+    "fusing",
     "attribution",
     "metrics",
     "explaining",

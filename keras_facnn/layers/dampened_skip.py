@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_facnn.checks import check_bool
 from keras_facnn.checks import is_number
 
 
@@ -22,6 +23,10 @@ class DampenedSkip(keras.layers.Layer):
             for which the branch is left out, so that `skip` passes as it is.
             For the others the branch weighs `alpha / (1 - drop_rate)`, so the
             mean output is that of inference, and still a convex sum.
+        folded: Whether `branch` comes multiplied by `alpha` already, as in a
+            graph for inference whose convolutions hold it, so that
+            `(1 - alpha) * skip + branch` is left to do. Such a layer does not
+            train: `drop_rate` must be 0.
         **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
 
     Call arguments:
@@ -39,7 +44,13 @@ class DampenedSkip(keras.layers.Layer):
     0.75
     """
 
-    def __init__(self, alpha: float, drop_rate: float = 0.0, **kwargs):
+    def __init__(
+        self,
+        alpha: float,
+        drop_rate: float = 0.0,
+        folded: bool = False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if not is_number(alpha) or not 0.0 < alpha < 1.0:
             raise ValueError(
@@ -53,14 +64,27 @@ class DampenedSkip(keras.layers.Layer):
                 f"{1.0 - alpha:.3g}. Received: drop_rate={drop_rate!r}"
             )
         self.drop_rate = float(drop_rate)
+        self.folded = check_bool("folded", folded)
+        if self.folded and self.drop_rate:
+            raise ValueError(
+                "`drop_rate` must be 0 where `folded` is True. "
+                f"Received: drop_rate={drop_rate!r}"
+            )
         if self.drop_rate:
             self.seed_generator = keras.random.SeedGenerator()
 
     def build(self, input_shape):
         self._check(input_shape)
 
+    @property
+    def branch_weight(self) -> float:
+        """What the branch, as it comes in, weighs in the output."""
+        return 1.0 if self.folded else self.alpha
+
     def call(self, inputs, training=None):
         skip, branch = inputs
+        if self.folded:
+            return (1.0 - self.alpha) * skip + branch
         weight = self.alpha
         if training and self.drop_rate:
             draw = keras.random.uniform(
@@ -86,6 +110,7 @@ class DampenedSkip(keras.layers.Layer):
             **super().get_config(),
             "alpha": self.alpha,
             "drop_rate": self.drop_rate,
+            "folded": self.folded,
         }
 
     def _check(self, input_shape):

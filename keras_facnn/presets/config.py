@@ -17,6 +17,8 @@ NOT_IN_PRESETS = frozenset(
         "preset_metadata",
     }
 )
+# Presets from before these arguments lack them.
+ADDED_LATER = frozenset({"fused"})
 
 
 def arguments(cls) -> list:
@@ -47,14 +49,15 @@ def parse_config(cls, data: bytes, handle) -> dict:
     config = outer.get("config")
     expected = set(arguments(cls)) - NOT_IN_PRESETS
     received = set(config) if isinstance(config, dict) else set()
-    if received != expected:
+    missing = expected - received - ADDED_LATER
+    if missing or received - expected:
         raise ValueError(
             f"{where} must give exactly the arguments of FACNN. "
-            f"Missing: {sorted(expected - received)}. "
+            f"Missing: {sorted(missing)}. "
             f"Unknown: {sorted(received - expected)}"
         )
-    for name in ("batch_norm_gain", "synchronized_batch_norm"):
-        if not isinstance(config[name], bool):
+    for name in ("batch_norm_gain", "synchronized_batch_norm", "fused"):
+        if not isinstance(config.get(name, False), bool):
             raise ValueError(
                 f"`{name}` in {where} must be true or false. "
                 f"Received: {config[name]!r}"
