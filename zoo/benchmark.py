@@ -40,7 +40,7 @@ def main(argv):
     import keras
 
     import keras_facnn
-    from zoo.muon import ConvMuon
+    from zoo.training.optimizer import ConvMuon
 
     keras.config.set_dtype_policy(FLAGS.precision)
     jit_compile = FLAGS.jit_compile

@@ -22,9 +22,8 @@ from absl import app
 from absl import flags
 from absl import logging
 
-from zoo import files
 from zoo import inputs
-from zoo import provenance
+from zoo.training import record
 
 FLAGS = flags.FLAGS
 TITLES = {
@@ -175,7 +174,7 @@ def main(argv):
         figure.savefig(os.path.join(FLAGS.output, name), dpi=150)
     page = os.path.join(FLAGS.output, "report.html")
     with open(page, "w") as file:
-        file.write(report(rows, sorted(figures), depth, provenance.command()))
+        file.write(report(rows, sorted(figures), depth, record.command()))
     print(markdown(rows))
     print(f"The report is {os.path.abspath(page)}")
 
@@ -187,7 +186,7 @@ def title(method, layer):
 
 def read_boxes(images):
     """The boxes of `--images` images, or None."""
-    from zoo import boxes
+    from zoo.data import boxes
 
     if FLAGS.boxes is None:
         return None
@@ -321,9 +320,9 @@ def maker(model, method, layer):
 
 def write_tables(rows, results, depth):
     def replacing(name):
-        return files.replacing(os.path.join(FLAGS.output, name))
+        return record.replacing(os.path.join(FLAGS.output, name))
 
-    command = provenance.command()
+    command = record.command()
     with replacing("table.csv") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

@@ -16,9 +16,8 @@ from absl import app
 from absl import flags
 
 from zoo import cost
-from zoo import files
 from zoo import inputs
-from zoo import provenance
+from zoo.training import record
 
 FLAGS = flags.FLAGS
 
@@ -55,7 +54,7 @@ def main(argv):
         "parameters": model.count_params(),
         "multiply_adds": cost.multiply_adds(model),
         **accuracy(model, images, labels),
-        "command": provenance.command(),
+        "command": record.command(),
     }
     if not is_baseline:
         some = inputs.spread(images, FLAGS.verify_images)
@@ -113,7 +112,7 @@ def write(report):
     with open(path) as file:
         metadata = json.load(file)
     metadata["metrics"] = report
-    with files.replacing(path) as file:
+    with record.replacing(path) as file:
         file.write(json.dumps(metadata, indent=2) + "\n")
 
 

@@ -46,10 +46,10 @@ def define_preset_flags():
 
 
 def load(split, image_shape, memory_gib=None):
-    """`zoo.data.load` of what the flags say."""
-    from zoo import data
+    """`zoo.data.images.load` of what the flags say."""
+    from zoo.data import images
 
-    return data.load(
+    return images.load(
         FLAGS.data,
         split,
         image_shape,
@@ -63,7 +63,7 @@ def load(split, image_shape, memory_gib=None):
 def preset_and_images():
     """The preset's model, and images, labels and class names of the split."""
     # First, since TensorFlow must be imported before PyTorch.
-    from zoo import data  # noqa: F401 # isort: skip
+    from zoo.data import images as _  # noqa: F401 # isort: skip
     import keras_facnn
 
     model = keras_facnn.FACNN.from_preset(FLAGS.preset)
@@ -80,7 +80,7 @@ def preset_and_images():
 def baseline_and_images():
     """A baseline's model, and images, labels and class names of the split."""
     # First, since TensorFlow must be imported before PyTorch.
-    from zoo import data  # noqa: F401 # isort: skip
+    from zoo.data import images as _  # noqa: F401 # isort: skip
     import keras
 
     model = keras.saving.load_model(FLAGS.preset)

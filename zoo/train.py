@@ -17,17 +17,15 @@ goes back and forth to the kernel.
 
 import copy
 import importlib
-import json
 import os
 
 from absl import app
 from absl import flags
 from absl import logging
 
-from zoo import devices
-from zoo import files
 from zoo import inputs
-from zoo import provenance
+from zoo.training import devices
+from zoo.training import record
 
 FLAGS = flags.FLAGS
 
@@ -48,7 +46,7 @@ def define_flags():
         "model",
         "facnn",
         ["facnn", "resnet", "plain"],
-        "FA-CNN, or a baseline of zoo/baselines.py of equal multiply-adds, "
+        "FA-CNN, or a baseline of zoo/networks.py of equal multiply-adds, "
         "trained in the same way and saved as model.keras.",
     )
     flags.DEFINE_string(
@@ -157,11 +155,13 @@ def main(argv):
 
 def train(config):
     # First, since TensorFlow must be imported before PyTorch.
-    from zoo import data  # isort: skip
+    from zoo.data import images as data  # isort: skip
     import keras
 
-    from zoo import callbacks
-    from zoo import stream
+    from zoo import networks
+    from zoo.data import stream
+    from zoo.training import callbacks
+    from zoo.training.optimizer import build_optimizer
 
     keras.utils.set_random_seed(FLAGS.seed)
     keras.config.set_dtype_policy(FLAGS.precision)
@@ -201,7 +201,11 @@ def train(config):
     steps = FLAGS.steps_per_epoch or len(images) // batch_size
 
     with scope:
-        model = build_model(config, replicas)
+        arguments = {
+            **config["model"],
+            "synchronized_batch_norm": replicas > 1,
+        }
+        model = networks.build(FLAGS.model, arguments, FLAGS.init)
         optimizer = build_optimizer(config, steps)
         jit_compile = FLAGS.jit_compile
         if jit_compile is None:
@@ -221,7 +225,7 @@ def train(config):
 
     checkpoint = path("last.weights.h5")
     folder = path("preset" if FLAGS.model == "facnn" else "model.keras")
-    run = start_or_continue(config, checkpoint, writes)
+    run = record.start_or_continue(config, checkpoint, writes)
     if os.path.exists(checkpoint):
         model.load_weights(checkpoint)
 
@@ -296,7 +300,9 @@ def train(config):
         if FLAGS.model == "facnn":
             model.save_to_preset(
                 folder,
-                metadata(config, run, class_names, model.preset_metadata),
+                record.metadata(
+                    config, run, class_names, model.preset_metadata
+                ),
                 weights_dtype="float16",
             )
         else:
@@ -305,139 +311,6 @@ def train(config):
             uncompiled.set_weights(model.get_weights())
             uncompiled.save(folder)
     logging.info("Saved %s.", folder)
-
-
-def build_model(config, replicas):
-    import keras
-
-    import keras_facnn
-    from zoo import baselines
-
-    arguments = {
-        **config["model"],
-        "synchronized_batch_norm": replicas > 1,
-    }
-    model = keras_facnn.FACNN(**arguments)
-    if FLAGS.model != "facnn":
-        build = getattr(baselines, FLAGS.model)
-        model = baselines.of_equal_cost(build, model)
-        if FLAGS.init:
-            start = keras.saving.load_model(FLAGS.init)
-            shapes, received = (
-                [tuple(w.shape) for w in one.weights] for one in (model, start)
-            )
-            if received != shapes:
-                raise ValueError(
-                    f"`--init {FLAGS.init}` must be a {FLAGS.model} of the "
-                    f"config's cost. Expected weights of shapes {shapes}. "
-                    f"Received: {received}"
-                )
-            model.set_weights(start.get_weights())
-        return model
-    if not FLAGS.init:
-        return model
-    free = ("deep_alignment", "image_shape", "synchronized_batch_norm")
-    start = keras_facnn.FACNN.from_preset(
-        FLAGS.init, **{name: arguments[name] for name in free}
-    )
-    expected = {**model.get_config(), "name": start.name}
-    if start.get_config() != expected:
-        raise ValueError(
-            f"`--init {FLAGS.init}` must be the config's model. "
-            f"Expected: {expected}. Received: {start.get_config()}"
-        )
-    return start
-
-
-def build_optimizer(config, steps):
-    import keras
-
-    from zoo.muon import ConvMuon
-    from zoo.schedule import WarmupCosine
-
-    total = steps * config["epochs"]
-    warmup = int(steps * config["warmup_epochs"])
-    if warmup > total // 2:
-        logging.info("The warm-up is cut to half of this short run.")
-        warmup = total // 2
-    schedule = WarmupCosine(config["learning_rate"], warmup, total)
-    cls = {"adamw": keras.optimizers.AdamW, "muon": ConvMuon}
-    optimizer = cls[config["optimizer"]](
-        schedule,
-        weight_decay=config["weight_decay"],
-        global_clipnorm=config.get("clip_norm"),
-        use_ema=bool(config.get("ema")),
-        ema_momentum=config.get("ema") or 0.99,
-    )
-    optimizer.exclude_from_weight_decay(
-        var_names=["beta", "gamma", "log_scale"]
-    )
-    return optimizer
-
-
-def start_or_continue(config, checkpoint, writes):
-    """What is known of the run in the workdir, from `run.json`.
-
-    A new run is noted there; a run with another recipe is not continued.
-    """
-    run = {
-        "recipe": {k: v for k, v in config.items() if k != "about"},
-        "data": os.path.basename(os.path.normpath(FLAGS.data)),
-        "model": FLAGS.model,
-        "init": FLAGS.init and os.path.basename(os.path.normpath(FLAGS.init)),
-        "seed": FLAGS.seed,
-        "precision": FLAGS.precision,
-        "steps_per_epoch": FLAGS.steps_per_epoch,
-    }
-    run = json.loads(json.dumps(run))
-    path = os.path.join(FLAGS.workdir, "run.json")
-    if os.path.exists(path):
-        with open(path) as file:
-            before = json.load(file)
-        changed = {
-            k: (before.get(k), v) for k, v in run.items() if before.get(k) != v
-        }
-        if changed:
-            raise ValueError(
-                f"`--workdir {FLAGS.workdir}` holds another run. Use a new "
-                "folder, or the flags and config that it was started with. "
-                f"Changed, from and to: {changed}"
-            )
-        return before
-    if os.path.exists(checkpoint):
-        raise ValueError(
-            f"`--workdir {FLAGS.workdir}` holds a checkpoint, but no run.json "
-            "that tells how it was made. Use a new folder."
-        )
-    if not writes:
-        return run
-    os.makedirs(FLAGS.workdir, exist_ok=True)
-    run["command"] = provenance.command()
-    run["commit"] = provenance.commit()
-    with files.replacing(path) as file:
-        json.dump(run, file, indent=2)
-    return run
-
-
-def metadata(config, run, class_names, start):
-    """What the readers of a preset should know of its training.
-
-    `start` is the metadata of the preset that it began with, or None.
-    """
-    about = config["about"]
-    note = f" ({FLAGS.data_note})" if FLAGS.data_note else ""
-    return {
-        "description": about["description"],
-        "class_names": class_names,
-        "dataset": {
-            "name": about["dataset"] + note,
-            "license": about["dataset_license"],
-        },
-        "license": about["license"],
-        "training": (
-            {**run, "before": start.get("training")} if start else run
-        ),
-    }
 
 
 if __name__ == "__main__":

@@ -195,7 +195,7 @@ def test_evaluates_a_baseline(folder, baseline):
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout[result.stdout.index("{\n") :])
 
-    from zoo import data
+    from zoo.data import images as data
 
     images, labels, _ = data.load(str(folder), "test", (32, 32, 3))
     logits = keras.saving.load_model(path).predict(images, verbose=0)
@@ -431,7 +431,7 @@ def test_evaluates_and_writes_the_metrics(folder, trained, tmp_path):
     metrics = json.loads((tmp_path / "p" / "metadata.json").read_text())
     metrics = metrics["metrics"]
 
-    from zoo import data
+    from zoo.data import images as data
 
     images, labels, _ = data.load(str(folder), "test", (32, 32, 3))
     logits = model.predict(images, verbose=0)

@@ -4,8 +4,8 @@ from PIL import Image
 
 pytest.importorskip("tensorflow_datasets")
 
-from zoo import boxes  # noqa: E402
-from zoo import data  # noqa: E402
+from zoo.data import boxes  # noqa: E402
+from zoo.data import images as data  # noqa: E402
 
 HEADER = "file,xmin,ymin,xmax,ymax\n"
 

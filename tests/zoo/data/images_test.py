@@ -5,8 +5,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 from tests.zoo.conftest import NAMES
-from zoo import data
-from zoo.stream import train_stream
+from zoo.data import images as data
+from zoo.data.stream import train_stream
 
 
 def test_loads_a_folder(folder):

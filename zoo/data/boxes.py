@@ -6,7 +6,7 @@ import os
 import numpy as np
 from PIL import Image
 
-from zoo import data
+from zoo.data.images import read_folder
 
 COLUMNS = ["file", "xmin", "ymin", "xmax", "ymax"]
 
@@ -51,7 +51,7 @@ def load(path, folder, split, image_shape):
                 raise ValueError(f"`--boxes {path}` has two boxes for {name}.")
             table[name] = edges
     boxes = []
-    for image in data.read_folder(folder, split, None)[0]:
+    for image in read_folder(folder, split, None)[0]:
         image = image.decode()
         name = os.path.relpath(image, folder).replace(os.sep, "/")
         if name not in table:

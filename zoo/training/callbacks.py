@@ -10,8 +10,8 @@ import time
 
 import keras
 
-from zoo import devices
-from zoo import files
+from zoo.training import devices
+from zoo.training import record
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -122,7 +122,7 @@ class CSVLog(keras.callbacks.Callback):
         rows.append(
             {"epoch": epoch + 1, **{k: f"{v:.5f}" for k, v in logs.items()}}
         )
-        with files.replacing(self.path) as file:
+        with record.replacing(self.path) as file:
             writer = csv.DictWriter(
                 file, self.columns, restval="", extrasaction="ignore"
             )
