@@ -8,6 +8,7 @@ from keras_facnn import layers
 from keras_facnn import metrics
 from keras_facnn.maps import resize_maps
 from keras_facnn.model import FACNN
+from keras_facnn.pictures import load_images
 from keras_facnn.version import __version__
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "attribution",
     "gradients",
     "layers",
+    "load_images",
     "metrics",
     "plots",
     "resize_maps",

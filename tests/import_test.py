@@ -15,7 +15,7 @@ PACKAGE = ROOT / "keras_facnn"
 FRAMEWORKS = {"tensorflow", "tf", "jax", "jaxlib", "torch", "flax"}
 # Data goes one way: a room imports only from rooms to its left.
 ROOMS = [
-    {"version"},
+    {"version", "pictures"},
     {"layers", "gradients"},
     {"maps", "baselines"},
     {"attribution"},
@@ -41,7 +41,11 @@ def imports(path):
 
 def room_of(module):
     # The package's own names are those of what stands left of the plots.
-    module = {"FACNN": "model", "__version__": "version"}.get(module, module)
+    module = {
+        "FACNN": "model",
+        "__version__": "version",
+        "load_images": "pictures",
+    }.get(module, module)
     return next(i for i, names in enumerate(ROOMS) if module in names)
 
 
@@ -55,7 +59,7 @@ def test_rules_of_the_house(path):
         assert top != "zoo"
         if parts != ("gradients",):
             assert top not in FRAMEWORKS
-        if parts[0] not in ("plots", "__main__"):
+        if parts[0] not in ("pictures", "plots", "__main__"):
             assert top not in ("matplotlib", "PIL")
         inner = name.split(".")[1:]
         if top == "keras_facnn" and inner and parts != ("__init__",):
