@@ -77,15 +77,17 @@ def define_flags():
     flags.DEFINE_integer("seed", 0, "Of RISE's masks and random order.")
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
+def main():
     if FLAGS.boxes and (
-        not os.path.isdir(FLAGS.data) or FLAGS.classes or FLAGS.skip_broken
+        not os.path.isdir(FLAGS.data)
+        or FLAGS.classes
+        or FLAGS.skip_broken
+        or FLAGS.validation_fraction is not None
     ):
         raise app.UsageError(
             "--boxes needs a folder as --data, and all of its images: neither "
-            f"--classes nor --skip_broken. Received: --data {FLAGS.data}"
+            "--classes nor --skip_broken nor --validation_fraction. "
+            f"Received: --data {FLAGS.data}"
         )
     unknown = set(FLAGS.methods) - set(TITLES)
     if unknown:
@@ -100,7 +102,7 @@ def main(argv):
                 f"--layers must be of 1 to {model.num_layers}. Received: "
                 f"{layer}"
             )
-    boxes = read_boxes(images)
+    boxes = read_boxes(images, inputs.fit(model.preset_metadata))
     os.makedirs(FLAGS.output, exist_ok=True)
     images = inputs.spread(images, FLAGS.images)
     labels = inputs.spread(labels, FLAGS.images)
@@ -173,7 +175,7 @@ def main(argv):
     for name, figure in figures.items():
         figure.savefig(os.path.join(FLAGS.output, name), dpi=150)
     page = os.path.join(FLAGS.output, "report.html")
-    with open(page, "w") as file:
+    with open(page, "w", encoding="utf-8") as file:
         file.write(report(rows, sorted(figures), depth, record.command()))
     print(markdown(rows))
     print(f"The report is {os.path.abspath(page)}")
@@ -184,13 +186,15 @@ def title(method, layer):
     return TITLES[method] + at
 
 
-def read_boxes(images):
+def read_boxes(images, fit):
     """The boxes of `--images` images, or None."""
     from zoo.data import boxes
 
     if FLAGS.boxes is None:
         return None
-    found = boxes.load(FLAGS.boxes, FLAGS.data, FLAGS.split, images.shape[1:])
+    found = boxes.load(
+        FLAGS.boxes, FLAGS.data, FLAGS.split, images.shape[1:], fit
+    )
     return inputs.spread(found, FLAGS.images)
 
 
@@ -392,4 +396,4 @@ def report(rows, figures, depth, command):
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    inputs.run(main)

@@ -39,9 +39,7 @@ def define_flags():
     flags.DEFINE_bool("write", False, "Whether to write into the metadata.")
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
+def main():
     if FLAGS.write and not os.path.isdir(FLAGS.preset):
         raise app.UsageError("--write needs a --preset that is a folder.")
     is_baseline = FLAGS.preset.endswith(".keras")
@@ -109,7 +107,7 @@ def alignment(model, images):
 
 def write(report):
     path = os.path.join(FLAGS.preset, "metadata.json")
-    with open(path) as file:
+    with open(path, encoding="utf-8") as file:
         metadata = json.load(file)
     metadata["metrics"] = report
     with record.replacing(path) as file:
@@ -118,4 +116,4 @@ def write(report):
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    inputs.run(main)

@@ -32,6 +32,7 @@ config = {
         "maps_per_class": (1, 2, 4),
         "space_to_depth": 4,
     },
+    "class_folders": r"n\d{8}",
     "train_split": "train",
     "validation_split": "val",
     "epochs": 100,

@@ -4,11 +4,13 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
 
 from absl import flags
+from absl import logging
 
 FLAGS = flags.FLAGS
 
@@ -42,7 +44,7 @@ def command():
             value = "./" + os.path.basename(os.path.normpath(value))
         return flag + equals + value
 
-    module = sys.modules["__main__"].__spec__.name
+    module = f"zoo.{pathlib.Path(sys.argv[0]).stem}"
     words = shlex.join(["python", "-m", module, *map(word, sys.argv[1:])])
     return f"KERAS_BACKEND={keras.backend.backend()} {words}"
 
@@ -51,19 +53,49 @@ def command():
 def replacing(path):
     """Opens a text file that takes the place of `path` once it is whole."""
     partial = path + ".partial"
-    with open(partial, "w", newline="") as file:
+    with open(partial, "w", newline="", encoding="utf-8") as file:
         yield file
     os.replace(partial, path)
 
 
-def start_or_continue(config, checkpoint, writes):
-    """What is known of the run in the workdir, from `run.json`.
+@contextlib.contextmanager
+def locked(workdir):
+    """Keeps other runs out of a workdir, which it makes.
 
-    A new run is noted there; a run with another recipe is not continued.
+    The kernel lets go of the lock when the process ends, however it ends.
+    """
+    # Here, since Windows has none.
+    import fcntl
+
+    os.makedirs(workdir, exist_ok=True)
+    with open(os.path.join(workdir, "lock"), "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as e:
+            raise ValueError(
+                f"Another run is at work in `--workdir {workdir}`. Wait for "
+                "its end, or use another folder."
+            ) from e
+        yield
+
+
+def start_or_continue(config, splits, has_checkpoint):
+    """What is known of the run in the workdir.
+
+    Args:
+        config: The recipe.
+        splits: The `Split`s of the data that it is run with.
+        has_checkpoint: Whether the workdir has one.
+
+    Returns:
+        The contents of `run.json`, or what to `note` there of a new run. A run
+        of another recipe or other data is not continued.
     """
     run = {
         "recipe": {k: v for k, v in config.items() if k != "about"},
         "data": os.path.basename(os.path.normpath(FLAGS.data)),
+        "data_fingerprint": [split.fingerprint() for split in splits],
+        "validation_fraction": FLAGS.validation_fraction,
         "model": FLAGS.model,
         "init": FLAGS.init and os.path.basename(os.path.normpath(FLAGS.init)),
         "seed": FLAGS.seed,
@@ -73,48 +105,83 @@ def start_or_continue(config, checkpoint, writes):
     run = json.loads(json.dumps(run))
     path = os.path.join(FLAGS.workdir, "run.json")
     if os.path.exists(path):
-        with open(path) as file:
-            before = json.load(file)
+        before = read(path)
         changed = {
             k: (before.get(k), v) for k, v in run.items() if before.get(k) != v
         }
+        if "data_fingerprint" in changed:
+            changed["data_fingerprint"] = "other images or classes"
         if changed:
             raise ValueError(
                 f"`--workdir {FLAGS.workdir}` holds another run. Use a new "
-                "folder, or the flags and config that it was started with. "
-                f"Changed, from and to: {changed}"
+                "folder, or the flags, config and data that it was started "
+                f"with. Changed, from and to: {changed}"
             )
         return before
-    if os.path.exists(checkpoint):
+    if has_checkpoint:
         raise ValueError(
             f"`--workdir {FLAGS.workdir}` holds a checkpoint, but no run.json "
             "that tells how it was made. Use a new folder."
         )
-    if not writes:
-        return run
-    os.makedirs(FLAGS.workdir, exist_ok=True)
-    run["command"] = command()
-    run["commit"] = commit()
-    with replacing(path) as file:
+    return {**run, "command": command(), "commit": commit()}
+
+
+def read(path):
+    """The object in a JSON file."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            contents = json.load(file)
+        if not isinstance(contents, dict):
+            raise ValueError("it holds no object")
+    except (RecursionError, ValueError) as e:
+        raise ValueError(f"{path} is damaged ({e}).") from e
+    return contents
+
+
+def note(run):
+    """Writes `run.json`."""
+    with replacing(os.path.join(FLAGS.workdir, "run.json")) as file:
         json.dump(run, file, indent=2)
-    return run
 
 
-def metadata(config, run, class_names, start):
+def metadata(config, run, split, start):
     """What the readers of a preset should know of its training.
 
-    `start` is the metadata of the preset that it began with, or None.
+    Args:
+        config: The recipe; what its `about` says of a data set is said of that
+            one alone, which the names of the classes tell.
+        run: Contents of `run.json`.
+        split: The `Split` of the training images.
+        start: Metadata of the preset that the run began with, or None.
     """
     about = config["about"]
+    folders = config.get("class_folders")
+    described = about["dataset"] is None or (
+        folders is not None
+        and all(re.fullmatch(folders, folder) for folder in split.folders)
+    )
+    if not described:
+        logging.warning(
+            "The classes are not those of %s, so the preset says nothing of "
+            "it. --description, --dataset and --dataset_license tell of yours.",
+            about["dataset"],
+        )
+    height, width, _ = config["model"]["image_shape"]
+    description = FLAGS.description or (
+        about["description"]
+        if described
+        else f"FA-CNN of {sum(config['model']['depths'])} layers for "
+        f"{width}x{height} images of {len(split.names)} classes."
+    )
+    own = described and FLAGS.dataset is None
+    name = FLAGS.dataset or (own and about["dataset"]) or run["data"]
     note = f" ({FLAGS.data_note})" if FLAGS.data_note else ""
+    stated = FLAGS.dataset_license or (own and about["dataset_license"])
     return {
-        "description": about["description"],
-        "class_names": class_names,
-        "dataset": {
-            "name": about["dataset"] + note,
-            "license": about["dataset_license"],
-        },
-        "license": about["license"],
+        "description": description,
+        "class_names": split.names,
+        "dataset": {"name": name + note, "license": stated or "Not stated."},
+        "license": about["license"] if described else "Not stated.",
         "training": (
             {**run, "before": start.get("training")} if start else run
         ),
