@@ -17,7 +17,7 @@ from absl import flags
 
 from zoo import cost
 from zoo import inputs
-from zoo import provenance
+from zoo.training import record
 
 FLAGS = flags.FLAGS
 
@@ -39,9 +39,7 @@ def define_flags():
     flags.DEFINE_bool("write", False, "Whether to write into the metadata.")
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
+def main():
     if FLAGS.write and not os.path.isdir(FLAGS.preset):
         raise app.UsageError("--write needs a --preset that is a folder.")
     is_baseline = FLAGS.preset.endswith(".keras")
@@ -54,7 +52,7 @@ def main(argv):
         "parameters": model.count_params(),
         "multiply_adds": cost.multiply_adds(model),
         **accuracy(model, images, labels),
-        "command": provenance.command(),
+        "command": record.command(),
     }
     if not is_baseline:
         some = inputs.spread(images, FLAGS.verify_images)
@@ -116,4 +114,4 @@ def write(model, report):
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    inputs.run(main)
