@@ -14,14 +14,21 @@ demo: .venv-demo/ready
 	KERAS_BACKEND=jax .venv-demo/bin/python -m keras_facnn explain \
 		samples/*.jpg --preset cifar10 --output maps.png
 
-# Over its processes, the suite compiles the same models many times.
+# The backends run side by side; what each says comes when it ends. Over its
+# processes, the suite compiles the same models many times.
 test: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.venv-test/jax-compiled
 test: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
 test: .venv-test/ready
-	@failed=; \
+	@echo "The suite on tensorflow, jax and torch, side by side ..."; \
 	for backend in tensorflow jax torch; do \
-		echo "=== The suite on $$backend"; \
-		KERAS_BACKEND=$$backend .venv-test/bin/python -m pytest \
+		( KERAS_BACKEND=$$backend .venv-test/bin/python -m pytest \
+			> .venv-test/$$backend.log 2>&1; \
+		echo $$? > .venv-test/$$backend.status; \
+		echo "=== The suite on $$backend"; cat .venv-test/$$backend.log ) & \
+	done; \
+	wait; failed=; \
+	for backend in tensorflow jax torch; do \
+		[ "$$(cat .venv-test/$$backend.status)" = 0 ] \
 			|| failed="$$failed $$backend"; \
 	done; \
 	if [ -n "$$failed" ]; then \
@@ -32,6 +39,7 @@ test: .venv-test/ready
 lint: .venv-test/ready
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
+	.venv-test/bin/mypy keras_facnn
 
 .venv-demo/ready: pyproject.toml
 	$(call make_venv,.venv-demo)

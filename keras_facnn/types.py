@@ -1,19 +1,24 @@
-"""What public signatures take, by name."""
+"""What public signatures take, by name.
 
-from collections.abc import Sequence
+Arrays are `Any`, since backends' tensors share no type; `checks.py` says what
+is one.
+"""
 
-from numpy.typing import ArrayLike
+from typing import Any
+from typing import TypeAlias
 
 # Images `(B, H, W, channels)`, 0..255: NumPy, tensors of a backend, or lists.
-Images = ArrayLike
+Images: TypeAlias = Any
 # Maps `(B, h, w)`, or `(B, h, w, C)` for all classes.
-Maps = ArrayLike
-# An integer, a name where the model knows names, one of either an image,
-# "all", or None for the predicted class of each image.
-Classes = int | str | Sequence[int] | Sequence[str] | ArrayLike | None
+Maps: TypeAlias = Any
+# An integer, a name where the model knows names, a sequence of one of either
+# an image, "all", or None for the predicted class of each image.
+Classes: TypeAlias = Any
 # One class an image.
-Labels = Sequence[int] | Sequence[str] | ArrayLike
+Labels: TypeAlias = Any
+# Boxes `(B, 4)`.
+Boxes: TypeAlias = Any
 # What stands in for removed pixels: a number, "mean", "blur", or an array.
-Baseline = float | str | ArrayLike
+Baseline: TypeAlias = Any
 # A layer: its name, or its number.
-LayerName = int | str
+LayerName: TypeAlias = int | str

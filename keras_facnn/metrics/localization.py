@@ -1,5 +1,4 @@
 import numpy as np
-from numpy.typing import ArrayLike
 
 from keras_facnn.checks import check_boxes
 from keras_facnn.checks import check_float
@@ -12,13 +11,14 @@ from keras_facnn.checks import check_seed
 from keras_facnn.checks import check_size
 from keras_facnn.maps import places_by_value
 from keras_facnn.maps import resize_maps
+from keras_facnn.types import Boxes
 from keras_facnn.types import Images
 from keras_facnn.types import Labels
 from keras_facnn.types import Maps
 
 
 def pointing_game(
-    maps: Maps, boxes: ArrayLike, size: tuple[int, int], tolerance: float = 0
+    maps: Maps, boxes: Boxes, size: tuple[int, int], tolerance: float = 0
 ) -> np.ndarray:
     """Whether a map's largest value lies in the box of its object.
 
@@ -56,7 +56,7 @@ def pointing_game(
 
 
 def energy_pointing_game(
-    maps: Maps, boxes: ArrayLike, size: tuple[int, int]
+    maps: Maps, boxes: Boxes, size: tuple[int, int]
 ) -> np.ndarray:
     """The share of a map's positive values that lies in the box.
 
