@@ -184,7 +184,7 @@ class FACNN(Explaining, keras.Model):
             self.trainable = False
 
     def get_config(self):
-        return {
+        config = {
             "num_classes": self.num_classes,
             "image_shape": list(self.image_shape),
             "depths": list(self.depths),
@@ -205,13 +205,21 @@ class FACNN(Explaining, keras.Model):
             "trainable": self.trainable,
             "frozen_layers": [x.name for x in self.layers if not x.trainable],
         }
+        if self.preset_metadata is not None:
+            # What was measured is left to the weights it was measured with.
+            config["preset_metadata"] = {
+                k: v for k, v in self.preset_metadata.items() if k != "metrics"
+            }
+        return config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
         trainable = config.pop("trainable", True)
         frozen = config.pop("frozen_layers", ())
+        metadata = config.pop("preset_metadata", None)
         model = cls(**config)
+        model.preset_metadata = metadata
         if model.fused:
             return model
         model.trainable = trainable
@@ -331,7 +339,8 @@ class FACNN(Explaining, keras.Model):
         """Metadata of the preset that the weights came from, or None.
 
         A dict, whose `"class_names"` (where the preset has them) name the
-        logits. It is not part of what `save` writes.
+        logits. Copies of the model, by `save`, `pickle` or `copy.deepcopy`,
+        keep it but for its `"metrics"`.
         """
         return self._untracked.preset_metadata
 
@@ -350,13 +359,17 @@ class FACNN(Explaining, keras.Model):
 
         The weights are checked against the SHA-256 in the preset's metadata,
         and every one of them must fit; there are never random weights instead.
-        No code from a preset is run. What was downloaded is kept in
-        `keras_facnn` under `KERAS_HOME` (`~/.keras` by default).
+        So are config and metadata; a preset of before metadata were signed is
+        read too. No code from a preset is run. What was downloaded from a web
+        server is kept in `keras_facnn` under `KERAS_HOME` (`~/.keras` by
+        default); from the Hugging Face Hub, in its library's own cache.
 
         Args:
             handle: What to load: the name of a bundled preset (see
-                `FACNN.presets`), a local folder, `hf://user/repo` on the
-                Hugging Face Hub (its token is read from `HF_TOKEN`), or
+                `FACNN.presets`), a local folder (`~` is home),
+                `hf://user/repo` or `hf://user/repo@revision` on the Hugging
+                Face Hub (needs `pip install 'keras-facnn[hub]'`, whose
+                `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE` hold), or
                 `https://...`, the URL of a folder.
             load_weights: Whether to load the weights. Without them, any
                 argument can be overridden.
@@ -376,6 +389,7 @@ class FACNN(Explaining, keras.Model):
             ValueError: If the preset is unknown, damaged or not an FA-CNN.
             FileNotFoundError: If a local folder lacks a file.
             ConnectionError: If a remote preset cannot be reached.
+            ImportError: If `hf://` lacks its library.
 
         Example:
 
@@ -390,23 +404,39 @@ class FACNN(Explaining, keras.Model):
     def save_to_preset(self, directory, metadata=None, weights_dtype="float32"):
         """Writes the model as a preset, a folder that `from_preset` reads.
 
-        The folder appears only when it is complete. It holds `config.json`,
-        `model.weights.h5` (which `load_weights` reads too) and
-        `metadata.json`, to which the versions, the parameter count, the input
-        and the SHA-256 of the weights are added.
+        The folder appears only when it is complete; a kill loses neither the
+        old preset nor the new one. It holds `config.json`, `model.weights.h5`
+        (which `load_weights` reads too) and `metadata.json`, to which the
+        versions, the parameter count, the input and the SHA-256 of all three
+        files are added. What the preset that the model came from says in its
+        metadata is handed on; its `metrics` only while the weights are the
+        same.
 
         Args:
             directory: Path of a new or empty folder, or of a preset to
-                replace.
-            metadata: Optional dict that JSON can hold: what readers of the
-                preset should know, such as `description`, `class_names` (a
-                list of strings), `dataset`, `license`, `metrics`.
+                replace. `~` is home; where a link stands, its target is
+                replaced.
+            metadata: Optional dict that JSON can hold, NumPy's scalars and
+                arrays included: what readers of the preset should know, such
+                as `description`, `class_names` (strings, unique, one a
+                class), `dataset`, `license`, `metrics`. It overrides what is
+                handed on.
             weights_dtype: `"float32"`, which round-trips bit for bit, or
                 `"float16"`, which halves the file.
 
         Raises:
-            ValueError: If `directory` holds other files, or weights are not
-                finite in `weights_dtype`.
+            ValueError: If `directory` holds other files or is the name of a
+                bundled preset, if JSON cannot hold `metadata`, or if weights
+                are not finite in `weights_dtype`.
+
+        Example:
+
+        >>> folder = tempfile.mkdtemp()
+        >>> model = keras_facnn.FACNN(2, depths=(2,), maps_per_class=(1,))
+        >>> model.save_to_preset(folder, {"class_names": ["ant", "bee"]})
+        >>> model = keras_facnn.FACNN.from_preset(folder)
+        >>> model.preset_metadata["class_names"]
+        ['ant', 'bee']
         """
         save_preset(self, directory, metadata, weights_dtype)
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import string
 
 import numpy as np
 
@@ -182,7 +181,8 @@ def _as_json(value, path, depth):
         return int(value)
     if isinstance(value, float) and math.isfinite(value):
         return float(value)
-    shown = "".join(c if c in string.printable else "?" for c in repr(value))
+    # Python itself prints no integer of thousands of digits.
+    shown = "a large one" if isinstance(value, int) else ascii(value)
     raise ValueError(
         "`metadata` must be a dict that JSON can hold: text, finite numbers, "
         f"booleans, None, lists, dicts. Received: {_shortened(path)} = "

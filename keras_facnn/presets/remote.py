@@ -21,9 +21,11 @@ from keras_facnn.presets import files
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SILENCE_SECONDS = 60
 _CHUNK = 2**20
-# A fetch may take a minute, and as long as its largest size takes at this
-# speed. A partial copy that no one wrote to for an hour has no living owner.
+# A fetch may take this long, and as long as its largest size takes at this
+# speed.
+_SHORTEST_SECONDS = 60
 _SLOWEST_BYTES_A_SECOND = 50_000
+# A partial copy that no one wrote to for an hour has no living owner.
 _ABANDONED_SECONDS = 3600
 _PARTIAL = ".partial"
 
@@ -102,7 +104,9 @@ def _chunks(url, largest, progress=False):
     """Yields the bytes of a URL; failures name it and say what to do."""
     request = urllib.request.Request(url)
     try:
-        with _Deadline(60 + largest / _SLOWEST_BYTES_A_SECOND) as deadline:
+        with _Deadline(
+            _SHORTEST_SECONDS + largest / _SLOWEST_BYTES_A_SECOND
+        ) as deadline:
             opener = urllib.request.build_opener(
                 _SafeRedirects, *deadline.handlers()
             )
@@ -124,6 +128,8 @@ def _chunks(url, largest, progress=False):
                     if bar:
                         bar.add(len(chunk))
                     yield chunk
+                # A connection that the deadline ended looks like an end.
+                deadline.check()
                 if size is not None and received < size:
                     raise http.client.IncompleteRead(
                         b"", expected=size - received
