@@ -23,6 +23,7 @@ ROOMS = [
     "forward",
     "layers",
     "graph",
+    "deep_alignment",
     "attribution",
     "metrics",
     "explaining",

@@ -38,10 +38,12 @@ def exactness(model, images, classes="all", *, batch_size: int = 32) -> dict:
     logits, maps = model.predict_with_maps(images, batch_size=batch_size)
     evidence = model.layer_evidence(images, "all", batch_size=batch_size)
     scale = float(ops.convert_to_numpy(model.head.scale))
+    offset = float(ops.convert_to_numpy(model.head.offset))
     logit_range = max(float(np.ptp(logits)), keras.config.epsilon())
 
-    def error(estimate):
-        gap = pick_classes(np.abs(estimate - logits), classes, logits)
+    def error(total):
+        gap = np.abs(total - offset - logits)
+        gap = pick_classes(gap, classes, logits)
         return float(gap.max()) / logit_range
 
     own = pick_classes(maps, classes, logits)

@@ -30,6 +30,8 @@ _NOT_IN_PRESETS = {
     "frozen_layers",
     "stochastic_depth",
 }
+# Presets that were written before these mean their defaults.
+_LATER_ARGUMENTS = {"threshold"}
 _BUNDLED = pathlib.Path(__file__).parent
 
 # What a user may change without touching what the weights mean.
@@ -253,10 +255,11 @@ def _parse_config(cls, text, handle):
     config = outer.get("config")
     expected = set(_arguments(cls)) - _NOT_IN_PRESETS
     received = set(config) if isinstance(config, dict) else set()
-    if received != expected:
+    missing = expected - received - _LATER_ARGUMENTS
+    if missing or received - expected:
         raise ValueError(
             f"{where} must give exactly the arguments of FACNN. "
-            f"Missing: {sorted(expected - received)}. "
+            f"Missing: {sorted(missing)}. "
             f"Unknown: {sorted(received - expected)}"
         )
     return config
