@@ -109,7 +109,8 @@ class Explaining:
         """The mean of the maps that a class owns: its explanation.
 
         At the last FA layer this equals Grad-CAM up to one constant (Theorem
-        1), and `scale * mean(map)` is the logit.
+        1), and `scale * mean(map)` is the logit, less the constant
+        `head.offset` where the head has a threshold.
 
         Args:
             images: Array `(B, H, W, channels)`, 0..255, any real dtype.
@@ -255,7 +256,8 @@ class Explaining:
 
         Returns:
             A float32 NumPy array. Without `maps`, `(B, L + 1)`, which sums to
-            the logit over its last axis. With `maps`, `(B, L + 1, h, w)` at the
+            the logit over its last axis (plus `head.offset`, where the head
+            has a threshold). With `maps`, `(B, L + 1, h, w)` at the
             last FA layer's resolution, which sums to `class_maps` over axis 1.
             `"all"` adds a trailing class axis.
 
@@ -324,7 +326,8 @@ class Explaining:
             - `"theorem_1_error"`: the largest `|Grad-CAM - s / (h w) * map|`,
               as a fraction of the largest `|Grad-CAM|`.
             - `"completeness_error"`: the largest `|logit - s * mean(map)|`,
-              as a fraction of the range of the logits.
+              as a fraction of the range of the logits. Here and below the
+              constant of a head with a threshold is added to the logit.
             - `"evidence_error"`: the largest `|logit - sum of the layers'
               evidence|`, as a fraction of the range of the logits.
 

@@ -20,6 +20,7 @@ def fa_stages(
     drop_rates,
     batch_norm_gain=False,
     synchronized_batch_norm=False,
+    threshold=False,
     dtype=None,
     fused=False,
 ):
@@ -39,6 +40,7 @@ def fa_stages(
         drop_rates: How often each layer's branch is left out in training.
         batch_norm_gain: Whether the branches' batch norm learns a gain.
         synchronized_batch_norm: Whether replicas share batch statistics.
+        threshold: Whether the head learns a threshold.
         dtype: Dtype policy of all layers.
         fused: Whether norm and `a_l` are in the convolutions, see `fuse`.
 
@@ -80,7 +82,11 @@ def fa_stages(
                 name=f"fa_{level}",
             )([x, branch])
     return GlobalAvgPool3DHead(
-        num_classes, maps_per_class[-1], dtype=dtype, name="head"
+        num_classes,
+        maps_per_class[-1],
+        threshold=threshold,
+        dtype=dtype,
+        name="head",
     )(x)
 
 

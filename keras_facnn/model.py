@@ -1,11 +1,10 @@
-import math
-
 import keras
 
 from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_float
 from keras_facnn.checks import check_int
 from keras_facnn.checks import is_number
+from keras_facnn.deep_alignment import DeepAlignment
 from keras_facnn.explaining import Explaining
 from keras_facnn.fusing import fuse
 from keras_facnn.graph import check_alphas
@@ -27,7 +26,7 @@ class _BundledPresets:
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
-class FACNN(Explaining, keras.Model):
+class FACNN(DeepAlignment, Explaining, keras.Model):
     """FA-CNN: an image classifier whose raw feature maps explain it.
 
     A flat functional model. `x_0` copies the pixels; FA layer `l = 1..L`
@@ -72,6 +71,12 @@ class FACNN(Explaining, keras.Model):
             `l / L` of it. It regularises, and a layer whose branch is left out
             is aligned by construction. Presets do not keep it.
         fused: Whether the graph is that of `fuse`, for inference alone.
+        threshold: Whether the head learns a threshold `t`, so that the logit is
+            `s * (mean(M_c) - t)`. Without it no logit is negative, which
+            softmax does not mind; for several labels an image, by sigmoid and
+            `BinaryCrossentropy(from_logits=True)`, turn it on, and count a
+            class as present where its logit is positive. The maps still sum to
+            the logit up to one constant, `s * t`, which is `head.offset`.
         dtype: Dtype policy of all layers, such as `"mixed_bfloat16"`. None is
             the global policy. The head always computes in float32.
         **kwargs: Base model keyword arguments, such as `name`.
@@ -101,6 +106,7 @@ class FACNN(Explaining, keras.Model):
         deep_alignment=0.0,
         stochastic_depth=0.0,
         fused=False,
+        threshold=False,
         dtype=None,
         **kwargs,
     ):
@@ -121,6 +127,7 @@ class FACNN(Explaining, keras.Model):
             "stochastic_depth", stochastic_depth, least=0, below=1
         )
         fused = check_bool("fused", fused)
+        threshold = check_bool("threshold", threshold)
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
 
         # === Functional graph ===
@@ -145,6 +152,7 @@ class FACNN(Explaining, keras.Model):
             ],
             batch_norm_gain,
             synchronized_batch_norm and keras.backend.backend() == "tensorflow",
+            threshold,
             policy,
             fused,
         )
@@ -163,6 +171,7 @@ class FACNN(Explaining, keras.Model):
         self.synchronized_batch_norm = synchronized_batch_norm
         self.stochastic_depth = stochastic_depth
         self.fused = fused
+        self.threshold = threshold
         self.alphas = alphas
         self.size_rules = (space_to_depth, multiple)
         self._policy_name = policy.name
@@ -175,7 +184,6 @@ class FACNN(Explaining, keras.Model):
                 ]
                 + self.outputs,
             ),
-            depth_maps=None,
             preset_metadata=None,
             preset_weights=None,
         )
@@ -200,6 +208,7 @@ class FACNN(Explaining, keras.Model):
             "deep_alignment": self.deep_alignment,
             "stochastic_depth": self.stochastic_depth,
             "fused": self.fused,
+            "threshold": self.threshold,
             "dtype": self._policy_name,
             "name": self.name,
             "trainable": self.trainable,
@@ -269,66 +278,6 @@ class FACNN(Explaining, keras.Model):
                 "fused one has no norm left and is for inference alone. Train "
                 "that one, and fuse it again."
             )
-
-    # --- Deep alignment ---
-
-    @property
-    def deep_alignment(self):
-        """Weight of the deep alignment loss; 0 is off."""
-        return self._deep_alignment
-
-    @deep_alignment.setter
-    def deep_alignment(self, weight):
-        if not is_number(weight) or not 0 <= weight < math.inf:
-            raise ValueError(
-                "`deep_alignment` must be a non-negative number. "
-                f"Received: deep_alignment={weight!r}"
-            )
-        self._deep_alignment = float(weight)
-        # A train function that is already traced holds the old weight.
-        self.train_function = None
-
-    @property
-    def _aligns(self):
-        # A single FA layer has none before it to align.
-        return self.deep_alignment > 0 and self.num_layers > 1
-
-    def call(self, inputs, training=None, mask=None):
-        if not (training and self._aligns):
-            return super().call(inputs, training=training, mask=mask)
-        *maps, logits = self._untracked.depths(inputs, training=True)
-        # `compute_loss` takes these in the same step of the same trace.
-        self._untracked.depth_maps = maps
-        return logits
-
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        loss = super().compute_loss(
-            x=x,
-            y=y,
-            y_pred=y_pred,
-            sample_weight=sample_weight,
-            training=training,
-        )
-        maps, self._untracked.depth_maps = self._untracked.depth_maps, None
-        if not (training and self._aligns):
-            return loss
-        if maps is None or self._compile_loss is None:
-            raise ValueError(
-                f"deep_alignment={self.deep_alignment} needs a loss from "
-                "`compile`, and `compute_loss(training=True)` right after a "
-                "call of the model with training=True. Otherwise set "
-                "`model.deep_alignment = 0`."
-            )
-        total = sum(range(1, self.num_layers))
-        for level, level_maps in enumerate(maps, start=1):
-            loss = loss + (
-                self.deep_alignment * level / total
-            ) * self._compile_loss(
-                y, self.head.logits(level_maps), sample_weight
-            )
-        return loss
 
     # --- Presets ---
 

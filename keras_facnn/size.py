@@ -18,6 +18,7 @@ def check_model_size(
     space_to_depth: int = 1,
     batch_norm_gain: bool = False,
     fused: bool = False,
+    threshold: bool = False,
 ) -> int:
     """Refuses an FA-CNN that is too large to build.
 
@@ -64,7 +65,7 @@ def check_model_size(
         )
     # Beside the kernel: a bias, or beta, the norm's statistics and gamma.
     values_a_channel = 1 if fused else 4 if batch_norm_gain else 3
-    parameters = 1  # The head's scale.
+    parameters = 1 + bool(threshold)  # The head's scale.
     for depth, maps in zip(depths, maps_per_class, strict=False):
         width = num_classes * maps
         parameters += depth * (9 * width**2 + values_a_channel * width)

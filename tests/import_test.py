@@ -28,6 +28,7 @@ ROOMS = [
     "size",
     "graph",
     "fusing",
+    "deep_alignment",
     "attribution",
     "metrics",
     "explaining",

@@ -46,10 +46,12 @@ def exactness(
     logits, maps = model.predict_with_maps(images, batch_size=batch_size)
     evidence = model.layer_evidence(images, "all", batch_size=batch_size)
     scale = float(ops.convert_to_numpy(model.head.scale))
+    offset = float(ops.convert_to_numpy(model.head.offset))
     logit_range = max(float(np.ptp(logits)), keras.config.epsilon())
 
-    def error(estimate):
-        gap = pick_classes(np.abs(estimate - logits), classes, logits)
+    def error(total):
+        gap = np.abs(total - offset - logits)
+        gap = pick_classes(gap, classes, logits)
         return float(gap.max()) / logit_range
 
     own = pick_classes(maps, classes, logits)

@@ -18,7 +18,7 @@ NOT_IN_PRESETS = frozenset(
     }
 )
 # Presets from before these arguments lack them.
-ADDED_LATER = frozenset({"fused"})
+ADDED_LATER = frozenset({"fused", "threshold"})
 
 
 def arguments(cls) -> list:
@@ -56,7 +56,12 @@ def parse_config(cls, data: bytes, handle) -> dict:
             f"Missing: {sorted(missing)}. "
             f"Unknown: {sorted(received - expected)}"
         )
-    for name in ("batch_norm_gain", "synchronized_batch_norm", "fused"):
+    for name in (
+        "batch_norm_gain",
+        "synchronized_batch_norm",
+        "fused",
+        "threshold",
+    ):
         if not isinstance(config.get(name, False), bool):
             raise ValueError(
                 f"`{name}` in {where} must be true or false. "

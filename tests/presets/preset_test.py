@@ -65,7 +65,9 @@ def test_float16_on_disk_is_float32_in_memory(small_model, tmp_path):
 
 
 def test_optimizer_state_stays_out(small_model, images, tmp_path):
-    small_model.compile("adam", "sparse_categorical_crossentropy")
+    small_model.compile(
+        "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
     small_model.fit(images, np.zeros(5), verbose=0)
     small_model.save_to_preset(tmp_path / "p")
     with h5py.File(tmp_path / "p" / "model.weights.h5") as file:
