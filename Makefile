@@ -1,14 +1,17 @@
 # `make demo` explains the sample images; `make test` runs the suite on three
-# backends. Each makes its own virtual environment; neither needs root.
+# backends; `make test-floor` runs a part of it on the oldest Keras that is
+# supported. Each makes its own virtual environment; none needs root.
 
 PYTHON ?= python3
 # On Linux, PyPI's PyTorch brings CUDA along. For the CPU build:
 #   make test TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
 TORCH ?= torch==2.13.0
+# The lowest version that `pyproject.toml` takes.
+FLOOR = $(shell sed -n 's/.*"keras>=\([0-9.]*\)".*/\1/p' pyproject.toml).0
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-floor lint clean
 
 demo: .venv-demo/ready
 	KERAS_BACKEND=jax .venv-demo/bin/python -m keras_facnn explain \
@@ -36,6 +39,15 @@ test: .venv-test/ready
 	fi; \
 	echo "=== PASSED on tensorflow, jax and torch"
 
+test-floor: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.venv-floor/jax-compiled
+test-floor: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
+test-floor: .venv-floor/ready
+	@echo "=== A part of the suite on Keras $(FLOOR)"
+	KERAS_BACKEND=jax .venv-floor/bin/python -m pytest tests/model_test.py \
+		tests/attribution/cam_test.py tests/layers \
+		tests/presets/preset_test.py tests/deep_alignment_test.py \
+		tests/custom_loops_test.py tests/private_names_test.py
+
 lint: .venv-test/ready
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
@@ -52,6 +64,12 @@ lint: .venv-test/ready
 	.venv-test/bin/python -m pip install --quiet --editable '.[jax,dev]'
 	touch $@
 
+.venv-floor/ready: pyproject.toml
+	$(call make_venv,.venv-floor)
+	.venv-floor/bin/python -m pip install --quiet --editable '.[jax]' \
+		'keras==$(FLOOR)' pytest
+	touch $@
+
 # Debian keeps what `venv` gets pip from in a package of its own.
 define make_venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -65,4 +83,4 @@ define make_venv
 endef
 
 clean:
-	rm -rf .venv-demo .venv-test build dist *.egg-info maps.png
+	rm -rf .venv-demo .venv-test .venv-floor build dist *.egg-info maps.png
