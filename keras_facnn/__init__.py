@@ -4,13 +4,13 @@ import importlib
 
 from keras_facnn.version import __version__
 
+_no_keras: Exception | None = None
 try:
     importlib.import_module("keras")
 except (ImportError, ValueError) as e:
     # Told to whoever asks for a name, so that the command line can answer.
     _no_keras = e
 else:
-    _no_keras = None
     from keras_facnn import attribution
     from keras_facnn import gradients
     from keras_facnn import layers

@@ -5,6 +5,7 @@ import math
 import threading
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
@@ -22,6 +23,9 @@ class DeepAlignment:
     with `logits_l` what the head reads off FA layer `l` and
     `v_l = deep_alignment * l / (1 + ... + (L - 1))`.
     """
+
+    num_layers: int
+    head: Any
 
     @property
     def deep_alignment(self) -> float:
@@ -162,7 +166,7 @@ class DeepAlignment:
         if not self._aligns:
             return 0.0
         weighted = () if sample_weight is None else (sample_weight,)
-        total = sum(range(1, self.num_layers))
+        total = self.num_layers * (self.num_layers - 1) / 2
         return sum(
             self.deep_alignment
             * level

@@ -1,5 +1,8 @@
 """What any graph of FA layers can say of its decisions."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -26,6 +29,13 @@ class Explaining:
     whose output is `x_0`), `relu_l` (the branches), `fa_l` and `head`, and
     with the attributes `num_classes`, `depths`, `alphas` and `class_names`.
     """
+
+    num_classes: int
+    depths: tuple[int, ...]
+    alphas: tuple[float, ...]
+    class_names: Any
+    input: Any
+    get_layer: Callable
 
     @property
     def num_layers(self) -> int:

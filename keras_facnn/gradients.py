@@ -40,11 +40,11 @@ def compiled_function(fn: Callable, variables: Sequence) -> Callable:
     if backend == "torch":
         import torch
 
-        def run(*args):
+        def without_gradient(*args):
             with torch.no_grad():
                 return fn(*args)
 
-        return _of_tensors(run)
+        return _of_tensors(without_gradient)
     raise NotImplementedError(_unsupported(backend))
 
 

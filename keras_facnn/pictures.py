@@ -61,8 +61,9 @@ def load_images(
     >>> model.class_maps(images).shape
     (2, 32, 32, 10)
     """
-    one = isinstance(paths, (str, os.PathLike))
-    paths = [paths] if one else list(paths)
+    if isinstance(paths, (str, os.PathLike)):
+        paths = [paths]
+    paths = list(paths)
     for path in paths:
         if not isinstance(path, (str, os.PathLike)):
             raise TypeError(
@@ -76,7 +77,7 @@ def load_images(
     if fit not in _FITS:
         raise ValueError(f"`fit` must be one of {_FITS}. Received: fit={fit!r}")
     image_shape = _image_shape(model, image_size)
-    images = []
+    images: list[np.ndarray] = []
     for path in paths:
         image = read_picture(path, image_shape, fit)
         if images and image.shape != images[0].shape:

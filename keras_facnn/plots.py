@@ -129,15 +129,19 @@ def explanation(
     """
     told = images
     if not isinstance(told, Explanation):
-        needed = (probabilities, maps, depth_maps, depth_probabilities)
-        if any(values is None for values in needed):
+        if (
+            probabilities is None
+            or maps is None
+            or depth_maps is None
+            or depth_probabilities is None
+        ):
             raise TypeError(
                 "`images` must be an `Explanation`, or come with "
                 "`probabilities`, `maps`, `depth_maps` and "
                 f"`depth_probabilities`. Received: images={type(images)}"
             )
         told = Explanation(
-            images=images,
+            images=told,
             classes=np.argmax(probabilities, axis=-1),
             probabilities=np.asarray(probabilities),
             maps=np.asarray(maps),
@@ -299,7 +303,7 @@ def compare(
     if unknown:
         raise ValueError(
             f"`reference` must name columns among {list(maps)}. Received: "
-            f"{sorted(unknown)}"
+            f"{sorted(map(str, unknown))}"
         )
     _check_one_an_image("row_names", row_names, len(images))
     figure = _grid(images, maps, from_smallest=True)
@@ -363,7 +367,8 @@ def pixel_removal(results: dict[str, typing.Any]) -> Figure:
     ax = figure.add_subplot()
     # Okabe and Ito's colours, which colour-blind readers can tell apart.
     colors = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00"]
-    labels, before = [], []
+    labels: list[str] = []
+    before: list[np.ndarray] = []
     for i, (name, result) in enumerate(results.items()):
         line = np.interp(
             np.linspace(0, 1, 101), result.fractions, result.accuracy

@@ -127,12 +127,12 @@ def pixel_removal(
     3
     """
     check_option("order", order, _ORDERS)
-    fractions = check_fractions(fractions)
+    steps = check_fractions(fractions)
     noise = check_float("noise", noise, least=0)
     rng = np.random.default_rng(check_seed(seed))
     images, labels = _check_inputs(model, images, labels)
     size = images.shape[1:3]
-    ties = []
+    ties: list[float] = []
 
     if order == "random":
         orders = (rng.permutation(math.prod(size)) for _ in images)
@@ -158,7 +158,7 @@ def pixel_removal(
         orders,
         remove,
         images.shape,
-        fractions,
+        steps,
         from_logits=from_logits,
         batch_size=batch_size,
         verbose=verbose,
@@ -167,11 +167,11 @@ def pixel_removal(
     of_label = p[:, np.arange(len(labels)), labels]
     accuracy, probability = hit.mean(axis=1), of_label.mean(axis=1)
     return PixelRemoval(
-        fractions=fractions,
+        fractions=steps,
         accuracy=accuracy.tolist(),
         probability=probability.tolist(),
-        accuracy_auc=float(np.trapezoid(accuracy, fractions)),
-        probability_auc=float(np.trapezoid(probability, fractions)),
+        accuracy_auc=float(np.trapezoid(accuracy, steps)),
+        probability_auc=float(np.trapezoid(probability, steps)),
         ties=float(np.mean(ties)) if ties else 0.0,
         settings={
             "order": order,

@@ -174,27 +174,27 @@ def similarity_by_depth(
     """
     check_fa_model(model)
     check_int("batch_size", batch_size)
-    layers = model.fa_levels(layers)
+    levels = model.fa_levels(layers)
     images = images_for(model, images)
     classes = model.check_classes(classes, len(images))
     classes = class_an_image(model, images, classes, batch_size)
-    values = []
-    bar = keras.utils.Progbar(len(layers), verbose=verbose, unit_name="layer")
-    for layer in layers:
+    each = []
+    bar = keras.utils.Progbar(len(levels), verbose=verbose, unit_name="layer")
+    for layer in levels:
         arguments = {"layer": layer, "batch_size": batch_size}
-        values.append(
+        each.append(
             metric(
                 model.class_maps(images, classes, **arguments),
                 reference(model, images, classes, **arguments),
             )
         )
         bar.add(1)
-    values = np.array(values)
+    values = np.array(each)
     defined = (~np.isnan(values)).sum(axis=1)
     filled = np.ma.masked_invalid(values)
     error = filled.std(axis=1, ddof=1) / np.sqrt(np.maximum(defined, 1))
     return SimilarityByDepth(
-        layers=layers,
+        layers=levels,
         values=values,
         mean=filled.mean(axis=1).filled(np.nan).tolist(),
         interval=(1.96 * error).filled(np.nan).tolist(),

@@ -48,7 +48,8 @@ def parse_config(cls, data: bytes, handle) -> dict:
         )
     config = outer.get("config")
     expected = set(arguments(cls)) - NOT_IN_PRESETS
-    received = set(config) if isinstance(config, dict) else set()
+    config = config if isinstance(config, dict) else {}
+    received = set(config)
     missing = expected - received - ADDED_LATER
     if missing or received - expected:
         raise ValueError(
