@@ -4,6 +4,7 @@ import math
 import numbers
 import sys
 import warnings
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -473,6 +474,11 @@ def _listed(classes):
 # --- Models ---
 
 
+def all_layers(model) -> Iterator:
+    """The model and every layer in it, however deep it is nested."""
+    return model._flatten_layers()
+
+
 def classifier_shapes(model):
     """A classifier's image shape `(H, W, channels)` and number of classes.
 
@@ -491,7 +497,7 @@ def classifier_shapes(model):
         ) from None
     few = [n is not None and n <= 4 for n in image_shape]
     if few[0] and not few[2]:
-        for layer in model._flatten_layers():
+        for layer in all_layers(model):
             if getattr(layer, "data_format", None) == "channels_first":
                 raise ValueError(
                     "`model` must take images with the channels last, (B, H, "

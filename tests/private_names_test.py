@@ -14,7 +14,9 @@ ROOT = pathlib.Path(__file__).parents[1]
 READ = {
     "_flatten_layers": {"keras_facnn/checks.py"},
     "_compile_loss": {"keras_facnn/deep_alignment.py"},
-    "_reduction_axes": {"keras_facnn/graph.py", "zoo/baselines.py"},
+    "_inbound_nodes": {"keras_facnn/attribution/class_activation.py"},
+    "_keras_history": {"keras_facnn/attribution/class_activation.py"},
+    "_reduction_axes": {"keras_facnn/graph.py", "zoo/networks.py"},
 }
 # What `zoo/muon.py` overrides: Keras must still call it.
 MUON = {
@@ -79,6 +81,11 @@ def test_keras_still_has_it(name):
         assert float(loss) == pytest.approx(4)
     elif name == "_flatten_layers":
         assert model.get_layer("head") in list(model._flatten_layers())
+    elif name in ("_inbound_nodes", "_keras_history"):
+        layer, node, tensor = model.output._keras_history
+        assert layer is model.get_layer("head")
+        made = layer._inbound_nodes[node].output_tensors[tensor]
+        assert made is model.output
     else:
         norm = keras.layers.BatchNormalization()
         norm.build((None, 4, 4, 3))

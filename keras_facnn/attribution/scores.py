@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_facnn.checks import _stacklevel
+from keras_facnn.checks import all_layers
 from keras_facnn.checks import are_probabilities
 from keras_facnn.gradients import gradient_function
 
@@ -62,7 +63,7 @@ def with_factor(model: keras.Model, function: Callable) -> Callable:
         A function of the tensors alone, which returns NumPy arrays.
     """
     in_float16 = any(
-        layer.compute_dtype == "float16" for layer in model._flatten_layers()
+        layer.compute_dtype == "float16" for layer in all_layers(model)
     )
 
     def call(*args):
