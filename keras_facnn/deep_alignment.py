@@ -153,7 +153,7 @@ class DeepAlignment:
         >>> x, y = np.zeros((4, 32, 32, 3), "float32"), np.array([1, 2, 3, 4])
         >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         >>> added = model.deep_alignment_loss(y, model.depth_logits(x), loss)
-        >>> round(float(added), 3)
+        >>> round(float(keras.ops.convert_to_numpy(added)), 3)
         1.151
         """
         if loss is None:

@@ -45,6 +45,8 @@ def as_tf_data(x, y):
     return tf.data.Dataset.from_tensor_slices((x, y)).batch(5)
 
 
+# Keras', of a generator that ends with its epoch.
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize(
     "wrap", [as_dataset, as_generator, as_data_loader, as_tf_data]
 )

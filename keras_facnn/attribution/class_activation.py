@@ -182,10 +182,10 @@ def _submodel(model, tensor, calls):
     (inputs,) = model.inputs
     x = images = keras.Input(batch_shape=inputs.shape, dtype=inputs.dtype)
     # Calls of new models only: none of the model's own layers remembers them.
-    inputs, training = model.inputs, None
+    (inputs,), training = model.inputs, None
     for call in reversed(calls):
-        x = keras.Model(inputs, call.input_tensors)(x, training=training)
-        inputs = call.operation.inputs
+        (x,) = keras.Model(inputs, call.input_tensors)(x, training=training)
+        (inputs,) = call.operation.inputs
         training = call.arguments.kwargs.get("training")
     return keras.Model(
         images, keras.Model(inputs, tensor)(x, training=training)

@@ -316,6 +316,7 @@ def test_refuses_what_is_not_linear(head, ending, photos):
         cam(model, photos)
 
 
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
 def test_refuses_quantized_weights(photos):
     model = flat(*parts())
     model.quantize("int8")
