@@ -3,6 +3,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
 
+from keras_facnn.attribution.perturbation import check_inputs
 from keras_facnn.attribution.places import features_function
 from keras_facnn.attribution.places import layer_path
 from keras_facnn.attribution.places import rest_of
@@ -10,11 +11,8 @@ from keras_facnn.attribution.scores import PREDICTED
 from keras_facnn.attribution.scores import check_scores
 from keras_facnn.attribution.scores import class_gradient
 from keras_facnn.attribution.scores import with_factor
-from keras_facnn.checks import check_classes
 from keras_facnn.checks import check_int
 from keras_facnn.checks import check_memory
-from keras_facnn.checks import classifier_shapes
-from keras_facnn.checks import images_for
 from keras_facnn.forward import kept_function
 from keras_facnn.forward import run
 
@@ -157,14 +155,7 @@ def _layer_cam(a, g):
 
 def _cam(weigh, model, images, classes, layer, batch_size):
     """Maps that `weigh` makes of activations and their gradients."""
-    images = images_for(model, images)
-    _, num_classes = classifier_shapes(model)
-    classes = check_classes(
-        classes,
-        len(images),
-        num_classes,
-        names=getattr(model, "class_names", None),
-    )
+    images, classes, num_classes = check_inputs(model, images, classes)
     batch_size = check_int("batch_size", batch_size)
     path = layer_path(model, layer)
     features = features_function(model, path)
@@ -182,12 +173,6 @@ def _cam(weigh, model, images, classes, layer, batch_size):
 
     def maps_of(x, targets):
         a = features(x)
-        if 0 in a.shape:
-            raise ValueError(
-                "`images` must be large enough that `layer` has any places. "
-                f"Received: images of shape {images.shape}, of which "
-                f"layer={layer!r} makes maps of shape {tuple(a.shape)}"
-            )
         if not isinstance(classes, str):
             return cam(a, x, targets)
         check_memory('`images` and `classes="all"`', *a.shape[:3], num_classes)

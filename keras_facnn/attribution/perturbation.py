@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_facnn.attribution.places import check_room
 from keras_facnn.attribution.scores import check_scores
 from keras_facnn.checks import check_classes
 from keras_facnn.checks import classifier_shapes
@@ -40,6 +41,7 @@ def check_inputs(
 ) -> tuple:
     """Checked float32 images and classes, and the number of classes."""
     images = images_for(model, images).astype("float32")
+    check_room(model, images)
     _, num_classes = classifier_shapes(model)
     classes = check_classes(
         classes,

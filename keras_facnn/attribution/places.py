@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import keras
+import numpy as np
 from keras import ops
 from keras import tree
 
@@ -14,79 +15,58 @@ from keras_facnn.forward import kept_function
 _MOST_LISTED = 60
 
 
-class FlatGraph:
-    """A model's graph with the functional models inside it unfolded.
+class Level:
+    """One model's graph, called anew, such that each call is known.
 
-    It shares all layers and weights with the model.
+    It shares all layers and weights with the model. `layer.output` would be
+    that of the layer's first call, in whichever graph.
 
     Attributes:
-        pixels: Keras tensor of the images.
-        outputs: Keras tensor of the scores.
-        tensors: Dict from a layer's path, such as `"backbone/out_relu"`, to
-            the outputs of its calls in this graph, one a call.
+        inputs: List of Keras tensors.
+        outputs: List of Keras tensors.
+        calls: Dict from a layer's name to its calls in this graph, triples of
+            the layer, the flat list of what it got, and what it gave.
     """
 
     def __init__(self, model: keras.Model):
-        self.tensors = {}
-        (pixels,) = model.inputs
-        self.pixels = keras.Input(
-            batch_shape=pixels.shape, dtype=pixels.dtype, name=pixels.name
-        )
-        (self.outputs,) = self._unfold(model, [self.pixels], "")
-
-    def _unfold(self, model, inputs, path):
-        """Calls all layers of a model anew; returns its flat outputs."""
-        # `clone_model` runs through a graph, but hands nothing out of it that
-        # is still connected, so layers at its ends catch what comes.
-        ends = [keras.layers.Identity() for _ in model.outputs]
-        caught = {}
+        self.calls = {}
 
         def call(operation, *args, **kwargs):
-            if operation in ends:
-                (caught[operation],) = args
-                return operation(*args)
             # What is explained is inference, as `training=False` has it.
             kwargs.pop("training", None)
-            name = f"{path}{operation.name}"
-            if _has_graph(operation):
-                given = args[0] if args else kwargs["inputs"]
-                outputs = tree.pack_sequence_as(
-                    operation.output,
-                    self._unfold(operation, tree.flatten(given), f"{name}/"),
-                )
-            else:
-                outputs = operation(*args, **kwargs)
+            outputs = operation(*args, **kwargs)
             if isinstance(operation, keras.Layer):
-                self.tensors.setdefault(name, []).append(outputs)
+                given = tree.flatten(args[0] if args else kwargs)
+                self.calls.setdefault(operation.name, []).append(
+                    (operation, given, outputs)
+                )
             return outputs
 
-        keras.models.clone_model(
-            keras.Model(
-                list(model.inputs),
-                [
-                    end(y)
-                    for end, y in zip(
-                        ends, tree.flatten(model.outputs), strict=True
-                    )
-                ],
-            ),
-            input_tensors=[
-                x if x.dtype == wanted.dtype else ops.cast(x, wanted.dtype)
-                for x, wanted in zip(inputs, model.inputs, strict=True)
-            ],
+        clone = keras.models.clone_model(
+            keras.Model(list(model.inputs), list(model.outputs)),
             clone_function=lambda layer: layer,
             call_function=call,
         )
-        return [caught[end] for end in ends]
+        self.inputs, self.outputs = list(clone.inputs), list(clone.outputs)
 
 
-def flat_graph(model: keras.Model) -> FlatGraph:
-    """The model's `FlatGraph`, made once."""
-    return kept(model, "flat graph", lambda: FlatGraph(model))
+def _places(model):
+    """Dict from each layer's path to the number of its calls and its output.
+
+    A layer of a model inside `model` has a path such as `"backbone/out_relu"`.
+    """
+    found = {}
+    for name, calls in Level(model).calls.items():
+        operation, _, outputs = calls[0]
+        if _has_graph(operation):
+            for path, (times, inner) in _places(operation).items():
+                found[f"{name}/{path}"] = (len(calls) * times, inner)
+        found[name] = (len(calls), outputs)
+    return found
 
 
 def layer_path(model: keras.Model, layer: str | int) -> str:
-    """The path of a layer that gives maps, in the model's `FlatGraph`.
+    """The path of a layer that gives maps, in the model.
 
     Args:
         model: What `classifier_shapes` takes.
@@ -98,7 +78,7 @@ def layer_path(model: keras.Model, layer: str | int) -> str:
     Raises:
         ValueError: If there is no such layer, or it gives no maps, or several.
     """
-    tensors = flat_graph(model).tensors
+    places = kept(model, "places", lambda: _places(model))
     by_number = hasattr(model, "predict_with_maps")
     if is_integer(layer):
         n = len(model.layers)
@@ -110,8 +90,8 @@ def layer_path(model: keras.Model, layer: str | int) -> str:
             path = None
     elif isinstance(layer, str):
         path = layer
-        inside = [p for p in tensors if p.endswith(f"/{layer}")]
-        if layer not in tensors and inside:
+        inside = [p for p in places if p.endswith(f"/{layer}")]
+        if layer not in places and inside:
             if len(inside) > 1:
                 raise ValueError(
                     f"`layer` must be one of {', '.join(inside)}, which all "
@@ -120,8 +100,12 @@ def layer_path(model: keras.Model, layer: str | int) -> str:
             (path,) = inside
     else:
         path = None
-    if path not in tensors:
-        maps = [p for p, calls in tensors.items() if _is_map(calls)]
+    if path not in places:
+        maps = [
+            place
+            for place, (times, output) in places.items()
+            if times == 1 and _is_map(output)
+        ]
         listed = ", ".join(maps[-_MOST_LISTED:])
         what = (
             "an FA layer's number"
@@ -133,15 +117,15 @@ def layer_path(model: keras.Model, layer: str | int) -> str:
             f"{'..., ' if len(maps) > _MOST_LISTED else ''}{listed}. "
             f"Received: layer={layer!r}"
         )
-    calls = tensors[path]
-    if len(calls) > 1:
+    times, output = places[path]
+    if times > 1:
         raise ValueError(
             "`layer` must be a layer that the model calls once, since each "
             f"call has maps of its own. Received: layer={layer!r}, which this "
-            f"model calls {len(calls)} times"
+            f"model calls {times} times"
         )
-    if not _is_map(calls):
-        shapes = [getattr(x, "shape", x) for x in tree.flatten(calls[0])]
+    if not _is_map(output):
+        shapes = [getattr(x, "shape", x) for x in tree.flatten(output)]
         raise ValueError(
             "The output of `layer` must be one tensor of 4 dimensions, (B, h, "
             f"w, channels). Received: layer={layer!r}, whose output has shape "
@@ -154,24 +138,87 @@ def features_function(model: keras.Model, path: str) -> Callable:
     """A compiled function from images to the maps of the layer at `path`."""
 
     def make():
-        graph = flat_graph(model)
-        (maps,) = graph.tensors[path]
-        before = keras.Function([graph.pixels], maps)
-        return lambda x: before([ops.cast(x, graph.pixels.dtype)])
+        features, _ = _cut(model, path.split("/"))
+        return lambda x: features([x])
 
     return kept_function(model, ("features", path), make)
 
 
 def rest_of(model: keras.Model, path: str) -> Callable:
     """A function of a layer's maps and the images to the scores `(B, C)`."""
-    graph = flat_graph(model)
-    (maps,) = graph.tensors[path]
-    rest = keras.Function([graph.pixels, maps], graph.outputs)
-    return lambda a, x: rest([ops.cast(x, graph.pixels.dtype), a])
+    _, rest = _cut(model, path.split("/"))
+
+    def scores(a, x):
+        (outputs,) = rest([x], a)
+        return outputs
+
+    return scores
 
 
-def _is_map(calls):
-    return len(calls) == 1 and len(getattr(calls[0], "shape", ())) == 4
+def _cut(model, names):
+    """Cuts a model at a layer.
+
+    Args:
+        model: A functional model.
+        names: The parts of the layer's path.
+
+    Returns:
+        Two functions: of the model's inputs, a list, to the layer's output;
+        and of the inputs and that output to the model's outputs, a list.
+    """
+    name, *inner = names
+    level = Level(model)
+    ((layer, given, output),) = level.calls[name]
+    after = keras.Function(
+        [*level.inputs, *tree.flatten(output)], level.outputs
+    )
+
+    def cast(xs):
+        return [
+            ops.cast(x, one.dtype)
+            for x, one in zip(xs, level.inputs, strict=True)
+        ]
+
+    if not inner:
+        before = keras.Function(level.inputs, output)
+        return (
+            lambda xs: before(cast(xs)),
+            lambda xs, a: after([*cast(xs), a]),
+        )
+    before = keras.Function(level.inputs, given)
+    features, rest = _cut(layer, inner)
+    return (
+        lambda xs: features(before(cast(xs))),
+        lambda xs, a: after([*cast(xs), *rest(before(cast(xs)), a)]),
+    )
+
+
+def check_room(model: keras.Model, images: np.ndarray) -> None:
+    """Raises where images are too small for a model of any size."""
+    if None not in model.inputs[0].shape[1:]:
+        return
+    shape = (1, *images.shape[1:])
+
+    def make():
+        try:
+            keras.Function(
+                list(model.inputs), list(model.outputs)
+            ).compute_output_shape([shape])
+        except ValueError as e:
+            return " ".join(str(e).split())
+        return None
+
+    trouble = kept(model, ("room", shape), make)
+    if trouble:
+        raise ValueError(
+            "`images` must be large enough that every layer of the model "
+            f"leaves something of them. Received: images of shape "
+            f"{images.shape}, at which Keras says: {trouble}"
+        )
+
+
+def _is_map(output):
+    return len(getattr(output, "shape", ())) == 4
 
 
 def _has_graph(operation):
