@@ -1,11 +1,11 @@
 """Ways to make a map: model and images in, maps out."""
 
-from keras_facnn.attribution.cam import grad_cam
-from keras_facnn.attribution.cam import hires_cam
-from keras_facnn.attribution.cam import layer_cam
 from keras_facnn.attribution.class_activation import cam
 from keras_facnn.attribution.facnn import contrast
 from keras_facnn.attribution.facnn import disagreement
+from keras_facnn.attribution.gradient_cam import grad_cam
+from keras_facnn.attribution.gradient_cam import hires_cam
+from keras_facnn.attribution.gradient_cam import layer_cam
 from keras_facnn.attribution.input_gradients import integrated_gradients
 from keras_facnn.attribution.input_gradients import saliency
 from keras_facnn.attribution.occlusion import occlusion

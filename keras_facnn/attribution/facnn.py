@@ -5,18 +5,19 @@ import math
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
 from keras_facnn.checks import check_fa_model
 from keras_facnn.checks import check_images
 from keras_facnn.maps import pick_classes
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
 
 
 def contrast(
     model: keras.Model,
-    images: ArrayLike,
-    a: ArrayLike | str | None,
-    b: ArrayLike | str | None,
+    images: Images,
+    a: Classes,
+    b: Classes,
     *,
     batch_size: int = 32,
 ) -> np.ndarray:
@@ -63,8 +64,8 @@ def contrast(
 
 def disagreement(
     model: keras.Model,
-    images: ArrayLike,
-    classes: ArrayLike | str | None = None,
+    images: Images,
+    classes: Classes = None,
     *,
     layer: str | int | None = None,
     batch_size: int = 32,

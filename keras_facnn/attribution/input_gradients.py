@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 from keras import tree
-from numpy.typing import ArrayLike
 
 from keras_facnn.attribution.perturbation import check_inputs
 from keras_facnn.attribution.scores import PREDICTED
@@ -16,6 +15,8 @@ from keras_facnn.checks import one_class_an_image
 from keras_facnn.forward import class_an_image
 from keras_facnn.forward import kept_function
 from keras_facnn.forward import run
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
 
 # Quadrature is exact long before, and its points cost steps ** 3.
 _MOST_STEPS = 1000
@@ -23,8 +24,8 @@ _MOST_STEPS = 1000
 
 def saliency(
     model: keras.Model,
-    images: ArrayLike,
-    classes: ArrayLike | str | None = None,
+    images: Images,
+    classes: Classes = None,
     *,
     batch_size: int = 32,
 ) -> np.ndarray:
@@ -67,8 +68,8 @@ def saliency(
 
 def integrated_gradients(
     model: keras.Model,
-    images: ArrayLike,
-    classes: ArrayLike | str | None = None,
+    images: Images,
+    classes: Classes = None,
     *,
     baseline: float = 0.0,
     steps: int = 50,

@@ -1,6 +1,5 @@
 import keras
 import numpy as np
-from numpy.typing import ArrayLike
 
 from keras_facnn.attribution.perturbation import check_inputs
 from keras_facnn.attribution.perturbation import scorer
@@ -9,16 +8,19 @@ from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_int
 from keras_facnn.checks import check_memory
 from keras_facnn.imputation import baseline_images
+from keras_facnn.types import Baseline
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
 
 
 def occlusion(
     model: keras.Model,
-    images: ArrayLike,
-    classes: ArrayLike | str | None = None,
+    images: Images,
+    classes: Classes = None,
     *,
     size: int = 8,
     stride: int | None = None,
-    baseline: ArrayLike | str = 0.0,
+    baseline: Baseline = 0.0,
     probabilities: bool = False,
     batch_size: int = 16,
     verbose: int = 0,

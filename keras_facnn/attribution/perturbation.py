@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
-from numpy.typing import ArrayLike
 
 from keras_facnn.attribution.places import check_room
 from keras_facnn.attribution.scores import check_scores
@@ -14,6 +13,8 @@ from keras_facnn.checks import images_for
 from keras_facnn.forward import classifier_function
 from keras_facnn.forward import run
 from keras_facnn.maps import as_probabilities
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
 
 
 def scorer(
@@ -36,9 +37,7 @@ def scorer(
     return scores
 
 
-def check_inputs(
-    model: keras.Model, images: ArrayLike, classes: ArrayLike | str | None
-) -> tuple:
+def check_inputs(model: keras.Model, images: Images, classes: Classes) -> tuple:
     """Checked float32 images and classes, and the number of classes."""
     images = images_for(model, images).astype("float32")
     check_room(model, images)

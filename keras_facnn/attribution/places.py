@@ -29,7 +29,7 @@ class Level:
     """
 
     def __init__(self, model: keras.Model):
-        self.calls = {}
+        self.calls: dict[str, list] = {}
 
         def call(operation, *args, **kwargs):
             # What is explained is inference, as `training=False` has it.
@@ -80,14 +80,13 @@ def layer_path(model: keras.Model, layer: str | int) -> str:
     """
     places = kept(model, "places", lambda: _places(model))
     by_number = hasattr(model, "predict_with_maps")
-    if is_integer(layer):
+    path = ""
+    if not isinstance(layer, str) and is_integer(layer):
         n = len(model.layers)
         if by_number:
             path = f"fa_{layer.__index__()}"
         elif -n <= layer < n:
             path = model.layers[layer].name
-        else:
-            path = None
     elif isinstance(layer, str):
         path = layer
         inside = [p for p in places if p.endswith(f"/{layer}")]
@@ -98,8 +97,6 @@ def layer_path(model: keras.Model, layer: str | int) -> str:
                     f"have this name. Received: layer={layer!r}"
                 )
             (path,) = inside
-    else:
-        path = None
     if path not in places:
         maps = [
             place

@@ -3,7 +3,6 @@ import math
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
 from keras_facnn.attribution.perturbation import check_inputs
 from keras_facnn.attribution.perturbation import scorer
@@ -13,12 +12,14 @@ from keras_facnn.checks import check_float
 from keras_facnn.checks import check_int
 from keras_facnn.checks import check_memory
 from keras_facnn.checks import check_seed
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
 
 
 def rise(
     model: keras.Model,
-    images: ArrayLike,
-    classes: ArrayLike | str | None = None,
+    images: Images,
+    classes: Classes = None,
     *,
     masks: int = 4000,
     grid: int = 7,
@@ -97,7 +98,7 @@ def rise(
         for i, image in enumerate(images)
     ]
     maps = np.zeros((len(images), *shape, num_classes if many else 1))
-    before, checked = None, 0
+    before, checked = np.zeros_like(maps), 0
     bar = keras.utils.Progbar(masks, verbose=verbose, unit_name="mask")
     for start in range(0, masks, batch_size):
         done = min(start + batch_size, masks)

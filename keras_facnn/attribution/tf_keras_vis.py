@@ -1,17 +1,18 @@
 import keras
 import numpy as np
-from numpy.typing import ArrayLike
 
 from keras_facnn.attribution.perturbation import check_inputs
 from keras_facnn.attribution.places import layer_path
 from keras_facnn.checks import check_int
 from keras_facnn.forward import class_an_image
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
 
 
 def tf_keras_vis_grad_cam(
     model: keras.Model,
-    images: ArrayLike,
-    classes: ArrayLike | str | None = None,
+    images: Images,
+    classes: Classes = None,
     *,
     layer: str | int,
     batch_size: int = 32,

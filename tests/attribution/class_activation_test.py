@@ -103,6 +103,8 @@ def reference(conv, dense, photos):
     return cams, cams.mean((1, 2)) + sum(bias)
 
 
+# Keras', of the nested call of `[inputs]`.
+@pytest.mark.filterwarnings("ignore:[\\s\\S]*structure of `inputs`")
 @pytest.mark.parametrize(
     "build",
     [

@@ -1,7 +1,6 @@
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
 from keras_facnn.attribution.perturbation import check_inputs
 from keras_facnn.attribution.places import features_function
@@ -15,12 +14,14 @@ from keras_facnn.checks import check_int
 from keras_facnn.checks import check_memory
 from keras_facnn.forward import kept_function
 from keras_facnn.forward import run
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
 
 
 def grad_cam(
     model: keras.Model,
-    images: ArrayLike,
-    classes: ArrayLike | str | None = None,
+    images: Images,
+    classes: Classes = None,
     *,
     layer: str | int,
     batch_size: int = 32,
@@ -69,8 +70,8 @@ def grad_cam(
 
 def hires_cam(
     model: keras.Model,
-    images: ArrayLike,
-    classes: ArrayLike | str | None = None,
+    images: Images,
+    classes: Classes = None,
     *,
     layer: str | int,
     batch_size: int = 32,
@@ -106,8 +107,8 @@ def hires_cam(
 
 def layer_cam(
     model: keras.Model,
-    images: ArrayLike,
-    classes: ArrayLike | str | None = None,
+    images: Images,
+    classes: Classes = None,
     *,
     layer: str | int,
     batch_size: int = 32,
