@@ -1,3 +1,7 @@
+import os
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from keras_facnn.checks import check_bool
@@ -95,19 +99,19 @@ class FACNN(DeepAlignment, Explaining, keras.Model):
 
     def __init__(
         self,
-        num_classes,
-        image_shape=(32, 32, 3),
-        depths=(8, 8, 8),
-        maps_per_class=(3, 6, 12),
-        alpha="harmonic",
-        space_to_depth=1,
-        batch_norm_gain=False,
-        synchronized_batch_norm=False,
-        deep_alignment=0.0,
-        stochastic_depth=0.0,
-        fused=False,
-        threshold=False,
-        dtype=None,
+        num_classes: int,
+        image_shape: Sequence[int | None] = (32, 32, 3),
+        depths: Sequence[int] = (8, 8, 8),
+        maps_per_class: Sequence[int] = (3, 6, 12),
+        alpha: str | float | Sequence[float] = "harmonic",
+        space_to_depth: int = 1,
+        batch_norm_gain: bool = False,
+        synchronized_batch_norm: bool = False,
+        deep_alignment: float = 0.0,
+        stochastic_depth: float = 0.0,
+        fused: bool = False,
+        threshold: bool = False,
+        dtype: Any = None,
         **kwargs,
     ):
         num_classes = check_int("num_classes", num_classes, least=2)
@@ -303,7 +307,12 @@ class FACNN(DeepAlignment, Explaining, keras.Model):
         return (self.preset_metadata or {}).get("class_names")
 
     @classmethod
-    def from_preset(cls, handle, load_weights=True, **overrides):
+    def from_preset(
+        cls,
+        handle: str | os.PathLike,
+        load_weights: bool = True,
+        **overrides: Any,
+    ) -> "FACNN":
         """Builds a model from a preset, with its trained weights.
 
         The weights are checked against the SHA-256 in the preset's metadata,
@@ -350,7 +359,12 @@ class FACNN(DeepAlignment, Explaining, keras.Model):
         """
         return load_preset(cls, handle, load_weights, **overrides)
 
-    def save_to_preset(self, directory, metadata=None, weights_dtype="float32"):
+    def save_to_preset(
+        self,
+        directory: str | os.PathLike,
+        metadata: dict | None = None,
+        weights_dtype: str = "float32",
+    ) -> None:
         """Writes the model as a preset, a folder that `from_preset` reads.
 
         The folder appears only when it is complete; a kill loses neither the
