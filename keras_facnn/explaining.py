@@ -35,7 +35,7 @@ class Explaining:
     """
 
     num_classes: int
-    depths: tuple[int, ...]
+    depths: Sequence[int]
     alphas: tuple[float, ...]
     class_names: Any
     input: Any

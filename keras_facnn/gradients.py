@@ -123,7 +123,9 @@ def _tf_function(fn):
     # TensorFlow counts the traces of a line of code and warns of many. Each
     # model and layer has a function of its own, made on the same line; of a
     # partial it counts the object.
-    return tf.function(functools.partial(fn), reduce_retracing=True)
+    return tf.function(
+        functools.partial(fn), reduce_retracing=True, autograph=False
+    )
 
 
 def _of_tensors(fn):

@@ -167,9 +167,9 @@ class FACNN(DeepAlignment, Explaining, keras.Model):
         self.image_shape = image_shape
         self.depths = depths
         self.maps_per_class = maps_per_class
-        self.alpha = float(alpha) if is_number(alpha) else alpha
-        if isinstance(alpha, (list, tuple)):
-            self.alpha = alphas
+        self.alpha: Any = alpha
+        if not isinstance(alpha, str):
+            self.alpha = alphas[0] if is_number(alpha) else alphas
         self.space_to_depth = space_to_depth
         self.batch_norm_gain = batch_norm_gain
         self.synchronized_batch_norm = synchronized_batch_norm
