@@ -15,8 +15,8 @@ from matplotlib.ticker import FuncFormatter
 from matplotlib.ticker import MaxNLocator
 from matplotlib.ticker import PercentFormatter
 
+from keras_facnn.checks import check_images
 from keras_facnn.explanation import Explanation
-from keras_facnn.maps import check_images
 from keras_facnn.maps import resize_maps
 from keras_facnn.metrics import pearson
 

@@ -2,10 +2,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_facnn.checks import check_classes
+from keras_facnn.checks import check_images
+from keras_facnn.checks import check_int
 from keras_facnn.gradients import gradient_function
-from keras_facnn.layers.validation import positive_int
-from keras_facnn.maps import check_classes
-from keras_facnn.maps import check_images
 
 
 def grad_cam(model, images, classes=None, *, layer, batch_size=32):
@@ -122,7 +122,7 @@ def _cam(weigh, model, images, classes, layer, batch_size):
     images = check_images(images, tuple(pixels.shape[1:]))
     num_classes = features.outputs[1].shape[-1]
     classes = check_classes(classes, len(images), num_classes)
-    batch_size = positive_int("batch_size", batch_size)
+    batch_size = check_int("batch_size", batch_size)
 
     def score(a, x, weights):
         return ops.sum(ops.cast(logits_of([x, a]), "float32") * weights)

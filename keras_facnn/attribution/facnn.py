@@ -5,8 +5,8 @@ import math
 import numpy as np
 from keras import ops
 
-from keras_facnn.maps import check_classes
-from keras_facnn.maps import check_images
+from keras_facnn.checks import check_classes
+from keras_facnn.checks import check_images
 from keras_facnn.maps import pick_classes
 
 

@@ -5,9 +5,9 @@ import numpy as np
 from keras import ops
 
 from keras_facnn.attribution.perturbation import check_inputs
+from keras_facnn.checks import check_int
+from keras_facnn.forward import class_an_image
 from keras_facnn.gradients import gradient_function
-from keras_facnn.layers.validation import positive_int
-from keras_facnn.maps import class_an_image
 
 
 def saliency(model, images, classes=None, *, batch_size=32):
@@ -72,7 +72,7 @@ def integrated_gradients(
     >>> keras_facnn.attribution.integrated_gradients(model, images).shape
     (2, 32, 32)
     """
-    steps = positive_int("steps", steps)
+    steps = check_int("steps", steps)
     gradient, images, targets = _prepare(model, images, classes, batch_size)
     points, weights = np.polynomial.legendre.leggauss(steps)
     batches = []
@@ -87,7 +87,7 @@ def integrated_gradients(
 
 
 def _prepare(model, images, classes, batch_size):
-    positive_int("batch_size", batch_size)
+    check_int("batch_size", batch_size)
     images, classes, num_classes = check_inputs(model, images, classes)
     (pixels,) = model.inputs
     if not keras.backend.is_float_dtype(pixels.dtype):

@@ -4,8 +4,8 @@ import numpy as np
 from keras_facnn.attribution.perturbation import check_inputs
 from keras_facnn.attribution.perturbation import scorer
 from keras_facnn.attribution.perturbation import wanted
-from keras_facnn.baselines import baseline_images
-from keras_facnn.layers.validation import positive_int
+from keras_facnn.checks import check_int
+from keras_facnn.imputation import baseline_images
 
 
 def occlusion(
@@ -55,8 +55,8 @@ def occlusion(
     >>> keras_facnn.attribution.occlusion(model, images, size=16).shape
     (2, 32, 32)
     """
-    size = positive_int("size", size)
-    stride = positive_int(
+    size = check_int("size", size)
+    stride = check_int(
         "stride", max(1, size // 2) if stride is None else stride
     )
     if stride > size:
@@ -64,7 +64,7 @@ def occlusion(
             "`stride` must be at most `size`, or pixels stay uncovered. "
             f"Received: stride={stride}, size={size}"
         )
-    batch_size = positive_int("batch_size", batch_size)
+    batch_size = check_int("batch_size", batch_size)
     images, classes, num_classes = check_inputs(model, images, classes)
     covers = baseline_images(images, baseline)
     scores_of = scorer(model, probabilities)

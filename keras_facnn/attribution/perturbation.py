@@ -3,9 +3,9 @@
 import numpy as np
 from keras import ops
 
-from keras_facnn.maps import check_classes
-from keras_facnn.maps import check_images
-from keras_facnn.maps import classifier_shapes
+from keras_facnn.checks import check_classes
+from keras_facnn.checks import check_images
+from keras_facnn.checks import classifier_shapes
 
 
 def scorer(model, probabilities):

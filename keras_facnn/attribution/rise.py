@@ -7,8 +7,8 @@ from keras import ops
 from keras_facnn.attribution.perturbation import check_inputs
 from keras_facnn.attribution.perturbation import scorer
 from keras_facnn.attribution.perturbation import wanted
-from keras_facnn.layers.validation import positive_float
-from keras_facnn.layers.validation import positive_int
+from keras_facnn.checks import check_float
+from keras_facnn.checks import check_int
 
 
 def rise(
@@ -65,14 +65,14 @@ def rise(
     >>> keras_facnn.attribution.rise(model, images, masks=8).shape
     (2, 32, 32)
     """
-    masks = positive_int("masks", masks)
-    grid = positive_int("grid", grid)
-    batch_size = positive_int("batch_size", batch_size)
-    p = positive_float("p", p)
+    masks = check_int("masks", masks)
+    grid = check_int("grid", grid)
+    batch_size = check_int("batch_size", batch_size)
+    p = check_float("p", p, above=0)
     if p > 1:
         raise ValueError(f"`p` must be at most 1. Received: p={p}")
     if tolerance is not None:
-        tolerance = positive_float("tolerance", tolerance)
+        tolerance = check_float("tolerance", tolerance, above=0)
     images, classes, num_classes = check_inputs(model, images, classes)
     scores_of = scorer(model, probabilities)
     targets = [

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 
 from keras_facnn.attribution.perturbation import check_inputs
-from keras_facnn.layers.validation import positive_int
-from keras_facnn.maps import class_an_image
+from keras_facnn.checks import check_int
+from keras_facnn.forward import class_an_image
 
 
 def tf_keras_vis_grad_cam(model, images, classes=None, *, layer, batch_size=32):
@@ -50,7 +50,7 @@ def tf_keras_vis_grad_cam(model, images, classes=None, *, layer, batch_size=32):
     except ImportError as e:
         raise ImportError("This needs `pip install tf-keras-vis`.") from e
 
-    batch_size = positive_int("batch_size", batch_size)
+    batch_size = check_int("batch_size", batch_size)
     images, classes, _ = check_inputs(model, images, classes)
     classes = class_an_image(model, images, classes, batch_size)
     gradcam = Gradcam(model, clone=False)

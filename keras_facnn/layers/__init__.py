@@ -1,12 +1,14 @@
 """Order-preserving layers: every channel stays with one class."""
 
 from keras_facnn.layers.class_major_repeat import ClassMajorRepeat
+from keras_facnn.layers.class_mean import ClassMean
 from keras_facnn.layers.dampened_skip import DampenedSkip
 from keras_facnn.layers.global_avg_pool_3d_head import GlobalAvgPool3DHead
 from keras_facnn.layers.pixel_stem import PixelStem
 
 __all__ = [
     "ClassMajorRepeat",
+    "ClassMean",
     "DampenedSkip",
     "GlobalAvgPool3DHead",
     "PixelStem",

@@ -1,8 +1,8 @@
 import keras
 from keras import ops
 
-from keras_facnn.layers.validation import feature_map_shape
-from keras_facnn.layers.validation import positive_int
+from keras_facnn.checks import check_int
+from keras_facnn.checks import feature_map_shape
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
@@ -33,7 +33,7 @@ class ClassMajorRepeat(keras.layers.Layer):
 
     def __init__(self, factor, **kwargs):
         super().__init__(**kwargs)
-        self.factor = positive_int("factor", factor)
+        self.factor = check_int("factor", factor)
 
     def build(self, input_shape):
         self.compute_output_shape(input_shape)

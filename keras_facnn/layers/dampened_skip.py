@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from keras_facnn.layers.validation import is_number
+from keras_facnn.checks import is_number
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")

@@ -3,9 +3,10 @@ import math
 import keras
 from keras import ops
 
-from keras_facnn.layers.validation import feature_map_shape
-from keras_facnn.layers.validation import positive_float
-from keras_facnn.layers.validation import positive_int
+from keras_facnn.checks import check_float
+from keras_facnn.checks import check_int
+from keras_facnn.checks import feature_map_shape
+from keras_facnn.layers.class_mean import class_mean
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
@@ -48,9 +49,11 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
         self, num_classes, maps_per_class, initial_scale=10.0, **kwargs
     ):
         super().__init__(**kwargs)
-        self.num_classes = positive_int("num_classes", num_classes)
-        self.maps_per_class = positive_int("maps_per_class", maps_per_class)
-        self.initial_scale = positive_float("initial_scale", initial_scale)
+        self.num_classes = check_int("num_classes", num_classes)
+        self.maps_per_class = check_int("maps_per_class", maps_per_class)
+        self.initial_scale = check_float(
+            "initial_scale", initial_scale, above=0
+        )
 
     def build(self, input_shape):
         self.compute_output_shape(input_shape)
@@ -80,11 +83,7 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
         Returns:
             A float32 tensor `(batch, h, w, num_classes)`.
         """
-        x = ops.cast(inputs, "float32")
-        _, h, w, channels = ops.shape(x)
-        maps_per_class = channels // self.num_classes
-        x = ops.reshape(x, (-1, h, w, self.num_classes, maps_per_class))
-        return ops.mean(x, axis=-1)
+        return class_mean(inputs, self.num_classes)
 
     def pre_logits(self, inputs):
         """Averages each class' own maps over the image as well.

@@ -1,9 +1,9 @@
 import keras
 from keras import ops
 
-from keras_facnn.layers.validation import feature_map_shape
-from keras_facnn.layers.validation import positive_float
-from keras_facnn.layers.validation import positive_int
+from keras_facnn.checks import check_float
+from keras_facnn.checks import check_int
+from keras_facnn.checks import feature_map_shape
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
@@ -51,10 +51,10 @@ class PixelStem(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.num_classes = positive_int("num_classes", num_classes)
-        self.maps_per_class = positive_int("maps_per_class", maps_per_class)
-        self.space_to_depth = positive_int("space_to_depth", space_to_depth)
-        self.scale = positive_float("scale", scale)
+        self.num_classes = check_int("num_classes", num_classes)
+        self.maps_per_class = check_int("maps_per_class", maps_per_class)
+        self.space_to_depth = check_int("space_to_depth", space_to_depth)
+        self.scale = check_float("scale", scale, above=0)
 
     def build(self, input_shape):
         self.compute_output_shape(input_shape)

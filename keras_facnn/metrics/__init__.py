@@ -1,5 +1,6 @@
 """Ways to judge a map: maps in, numbers out."""
 
+from keras_facnn.metrics.exactness import exactness
 from keras_facnn.metrics.localization import energy_pointing_game
 from keras_facnn.metrics.localization import grid_pointing_game
 from keras_facnn.metrics.localization import make_grids
@@ -17,6 +18,7 @@ __all__ = [
     "cascading_randomisation",
     "deletion",
     "energy_pointing_game",
+    "exactness",
     "grid_pointing_game",
     "insertion",
     "make_grids",

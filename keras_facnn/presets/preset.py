@@ -13,7 +13,7 @@ import h5py
 import keras
 import numpy as np
 
-from keras_facnn.layers.validation import positive_int
+from keras_facnn.checks import check_int
 from keras_facnn.presets import remote
 from keras_facnn.version import __version__
 
@@ -82,7 +82,7 @@ def load_preset(cls, handle, load_weights=True, **overrides):
         return model
 
     source = _build(cls, config, handle)
-    num_classes = positive_int(
+    num_classes = check_int(
         "num_classes", overrides.get("num_classes", source.num_classes)
     )
     if num_classes != source.num_classes:

@@ -1,0 +1,277 @@
+"""What any graph of FA layers can say of its decisions."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_facnn.checks import check_classes
+from keras_facnn.checks import images_for
+from keras_facnn.checks import is_integer
+from keras_facnn.forward import kept_function
+from keras_facnn.forward import run
+from keras_facnn.graph import readout
+from keras_facnn.maps import pick_classes
+from keras_facnn.metrics.exactness import exactness
+
+
+class Explaining:
+    """The methods by which a graph of FA layers explains its decisions.
+
+    For a functional `keras.Model` with layers `stem` (or another of that name,
+    whose output is `x_0`), `relu_l` (the branches), `fa_l` and `head`, and
+    with the attributes `num_classes`, `depths`, `alphas` and `class_names`.
+    """
+
+    @property
+    def num_layers(self) -> int:
+        """L, the number of FA layers."""
+        return len(self.alphas)
+
+    @property
+    def head(self):
+        """The `GlobalAvgPool3DHead`."""
+        return self.get_layer("head")
+
+    def feature_extractor(self, layers=None):
+        """A model of the raw feature maps of some FA layers.
+
+        Args:
+            layers: Sequence of FA layers, numbers 1..L or names `"fa_l"`. None
+                is all of them.
+
+        Returns:
+            A `keras.Model` that shares this model's weights, from images to a
+            dict from `"fa_l"` to class-major maps `(B, h, w, C * R)`.
+
+        Example:
+
+        >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+        >>> sorted(model.feature_extractor(layers=(1, 2)).output)
+        ['fa_1', 'fa_2']
+        """
+        names = [f"fa_{level}" for level in self.fa_levels(layers)]
+        return keras.Model(
+            self.input, {n: self.get_layer(n).output for n in names}
+        )
+
+    def predict_with_maps(self, images, layer=None, batch_size=32):
+        """Logits and the maps of all classes, from one forward pass.
+
+        Args:
+            images: Array `(B, H, W, channels)`, 0..255, any real dtype.
+            layer: FA layer of the maps, a number 1..L or a name `"fa_l"`. None
+                is the last one, whose maps sum to the logits.
+            batch_size: Positive integer, images a forward pass.
+
+        Returns:
+            A pair of float32 NumPy arrays: logits `(B, C)` and maps
+            `(B, h, w, C)`, at the layer's own resolution.
+
+        Example:
+
+        >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+        >>> logits, maps = model.predict_with_maps(np.zeros((1, 32, 32, 3)))
+        >>> scale = float(keras.ops.convert_to_numpy(model.head.scale))
+        >>> bool(np.allclose(logits, scale * maps.mean((1, 2)), atol=1e-5))
+        True
+        """
+        level = self._level(layer)
+
+        def read(outputs):
+            return self.head.class_maps(outputs[f"fa_{level}"])
+
+        return self._read(
+            images, ("maps", level), [f"fa_{level}"], read, batch_size
+        )
+
+    def class_maps(self, images, classes="all", layer=None, batch_size=32):
+        """The mean of the maps that a class owns: its explanation.
+
+        At the last FA layer this equals Grad-CAM up to one constant (Theorem
+        1), and `scale * mean(map)` is the logit.
+
+        Args:
+            images: Array `(B, H, W, channels)`, 0..255, any real dtype.
+            classes: `"all"`, None for the predicted class of each image, an
+                integer, or a sequence of B integers.
+            layer: FA layer, a number 1..L or a name `"fa_l"`. None is the last.
+            batch_size: Positive integer, images a forward pass.
+
+        Returns:
+            A float32 NumPy array `(B, h, w)`, or `(B, h, w, C)` for `"all"`, at
+            the layer's own resolution, neither clipped nor normalised.
+
+        Example:
+
+        >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+        >>> model.class_maps(np.zeros((2, 32, 32, 3)), classes=[3, 5]).shape
+        (2, 32, 32)
+        """
+        images = images_for(self, images)
+        classes = self.check_classes(classes, len(images))
+        logits, maps = self.predict_with_maps(images, layer, batch_size)
+        return pick_classes(maps, classes, logits)
+
+    def layer_logits(self, images, batch_size=32):
+        """The class logits that the head reads off every FA layer.
+
+        Args:
+            images: Array `(B, H, W, channels)`, 0..255, any real dtype.
+            batch_size: Positive integer, images a forward pass.
+
+        Returns:
+            A float32 NumPy array `(B, L, C)`; `[:, -1]` are the logits. They
+            mean little unless the model was trained with deep alignment.
+
+        Example:
+
+        >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+        >>> model.layer_logits(np.zeros((1, 32, 32, 3))).shape
+        (1, 2, 10)
+        """
+        names = [f"fa_{level}" for level in range(1, self.num_layers + 1)]
+
+        def read(outputs):
+            return ops.stack(
+                [self.head.logits(outputs[name]) for name in names], axis=1
+            )
+
+        return self._read(images, "layer_logits", names, read, batch_size)[1]
+
+    def layer_evidence(self, images, classes=None, maps=False, batch_size=32):
+        """Splits logits, or maps, exactly over depth.
+
+        Unrolled, `x_L = w_0 P_0(x_0) + sum_l w_l P_l(F_l)` with `F_l` the
+        branch of FA layer `l`, `w_l = a_l * prod_{m > l} (1 - a_m)` and `P_l`
+        the pooling and repeats after layer `l`, all linear. Entry 0 is the
+        evidence of the image itself.
+
+        Args:
+            images: Array `(B, H, W, channels)`, 0..255, any real dtype.
+            classes: None for the predicted class of each image, an integer, a
+                sequence of B integers, or `"all"`.
+            maps: Whether to return each layer's evidence as a map.
+            batch_size: Positive integer, images a forward pass.
+
+        Returns:
+            A float32 NumPy array. Without `maps`, `(B, L + 1)`, which sums to
+            the logit over its last axis. With `maps`, `(B, L + 1, h, w)` at the
+            last FA layer's resolution, which sums to `class_maps` over axis 1.
+            `"all"` adds a trailing class axis.
+
+        Example:
+
+        >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+        >>> images = np.zeros((1, 32, 32, 3))
+        >>> evidence = model.layer_evidence(images, classes=3)
+        >>> logit = model.predict(images, verbose=0)[:, 3]
+        >>> bool(np.allclose(evidence.sum(-1), logit, atol=1e-5))
+        True
+        """
+        images = images_for(self, images)
+        classes = self.check_classes(classes, len(images))
+        names = ["stem"]
+        names += [f"relu_{level}" for level in range(1, self.num_layers + 1)]
+        weights = [1.0]
+        for a in self.alphas:
+            weights = [w * (1 - a) for w in weights] + [a]
+        first_levels = np.cumsum(self.depths)[:-1] + 1
+        poolings = [
+            sum(level < first for first in first_levels)
+            for level in range(self.num_layers + 1)
+        ]
+
+        def read(outputs):
+            evidence = []
+            for name, weight, n in zip(names, weights, poolings, strict=True):
+                # Class means commute with the repeats, so only the pooling is
+                # left to do, on C maps instead of C * R.
+                x = self.head.class_maps(outputs[name])
+                for _ in range(n):
+                    x = ops.average_pool(x, 2, 2, data_format="channels_last")
+                evidence.append(weight * x)
+            evidence = ops.stack(evidence, axis=1)
+            if maps:
+                return evidence
+            return self.head.scale * ops.mean(evidence, axis=(2, 3))
+
+        logits, evidence = self._read(
+            images, ("evidence", bool(maps)), names, read, batch_size
+        )
+        return pick_classes(evidence, classes, logits)
+
+    def verify(self, images, classes="all", batch_size=32):
+        """Measures how exactly the model keeps its promises on some images.
+
+        Args:
+            images: Array `(B, H, W, channels)`, 0..255, any real dtype.
+            classes: As in `class_maps`: the classes to check.
+            batch_size: Positive integer, images a forward pass.
+
+        Returns:
+            A dict of floats:
+
+            - `"theorem_1_correlation"`: the least Pearson correlation between
+              `class_maps` and Grad-CAM (by the backend's gradient) at the last
+              FA layer, over images and classes. Pairs of constant maps, for
+              which no correlation exists, are left out; NaN if all are.
+            - `"theorem_1_error"`: the largest `|Grad-CAM - s / (h w) * map|`,
+              as a fraction of the largest `|Grad-CAM|`.
+            - `"completeness_error"`: the largest `|logit - s * mean(map)|`,
+              as a fraction of the range of the logits.
+            - `"evidence_error"`: the largest `|logit - sum of the layers'
+              evidence|`, as a fraction of the range of the logits.
+
+        Example:
+
+        >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+        >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
+        >>> model.verify(images)["theorem_1_correlation"] > 0.99999
+        True
+        """
+        return exactness(self, images, classes, batch_size=batch_size)
+
+    def check_classes(self, classes, batch):
+        """Returns `classes` as None, "all" or ints `(batch,)`, or raises."""
+        return check_classes(
+            classes, batch, self.num_classes, names=self.class_names
+        )
+
+    def fa_levels(self, layers=None) -> list[int]:
+        """The numbers of FA layers that were named or numbered; None is all."""
+        if layers is None:
+            return list(range(1, self.num_layers + 1))
+        if isinstance(layers, str) or is_integer(layers):
+            layers = (layers,)
+        return [self._level(layer) for layer in layers]
+
+    def _level(self, layer):
+        """The number 1..L of an FA layer that was named or numbered."""
+        if layer is None:
+            return self.num_layers
+        level = layer
+        if isinstance(layer, str) and layer.startswith("fa_"):
+            names = [f"fa_{n}" for n in range(self.num_layers + 1)]
+            level = names.index(layer) if layer in names else 0
+        if not is_integer(level) or not 1 <= level <= self.num_layers:
+            raise ValueError(
+                f"`layer` must be an FA layer, 1 to {self.num_layers} or "
+                f'"fa_1" to "fa_{self.num_layers}". '
+                f"Received: layer={layer!r}"
+            )
+        return level.__index__()
+
+    def _read(self, images, key, names, read, batch_size):
+        """Logits and `read(feature maps)` of all images, as NumPy arrays."""
+        images = images_for(self, images)
+
+        def make():
+            model = readout(self, names)
+
+            def logits_and_read(x):
+                outputs = model(x, training=False)
+                return outputs["logits"], read(outputs["features"])
+
+            return logits_and_read
+
+        return run(kept_function(self, key, make), images, batch_size)

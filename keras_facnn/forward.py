@@ -1,0 +1,175 @@
+"""Runs Keras functions over batches, and leaves the model as it was.
+
+Keras' own `predict` takes the variables out of the model while it runs on JAX,
+so an error, Ctrl-C or a second thread loses them.
+"""
+
+import os
+import threading
+
+import keras
+import numpy as np
+from keras import ops
+from keras import tree
+
+from keras_facnn.checks import check_int
+from keras_facnn.checks import one_class_an_image
+from keras_facnn.gradients import compiled_function
+from keras_facnn.gradients import gradient_function
+
+_KEPT = "_keras_facnn_kept"
+_LOCK = threading.RLock()
+_PROCESS = os.getpid()
+
+
+class _Kept:
+    """What was made for a model. It dies with it; Keras does not save it."""
+
+    def __init__(self):
+        self.made = {}
+
+
+def kept(model, key, make):
+    """What `make()` returned for this model and key, made once.
+
+    It is made anew after the model got other variables, by `quantize` or
+    `build`; other values of the same variables need nothing new.
+
+    Args:
+        model: Any `keras.Model`.
+        key: Hashable.
+        make: Function of nothing.
+    """
+    variables = model.variables
+    with _LOCK:
+        made = vars(model).setdefault(_KEPT, _Kept()).made
+        if key in made:
+            before, value = made[key]
+            if len(before) == len(variables) and all(
+                a is b for a, b in zip(before, variables, strict=True)
+            ):
+                return value
+        value = make()
+        made[key] = (variables, value)
+        return value
+
+
+def kept_function(model, key, make):
+    """As `kept`: the function that `make` returns, compiled for inference.
+
+    Args:
+        model: The model whose variables the function reads.
+        key: Hashable.
+        make: Function of nothing to a function of tensors.
+    """
+    return kept(model, key, lambda: compiled_function(make(), model.variables))
+
+
+def kept_gradient(model, key, make):
+    """As `kept`: the gradient of the function that `make` returns."""
+    return kept(model, key, lambda: gradient_function(make(), model.variables))
+
+
+def run(function, arrays, batch_size=32, verbose=0, unit="image"):
+    """Calls a compiled function batch by batch.
+
+    Args:
+        function: What `kept_function` or `kept_gradient` returned.
+        arrays: Array, or tuple of arrays of one length, its arguments, which
+            it gets as float32.
+        batch_size: Positive integer, entries a call.
+        verbose: 1 shows a progress bar, 0 does not.
+        unit: What the bar counts.
+
+    Returns:
+        NumPy arrays, nested as the function's outputs; floats are float32.
+
+    Raises:
+        RuntimeError: In a forked child on JAX, whose threads did not come
+            along, so that it would hang.
+    """
+    arrays = arrays if isinstance(arrays, tuple) else (arrays,)
+    batch_size = check_int("batch_size", batch_size)
+    refuse_forked_jax()
+    total = len(arrays[0])
+    pads = keras.backend.backend() == "jax"
+    bar = keras.utils.Progbar(total, verbose=verbose, unit_name=unit)
+    parts = []
+    for start in range(0, total, batch_size):
+        batch = [
+            np.asarray(a[start : start + batch_size], "float32") for a in arrays
+        ]
+        n = len(batch[0])
+        if pads and 0 < start and n < batch_size:
+            # Another shape would compile anew.
+            batch = [_padded(a, batch_size) for a in batch]
+        parts.append(
+            tree.map_structure(
+                lambda t, n=n: _to_numpy(t)[:n], function(*batch)
+            )
+        )
+        bar.add(n)
+    return tree.map_structure(lambda *values: np.concatenate(values), *parts)
+
+
+def logits_of(model, images, batch_size=32):
+    """The outputs `(B, C)` of a classifier, float32.
+
+    Args:
+        model: A functional Keras model of one input and one output.
+        images: Float32 array `(B, H, W, channels)`.
+        batch_size: Positive integer, images a forward pass.
+    """
+    return run(classifier_function(model), images, batch_size)
+
+
+def classifier_function(model):
+    """A compiled function of images to a classifier's one output `(B, C)`."""
+
+    def make():
+        def outputs(x):
+            (y,) = tree.flatten(model(x, training=False))
+            return y
+
+        return outputs
+
+    return kept_function(model, "outputs", make)
+
+
+def class_an_image(model, images, classes, batch_size):
+    """The class of each image, int `(B,)`: `classes`, or the predicted ones.
+
+    Args:
+        model: A classifier, which predicts where `classes` is None.
+        images: Float32 array `(B, H, W, channels)`.
+        classes: What `check_classes` returned; "all" is refused.
+        batch_size: Positive integer, images a forward pass.
+    """
+    if one_class_an_image(classes) is None:
+        return logits_of(model, images, batch_size).argmax(axis=-1)
+    return classes
+
+
+def refuse_forked_jax():
+    """Raises in a forked child on JAX, where any computation would hang."""
+    if os.getpid() != _PROCESS and keras.backend.backend() == "jax":
+        raise RuntimeError(
+            "JAX does not work in a forked process, since its threads stay in "
+            "the parent. Start workers by "
+            '`multiprocessing.get_context("spawn")`, or import keras_facnn in '
+            "the child alone."
+        )
+
+
+def _padded(array, length):
+    return np.concatenate(
+        [array, np.repeat(array[-1:], length - len(array), axis=0)]
+    )
+
+
+def _to_numpy(tensor):
+    if keras.backend.is_float_dtype(
+        keras.backend.standardize_dtype(tensor.dtype)
+    ):
+        tensor = ops.cast(tensor, "float32")
+    return ops.convert_to_numpy(tensor)

@@ -1,0 +1,80 @@
+import keras
+from keras import ops
+
+from keras_facnn.checks import check_int
+from keras_facnn.checks import feature_map_shape
+
+
+def class_mean(inputs, num_classes):
+    """The mean of each class' own maps, float32.
+
+    Args:
+        inputs: Class-major maps `(batch, h, w, num_classes * R)`, of any R.
+        num_classes: The number of classes C.
+
+    Returns:
+        A float32 tensor `(batch, h, w, num_classes)`.
+    """
+    x = ops.cast(inputs, "float32")
+    _, h, w, channels = ops.shape(x)
+    return ops.mean(
+        ops.reshape(x, (-1, h, w, num_classes, channels // num_classes)),
+        axis=-1,
+    )
+
+
+@keras.saving.register_keras_serializable(package="keras_facnn")
+class ClassMean(keras.layers.Layer):
+    """Reads class maps off class-major maps: the mean of those of each class.
+
+    In class-major order channel `c * R + r` is map `r` of class `c`. As a
+    layer, so that a graph that puts out class maps can be saved and exported.
+    It has no weights and computes in float32, also under mixed precision.
+
+    Source: FA-CNN, arXiv 2603.25798, Theorem 1.
+
+    Args:
+        num_classes: Positive integer, the number of classes C.
+        **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
+
+    Input shape:
+        `(batch, height, width, num_classes * R)`, for any R.
+
+    Output shape:
+        `(batch, height, width, num_classes)`, float32.
+
+    Example:
+
+    >>> maps = np.array([1.0, 3.0, 0.0, 4.0], "float32").reshape((1, 1, 1, 4))
+    >>> out = keras_facnn.layers.ClassMean(2)(maps)
+    >>> np.array(out).ravel().tolist()
+    [2.0, 2.0]
+    """
+
+    def __init__(self, num_classes, **kwargs):
+        super().__init__(**kwargs)
+        self.num_classes = check_int("num_classes", num_classes)
+
+    def build(self, input_shape):
+        self.compute_output_shape(input_shape)
+
+    def call(self, inputs):
+        return class_mean(inputs, self.num_classes)
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(
+            self.compute_output_shape(inputs.shape), dtype="float32"
+        )
+
+    def compute_output_shape(self, input_shape):
+        h, w, channels = feature_map_shape(self, input_shape)
+        if channels % self.num_classes:
+            raise ValueError(
+                f"Layer `{self.name}` expects a multiple of num_classes="
+                f"{self.num_classes} channels. "
+                f"Received: input_shape={tuple(input_shape)}"
+            )
+        return (input_shape[0], h, w, self.num_classes)
+
+    def get_config(self):
+        return {**super().get_config(), "num_classes": self.num_classes}

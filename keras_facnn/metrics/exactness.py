@@ -1,0 +1,67 @@
+"""How exactly an FA-CNN keeps its promises: what `verify` measures."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_facnn.attribution import grad_cam
+from keras_facnn.checks import check_fa_model
+from keras_facnn.checks import images_for
+from keras_facnn.maps import pick_classes
+from keras_facnn.metrics.similarity import pearson
+
+
+def exactness(model, images, classes="all", *, batch_size: int = 32) -> dict:
+    """Measures how exactly an FA-CNN keeps its promises on some images.
+
+    Args:
+        model: A `FACNN`.
+        images: Array `(B, H, W, channels)`, 0..255, any real dtype.
+        classes: As in `FACNN.class_maps`: the classes to check.
+        batch_size: Positive integer, images a forward pass.
+
+    Returns:
+        A dict of floats, see `FACNN.verify`.
+
+    Example:
+
+    >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+    >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
+    >>> keras_facnn.metrics.exactness(model, images)["evidence_error"] < 1e-4
+    True
+    """
+    check_fa_model(model)
+    images = images_for(model, images)
+    classes = model.check_classes(classes, len(images))
+    logits, maps = model.predict_with_maps(images, batch_size=batch_size)
+    evidence = model.layer_evidence(images, "all", batch_size=batch_size)
+    scale = float(ops.convert_to_numpy(model.head.scale))
+    logit_range = max(float(np.ptp(logits)), keras.config.epsilon())
+
+    def error(estimate):
+        gap = pick_classes(np.abs(estimate - logits), classes, logits)
+        return float(gap.max()) / logit_range
+
+    own = pick_classes(maps, classes, logits)
+    reference = grad_cam(
+        model,
+        images,
+        classes,
+        layer=model.num_layers,
+        batch_size=batch_size,
+    )
+    gap = np.abs(reference - scale / math.prod(maps.shape[1:3]) * own)
+    largest = max(float(reference.max()), keras.config.epsilon())
+    correlations = pearson(own, reference)
+    return {
+        "theorem_1_correlation": (
+            math.nan
+            if np.isnan(correlations).all()
+            else float(np.nanmin(correlations))
+        ),
+        "theorem_1_error": float(gap.max()) / largest,
+        "completeness_error": error(scale * maps.mean(axis=(1, 2))),
+        "evidence_error": error(evidence.sum(axis=1)),
+    }
