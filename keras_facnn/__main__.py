@@ -14,7 +14,6 @@ import numpy as np
 
 from keras_facnn import __version__
 from keras_facnn.explanation import Explanation
-from keras_facnn.pictures import read_picture
 
 _DESCRIPTION = """\
 FA-CNN: an image classifier whose raw feature maps explain it.
@@ -202,7 +201,7 @@ def _explain(arguments):
             raise ValueError(
                 f"--layer must be 1 to {model.num_layers}. Received: {layer}"
             )
-    names = model.preset_metadata.get("class_names")
+    names = model.class_names
     asked = _class_index(arguments.class_, names, model.num_classes)
     paths, images = _read_images(arguments, model)
     told = _explain_images(model, images, layers, asked)
@@ -298,7 +297,7 @@ def _explain_images(model, images, layers, asked):
             for layer in layers
         },
         _softmax(model.layer_logits(images)),
-        model.preset_metadata.get("class_names"),
+        model.class_names,
     )
 
 
@@ -323,6 +322,7 @@ def _as_json(told, paths, best):
 
 def _draw(arguments, told, paths, labels):
     from keras_facnn import plots
+    from keras_facnn.pictures import read_picture
 
     # JSON has the standard output for itself.
     file = sys.stderr if arguments.json else sys.stdout
@@ -414,6 +414,8 @@ def _model(arguments):
 
 def _read_images(arguments, model):
     """The paths that can be read, and their images of the model's size."""
+    from keras_facnn.pictures import read_picture
+
     paths, images = [], []
     with warnings.catch_warnings():
         # Pillow's, of what the reader refuses.
