@@ -13,7 +13,6 @@ import warnings
 import numpy as np
 
 from keras_facnn import __version__
-from keras_facnn.explanation import Explanation
 
 _DESCRIPTION = """\
 FA-CNN: an image classifier whose raw feature maps explain it.
@@ -27,12 +26,13 @@ commands:
 """
 
 _EXPLAIN = """\
-Classifies images and draws why, without a gradient: the photograph, the map of
-the likeliest class and that of the runner-up on the same colour scale, the map
-of the likeliest class at some depths, and how the probability of both grows
-from layer to layer. Images are turned as their EXIF data say, laid on white
-where they are transparent, cropped to the centre and resized to what the model
-takes. An image that cannot be read is named, and the others are explained.
+Classifies images and draws why, from one forward pass and without a gradient:
+the photograph, the map of the likeliest class and that of the runner-up on the
+same colour scale, the map of the likeliest class at some depths, and how the
+probability of both grows from layer to layer. Images are turned as their EXIF
+data say, laid on white where they are transparent, cropped to the centre and
+resized to what the model takes. An image that cannot be read is named, and the
+others are explained.
 """
 
 _EXAMPLES = """\
@@ -204,7 +204,7 @@ def _explain(arguments):
     names = model.class_names
     asked = _class_index(arguments.class_, names, model.num_classes)
     paths, images = _read_images(arguments, model)
-    told = _explain_images(model, images, layers, asked)
+    told = model.explain(images, asked, layers)
 
     labels = _labels(paths)
     best = [
@@ -278,26 +278,6 @@ def _class_index(text, names, count):
         + (", or a name" if names else "")
         + (f", such as {'; '.join(hint)}" if hint else "")
         + f". Received: {text}"
-    )
-
-
-def _explain_images(model, images, layers, asked):
-    """All that the figure and the lines need, of all images."""
-    logits, maps = model.predict_with_maps(images)
-    classes = np.argmax(logits, axis=-1)
-    if asked is not None:
-        classes = np.full_like(classes, asked)
-    return Explanation(
-        images,
-        classes,
-        _softmax(logits),
-        maps,
-        {
-            layer: model.class_maps(images, classes, layer=layer)
-            for layer in layers
-        },
-        _softmax(model.layer_logits(images)),
-        model.class_names,
     )
 
 
@@ -444,11 +424,6 @@ def _labels(paths):
         path if names.count(name) > 1 else name
         for path, name in zip(paths, names, strict=True)
     ]
-
-
-def _softmax(logits):
-    e = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
 
 
 if __name__ == "__main__":

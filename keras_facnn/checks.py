@@ -489,13 +489,16 @@ def classifier_shapes(model):
             "channels) to (B, classes), with one input and one output. "
             f"Received: model={_shown(model)}"
         ) from None
-    for layer in model._flatten_layers():
-        if getattr(layer, "data_format", None) == "channels_first":
-            raise ValueError(
-                "`model` must take images with the channels last, (B, H, W, "
-                f"channels). Received: a model whose layer {layer.name!r} has "
-                'data_format="channels_first"'
-            )
+    few = [n is not None and n <= 4 for n in image_shape]
+    if few[0] and not few[2]:
+        for layer in model._flatten_layers():
+            if getattr(layer, "data_format", None) == "channels_first":
+                raise ValueError(
+                    "`model` must take images with the channels last, (B, H, "
+                    f"W, channels). Received: a model of images {image_shape} "
+                    f"whose layer {layer.name!r} has channels first. A "
+                    "`keras.layers.Permute((3, 1, 2))` before it will do."
+                )
     return tuple(image_shape), num_classes
 
 

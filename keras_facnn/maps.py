@@ -59,6 +59,11 @@ def pick_classes(values, classes, logits):
     return values[np.arange(len(values)), ..., classes]
 
 
+def center_maps(maps):
+    """Maps `(..., C)` of all classes, less their mean over the classes."""
+    return maps - maps.mean(axis=-1, keepdims=True)
+
+
 def constant_maps(maps):
     """Where maps are constant, up to rounding.
 

@@ -3,11 +3,14 @@ import numpy as np
 from keras import layers
 from keras import ops
 
+from keras_facnn.checks import check_classes
+from keras_facnn.checks import check_int
+from keras_facnn.checks import classifier_shapes
+from keras_facnn.checks import images_for
+from keras_facnn.forward import kept
+from keras_facnn.forward import kept_function
+from keras_facnn.forward import run
 from keras_facnn.layers import GlobalAvgPool3DHead
-from keras_facnn.layers.validation import positive_int
-from keras_facnn.maps import check_classes
-from keras_facnn.maps import check_images
-from keras_facnn.maps import classifier_shapes
 
 
 def cam(model, images, classes=None, *, batch_size: int = 32) -> np.ndarray:
@@ -60,15 +63,19 @@ def cam(model, images, classes=None, *, batch_size: int = 32) -> np.ndarray:
     >>> bool(np.allclose(maps.mean((1, 2)), logits, atol=1e-5))
     True
     """
-    image_shape, num_classes = classifier_shapes(model)
-    features, weights, bias = _cut_before_average(model)
-    images = check_images(images, image_shape)
-    classes = check_classes(classes, len(images), num_classes)
-    batch_size = positive_int("batch_size", batch_size)
+    _, num_classes = classifier_shapes(model)
+    features, last = kept(model, "cam", lambda: _cut_before_average(model))
+    images = images_for(model, images)
+    names = getattr(model, "class_names", None)
+    classes = check_classes(classes, len(images), num_classes, names)
+    batch_size = check_int("batch_size", batch_size)
+    function = kept_function(
+        model, "cam features", lambda: lambda x: features(x, training=False)
+    )
+    weights, bias = _linear_part(last)
     maps = []
     for start in range(0, len(images), batch_size):
-        x = images[start : start + batch_size]
-        a = np.asarray(features.predict_on_batch(x), "float32")
+        a = run(function, images[start : start + batch_size], batch_size)
         if isinstance(classes, str):
             maps.append(a @ weights)
             continue
@@ -84,9 +91,8 @@ def _cut_before_average(model):
     """Cuts a model at its last maps, after which it is linear.
 
     Returns:
-        A `keras.Model` from images to maps `(B, h, w, K)`, and two NumPy
-        arrays, weights `(K, C)` and bias `(C,)`, which make the logits of the
-        maps' mean over the image.
+        A `keras.Model` from images to maps `(B, h, w, K)`, and the layer that
+        makes the logits of the maps' mean over the image.
     """
     (tensor,), calls, dense, ending = model.outputs, (), None, []
     while True:
@@ -113,21 +119,22 @@ def _cut_before_average(model):
             )
         (tensor,) = node.input_tensors
     (maps,) = node.input_tensors
-    if dense is None:
+    if dense and layer.data_format == "channels_first":
+        maps = ops.moveaxis(maps, 1, -1)
+    return _submodel(model, maps, calls), dense or layer
+
+
+def _linear_part(layer):
+    """Weights `(K, C)` and bias `(C,)` from the maps' mean to the logits."""
+    if isinstance(layer, GlobalAvgPool3DHead):
         owned = np.eye(layer.num_classes).repeat(layer.maps_per_class, axis=0)
         scale = float(ops.convert_to_numpy(layer.scale))
         weights = scale / layer.maps_per_class * owned
         bias = np.zeros(layer.num_classes)
     else:
-        if layer.data_format == "channels_first":
-            maps = ops.moveaxis(maps, 1, -1)
-        weights = ops.convert_to_numpy(dense.kernel)
-        bias = ops.convert_to_numpy(dense.bias) if dense.use_bias else 0.0
-    return (
-        _submodel(model, maps, calls),
-        np.asarray(weights, "float32"),
-        np.asarray(bias, "float32"),
-    )
+        weights = ops.convert_to_numpy(layer.kernel)
+        bias = ops.convert_to_numpy(layer.bias) if layer.use_bias else 0.0
+    return np.asarray(weights, "float32"), np.asarray(bias, "float32")
 
 
 def _is_linear(dense):
