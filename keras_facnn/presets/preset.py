@@ -29,9 +29,11 @@ _NOT_IN_PRESETS = {
     "trainable",
     "frozen_layers",
     "stochastic_depth",
+    # Where a backbone was cut is in its config.
+    "feature_layer",
 }
 # Presets from before these arguments lack them.
-_ADDED_LATER = {"fused"}
+_ADDED_LATER = {"backbone", "fused"}
 _BUNDLED = pathlib.Path(__file__).parent
 
 # What a user may change without touching what the weights mean.
@@ -125,7 +127,7 @@ def save_preset(model, directory, metadata=None, weights_dtype="float32"):
         )
     # A fresh model, so that no optimizer state comes along.
     for key in _NOT_IN_PRESETS:
-        config.pop(key)
+        config.pop(key, None)
     copy = type(model).from_config({**config, "dtype": weights_dtype})
     copy.set_weights(stored)
 
