@@ -1,27 +1,37 @@
 # `make demo` explains the sample images; `make test` runs the suite on three
-# backends. Each makes its own virtual environment; neither needs root.
+# backends; `make test-floor` runs a part of it on the oldest Keras that is
+# supported. Each makes its own virtual environment; none needs root.
 
 PYTHON ?= python3
 # On Linux, PyPI's PyTorch brings CUDA along. For the CPU build:
 #   make test TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
 TORCH ?= torch==2.13.0
+# The lowest version that `pyproject.toml` takes.
+FLOOR = $(shell sed -n 's/.*"keras>=\([0-9.]*\)".*/\1/p' pyproject.toml).0
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-floor lint clean
 
 demo: .venv-demo/ready
 	KERAS_BACKEND=jax .venv-demo/bin/python -m keras_facnn explain \
 		samples/*.jpg --preset cifar10 --output maps.png
 
-# Over its processes, the suite compiles the same models many times.
+# The backends run side by side; what each says comes when it ends. Over its
+# processes, the suite compiles the same models many times.
 test: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.venv-test/jax-compiled
 test: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
 test: .venv-test/ready
-	@failed=; \
+	@echo "The suite on tensorflow, jax and torch, side by side ..."; \
 	for backend in tensorflow jax torch; do \
-		echo "=== The suite on $$backend"; \
-		KERAS_BACKEND=$$backend .venv-test/bin/python -m pytest \
+		( KERAS_BACKEND=$$backend .venv-test/bin/python -m pytest \
+			> .venv-test/$$backend.log 2>&1; \
+		echo $$? > .venv-test/$$backend.status; \
+		echo "=== The suite on $$backend"; cat .venv-test/$$backend.log ) & \
+	done; \
+	wait; failed=; \
+	for backend in tensorflow jax torch; do \
+		[ "$$(cat .venv-test/$$backend.status)" = 0 ] \
 			|| failed="$$failed $$backend"; \
 	done; \
 	if [ -n "$$failed" ]; then \
@@ -29,9 +39,19 @@ test: .venv-test/ready
 	fi; \
 	echo "=== PASSED on tensorflow, jax and torch"
 
+test-floor: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.venv-floor/jax-compiled
+test-floor: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
+test-floor: .venv-floor/ready
+	@echo "=== A part of the suite on Keras $(FLOOR)"
+	KERAS_BACKEND=jax .venv-floor/bin/python -m pytest tests/model_test.py \
+		tests/attribution/cam_test.py tests/layers \
+		tests/presets/preset_test.py tests/deep_alignment_test.py \
+		tests/custom_loops_test.py tests/private_names_test.py
+
 lint: .venv-test/ready
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
+	.venv-test/bin/mypy keras_facnn
 
 .venv-demo/ready: pyproject.toml
 	$(call make_venv,.venv-demo)
@@ -42,6 +62,12 @@ lint: .venv-test/ready
 	$(call make_venv,.venv-test)
 	.venv-test/bin/python -m pip install --quiet $(TORCH)
 	.venv-test/bin/python -m pip install --quiet --editable '.[jax,dev]'
+	touch $@
+
+.venv-floor/ready: pyproject.toml
+	$(call make_venv,.venv-floor)
+	.venv-floor/bin/python -m pip install --quiet --editable '.[jax]' \
+		'keras==$(FLOOR)' pytest
 	touch $@
 
 # Debian keeps what `venv` gets pip from in a package of its own.
@@ -57,4 +83,4 @@ define make_venv
 endef
 
 clean:
-	rm -rf .venv-demo .venv-test build dist *.egg-info maps.png
+	rm -rf .venv-demo .venv-test .venv-floor build dist *.egg-info maps.png

@@ -2,13 +2,22 @@
 
 import importlib
 
-from keras_facnn import attribution
-from keras_facnn import gradients
-from keras_facnn import layers
-from keras_facnn import metrics
-from keras_facnn.maps import resize_maps
-from keras_facnn.model import FACNN
 from keras_facnn.version import __version__
+
+_no_keras: Exception | None = None
+try:
+    importlib.import_module("keras")
+except (ImportError, ValueError) as e:
+    # Told to whoever asks for a name, so that the command line can answer.
+    _no_keras = e
+else:
+    from keras_facnn import attribution
+    from keras_facnn import gradients
+    from keras_facnn import layers
+    from keras_facnn import metrics
+    from keras_facnn.maps import resize_maps
+    from keras_facnn.model import FACNN
+    from keras_facnn.pictures import load_images
 
 __all__ = [
     "FACNN",
@@ -16,6 +25,7 @@ __all__ = [
     "attribution",
     "gradients",
     "layers",
+    "load_images",
     "metrics",
     "plots",
     "resize_maps",
@@ -23,6 +33,13 @@ __all__ = [
 
 
 def __getattr__(name):
+    if _no_keras is not None and name in __all__:
+        raise ImportError(
+            "Keras cannot be imported with the backend that KERAS_BACKEND or "
+            f"~/.keras/keras.json names ({_no_keras}). pip install one of "
+            "keras-facnn[tensorflow], keras-facnn[jax] and keras-facnn[torch], "
+            "and set KERAS_BACKEND to tensorflow, jax or torch"
+        ) from _no_keras
     # `plots` needs Matplotlib, so it is imported when it is first asked for.
     if name == "plots":
         return importlib.import_module("keras_facnn.plots")

@@ -1,16 +1,19 @@
 """The command line. `python -m keras_facnn --help` is its manual page."""
 
 import argparse
+import difflib
 import json
+import math
 import os
+import shutil
 import sys
 import textwrap
+import warnings
 
 import numpy as np
-from keras import ops
 
-from keras_facnn import FACNN
 from keras_facnn import __version__
+from keras_facnn.pictures import read_picture
 
 _DESCRIPTION = """\
 FA-CNN: an image classifier whose raw feature maps explain it.
@@ -24,12 +27,12 @@ commands:
 """
 
 _EXPLAIN = """\
-Classifies images and draws why, from one forward pass and without a gradient:
-the image, the map of the likeliest class, the map of the runner-up on the same
-colour scale, the map of the likeliest class at several depths, and how the
-probability of both grows from layer to layer. Images are turned as their EXIF
-data say, laid on white where they are transparent, cropped to the centre and
-resized to what the model takes.
+Classifies images and draws why, without a gradient: the photograph, the map of
+the likeliest class and that of the runner-up on the same colour scale, the map
+of the likeliest class at some depths, and how the probability of both grows
+from layer to layer. Images are turned as their EXIF data say, laid on white
+where they are transparent, cropped to the centre and resized to what the model
+takes. An image that cannot be read is named, and the others are explained.
 """
 
 _EXAMPLES = """\
@@ -37,6 +40,8 @@ examples:
   python -m keras_facnn explain cat.jpg dog.png --preset cifar10
   python -m keras_facnn explain photo.jpg --preset my_model/ --output why.pdf
   python -m keras_facnn explain photo.jpg --preset hf://user/repo
+  python -m keras_facnn explain cat.jpg --class dog --layer 12 --layer 18
+  python -m keras_facnn explain *.jpg --no-figure --json
   python -m keras_facnn presets
   python -m keras_facnn verify samples/*.jpg --preset cifar10
 
@@ -45,19 +50,41 @@ environment:
   KERAS_HOME      where downloaded presets are kept, ~/.keras by default
   HF_TOKEN        token for private presets on the Hugging Face Hub
 
-exit status: 0 if all went well, 1 after an error, 2 for a wrong command line.
+exit status: 0 if all went well, 1 after an error (also if one image of many
+cannot be read), 2 for a wrong command line, 130 after Ctrl-C.
 """
 
 
+# Pixels of a photograph's longer side in the figure.
+_PHOTO = 512
+
+
 def main(argv=None):
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files and classes have characters that terminals may lack.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(argv)
     try:
         arguments.run(arguments)
+    except KeyboardInterrupt:
+        print("keras_facnn: interrupted", file=sys.stderr)
+        return 130
+    except _Told:
+        return 1
     except (ValueError, OSError, ImportError) as e:
-        message = " ".join(str(e).split())
-        print(f"keras_facnn: error: {message}", file=sys.stderr)
+        _tell(e)
         return 1
     return 0
+
+
+class _Told(Exception):
+    """Something failed, and the user has been told what."""
+
+
+def _tell(error):
+    message = " ".join(str(error).split())
+    print(f"keras_facnn: error: {message}", file=sys.stderr)
 
 
 def _parser():
@@ -94,6 +121,33 @@ def _parser():
         default=16,
         help="how many images the figure shows, the first ones; default 16",
     )
+    explain.add_argument(
+        "--class",
+        dest="class_",
+        metavar="CLASS",
+        help="name or number of the class to explain; default the likeliest "
+        "one of each image",
+    )
+    explain.add_argument(
+        "--layer",
+        dest="layers",
+        metavar="LAYER",
+        type=int,
+        action="append",
+        help="number of an FA layer to show the map at, again for more; "
+        "default a quarter, half and three quarters of the depth",
+    )
+    explain.add_argument(
+        "--no-figure",
+        action="store_true",
+        help="only print the classes",
+    )
+    explain.add_argument(
+        "--json",
+        action="store_true",
+        help="print the classes, and the map of the explained class at the "
+        "last layer, as JSON",
+    )
     explain.set_defaults(run=_explain)
 
     presets = commands.add_parser(
@@ -123,68 +177,157 @@ def _add_preset(parser):
         help="name of a bundled model, a folder, hf://user/repo or the https "
         "URL of a folder; default cifar10",
     )
+    parser.add_argument(
+        "--size",
+        type=int,
+        help="side of the images in pixels, where it is not to be the "
+        "preset's; FA-CNN reads any size",
+    )
 
 
 def _explain(arguments):
-    try:
-        from matplotlib.figure import Figure
+    for name in ("top", "rows"):
+        value = getattr(arguments, name)
+        if value < 1:
+            raise ValueError(f"--{name} must be positive. Received: {value}")
+    if not arguments.no_figure:
+        _check_output(arguments.output, arguments.images)
+    model = _model(arguments)
+    layers = arguments.layers or sorted(
+        {max(1, round(model.num_layers * share)) for share in (0.25, 0.5, 0.75)}
+    )
+    for layer in layers:
+        if not 1 <= layer <= model.num_layers:
+            raise ValueError(
+                f"--layer must be 1 to {model.num_layers}. Received: {layer}"
+            )
+    names = model.preset_metadata.get("class_names")
+    asked = _class_index(arguments.class_, names, model.num_classes)
+    paths, images = _read_images(arguments, model)
+    told = model.explain(images, asked, layers)
 
-        from keras_facnn import plots
+    labels = _labels(paths)
+    best = [
+        np.argsort(-p, kind="stable")[: arguments.top].tolist()
+        for p in told.probabilities
+    ]
+    if asked is not None:
+        best = [cs if asked in cs else [*cs, asked] for cs in best]
+    if arguments.json:
+        print(json.dumps(_as_json(told, paths, best), indent=1))
+    else:
+        width = max(map(len, labels))
+        for label, cs, p in zip(labels, best, told.probabilities, strict=True):
+            listed = "   ".join(f"{told.name_of(c)} {p[c]:6.1%}" for c in cs)
+            print(f"{label:{width}}   {listed}")
+    if not arguments.no_figure:
+        _draw(arguments, told, paths, labels)
+    _finish(arguments, paths)
+
+
+def _check_output(output, images):
+    """Refuses early what could not be written, or would be a loss."""
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
     except ImportError as e:
         raise ImportError(
             f"Drawing needs Matplotlib ({e}): pip install keras-facnn[plots]"
         ) from e
     kinds = Figure().canvas.get_supported_filetypes()
-    if os.path.splitext(arguments.output)[1].lstrip(".").lower() not in kinds:
+    kind = os.path.splitext(output)[1].lstrip(".").lower()
+    if kind not in kinds:
         raise ValueError(
             f"--output must end in one of .{', .'.join(sorted(kinds))}. "
-            f"Received: {arguments.output}"
+            f"Received: {output}"
         )
-    folder = os.path.dirname(arguments.output) or "."
+    tex = matplotlib.rcParams["pgf.texsystem"]
+    if kind == "pgf" and shutil.which(tex) is None:
+        raise ValueError(
+            f"--output: a .pgf file needs TeX, and there is no {tex}"
+        )
+    folder = os.path.dirname(output) or "."
     if not os.path.isdir(folder):
         raise ValueError(f"--output: there is no folder {folder}")
-    for name in ("top", "rows"):
-        value = getattr(arguments, name)
-        if value < 1:
-            raise ValueError(f"--{name} must be positive. Received: {value}")
+    if os.path.isdir(output):
+        raise ValueError(f"--output: {output} is a folder")
+    for image in images:
+        if (
+            os.path.exists(output)
+            and os.path.exists(image)
+            and os.path.samefile(output, image)
+        ):
+            raise ValueError(
+                f"--output: {output} is one of the images, and would be "
+                "replaced. Name another file"
+            )
 
-    model = FACNN.from_preset(arguments.preset)
-    names = _class_names(model)
-    images = _read_images(arguments.images, model)
-    logits, maps = model.predict_with_maps(images)
-    probabilities = _softmax(logits)
-    width = max(len(os.path.basename(path)) for path in arguments.images)
-    for path, p in zip(arguments.images, probabilities, strict=True):
-        best = np.argsort(-p, kind="stable")[: arguments.top]
-        listed = "   ".join(f"{names[c]} {p[c]:6.1%}" for c in best)
-        print(f"{os.path.basename(path):{width}}   {listed}")
 
-    if len(images) > arguments.rows:
-        print(
-            f"The figure shows the first {arguments.rows} of the {len(images)} "
-            "images; --rows N shows more"
-        )
-    images, probabilities, maps = (
-        values[: arguments.rows] for values in (images, probabilities, maps)
+def _class_index(text, names, count):
+    if text is None:
+        return None
+    for i, name in enumerate(names or []):
+        # ImageNet's names are synonyms, joined by commas.
+        if text == name or text.casefold() in name.casefold().split(", "):
+            return i
+    if text.isdecimal() and int(text) < count:
+        return int(text)
+    hint = difflib.get_close_matches(text, names or [], 3, 0.4)
+    raise ValueError(
+        f"--class must be a number from 0 to {count - 1}"
+        + (", or a name" if names else "")
+        + (f", such as {'; '.join(hint)}" if hint else "")
+        + f". Received: {text}"
     )
-    depths = np.linspace(0, model.num_layers, 7).round().astype(int)[1:]
-    figure = plots.explanation(
-        images,
-        probabilities,
-        maps,
+
+
+def _as_json(told, paths, best):
+    return [
         {
-            int(layer): model.class_maps(images, None, layer=int(layer))
-            for layer in sorted(set(depths))
-            if layer
-        },
-        _softmax(model.layer_logits(images)),
-        names,
+            "image": path,
+            "classes": [
+                {
+                    "class": told.name_of(c),
+                    "index": c,
+                    "probability": float(told.probabilities[i, c]),
+                }
+                for c in best[i]
+            ],
+            "explained": int(told.classes[i]),
+            "map": told.maps[i, ..., told.classes[i]].tolist(),
+        }
+        for i, path in enumerate(paths)
+    ]
+
+
+def _draw(arguments, told, paths, labels):
+    from keras_facnn import plots
+
+    # JSON has the standard output for itself.
+    file = sys.stderr if arguments.json else sys.stdout
+    rows = arguments.rows
+    if len(paths) > rows:
+        print(
+            f"The figure shows the first {rows} of the {len(paths)} images; "
+            "--rows N shows more",
+            file=file,
+        )
+    channels = told.images.shape[-1]
+    figure = plots.explanation(
+        told[:rows],
+        names=labels[:rows],
+        photos=[
+            read_picture(path, (_PHOTO, _PHOTO, channels), "within")
+            for path in paths[:rows]
+        ],
     )
     figure.savefig(arguments.output, dpi=200)
-    print(f"The figure is {os.path.abspath(arguments.output)}")
+    print(f"The figure is {os.path.abspath(arguments.output)}", file=file)
 
 
 def _presets(arguments):
+    from keras_facnn import FACNN
+
     presets = FACNN.presets
     if arguments.json:
         print(json.dumps(presets, indent=2))
@@ -206,72 +349,83 @@ def _presets(arguments):
 
 
 def _verify(arguments):
-    model = FACNN.from_preset(arguments.preset)
-    measured = model.verify(_read_images(arguments.images, model))
+    model = _model(arguments)
+    paths, images = _read_images(arguments, model)
+    measured = model.verify(images)
     for name, value in measured.items():
-        print(f"{name:22} {value:.3g}")
-    exact = measured["theorem_1_correlation"] >= 0.99999 and all(
+        if math.isnan(value):
+            print(f"{name:22} no map varies")
+        else:
+            print(f"{name:22} {value:.3g}")
+    # Maps that are constant have no correlation, and may be exact all the same.
+    exact = not measured["theorem_1_correlation"] < 0.99999 and all(
         value <= 1e-3
         for name, value in measured.items()
         if name.endswith("_error")
     )
     if not exact:
         raise ValueError("The maps are not exactly the explanation; see above.")
+    _finish(arguments, paths)
 
 
-def _class_names(model):
-    names = model.preset_metadata.get("class_names")
-    return names or [f"class {c}" for c in range(model.num_classes)]
+def _model(arguments):
+    from keras_facnn import FACNN
 
-
-def _softmax(logits):
-    return ops.convert_to_numpy(ops.softmax(logits, axis=-1))
-
-
-def _read_images(paths, model):
-    """Images of the model's size, as one uint8 array."""
-    try:
-        from PIL import Image
-        from PIL import ImageOps
-    except ImportError as e:
-        raise ImportError(
-            f"Reading images needs Pillow ({e}): pip install pillow"
-        ) from e
+    model = FACNN.from_preset(arguments.preset)
     height, width, channels = model.image_shape
-    if height is None or width is None:
-        raise ValueError(
-            "The command line needs a preset with a fixed image size. "
-            f"Received: {model.image_shape}"
-        )
-    mode = {1: "L", 3: "RGB"}.get(channels)
-    if mode is None:
+    if channels not in (1, 3):
         raise ValueError(
             "The command line reads images of 1 or 3 channels. The preset "
             f"takes {channels}"
         )
-    images = []
-    for path in paths:
-        if os.path.isdir(path):
-            raise ValueError(
-                f"{path} is a folder. Name its images, such as {path}/*.jpg"
-            )
-        if not os.path.isfile(path):
-            raise FileNotFoundError(f"There is no image {path}")
-        try:
-            with Image.open(path) as image:
-                if image.mode[0] in "IF":
-                    raise OSError("its pixels have more than 8 bits a channel")
-                image = ImageOps.exif_transpose(image)
-                if image.has_transparency_data:
-                    image = image.convert("RGBA")
-                    white = Image.new("RGBA", image.size, "white")
-                    image = Image.alpha_composite(white, image)
-                image = image.convert(mode)
-        except (OSError, SyntaxError, Image.DecompressionBombError) as e:
-            raise ValueError(f"{path} cannot be read as an image: {e}") from e
-        image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
-        images.append(np.asarray(image).reshape(height, width, channels))
-    return np.stack(images)
+    if arguments.size is not None:
+        size = arguments.size
+        return FACNN.from_preset(
+            arguments.preset, image_shape=(size, size, channels)
+        )
+    if height is None or width is None:
+        raise ValueError(
+            "The preset takes images of any size: name one by --size. "
+            f"Received: {model.image_shape}"
+        )
+    return model
+
+
+def _read_images(arguments, model):
+    """The paths that can be read, and their images of the model's size."""
+    paths, images = [], []
+    with warnings.catch_warnings():
+        # Pillow's, of what the reader refuses.
+        warnings.filterwarnings("ignore", "Image size .* exceeds limit")
+        for path in arguments.images:
+            try:
+                images.append(read_picture(path, model.image_shape))
+                paths.append(path)
+            except (ValueError, OSError) as e:
+                _tell(e)
+    if not paths:
+        raise _Told
+    return paths, np.stack(images)
+
+
+def _finish(arguments, paths):
+    """Fails at the end if some images could not be read."""
+    if len(paths) < len(arguments.images):
+        raise _Told
+
+
+def _labels(paths):
+    """The files' names, or the paths as given where they are the same."""
+    names = [os.path.basename(path) for path in paths]
+    return [
+        path if names.count(name) > 1 else name
+        for path, name in zip(paths, names, strict=True)
+    ]
+
+
+def _softmax(logits):
+    e = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,16 @@
 """Configs of backbones, which hold Keras' own layers and run nothing else."""
 
+import concurrent.futures
 import copy
 import json
+import math
 import sys
 import warnings
 
 import keras
+
+from keras_facnn.size import MAX_BACKBONE_LAYERS
+from keras_facnn.size import MAX_BACKBONE_PARAMETERS
 
 # Where Keras keeps classes that compute on maps and do nothing else. `Lambda`,
 # `TFSMLayer`, `TorchModuleWrapper` and what reads files are in none of these.
@@ -115,9 +120,21 @@ def backbone_from_config(config: dict, policy: str) -> keras.Model:
     for entry in _entries(config):
         if entry["config"].get("dtype", policy) is None:
             entry["config"]["dtype"] = policy
+    _check_size(config)
+    return _build(config)
+
+
+def _build(config):
     try:
         backbone = keras.saving.deserialize_keras_object(config, safe_mode=True)
-    except (AttributeError, KeyError, IndexError, RuntimeError) as e:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as e:
         raise ValueError(f"The backbone's config builds no model: {e!r}") from e
     if not isinstance(backbone, keras.Model):
         raise ValueError(
@@ -125,6 +142,32 @@ def backbone_from_config(config: dict, policy: str) -> keras.Model:
             f"Received: class_name={config.get('class_name')!r}"
         )
     return backbone
+
+
+def _check_size(config):
+    """Raises if a model is too large, before it takes any memory."""
+    num_layers = sum("name" in entry["config"] for entry in _entries(config))
+    if num_layers > MAX_BACKBONE_LAYERS:
+        raise ValueError(
+            f"A backbone's config may hold at most {MAX_BACKBONE_LAYERS:,} "
+            f"layers. Received: {num_layers:,}"
+        )
+
+    def count():
+        # Variables of this scope have shapes and no values.
+        with keras.StatelessScope(initialize_variables=False):
+            backbone = _build(copy.deepcopy(config))
+            return sum(math.prod(v.shape) for v in backbone.variables)
+
+    # Keras would give them values later in the same thread; this one ends.
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        parameters = thread.submit(count).result()
+    if parameters > MAX_BACKBONE_PARAMETERS:
+        raise ValueError(
+            "A backbone's config may give at most "
+            f"{MAX_BACKBONE_PARAMETERS:,} parameters. "
+            f"Received: {parameters:,}"
+        )
 
 
 def _entries(config):
@@ -169,8 +212,10 @@ def _check(config, layer="backbone"):
             if config["class_name"] not in _VALUES and not _is_built_in(
                 config, _BASES
             ):
+                known_as = config.get("registered_name")
                 refuse(
                     f"the class {config.get('module')}.{config['class_name']}"
+                    + (f", registered as {known_as!r}," if known_as else "")
                 )
         for value in config.values():
             _check(value, layer)

@@ -36,10 +36,10 @@ def feature_model(backbone, feature_layer=None, image_shape=None):
         for i, (maps, n) in enumerate(zip(model.outputs, strides, strict=True))
     ]
     if len(x) > 1:
-        x = layers.Concatenate(axis=-1, name="joined_features")(x)
+        x = [layers.Concatenate(axis=-1, name="joined_features")(x)]
     multiple = max(strides) if len(strides) > 1 else 1
     # No `trainable=`, which would thaw layers that are frozen.
-    model = keras.Model(model.inputs[0], x, name="backbone")
+    model = keras.Model(model.inputs[0], x[0], name="backbone")
     return model, multiple, finest
 
 

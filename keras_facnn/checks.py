@@ -4,6 +4,7 @@ import math
 import numbers
 import sys
 import warnings
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -148,7 +149,6 @@ def check_fractions(fractions):
     """Returns fractions that increase from 0 to 1 as floats, or raises."""
     if fractions is None:
         return np.linspace(0, 1, 21).tolist()
-    expected = "`fractions` must be numbers that increase from 0 to 1, both "
     array = real_array("fractions", fractions).astype("float64")
     if (
         array.ndim != 1
@@ -158,7 +158,8 @@ def check_fractions(fractions):
         or not (np.diff(array) > 0).all()
     ):
         raise ValueError(
-            f"{expected}included. Received: fractions={_shown(fractions)}"
+            "`fractions` must increase from 0 to 1, both included. "
+            f"Received: fractions={_shown(fractions)}"
         )
     return array.tolist()
 
@@ -473,6 +474,11 @@ def _listed(classes):
 # --- Models ---
 
 
+def all_layers(model) -> Iterator:
+    """The model and every layer in it, however deep it is nested."""
+    return model._flatten_layers()
+
+
 def classifier_shapes(model):
     """A classifier's image shape `(H, W, channels)` and number of classes.
 
@@ -489,13 +495,16 @@ def classifier_shapes(model):
             "channels) to (B, classes), with one input and one output. "
             f"Received: model={_shown(model)}"
         ) from None
-    for layer in model._flatten_layers():
-        if getattr(layer, "data_format", None) == "channels_first":
-            raise ValueError(
-                "`model` must take images with the channels last, (B, H, W, "
-                f"channels). Received: a model whose layer {layer.name!r} has "
-                'data_format="channels_first"'
-            )
+    few = [n is not None and n <= 4 for n in image_shape]
+    if few[0] and not few[2]:
+        for layer in all_layers(model):
+            if getattr(layer, "data_format", None) == "channels_first":
+                raise ValueError(
+                    "`model` must take images with the channels last, (B, H, "
+                    f"W, channels). Received: a model of images {image_shape} "
+                    f"whose layer {layer.name!r} has channels first. A "
+                    "`keras.layers.Permute((3, 1, 2))` before it will do."
+                )
     return tuple(image_shape), num_classes
 
 

@@ -1,15 +1,23 @@
 """What any graph of FA layers can say of its decisions."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
+from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_classes
 from keras_facnn.checks import images_for
 from keras_facnn.checks import is_integer
+from keras_facnn.checks import one_class_an_image
+from keras_facnn.explanation import Explanation
 from keras_facnn.forward import kept_function
 from keras_facnn.forward import run
 from keras_facnn.graph import readout
+from keras_facnn.maps import as_probabilities
+from keras_facnn.maps import center_maps
 from keras_facnn.maps import pick_classes
 from keras_facnn.metrics.exactness import exactness
 
@@ -22,6 +30,13 @@ class Explaining:
     with the attributes `num_classes`, `depths`, `alphas` and `class_names`.
     """
 
+    num_classes: int
+    depths: tuple[int, ...]
+    alphas: tuple[float, ...]
+    class_names: Any
+    input: Any
+    get_layer: Callable
+
     @property
     def num_layers(self) -> int:
         """L, the number of FA layers."""
@@ -32,7 +47,7 @@ class Explaining:
         """The `GlobalAvgPool3DHead`."""
         return self.get_layer("head")
 
-    def feature_extractor(self, layers=None):
+    def feature_extractor(self, layers=None) -> keras.Model:
         """A model of the raw feature maps of some FA layers.
 
         Args:
@@ -49,16 +64,18 @@ class Explaining:
         >>> sorted(model.feature_extractor(layers=(1, 2)).output)
         ['fa_1', 'fa_2']
         """
-        if layers is None:
-            layers = range(1, self.num_layers + 1)
-        elif isinstance(layers, str) or is_integer(layers):
-            layers = (layers,)
-        names = [f"fa_{self._level(layer)}" for layer in layers]
+        names = [f"fa_{level}" for level in self.fa_levels(layers)]
         return keras.Model(
             self.input, {n: self.get_layer(n).output for n in names}
         )
 
-    def predict_with_maps(self, images, layer=None, batch_size=32):
+    def predict_with_maps(
+        self,
+        images,
+        layer: int | str | None = None,
+        batch_size: int = 32,
+        centered: bool = False,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Logits and the maps of all classes, from one forward pass.
 
         Args:
@@ -66,6 +83,7 @@ class Explaining:
             layer: FA layer of the maps, a number 1..L or a name `"fa_l"`. None
                 is the last one, whose maps sum to the logits.
             batch_size: Positive integer, images a forward pass.
+            centered: As in `class_maps`.
 
         Returns:
             A pair of float32 NumPy arrays: logits `(B, C)` and maps
@@ -84,22 +102,37 @@ class Explaining:
         def read(outputs):
             return self.head.class_maps(outputs[f"fa_{level}"])
 
-        return self._read(
+        centered = check_bool("centered", centered)
+        logits, maps = self._read(
             images, ("maps", level), [f"fa_{level}"], read, batch_size
         )
+        return logits, center_maps(maps) if centered else maps
 
-    def class_maps(self, images, classes="all", layer=None, batch_size=32):
+    def class_maps(
+        self,
+        images,
+        classes="all",
+        layer: int | str | None = None,
+        batch_size: int = 32,
+        centered: bool = False,
+    ) -> np.ndarray:
         """The mean of the maps that a class owns: its explanation.
 
         At the last FA layer this equals Grad-CAM up to one constant (Theorem
-        1), and `scale * mean(map)` is the logit.
+        1), and `scale * mean(map)` is the logit, less the constant
+        `head.offset` where the head has a threshold.
 
         Args:
             images: Array `(B, H, W, channels)`, 0..255, any real dtype.
             classes: `"all"`, None for the predicted class of each image, an
-                integer, or a sequence of B integers.
+                integer, a class' name where the model knows names, or a
+                sequence of B of either.
             layer: FA layer, a number 1..L or a name `"fa_l"`. None is the last.
             batch_size: Positive integer, images a forward pass.
+            centered: Whether to take the mean of all classes' maps off each
+                map. Softmax ignores what all logits share, so this is the part
+                that decides: at the last FA layer its mean, times the scale, is
+                the logit less the mean logit. It may be negative.
 
         Returns:
             A float32 NumPy array `(B, h, w)`, or `(B, h, w, C)` for `"all"`, at
@@ -111,12 +144,80 @@ class Explaining:
         >>> model.class_maps(np.zeros((2, 32, 32, 3)), classes=[3, 5]).shape
         (2, 32, 32)
         """
-        images = images_for(self, images)
-        classes = self.check_classes(classes, len(images))
-        logits, maps = self.predict_with_maps(images, layer, batch_size)
-        return pick_classes(maps, classes, logits)
+        return self._of_classes(
+            images,
+            classes,
+            lambda images: self.predict_with_maps(
+                images, layer, batch_size, centered
+            ),
+        )
 
-    def layer_logits(self, images, batch_size=32):
+    def explain(
+        self, images, classes=None, layers=None, batch_size: int = 32
+    ) -> Explanation:
+        """All that a figure or a report of a decision needs.
+
+        One forward pass gives probabilities, the class maps, the maps at other
+        depths, and the probabilities that the head reads off every FA layer.
+
+        Args:
+            images: Array `(B, H, W, channels)`, 0..255, any real dtype.
+            classes: Whose maps to show at other depths: None for the predicted
+                class of each image, an integer, a class' name where the model
+                knows names, or a sequence of B of either.
+            layers: FA layers of `depth_maps`, numbers or names. None is up to
+                six, evenly spread, the last included.
+            batch_size: Positive integer, images a forward pass.
+
+        Returns:
+            An `Explanation`, which `keras_facnn.plots.explanation` draws.
+
+        Example:
+
+        >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+        >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
+        >>> told = model.explain(images)
+        >>> told.maps.shape, sorted(told.depth_maps)
+        ((2, 32, 32, 10), [1, 2])
+        """
+        array = images_for(self, images)
+        classes = one_class_an_image(self.check_classes(classes, len(array)))
+        if layers is None:
+            spread = np.linspace(0, self.num_layers, 7).round().astype(int)
+            layers = sorted(set(spread.tolist()) - {0})
+        levels = self.fa_levels(layers)
+        names = [f"fa_{level}" for level in range(1, self.num_layers + 1)]
+
+        def read(outputs):
+            return {
+                "maps": self.head.class_maps(outputs[names[-1]]),
+                "depth_logits": ops.stack(
+                    [self.head.logits(outputs[name]) for name in names], axis=1
+                ),
+                "depth_maps": [
+                    self.head.class_maps(outputs[f"fa_{n}"]) for n in levels
+                ],
+            }
+
+        logits, told = self._read(
+            array, ("explain", *levels), names, read, batch_size
+        )
+        if classes is None:
+            classes = logits.argmax(axis=-1)
+        return Explanation(
+            images=array,
+            classes=classes,
+            probabilities=as_probabilities(logits),
+            maps=told["maps"],
+            depth_maps={
+                n: pick_classes(maps, classes, logits)
+                for n, maps in zip(levels, told["depth_maps"], strict=True)
+            },
+            depth_probabilities=as_probabilities(told["depth_logits"]),
+            class_names=self.class_names,
+        )
+
+    def layer_logits(self, images, batch_size: int = 32) -> np.ndarray:
         """The class logits that the head reads off every FA layer.
 
         Args:
@@ -142,7 +243,13 @@ class Explaining:
 
         return self._read(images, "layer_logits", names, read, batch_size)[1]
 
-    def layer_evidence(self, images, classes=None, maps=False, batch_size=32):
+    def layer_evidence(
+        self,
+        images,
+        classes=None,
+        maps: bool = False,
+        batch_size: int = 32,
+    ) -> np.ndarray:
         """Splits logits, or maps, exactly over depth.
 
         Unrolled, `x_L = w_0 P_0(x_0) + sum_l w_l P_l(F_l)` with `F_l` the
@@ -159,7 +266,8 @@ class Explaining:
 
         Returns:
             A float32 NumPy array. Without `maps`, `(B, L + 1)`, which sums to
-            the logit over its last axis. With `maps`, `(B, L + 1, h, w)` at the
+            the logit over its last axis (plus `head.offset`, where the head
+            has a threshold). With `maps`, `(B, L + 1, h, w)` at the
             last FA layer's resolution, which sums to `class_maps` over axis 1.
             `"all"` adds a trailing class axis.
 
@@ -172,8 +280,7 @@ class Explaining:
         >>> bool(np.allclose(evidence.sum(-1), logit, atol=1e-5))
         True
         """
-        images = images_for(self, images)
-        classes = self.check_classes(classes, len(images))
+        maps = check_bool("maps", maps)
         names = ["stem"]
         names += [f"relu_{level}" for level in range(1, self.num_layers + 1)]
         weights = [1.0]
@@ -201,12 +308,17 @@ class Explaining:
                 return evidence
             return self.head.scale * ops.mean(evidence, axis=(2, 3))
 
-        logits, evidence = self._read(
-            images, ("evidence", bool(maps)), names, read, batch_size
+        return self._of_classes(
+            images,
+            classes,
+            lambda images: self._read(
+                images, ("evidence", maps), names, read, batch_size
+            ),
         )
-        return pick_classes(evidence, classes, logits)
 
-    def verify(self, images, classes="all", batch_size=32):
+    def verify(
+        self, images, classes="all", batch_size: int = 32
+    ) -> dict[str, float]:
         """Measures how exactly the model keeps its promises on some images.
 
         Args:
@@ -224,7 +336,8 @@ class Explaining:
             - `"theorem_1_error"`: the largest `|Grad-CAM - s / (h w) * map|`,
               as a fraction of the largest `|Grad-CAM|`.
             - `"completeness_error"`: the largest `|logit - s * mean(map)|`,
-              as a fraction of the range of the logits.
+              as a fraction of the range of the logits. Here and below the
+              constant of a head with a threshold is added to the logit.
             - `"evidence_error"`: the largest `|logit - sum of the layers'
               evidence|`, as a fraction of the range of the logits.
 
@@ -237,11 +350,26 @@ class Explaining:
         """
         return exactness(self, images, classes, batch_size=batch_size)
 
+    def _of_classes(self, images, classes, read):
+        """What `read` gives of images beside their logits, of some classes."""
+        images = images_for(self, images)
+        classes = self.check_classes(classes, len(images))
+        logits, values = read(images)
+        return pick_classes(values, classes, logits)
+
     def check_classes(self, classes, batch):
         """Returns `classes` as None, "all" or ints `(batch,)`, or raises."""
         return check_classes(
             classes, batch, self.num_classes, names=self.class_names
         )
+
+    def fa_levels(self, layers=None) -> list[int]:
+        """The numbers of FA layers that were named or numbered; None is all."""
+        if layers is None:
+            return list(range(1, self.num_layers + 1))
+        if isinstance(layers, str) or is_integer(layers):
+            layers = (layers,)
+        return [self._level(layer) for layer in layers]
 
     def _level(self, layer):
         """The number 1..L of an FA layer that was named or numbered."""
@@ -249,7 +377,8 @@ class Explaining:
             return self.num_layers
         level = layer
         if isinstance(layer, str) and layer.startswith("fa_"):
-            level = int(layer[3:]) if layer[3:].isdecimal() else 0
+            names = [f"fa_{n}" for n in range(self.num_layers + 1)]
+            level = names.index(layer) if layer in names else 0
         if not is_integer(level) or not 1 <= level <= self.num_layers:
             raise ValueError(
                 f"`layer` must be an FA layer, 1 to {self.num_layers} or "

@@ -70,7 +70,9 @@ def kept_gradient(model, key, make):
     return kept(model, key, lambda: gradient_function(make(), model.variables))
 
 
-def run(function, arrays, batch_size=32, verbose=0, unit="image"):
+def run(
+    function, arrays, batch_size=32, verbose=0, unit="image", one_size=False
+):
     """Calls a compiled function batch by batch.
 
     Args:
@@ -80,6 +82,8 @@ def run(function, arrays, batch_size=32, verbose=0, unit="image"):
         batch_size: Positive integer, entries a call.
         verbose: 1 shows a progress bar, 0 does not.
         unit: What the bar counts.
+        one_size: Whether the first batch, too, is filled up to `batch_size`,
+            so that calls of several lengths compile once.
 
     Returns:
         NumPy arrays, nested as the function's outputs; floats are float32.
@@ -92,7 +96,8 @@ def run(function, arrays, batch_size=32, verbose=0, unit="image"):
     batch_size = check_int("batch_size", batch_size)
     refuse_forked_jax()
     total = len(arrays[0])
-    pads = keras.backend.backend() == "jax"
+    # Another shape would compile anew; PyTorch compiles nothing.
+    pads = keras.backend.backend() != "torch"
     bar = keras.utils.Progbar(total, verbose=verbose, unit_name=unit)
     parts = []
     for start in range(0, total, batch_size):
@@ -100,8 +105,7 @@ def run(function, arrays, batch_size=32, verbose=0, unit="image"):
             np.asarray(a[start : start + batch_size], "float32") for a in arrays
         ]
         n = len(batch[0])
-        if pads and 0 < start and n < batch_size:
-            # Another shape would compile anew.
+        if pads and (one_size or 0 < start) and n < batch_size:
             batch = [_padded(a, batch_size) for a in batch]
         parts.append(
             tree.map_structure(

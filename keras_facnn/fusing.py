@@ -1,6 +1,7 @@
 """Folds norm and branch weights into convolutions, for inference."""
 
 import copy
+from typing import Self
 
 import numpy as np
 from keras import ops
@@ -12,7 +13,7 @@ class Fusing:
     For a `FACNN`, whose attribute `fused` says whether it is.
     """
 
-    def fuse(self):
+    def fuse(self) -> Self:
         """The same model for inference, norm folded into the convolutions.
 
         Since `a * relu(z) = relu(a * z)`, norm and `a_l` of FA layer `l` go

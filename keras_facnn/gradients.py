@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import keras
 from keras import ops
+from keras import tree
 
 
 def compiled_function(fn: Callable, variables: Sequence) -> Callable:
@@ -39,15 +40,17 @@ def compiled_function(fn: Callable, variables: Sequence) -> Callable:
     if backend == "torch":
         import torch
 
-        def run(*args):
+        def without_gradient(*args):
             with torch.no_grad():
                 return fn(*args)
 
-        return _of_tensors(run)
+        return _of_tensors(without_gradient)
     raise NotImplementedError(_unsupported(backend))
 
 
-def gradient_function(fn: Callable, variables: Sequence = ()) -> Callable:
+def gradient_function(
+    fn: Callable, variables: Sequence = (), has_aux: bool = False
+) -> Callable:
     """Compiles the gradient of a function with respect to its first argument.
 
     Args:
@@ -55,11 +58,13 @@ def gradient_function(fn: Callable, variables: Sequence = ()) -> Callable:
             layers. It must not change any variable.
         variables: The Keras variables that `fn` reads. The values of others, at
             the first call, are compiled in on some backends.
+        has_aux: Whether `fn` returns a pair, of which the second, any
+            structure of tensors, is handed on and not differentiated.
 
     Returns:
         A function of the same arguments (arrays or tensors), which returns the
         gradient of `sum(fn(x, *args))` with respect to `x`, a tensor of the
-        shape of `x`.
+        shape of `x`; with `has_aux`, a pair of it and what `fn` handed on.
 
     Example:
 
@@ -67,6 +72,13 @@ def gradient_function(fn: Callable, variables: Sequence = ()) -> Callable:
     >>> np.array(gradient(np.array([1.0, 2.0], "float32"))).tolist()
     [2.0, 4.0]
     """
+
+    def pair(*args):
+        return fn(*args) if has_aux else (fn(*args), ())
+
+    def result(gradient, aux):
+        return (gradient, aux) if has_aux else gradient
+
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
@@ -75,19 +87,20 @@ def gradient_function(fn: Callable, variables: Sequence = ()) -> Callable:
         def gradient(x, *args):
             with tf.GradientTape() as tape:
                 tape.watch(x)
-                y = fn(x, *args)
-            return tape.gradient(y, x)
+                y, aux = pair(x, *args)
+            return result(tape.gradient(y, x), aux)
 
         return _of_tensors(gradient)
     if backend == "jax":
         import jax
 
         def total(x, values, args):
-            return _with_values(fn, variables, values, (x, *args)).sum()
+            y, aux = _with_values(pair, variables, values, (x, *args))
+            return y.sum(), aux
 
-        run = jax.jit(jax.grad(total))
+        run = jax.jit(jax.grad(total, has_aux=True))
         return _of_tensors(
-            lambda x, *args: run(x, [v.value for v in variables], args)
+            lambda x, *args: result(*run(x, [v.value for v in variables], args))
         )
     if backend == "torch":
         import torch
@@ -98,8 +111,9 @@ def gradient_function(fn: Callable, variables: Sequence = ()) -> Callable:
             with torch.inference_mode(False), torch.enable_grad():
                 x = x.detach().clone().requires_grad_(True)
                 args = [a.clone() for a in args]
-                (g,) = torch.autograd.grad(fn(x, *args).sum(), x)
-            return g
+                y, aux = pair(x, *args)
+                (g,) = torch.autograd.grad(y.sum(), x)
+            return result(g, tree.map_structure(lambda t: t.detach(), aux))
 
         return _of_tensors(gradient)
     raise NotImplementedError(_unsupported(backend))

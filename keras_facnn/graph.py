@@ -13,6 +13,8 @@ from keras_facnn.layers import ClassMajorRepeat
 from keras_facnn.layers import DampenedSkip
 from keras_facnn.layers import GlobalAvgPool3DHead
 from keras_facnn.layers import PixelStem
+from keras_facnn.size import check_model_size
+from keras_facnn.size import check_projection_size
 
 
 def fa_stages(
@@ -21,9 +23,10 @@ def fa_stages(
     depths,
     maps_per_class,
     alphas,
-    stochastic_depth=0.0,
+    drop_rates,
     batch_norm_gain=False,
     synchronized_batch_norm=False,
+    threshold=False,
     dtype=None,
     fused=False,
 ):
@@ -40,10 +43,10 @@ def fa_stages(
         depths: Number of FA layers of each stage.
         maps_per_class: Maps R of each class in each stage.
         alphas: The weight of each layer's branch, L floats.
-        stochastic_depth: How often the last layer's branch is left out in
-            training; that of layer `l` is `l / L` of it.
+        drop_rates: How often each layer's branch is left out in training.
         batch_norm_gain: Whether the branches' batch norm learns a gain.
         synchronized_batch_norm: Whether replicas share batch statistics.
+        threshold: Whether the head learns a threshold.
         dtype: Dtype policy of all layers.
         fused: Whether norm and `a_l` are in the convolutions, see `fuse`.
 
@@ -79,15 +82,17 @@ def fa_stages(
             )
             x = DampenedSkip(
                 alphas[level - 1],
-                drop_rate=0.0
-                if fused
-                else stochastic_depth * level / len(alphas),
+                drop_rate=drop_rates[level - 1],
                 folded=fused,
                 dtype=dtype,
                 name=f"fa_{level}",
             )([x, branch])
     return GlobalAvgPool3DHead(
-        num_classes, maps_per_class[-1], dtype=dtype, name="head"
+        num_classes,
+        maps_per_class[-1],
+        threshold=threshold,
+        dtype=dtype,
+        name="head",
     )(x)
 
 
@@ -133,6 +138,9 @@ def image_and_x0(
         least = space_to_depth * pooling
         image_shape = (32, 32, 3) if image_shape is None else image_shape
         image_shape = check_image_shape(image_shape, least)
+        check_model_size(
+            num_classes, image_shape, depths, maps_per_class, space_to_depth
+        )
         inputs = keras.Input(image_shape, name="images")
         x = PixelStem(
             num_classes,
@@ -151,10 +159,17 @@ def image_and_x0(
         )
     if image_shape is not None:
         image_shape = check_image_shape(image_shape, 1)
+    # The least images, as those of the backbone are not known yet.
+    check_model_size(
+        num_classes, image_shape or (1, 1, 1), depths, maps_per_class
+    )
     if isinstance(backbone, dict):
         backbone = backbone_from_config(backbone, dtype.name)
     features, multiple, stride = feature_model(
         backbone, feature_layer, image_shape
+    )
+    check_projection_size(
+        features.output.shape[-1], num_classes, maps_per_class[0]
     )
     warn_of_foreign_classes(features)
     image_shape, least = features.inputs[0].shape[1:], stride * pooling
@@ -222,7 +237,9 @@ def _norm(x, name, gain, synchronized, dtype):
     return x
 
 
-def check_stages(depths, maps_per_class, hybrid=False):
+def check_stages(
+    depths, maps_per_class, hybrid=False
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Returns depths and maps a class of each stage as tuples, or raises."""
     if depths is None:
         depths = (4,) if hybrid else (8, 8, 8)

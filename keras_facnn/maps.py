@@ -6,9 +6,11 @@ from keras import ops
 from keras_facnn.checks import check_maps
 from keras_facnn.checks import check_memory
 from keras_facnn.checks import check_size
+from keras_facnn.types import Classes
+from keras_facnn.types import Maps
 
 
-def resize_maps(maps, size: tuple[int, int]) -> np.ndarray:
+def resize_maps(maps: Maps, size: tuple[int, int]) -> np.ndarray:
     """Resizes maps to pixels, bilinearly, with half-pixel centres.
 
     Args:
@@ -41,7 +43,7 @@ def resize_maps(maps, size: tuple[int, int]) -> np.ndarray:
     return resized if maps.ndim == 4 else resized[..., 0]
 
 
-def pick_classes(values, classes, logits):
+def pick_classes(values, classes: Classes, logits):
     """Takes one class an image off a trailing class axis, or all.
 
     Args:
@@ -59,7 +61,12 @@ def pick_classes(values, classes, logits):
     return values[np.arange(len(values)), ..., classes]
 
 
-def constant_maps(maps):
+def center_maps(maps: Maps):
+    """Maps `(..., C)` of all classes, less their mean over the classes."""
+    return maps - maps.mean(axis=-1, keepdims=True)
+
+
+def constant_maps(maps: Maps):
     """Where maps are constant, up to rounding.
 
     Args:
@@ -72,7 +79,7 @@ def constant_maps(maps):
     return np.ptp(maps, axis=(1, 2), keepdims=True) <= 1e-12 * largest
 
 
-def places_by_value(maps):
+def places_by_value(maps: Maps):
     """Places of each map `(B, h, w, ...)`, largest value first.
 
     Of equal values the earlier place, row by row, comes first.

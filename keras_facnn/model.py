@@ -1,4 +1,6 @@
-import math
+import os
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -7,6 +9,7 @@ from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_float
 from keras_facnn.checks import check_int
 from keras_facnn.checks import is_number
+from keras_facnn.deep_alignment import DeepAlignment
 from keras_facnn.explaining import Explaining
 from keras_facnn.fusing import Fusing
 from keras_facnn.graph import check_alphas
@@ -28,7 +31,7 @@ class _BundledPresets:
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
-class FACNN(Explaining, Fusing, keras.Model):
+class FACNN(DeepAlignment, Explaining, Fusing, keras.Model):
     """FA-CNN: an image classifier whose raw feature maps explain it.
 
     A flat functional model. `x_0` copies the pixels; FA layer `l = 1..L`
@@ -75,17 +78,21 @@ class FACNN(Explaining, Fusing, keras.Model):
             which the last FA layer's branch is left out; that of layer `l` is
             `l / L` of it. It regularises, and a layer whose branch is left out
             is aligned by construction. Presets do not keep it.
+        fused: Whether the graph is that of `fuse`, for inference alone.
+        threshold: Whether the head learns a threshold `t`, so that the logit is
+            `s * (mean(M_c) - t)`. Without it no logit is negative, which
+            softmax does not mind; for several labels an image, by sigmoid and
+            `BinaryCrossentropy(from_logits=True)`, turn it on, and count a
+            class as present where its logit is positive. The maps still sum to
+            the logit up to one constant, `s * t`, which is `head.offset`.
         backbone: None, or a functional `keras.Model` of images 0..255, such as
-            one of `keras.applications` with `include_top=False`, which makes
-            this a hybrid: `x_0` is a 1x1 convolution, norm and ReLU (layers
-            `project`, `project_norm`, `stem`) of its maps. Its layers and
-            weights are shared, as the nested model `model.backbone`. Layers
-            of any class run, but only of Keras' own classes can be saved.
+            one of `keras.applications` with `include_top=False`: `x_0` is a
+            1x1 convolution, norm and ReLU (`project`, `project_norm`, `stem`)
+            of its maps. Its layers and weights are shared, as the nested model
+            `model.backbone`. Only layers of Keras' own classes can be saved.
         feature_layer: Name of the backbone's layer whose maps to take, or
             several, whose maps are resized to the finest, bilinearly, and
-            concatenated: fine maps of stride 16, say, and the meaning of
-            stride 32. None is the backbone's output.
-        fused: Whether the graph is that of `fuse`, for inference alone.
+            concatenated. None is the backbone's output.
         dtype: Dtype policy of all layers, such as `"mixed_bfloat16"`. None is
             the global policy. The head always computes in float32, and the
             layers of a backbone keep the policy that they were built with.
@@ -102,7 +109,7 @@ class FACNN(Explaining, Fusing, keras.Model):
     >>> model.class_maps(images).shape
     (4, 16, 16, 10)
 
-    A hybrid on a frozen backbone, whose batch norm then infers:
+    A hybrid on a frozen backbone:
 
     >>> inputs = keras.Input((32, 32, 3))
     >>> x = keras.layers.Rescaling(1 / 127.5, -1)(inputs)
@@ -116,19 +123,20 @@ class FACNN(Explaining, Fusing, keras.Model):
     def __init__(
         self,
         num_classes: int,
-        image_shape: tuple[int | None, int | None, int] | None = None,
-        depths: tuple[int, ...] | None = None,
-        maps_per_class: tuple[int, ...] | None = None,
-        alpha: str | float | tuple[float, ...] = "harmonic",
+        image_shape: Sequence[int | None] | None = None,
+        depths: Sequence[int] | None = None,
+        maps_per_class: Sequence[int] | None = None,
+        alpha: str | float | Sequence[float] = "harmonic",
         space_to_depth: int = 1,
         batch_norm_gain: bool = False,
         synchronized_batch_norm: bool = False,
         deep_alignment: float = 0.0,
         stochastic_depth: float = 0.0,
-        backbone: keras.Model | dict | None = None,
-        feature_layer: str | list[str] | None = None,
         fused: bool = False,
-        dtype: str | None = None,
+        threshold: bool = False,
+        backbone: keras.Model | dict | None = None,
+        feature_layer: str | Sequence[str] | None = None,
+        dtype: Any = None,
         **kwargs,
     ):
         num_classes = check_int("num_classes", num_classes, least=2)
@@ -136,22 +144,25 @@ class FACNN(Explaining, Fusing, keras.Model):
         depths, maps_per_class = check_stages(
             depths, maps_per_class, hybrid=backbone is not None
         )
-        alphas = check_alphas(alpha, sum(depths))
+        batch_norm_gain = check_bool("batch_norm_gain", batch_norm_gain)
+        synchronized_batch_norm = check_bool(
+            "synchronized_batch_norm", synchronized_batch_norm
+        )
         stochastic_depth = check_float(
             "stochastic_depth", stochastic_depth, least=0, below=1
         )
+        fused = check_bool("fused", fused)
+        threshold = check_bool("threshold", threshold)
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
-        options = {
-            "batch_norm_gain": check_bool("batch_norm_gain", batch_norm_gain),
-            "synchronized_batch_norm": check_bool(
-                "synchronized_batch_norm", synchronized_batch_norm
-            )
-            and keras.backend.backend() == "tensorflow",
-            "dtype": policy,
-            "fused": check_bool("fused", fused),
-        }
 
         # === Functional graph ===
+        options = {
+            "batch_norm_gain": batch_norm_gain,
+            "synchronized_batch_norm": synchronized_batch_norm
+            and keras.backend.backend() == "tensorflow",
+            "dtype": policy,
+            "fused": fused,
+        }
         inputs, x, size_rules = image_and_x0(
             num_classes,
             image_shape,
@@ -162,13 +173,18 @@ class FACNN(Explaining, Fusing, keras.Model):
             feature_layer,
             **options,
         )
+        alphas = check_alphas(alpha, sum(depths))
         outputs = fa_stages(
             x,
             num_classes,
             depths,
             maps_per_class,
             alphas,
-            stochastic_depth,
+            [
+                0.0 if fused else stochastic_depth * n / len(alphas)
+                for n in range(1, len(alphas) + 1)
+            ],
+            threshold=threshold,
             **options,
         )
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
@@ -178,14 +194,15 @@ class FACNN(Explaining, Fusing, keras.Model):
         self.image_shape = tuple(inputs.shape[1:])
         self.depths = depths
         self.maps_per_class = maps_per_class
-        self.alpha = float(alpha) if is_number(alpha) else alpha
-        if isinstance(alpha, (list, tuple)):
-            self.alpha = alphas
+        self.alpha: Any = alpha
+        if not isinstance(alpha, str):
+            self.alpha = alphas[0] if is_number(alpha) else alphas
         self.space_to_depth = space_to_depth
-        self.batch_norm_gain = bool(batch_norm_gain)
-        self.synchronized_batch_norm = bool(synchronized_batch_norm)
+        self.batch_norm_gain = batch_norm_gain
+        self.synchronized_batch_norm = synchronized_batch_norm
         self.stochastic_depth = stochastic_depth
-        self.fused = bool(fused)
+        self.fused = fused
+        self.threshold = threshold
         self.alphas = alphas
         self.size_rules = size_rules
         self._policy_name = policy.name
@@ -198,44 +215,51 @@ class FACNN(Explaining, Fusing, keras.Model):
                 ]
                 + self.outputs,
             ),
-            depth_maps=None,
             preset_metadata=None,
+            preset_weights=None,
         )
         self.deep_alignment = deep_alignment
         if fused:
             self.trainable = False
 
     def get_config(self):
-        return {
+        config = {
             "num_classes": self.num_classes,
             "image_shape": list(self.image_shape),
             "depths": list(self.depths),
             "maps_per_class": list(self.maps_per_class),
-            "alpha": (
-                list(self.alpha)
-                if isinstance(self.alpha, tuple)
-                else self.alpha
-            ),
+            "alpha": list(self.alpha)
+            if isinstance(self.alpha, tuple)
+            else self.alpha,
             "space_to_depth": self.space_to_depth,
             "batch_norm_gain": self.batch_norm_gain,
             "synchronized_batch_norm": self.synchronized_batch_norm,
             "deep_alignment": self.deep_alignment,
             "stochastic_depth": self.stochastic_depth,
+            "fused": self.fused,
+            "threshold": self.threshold,
             "backbone": self.backbone
             and backbone_config(self.backbone, self._policy_name),
-            "fused": self.fused,
             "dtype": self._policy_name,
             "name": self.name,
             "trainable": self.trainable,
             "frozen_layers": frozen_layers(self),
         }
+        if self.preset_metadata is not None:
+            # What was measured is left to the weights it was measured with.
+            config["preset_metadata"] = {
+                k: v for k, v in self.preset_metadata.items() if k != "metrics"
+            }
+        return config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
         trainable = config.pop("trainable", True)
         frozen = config.pop("frozen_layers", ())
+        metadata = config.pop("preset_metadata", None)
         model = cls(**config)
+        model.preset_metadata = metadata
         if model.fused:
             return model
         model.trainable = trainable
@@ -245,68 +269,7 @@ class FACNN(Explaining, Fusing, keras.Model):
     @property
     def backbone(self) -> keras.Model | None:
         """A hybrid's backbone, a nested model of images to maps, or None."""
-        nested = [x for x in self.layers if x.name == "backbone"]
-        return nested[0] if nested else None
-
-    # --- Deep alignment ---
-
-    @property
-    def deep_alignment(self):
-        """Weight of the deep alignment loss; 0 is off."""
-        return self._deep_alignment
-
-    @deep_alignment.setter
-    def deep_alignment(self, weight):
-        if not is_number(weight) or not 0 <= weight < math.inf:
-            raise ValueError(
-                "`deep_alignment` must be a non-negative number. "
-                f"Received: deep_alignment={weight!r}"
-            )
-        self._deep_alignment = float(weight)
-        # A train function that is already traced holds the old weight.
-        self.train_function = None
-
-    @property
-    def _aligns(self):
-        # A single FA layer has none before it to align.
-        return self.deep_alignment > 0 and self.num_layers > 1
-
-    def call(self, inputs, training=None, mask=None):
-        if not (training and self._aligns):
-            return super().call(inputs, training=training, mask=mask)
-        *maps, logits = self._untracked.depths(inputs, training=True)
-        # `compute_loss` takes these in the same step of the same trace.
-        self._untracked.depth_maps = maps
-        return logits
-
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        loss = super().compute_loss(
-            x=x,
-            y=y,
-            y_pred=y_pred,
-            sample_weight=sample_weight,
-            training=training,
-        )
-        maps, self._untracked.depth_maps = self._untracked.depth_maps, None
-        if not (training and self._aligns):
-            return loss
-        if maps is None or self._compile_loss is None:
-            raise ValueError(
-                f"deep_alignment={self.deep_alignment} needs a loss from "
-                "`compile`, and `compute_loss(training=True)` right after a "
-                "call of the model with training=True. Otherwise set "
-                "`model.deep_alignment = 0`."
-            )
-        total = sum(range(1, self.num_layers))
-        for level, level_maps in enumerate(maps, start=1):
-            loss = loss + (
-                self.deep_alignment * level / total
-            ) * self._compile_loss(
-                y, self.head.logits(level_maps), sample_weight
-            )
-        return loss
+        return next((x for x in self.layers if x.name == "backbone"), None)
 
     # --- Presets ---
 
@@ -317,7 +280,8 @@ class FACNN(Explaining, Fusing, keras.Model):
         """Metadata of the preset that the weights came from, or None.
 
         A dict, whose `"class_names"` (where the preset has them) name the
-        logits. It is not part of what `save` writes.
+        logits. Copies of the model, by `save`, `pickle` or `copy.deepcopy`,
+        keep it but for its `"metrics"`.
         """
         return self._untracked.preset_metadata
 
@@ -331,18 +295,27 @@ class FACNN(Explaining, Fusing, keras.Model):
         return (self.preset_metadata or {}).get("class_names")
 
     @classmethod
-    def from_preset(cls, handle, load_weights=True, **overrides):
+    def from_preset(
+        cls,
+        handle: str | os.PathLike,
+        load_weights: bool = True,
+        **overrides: Any,
+    ) -> "FACNN":
         """Builds a model from a preset, with its trained weights.
 
         The weights are checked against the SHA-256 in the preset's metadata,
         and every one of them must fit; there are never random weights instead.
-        No code from a preset is run. What was downloaded is kept in
-        `keras_facnn` under `KERAS_HOME` (`~/.keras` by default).
+        So are config and metadata; a preset of before metadata were signed is
+        read too. No code from a preset is run. What was downloaded from a web
+        server is kept in `keras_facnn` under `KERAS_HOME` (`~/.keras` by
+        default); from the Hugging Face Hub, in its library's own cache.
 
         Args:
             handle: What to load: the name of a bundled preset (see
-                `FACNN.presets`), a local folder, `hf://user/repo` on the
-                Hugging Face Hub (its token is read from `HF_TOKEN`), or
+                `FACNN.presets`), a local folder (`~` is home),
+                `hf://user/repo` or `hf://user/repo@revision` on the Hugging
+                Face Hub (needs `pip install 'keras-facnn[hub]'`, whose
+                `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE` hold), or
                 `https://...`, the URL of a folder.
             load_weights: Whether to load the weights. Without them, any
                 argument can be overridden.
@@ -362,6 +335,7 @@ class FACNN(Explaining, Fusing, keras.Model):
             ValueError: If the preset is unknown, damaged or not an FA-CNN.
             FileNotFoundError: If a local folder lacks a file.
             ConnectionError: If a remote preset cannot be reached.
+            ImportError: If `hf://` lacks its library.
 
         Example:
 
@@ -373,26 +347,47 @@ class FACNN(Explaining, Fusing, keras.Model):
         """
         return load_preset(cls, handle, load_weights, **overrides)
 
-    def save_to_preset(self, directory, metadata=None, weights_dtype="float32"):
+    def save_to_preset(
+        self,
+        directory: str | os.PathLike,
+        metadata: dict | None = None,
+        weights_dtype: str = "float32",
+    ) -> None:
         """Writes the model as a preset, a folder that `from_preset` reads.
 
-        The folder appears only when it is complete. It holds `config.json`,
-        `model.weights.h5` (which `load_weights` reads too) and
-        `metadata.json`, to which the versions, the parameter count, the input
-        and the SHA-256 of the weights are added.
+        The folder appears only when it is complete; a kill loses neither the
+        old preset nor the new one. It holds `config.json`, `model.weights.h5`
+        (which `load_weights` reads too) and `metadata.json`, to which the
+        versions, the parameter count, the input and the SHA-256 of all three
+        files are added. What the preset that the model came from says in its
+        metadata is handed on; its `metrics` only while the weights are the
+        same.
 
         Args:
             directory: Path of a new or empty folder, or of a preset to
-                replace.
-            metadata: Optional dict that JSON can hold: what readers of the
-                preset should know, such as `description`, `class_names` (a
-                list of strings), `dataset`, `license`, `metrics`.
+                replace. `~` is home; where a link stands, its target is
+                replaced.
+            metadata: Optional dict that JSON can hold, NumPy's scalars and
+                arrays included: what readers of the preset should know, such
+                as `description`, `class_names` (strings, unique, one a
+                class), `dataset`, `license`, `metrics`. It overrides what is
+                handed on.
             weights_dtype: `"float32"`, which round-trips bit for bit, or
                 `"float16"`, which halves the file.
 
         Raises:
-            ValueError: If `directory` holds other files, or weights are not
-                finite in `weights_dtype`.
+            ValueError: If `directory` holds other files or is the name of a
+                bundled preset, if JSON cannot hold `metadata`, or if weights
+                are not finite in `weights_dtype`.
+
+        Example:
+
+        >>> folder = tempfile.mkdtemp()
+        >>> model = keras_facnn.FACNN(2, depths=(2,), maps_per_class=(1,))
+        >>> model.save_to_preset(folder, {"class_names": ["ant", "bee"]})
+        >>> model = keras_facnn.FACNN.from_preset(folder)
+        >>> model.preset_metadata["class_names"]
+        ['ant', 'bee']
         """
         save_preset(self, directory, metadata, weights_dtype)
 

@@ -1,19 +1,42 @@
 """Ways to see a map. Needs Matplotlib: `pip install keras-facnn[plots]`."""
 
+import functools
+import typing
+import warnings
+
+import matplotlib
 import numpy as np
+from matplotlib import font_manager
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import MaxNLocator
 from matplotlib.ticker import PercentFormatter
 
 from keras_facnn.checks import check_images
+from keras_facnn.explanation import Explanation
 from keras_facnn.maps import resize_maps
 from keras_facnn.metrics import pearson
+
+if typing.TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
 # Perceptually uniform and safe for colour-blind readers.
 COLORMAP = "inferno"
 
 
-def overlay(ax, image, map_, vmax=None, opacity=0.65):
-    """Draws a map over a grey copy of its image.
+def overlay(
+    ax: "Axes",
+    image: np.ndarray,
+    map_: np.ndarray,
+    vmax: float | None = None,
+    opacity: float = 0.65,
+    color: bool = False,
+) -> "AxesImage":
+    """Draws a map over its image.
 
     Args:
         ax: Matplotlib axes to draw on.
@@ -22,6 +45,9 @@ def overlay(ax, image, map_, vmax=None, opacity=0.65):
         vmax: Value of the brightest colour; None is the map's largest. Give
             maps that are to be compared the same.
         opacity: Float in [0, 1], of the map.
+        color: Whether the image keeps its colours, and the map's opacity grows
+            from 0 where it is 0 to `opacity` at `vmax`. Otherwise the map has
+            one opacity and lies over a grey copy of the image.
 
     Returns:
         The Matplotlib image of the map, for a colour bar.
@@ -35,42 +61,50 @@ def overlay(ax, image, map_, vmax=None, opacity=0.65):
     >>> drawn.get_array().shape
     (32, 32)
     """
-    (image,) = check_images(np.asarray(image)[None])
+    (image,) = _as_drawn(np.asarray(image)[None])
     (pixels,) = resize_maps(np.asarray(map_)[None], image.shape[:2])
-    grey = image.astype("float32").mean(axis=-1)
-    ax.imshow(grey, cmap="gray", vmin=0, vmax=255)
-    if vmax is None:
-        vmax = pixels.max()
-    drawn = ax.imshow(
-        pixels,
-        cmap=COLORMAP,
-        vmin=0,
-        vmax=max(vmax, np.finfo("float32").tiny),
-        alpha=opacity,
-        interpolation="bilinear",
-    )
-    _bare(ax)
-    return drawn
+    if color:
+        ax.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
+    else:
+        grey = image.astype("float32").mean(axis=-1)
+        ax.imshow(grey, cmap="gray", vmin=0, vmax=255)
+    return _draw_map(ax, pixels, vmax, opacity, color)
 
 
 def explanation(
-    images, probabilities, maps, depth_maps, depth_probabilities, class_names
-):
+    images: "np.ndarray | Explanation",
+    probabilities: np.ndarray | None = None,
+    maps: np.ndarray | None = None,
+    depth_maps: dict[int, np.ndarray] | None = None,
+    depth_probabilities: np.ndarray | None = None,
+    class_names: typing.Sequence[str] | None = None,
+    *,
+    names: typing.Sequence[str] | None = None,
+    photos: typing.Sequence[np.ndarray] | None = None,
+) -> Figure:
     """A figure of what an FA-CNN sees: one row an image.
 
-    The columns are the image; the maps of the two likeliest classes, on one
-    colour scale; the map of the likeliest class at some depths, each on its
-    own scale; and the probability of both classes that the head reads off
-    every depth.
+    The columns are the photograph; the map of the class that is explained and
+    that of its strongest rival, in colours that show which share of the
+    explained class' logit each part of the image gives; the map of the
+    explained class at some depths, as shares of what the head reads there, in
+    the same colours; and the probability of both classes that the head reads
+    off every depth. Places without evidence keep their own colours.
 
     Args:
-        images: Array `(B, H, W, channels)`, 0..255.
+        images: Array `(B, H, W, channels)`, 0..255, or an `Explanation`, which
+            holds the next five arguments too.
         probabilities: Array `(B, C)`.
         maps: Array `(B, h, w, C)`, the class maps.
         depth_maps: Dict from the number of an FA layer to the maps
-            `(B, h, w)` of the likeliest class there.
+            `(B, h, w)` of the explained class there.
         depth_probabilities: Array `(B, L, C)`, read off every FA layer.
         class_names: Sequence of C strings.
+        names: Optional sequence of B strings, such as the files' names.
+        photos: Optional sequence of B arrays `(H, W, 1 or 3)`, 0..255: the
+            pictures, at any size, of which `images` are the centre
+            (`load_images(fit="crop")`). They are shown in place of `images`,
+            pale where the model doesn't look.
 
     Returns:
         A `matplotlib.figure.Figure`; `savefig` writes it.
@@ -93,55 +127,92 @@ def explanation(
     >>> len(figure.axes)
     10
     """
-    images = check_images(images)
-    columns = 3 + len(depth_maps) + 1
+    told = images
+    if not isinstance(told, Explanation):
+        if (
+            probabilities is None
+            or maps is None
+            or depth_maps is None
+            or depth_probabilities is None
+        ):
+            raise TypeError(
+                "`images` must be an `Explanation`, or come with "
+                "`probabilities`, `maps`, `depth_maps` and "
+                f"`depth_probabilities`. Received: images={type(images)}"
+            )
+        told = Explanation(
+            images=told,
+            classes=np.argmax(probabilities, axis=-1),
+            probabilities=np.asarray(probabilities),
+            maps=np.asarray(maps),
+            depth_maps=depth_maps,
+            depth_probabilities=np.asarray(depth_probabilities),
+            class_names=class_names,
+        )
+    shown = _as_drawn(told.images)
+    photos = shown if photos is None else photos
+    for name, values in (("names", names), ("photos", photos)):
+        _check_one_an_image(name, values, len(shown))
+    columns = 3 + len(told.depth_maps) + 1
+    height, width = shown.shape[1:3]
     figure = Figure(
-        figsize=(1.5 * columns + 1.5, 1.75 * len(images) + 0.6),
+        figsize=(
+            1.72 * (columns - 1) + 2.6,
+            (1.65 * min(max(height / width, 0.5), 2) + 0.4) * len(shown) + 0.75,
+        ),
         layout="constrained",
     )
     grid = figure.subplots(
-        len(images),
+        len(shown),
         columns,
         squeeze=False,
-        width_ratios=[1] * (columns - 1) + [1.7],
+        width_ratios=[1] * (columns - 1) + [1.35],
     )
-    num_layers = depth_probabilities.shape[1]
-    for row, (axes, image, p) in enumerate(
-        zip(grid, images, probabilities, strict=True)
-    ):
-        first, second = np.argsort(-p, kind="stable")[:2]
-        axes[0].imshow(image.astype("uint8").squeeze(), cmap="gray")
-        _bare(axes[0])
-        vmax = maps[row, ..., [first, second]].max()
-        for ax, c in ((axes[1], first), (axes[2], second)):
-            overlay(ax, image, maps[row, ..., c], vmax)
-            ax.set_title(f"{class_names[c]} {p[c]:.1%}", fontsize=9)
-        for ax, layer_maps in zip(axes[3:-1], depth_maps.values(), strict=True):
-            ax.imshow(layer_maps[row], cmap=COLORMAP, vmin=0)
-            _bare(ax)
-        levels = np.arange(1, num_layers + 1)
-        for c, style in ((first, "-"), (second, "--")):
-            axes[-1].plot(
-                levels,
-                depth_probabilities[row, :, c],
-                style,
-                color="black" if c == first else "tab:orange",
-                label=class_names[c],
-            )
-        axes[-1].set(xlim=(1, max(num_layers, 2)), ylim=(0, 1.02))
-        axes[-1].yaxis.set_major_formatter(PercentFormatter(1.0))
-        axes[-1].tick_params(labelsize=7)
-        axes[-1].legend(fontsize=7, loc="best", framealpha=0.8)
-    headings = ["image", "top class", "runner-up"]
-    headings += [f"layer {level}" for level in depth_maps]
+    headings = ["photograph", "evidence for", "evidence for rival"]
+    headings += [f"evidence at layer {level}" for level in told.depth_maps]
     headings += ["probability by layer"]
-    for ax, heading in zip(grid[0], headings, strict=True):
-        above = ax.get_title()
-        ax.set_title(f"{heading}\n{above}" if above else heading, fontsize=9)
+    for row, axes in enumerate(grid):
+        top = headings if row == 0 else [""] * columns
+        (photo,) = _as_drawn(np.asarray(photos[row])[None])
+        first = int(told.classes[row])
+        p = told.probabilities[row]
+        second = next(
+            int(c) for c in np.argsort(-p, kind="stable") if c != first
+        )
+        _draw_photo(axes[0], photo, (height, width))
+        _title(axes[0], top[0], names[row] if names is not None else "")
+        vmax = told.maps[row, ..., [first, second]].max()
+        for ax, heading, c in zip(
+            axes[1:3], top[1:3], (first, second), strict=True
+        ):
+            _draw_view(ax, photo, shown[row])
+            drawn = _draw_shares(ax, told.maps[row, ..., c], shown[row], vmax)
+            _title(ax, heading, told.name_of(c), f"{p[c]:.1%}")
+        level = told.maps[row, ..., first].mean()
+        most = vmax
+        for ax, heading, layer_maps in zip(
+            axes[3:-1], top[3:-1], told.depth_maps.values(), strict=True
+        ):
+            map_ = np.asarray(layer_maps[row], "float32")
+            _draw_view(ax, photo, shown[row])
+            # In units of the last layer's map, whatever its own are.
+            map_ = map_ * (level / max(map_.mean(), _TINY))
+            most = max(most, map_.max())
+            drawn = _draw_shares(ax, map_, shown[row], vmax)
+            _title(ax, heading, told.name_of(first))
+        _draw_bar(axes[-2], drawn, told.maps[row, ..., first], most > vmax)
+        _draw_probabilities(
+            axes[-1], told, row, (first, second), row == len(shown) - 1
+        )
+        _title(axes[-1], top[-1])
     return figure
 
 
-def depth(image, maps, class_name=None):
+def depth(
+    image: np.ndarray,
+    maps: dict[int | str, np.ndarray],
+    class_name: str | None = None,
+) -> Figure:
     """A figure of one image's map at many layers.
 
     Each map is scaled to its own largest value, since the maps of early layers
@@ -163,16 +234,22 @@ def depth(image, maps, class_name=None):
     >>> len(keras_facnn.plots.depth(image, maps).axes)
     3
     """
-    figure = _grid([image], {name: [m] for name, m in maps.items()})
+    image = np.asarray(image)[None]
+    figure = _grid(image, {name: [m] for name, m in maps.items()})
     for ax, layer in zip(figure.axes[1:], maps, strict=True):
-        name = layer if isinstance(layer, str) else f"layer {layer}"
-        ax.set_title(name, fontsize=9)
+        _title(ax, layer if isinstance(layer, str) else f"layer {layer}")
     if class_name is not None:
-        figure.axes[0].set_title(class_name, fontsize=9)
+        _title(figure.axes[0], class_name)
+    figure.supxlabel("colours: each map from 0 to its largest", fontsize=8)
     return figure
 
 
-def compare(images, maps, reference=None, row_names=None):
+def compare(
+    images: np.ndarray,
+    maps: dict[str, np.ndarray],
+    reference: str | dict[str, str] | None = None,
+    row_names: typing.Sequence[str] | None = None,
+) -> Figure:
     """A figure of several methods' maps: rows are images, columns methods.
 
     Each map is scaled from its own smallest to its own largest value, since
@@ -226,14 +303,16 @@ def compare(images, maps, reference=None, row_names=None):
     if unknown:
         raise ValueError(
             f"`reference` must name columns among {list(maps)}. Received: "
-            f"{sorted(unknown)}"
+            f"{sorted(map(str, unknown))}"
         )
+    _check_one_an_image("row_names", row_names, len(images))
     figure = _grid(images, maps, from_smallest=True)
     axes = np.array(figure.axes).reshape(len(images), 1 + len(maps))
     for ax, title in zip(axes[0], ["image", *maps], strict=True):
-        ax.set_title(title, fontsize=9)
-    for ax, name in zip(axes[:, 0], row_names or [], strict=False):
-        ax.set_ylabel(name, fontsize=9)
+        _title(ax, title)
+    if row_names is not None:
+        for ax, name in zip(axes[:, 0], row_names, strict=True):
+            _say(ax.set_ylabel("", fontsize=9), _cut(name))
     for column, (title, values) in enumerate(maps.items(), start=1):
         other = compared.get(title)
         if other is None or other == title:
@@ -251,11 +330,19 @@ def compare(images, maps, reference=None, row_names=None):
                 fontsize=8,
                 bbox={"facecolor": "black", "alpha": 0.6, "pad": 1.5},
             )
+    note = "colours: each map from its smallest value to its largest"
+    if any(compared.get(title) not in (None, title) for title in maps):
+        note += "; r: correlation with the reference"
+        if isinstance(reference, str):
+            note += f", {reference}"
+    _say(figure.supxlabel("", fontsize=8), note)
     return figure
 
 
-def pixel_removal(results):
+def pixel_removal(results: dict[str, typing.Any]) -> Figure:
     """A figure of accuracy against the fraction of pixels removed.
+
+    Where a line runs over another one, it is dashed, so that both are seen.
 
     Source: FA-CNN, arXiv 2603.25798, Figure 4.
 
@@ -280,40 +367,300 @@ def pixel_removal(results):
     ax = figure.add_subplot()
     # Okabe and Ito's colours, which colour-blind readers can tell apart.
     colors = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00"]
+    labels: list[str] = []
+    before: list[np.ndarray] = []
     for i, (name, result) in enumerate(results.items()):
+        line = np.interp(
+            np.linspace(0, 1, 101), result.fractions, result.accuracy
+        )
+        # A hundredth is about a line's width.
+        hidden = sum(np.mean(np.abs(line - x) < 0.01) > 0.3 for x in before)
+        before.append(line)
         ax.plot(
             result.fractions,
             result.accuracy,
             color=colors[i % len(colors)],
-            linestyle=("-", "--", ":")[i // len(colors) % 3],
-            label=f"{name} (area {result.accuracy_auc:.3f})",
+            # The gaps of one line let those below it through.
+            linestyle=(3 * hidden, (3, 3 * hidden)) if hidden else "-",
+            linewidth=1.8,
+            marker=(None, "o", "^")[i // len(colors) % 3],
+            markersize=3,
         )
+        labels.append(f"{name} (area {result.accuracy_auc:.3f})")
     ax.set(xlabel="pixels removed", ylabel="accuracy", xlim=(0, 1))
     ax.set_ylim(bottom=0)
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.legend(fontsize=8, frameon=False)
+    _legend(ax, ax.lines, labels, fontsize=8, frameon=False, handlelength=3)
     return figure
+
+
+# --- Pixels and maps ---
+
+_TINY = float(np.finfo("float32").tiny)
+
+
+def _as_drawn(images):
+    """Images `(B, H, W, channels)` as uint8, with a word where they differ."""
+    images = check_images(images)
+    if images.dtype == np.uint8:
+        return images
+    pixels = images.astype("float32")
+    least, most = float(pixels.min()), float(pixels.max())
+    scaled = images.dtype.kind not in "iu" and least >= 0 and 0 < most <= 1
+    if scaled:
+        warnings.warn(
+            "`images` should be in 0..255. They are in 0..1, and drawn as if "
+            "multiplied by 255.",
+            stacklevel=3,
+        )
+        pixels = pixels * 255
+    elif least < 0 or most > 255:
+        warnings.warn(
+            "`images` should be in 0..255. What lies outside is drawn as 0 or "
+            f"255. Received: values from {least:.3g} to {most:.3g}",
+            stacklevel=3,
+        )
+    return np.clip(pixels.round(), 0, 255).astype("uint8")
+
+
+@functools.cache
+def _growing_colormap(opacity):
+    """The colours of `COLORMAP`, the fainter the lower."""
+    levels = np.linspace(0, 1, 256)
+    colors = matplotlib.colormaps[COLORMAP](levels)
+    colors[:, 3] = opacity * levels**1.5
+    return ListedColormap(colors)
+
+
+def _draw_map(ax, pixels, vmax, opacity, growing):
+    vmax = pixels.max() if vmax is None else vmax
+    drawn = ax.imshow(
+        pixels,
+        cmap=_growing_colormap(opacity) if growing else COLORMAP,
+        vmin=0,
+        vmax=max(vmax, _TINY),
+        alpha=None if growing else opacity,
+        interpolation="bilinear",
+    )
+    _bare(ax)
+    return drawn
+
+
+def _draw_shares(ax, map_, image, vmax):
+    (pixels,) = resize_maps(map_[None], image.shape[:2])
+    drawn = _draw_map(ax, pixels, vmax, 0.85, growing=True)
+    height, width = image.shape[:2]
+    ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    return drawn
+
+
+def _around(photo, size):
+    """Where a photo lies around the view of `size` that is its centre.
+
+    In pixels of the view: left, right, bottom, top, as `imshow` takes them.
+    """
+    height, width = size
+    scale = min(photo.shape[0] / height, photo.shape[1] / width)
+    half_height, half_width = (
+        photo.shape[0] / scale / 2,
+        photo.shape[1] / scale / 2,
+    )
+    x, y = width / 2 - 0.5, height / 2 - 0.5
+    return x - half_width, x + half_width, y + half_height, y - half_height
+
+
+def _draw_view(ax, photo, image):
+    ax.imshow(
+        photo.squeeze(),
+        cmap="gray",
+        vmin=0,
+        vmax=255,
+        extent=_around(photo, image.shape[:2]),
+    )
+
+
+def _draw_photo(ax, photo, size):
+    """A whole photo, pale outside the view of the model."""
+    height, width = size
+    left, right, bottom, top = extent = _around(photo, size)
+    ax.imshow(photo.squeeze(), cmap="gray", vmin=0, vmax=255, extent=extent)
+    for x, y, w, h in (
+        (left, top, -0.5 - left, bottom - top),
+        (width - 0.5, top, right - width + 0.5, bottom - top),
+        (left, top, right - left, -0.5 - top),
+        (left, height - 0.5, right - left, bottom - height + 0.5),
+    ):
+        if min(w, h) > 0.5:
+            ax.add_patch(
+                Rectangle((x, y), w, h, color="white", alpha=0.65, linewidth=0)
+            )
+    ax.set(xlim=(left, right), ylim=(bottom, top))
+    _bare(ax)
+
+
+def _draw_bar(ax, drawn, map_, more):
+    """A colour bar beside `ax` in shares of the sum of a map."""
+    total = max(float(map_.sum()), _TINY)
+    most = drawn.get_clim()[1] / total
+    shares = MaxNLocator(4).tick_values(0, most)
+    bar = ax.figure.colorbar(
+        drawn,
+        cax=ax.inset_axes([1.05, 0, 0.06, 1]),
+        ticks=total * shares[shares <= most],
+        extend="max" if more else "neither",
+        format=FuncFormatter(lambda value, _: f"{100 * value / total:.3g}%"),
+    )
+    bar.ax.tick_params(labelsize=7)
+    cells = map_.size
+    bar.set_label(f"of the logit, in 1/{cells} of the image", fontsize=7)
+
+
+def _draw_probabilities(ax, told, row, classes, last):
+    levels = np.arange(1, told.depth_probabilities.shape[1] + 1)
+    for c, style, color in zip(
+        classes, ("-", "--"), ("black", "tab:orange"), strict=True
+    ):
+        ax.plot(levels, told.depth_probabilities[row, :, c], style, color=color)
+    ax.set(xlim=(1, max(len(levels), 2)), ylim=(0, 1.02))
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=2))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.tick_params(labelsize=7)
+    if last:
+        ax.set_xlabel("layer", fontsize=8)
+    labels = [_cut(told.name_of(c), lines=1) for c in classes]
+    _legend(ax, ax.lines, labels, fontsize=7, loc="best", framealpha=0.8)
 
 
 def _grid(images, columns, from_smallest=False):
     """Images and, beside each, its overlays."""
+    images = _as_drawn(images)
     figure = Figure(
-        figsize=(1.5 * (1 + len(columns)) + 0.8, 1.6 * len(images) + 0.4),
+        figsize=(1.6 * (1 + len(columns)) + 0.8, 1.65 * len(images) + 0.5),
         layout="constrained",
     )
     axes = figure.subplots(len(images), 1 + len(columns), squeeze=False)
     for row, image in enumerate(images):
-        axes[row, 0].imshow(np.asarray(image).astype("uint8").squeeze(), "gray")
+        axes[row, 0].imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
         _bare(axes[row, 0])
         for ax, values in zip(axes[row, 1:], columns.values(), strict=True):
             map_ = np.maximum(np.asarray(values[row], "float32"), 0)
             if from_smallest:
                 map_ = map_ - map_.min()
-            overlay(ax, image, map_ / max(map_.max(), 1e-30), vmax=1)
+            overlay(
+                ax,
+                image,
+                map_ / max(map_.max(), 1e-30),
+                vmax=1,
+                opacity=0.85,
+                color=True,
+            )
     return figure
 
 
 def _bare(ax):
     ax.set_xticks([])
     ax.set_yticks([])
+
+
+def _check_one_an_image(name, values, count):
+    if values is not None and len(values) != count:
+        raise ValueError(
+            f"`{name}` must have one entry for each of the {count} images. "
+            f"Received: {len(values)}"
+        )
+
+
+# --- Words ---
+
+# Points that a title may take in a column, of whatever figure.
+_COLUMN = 108
+
+
+def _title(ax, heading, name="", number=""):
+    """A title of a column's heading, and a name that is cut to its width."""
+    label = _cut(name, number)
+    text = "\n".join(part for part in (heading, label) if part)
+    _say(ax.set_title("", fontsize=9), text)
+
+
+def _cut(text, number="", lines=2, size=9):
+    """Text in lines that fit a column, with a number at its end."""
+    rest = " ".join(str(text).split())
+    end = f" {number}" if number else ""
+    cut = []
+    while rest:
+        if _fits(rest + end, size):
+            cut.append(rest + end)
+            break
+        if len(cut) == lines - 1:
+            while rest and not _fits(f"{rest}…{end}", size):
+                rest = rest[:-1].rstrip(" ,")
+            cut.append(f"{rest}…{end}")
+            break
+        line = rest
+        while not _fits(line, size):
+            # At a space; a single word, or a script without spaces, anywhere.
+            line = line.rpartition(" ")[0] or line[:-1]
+        cut.append(line)
+        rest = rest[len(line) :].lstrip()
+        if not rest and end:
+            cut.append(number)
+    return "\n".join(cut) or number
+
+
+def _fits(text, size):
+    text, families = _drawable(text)
+    font = font_manager.FontProperties(family=families, size=size)
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, False)
+    return width <= _COLUMN
+
+
+def _say(artist, text):
+    """Sets a Matplotlib text to people's words, in which nothing is markup."""
+    text, families = _drawable(text)
+    artist.set_parse_math(False)
+    artist.set_fontfamily(families)
+    artist.set_text(text)
+
+
+def _legend(ax, lines, labels, **options):
+    # Matplotlib leaves out labels that begin with "_".
+    legend = ax.legend(lines, ["label"] * len(labels), **options)
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        _say(text, label)
+
+
+def _drawable(text):
+    """A text, and the font families that together have its characters.
+
+    A box stands for what no installed font has, or Matplotlib would warn of
+    every such character, each time that the figure is drawn.
+    """
+    families = list(matplotlib.rcParams["font.family"])
+    default = font_manager.findfont(font_manager.FontProperties())
+    missing = {c for c in text if c != "\n"} - _characters(default)
+    if missing:
+        for font in font_manager.fontManager.ttflist:
+            # These have all characters as boxes, or as colours.
+            if "Last Resort" in font.name or "Emoji" in font.name:
+                continue
+            if missing & _characters(font.fname):
+                families.append(font.name)
+                missing -= _characters(font.fname)
+            if not missing:
+                break
+    if missing:
+        warnings.warn(
+            "No installed font has all characters of the names; those that "
+            "are missing are drawn as boxes. Noto Sans CJK has most.",
+            stacklevel=1,
+        )
+        text = "".join("\u25a1" if c in missing else c for c in text)
+    return text, families
+
+
+@functools.cache
+def _characters(path):
+    """The characters that a font file has."""
+    return frozenset(map(chr, font_manager.get_font(path).get_charmap()))

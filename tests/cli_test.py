@@ -1,9 +1,15 @@
 """`python -m keras_facnn`, as a user types it."""
 
+import io
+import json
+import os
 import pathlib
 import re
+import shutil
+import struct
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -11,6 +17,7 @@ from PIL import Image
 
 from keras_facnn import FACNN
 from keras_facnn import __main__ as cli
+from keras_facnn.pictures import read_picture
 
 ROOT = pathlib.Path(__file__).parents[1]
 SAMPLES = sorted((ROOT / "samples").glob("*.jpg"))
@@ -119,31 +126,56 @@ def test_verify_fails_when_the_maps_are_not_the_explanation(
         ("missing", "There is no image .*nothing.png"),
         ("text", "text.png cannot be read as an image"),
         ("cut", "cut.jpg cannot be read as an image"),
-        ("deep", "deep.png cannot be read .* more than 8 bits"),
+        ("deep", "deep.tif cannot be read .* more than 8 bits"),
         ("preset", "There is no preset 'no_such'. Bundled presets: cifar10"),
         ("folder", "there is no folder"),
         ("format", "--output must end in one of .*Received: .*maps.xyz"),
         ("top", "--top must be positive. Received: 0"),
         ("rows", "--rows must be positive. Received: 0"),
         ("samples", "samples is a folder. Name its images, such as"),
+        ("huge", "huge.png cannot be read .* more than 67 million"),
+        ("url", "x.png is a URL"),
+        ("tex", "a .pgf file needs TeX, and there is no xelatex"),
+        ("a_folder", "maps.d.png is a folder"),
+        ("layer", "--layer must be 1 to 24. Received: 25"),
+        ("class", "--class must be .* such as automobile. Received: automobil"),
+        ("size", "must be multiples of"),
     ],
 )
-def test_errors_are_one_line_and_no_traceback(tmp_path, capsys, case, message):
+def test_errors_are_one_line_and_no_traceback(
+    tmp_path, capsys, monkeypatch, case, message
+):
+    monkeypatch.setattr(shutil, "which", lambda program: None)
     (tmp_path / "text.png").write_text("I am no picture.")
-    deep = np.arange(64, dtype="uint16").reshape(8, 8) * 900
-    Image.fromarray(deep).save(tmp_path / "deep.png")
+    (tmp_path / "maps.d.png").mkdir()
+    huge = struct.pack(">4sIIBBBBB", b"IHDR", 13000, 13000, 8, 2, 0, 0, 0)
+    (tmp_path / "huge.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n\0\0\0\r"
+        + huge
+        + struct.pack(">I", zlib.crc32(huge))
+        + b"\0\0\0\0IDAT"
+    )
+    deep = np.arange(64, dtype="float32").reshape(8, 8) * 900
+    Image.fromarray(deep).save(tmp_path / "deep.tif")
     (tmp_path / "cut.jpg").write_bytes(SAMPLES[0].read_bytes()[:400])
     arguments = {
         "missing": [tmp_path / "nothing.png"],
         "text": [tmp_path / "text.png"],
         "cut": [tmp_path / "cut.jpg"],
-        "deep": [tmp_path / "deep.png"],
+        "deep": [tmp_path / "deep.tif"],
         "preset": [SAMPLES[0], "--preset", "no_such"],
         "folder": [SAMPLES[0], "--output", tmp_path / "no" / "maps.png"],
         "format": [SAMPLES[0], "--output", tmp_path / "maps.xyz"],
         "top": [SAMPLES[0], "--top", 0],
         "rows": [SAMPLES[0], "--rows", 0],
         "samples": [ROOT / "samples"],
+        "huge": [tmp_path / "huge.png"],
+        "url": ["https://a.b/x.png"],
+        "tex": [SAMPLES[0], "--output", tmp_path / "maps.pgf"],
+        "a_folder": [SAMPLES[0], "--output", tmp_path / "maps.d.png"],
+        "layer": [SAMPLES[0], "--layer", 25],
+        "class": [SAMPLES[0], "--class", "automobil"],
+        "size": [SAMPLES[0], "--size", 33],
     }[case]
     if "--output" not in arguments:
         arguments += ["--output", tmp_path / "maps.png"]
@@ -153,3 +185,163 @@ def test_errors_are_one_line_and_no_traceback(tmp_path, capsys, case, message):
     assert captured.err.startswith("keras_facnn: error: ")
     assert re.search(message, captured.err)
     assert not (tmp_path / "maps.png").exists()
+
+
+@pytest.fixture
+def preset(small_model, tmp_path):
+    """A folder of a small preset that takes images of any size."""
+    folder = tmp_path / "preset"
+    config = {**small_model.get_config(), "image_shape": (None, None, 3)}
+    model = FACNN.from_config(config)
+    model.set_weights(small_model.get_weights())
+    names = ["_ant", "bee, honeybee", "$cat$", "\u72d7"]
+    model.save_to_preset(folder, {"class_names": names})
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path, rng):
+    """Three pictures of three sizes."""
+    paths = [tmp_path / f"{name}.png" for name in "abc"]
+    for path, width in zip(paths, (20, 30, 40), strict=True):
+        pixels = rng.integers(0, 256, (24, width, 3)).astype("uint8")
+        Image.fromarray(pixels).save(path)
+    return paths
+
+
+def test_never_replaces_a_picture_by_its_figure(
+    tmp_path, photos, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    os.rename(photos[0], "maps.png")
+    os.link("maps.png", "linked.png")
+    os.symlink("maps.png", "other.png")
+    before = pathlib.Path("maps.png").read_bytes()
+    for arguments in (
+        ["maps.png"],
+        [photos[1], "./maps.png"],
+        ["linked.png"],
+        ["maps.png", "--output", "other.png"],
+        ["maps.png", "--output", tmp_path / "maps.png"],
+    ):
+        assert run("explain", *arguments) == 1
+        assert "is one of the images" in capsys.readouterr().err
+        assert pathlib.Path("maps.png").read_bytes() == before
+
+
+def test_ctrl_c_is_one_line(monkeypatch, capsys):
+    def interrupted(handle):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FACNN, "from_preset", interrupted)
+    assert run("explain", SAMPLES[0], "--no-figure") == 130
+    assert capsys.readouterr().err == "keras_facnn: interrupted\n"
+
+
+def test_names_each_picture_that_it_cannot_read(
+    tmp_path, photos, preset, capsys
+):
+    broken = [tmp_path / "cut.png", tmp_path / "no.png", tmp_path / "text.png"]
+    broken[0].write_bytes(photos[0].read_bytes()[:200])
+    broken[2].write_text("text")
+    output = tmp_path / "maps.png"
+    paths = [broken[0], photos[0], broken[1], photos[1], broken[2]]
+    options = ["--preset", preset, "--size", 16, "--output", output]
+    assert run("explain", *paths, *options) == 1
+    out, err = capsys.readouterr()
+    assert len(err.splitlines()) == 3
+    for line, path in zip(err.splitlines(), broken, strict=True):
+        assert str(path) in line
+    lines = out.splitlines()
+    assert [line[:5] for line in lines[:2]] == ["a.png", "b.png"]
+    with Image.open(output) as figure:
+        assert figure.height > 500
+    output.unlink()
+    assert run("explain", *broken, *options) == 1
+    assert not output.exists()
+
+
+def test_says_what_to_install_without_a_backend():
+    result = subprocess.run(
+        [sys.executable, "-m", "keras_facnn", "presets"],
+        env={**os.environ, "KERAS_BACKEND": "no_such"},
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("keras_facnn: error: ")
+    assert "no_such" in line
+    assert "pip install" in line
+
+
+def test_prints_names_that_the_terminal_cannot(
+    tmp_path, photos, preset, monkeypatch
+):
+    path = tmp_path / "\u00fcn\u00ef.png"
+    os.rename(photos[0], path)
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, "ascii"))
+    options = ["--preset", preset, "--size", 16, "--top", 4, "--no-figure"]
+    assert run("explain", path, *options) == 0
+    sys.stdout.flush()
+    assert b"\\xfcn\\xef.png" in raw.getvalue()
+    assert b"\\u72d7" in raw.getvalue()
+
+
+def test_tells_files_of_one_name_apart(tmp_path, photos, preset, capsys):
+    paths = [tmp_path / "x" / "p.png", tmp_path / "y" / "p.png", photos[2]]
+    for old, new in zip(photos[:2], paths[:2], strict=True):
+        new.parent.mkdir()
+        os.rename(old, new)
+    options = ["--preset", preset, "--size", 16, "--no-figure"]
+    assert run("explain", *paths, *options) == 0
+    lines = capsys.readouterr().out.splitlines()
+    expected = [str(paths[0]), str(paths[1]), "c.png"]
+    assert [line.split()[0] for line in lines] == expected
+
+
+@pytest.mark.filterwarnings("ignore:No installed font")
+def test_explains_the_class_and_layers_that_were_asked_for(
+    tmp_path, photos, preset, capsys
+):
+    output = tmp_path / "maps.svg"
+    options = ["--preset", preset, "--size", 16, "--top", 1]
+    options += ["--output", output, "--json", "--layer", 2, "--layer", 3]
+    model = FACNN.from_preset(preset)
+    images = np.stack([read_picture(path, (16, 16, 3)) for path in photos])
+    logits, maps = model.predict_with_maps(images)
+    p = np.exp(logits - logits.max(-1, keepdims=True))
+    p /= p.sum(-1, keepdims=True)
+    for asked, index in (("HONEYBEE", 1), ("_ant", 0), ("3", 3), (None, None)):
+        choice = [] if asked is None else ["--class", asked]
+        assert run("explain", *photos, *options, *choice) == 0
+        out, err = capsys.readouterr()
+        assert str(output) in err
+        for i, told in enumerate(json.loads(out)):
+            best = int(p[i].argmax())
+            wanted = {best} if index is None else {best, index}
+            assert told["image"] == str(photos[i])
+            assert {c["index"] for c in told["classes"]} == wanted
+            for c in told["classes"]:
+                assert c["probability"] == pytest.approx(p[i, c["index"]], 1e-4)
+            assert told["explained"] == (best if index is None else index)
+            np.testing.assert_allclose(
+                told["map"], maps[i, ..., told["explained"]], atol=1e-5
+            )
+    assert output.stat().st_size > 10_000
+
+
+def test_a_preset_of_any_size_needs_a_size(photos, preset, capsys):
+    assert run("explain", photos[0], "--preset", preset, "--no-figure") == 1
+    assert "--size" in capsys.readouterr().err
+
+
+def test_verifies_a_picture_on_which_no_map_varies(preset, photos, capsys):
+    """Of one pixel, here. Its correlation is not a number, nor an error."""
+    options = ["--preset", preset, "--size", 4]
+    assert run("verify", photos[0], *options) == 0
+    out, err = capsys.readouterr()
+    assert not err
+    assert re.search("theorem_1_correlation +no map varies", out)

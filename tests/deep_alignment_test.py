@@ -108,7 +108,8 @@ def test_pulls_early_layers_to_the_classes(rng):
 
 
 def test_a_call_in_training_mode_still_returns_logits(images):
-    out = make(0.6)(images, training=True)
+    with pytest.warns(UserWarning, match="deep_alignment=0.6 does nothing"):
+        out = make(0.6)(images, training=True)
     assert tuple(out.shape) == (5, 4)
 
 

@@ -1,8 +1,12 @@
 import numpy as np
 import pytest
+from matplotlib import font_manager
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from keras_facnn import plots
+from keras_facnn.explanation import Explanation
 from keras_facnn.metrics.pixel_removal import PixelRemoval
 
 
@@ -104,3 +108,277 @@ def test_compare_shows_maps_with_an_offset(images, rng):
 def test_compare_refuses_bad_arguments(images, maps, reference, message):
     with pytest.raises(ValueError, match=message):
         plots.compare(images[:2], {"a": maps}, reference)
+
+
+def drawn_on(ax):
+    return np.asarray(ax.images[0].get_array())
+
+
+def test_pixels_outside_of_their_range_never_wrap(images):
+    """317 is white, not 61; and one word is said about it."""
+    maps = {"a": np.ones((2, 4, 4))}
+    wide = images[:2].astype("int64") * 3 - 200
+    for values in (wide, wide.astype("float32"), wide.astype("int16")):
+        with pytest.warns(UserWarning, match="should be in 0..255") as told:
+            figure = plots.compare(values, maps)
+        assert sum(w.category is UserWarning for w in told) == 1
+        for ax, image in zip(figure.axes[::2], wide, strict=True):
+            np.testing.assert_array_equal(drawn_on(ax), image.clip(0, 255))
+    deep = images[:2].astype("uint16") * 257
+    with pytest.warns(UserWarning, match="to 6"):
+        figure = plots.depth(deep[0], {1: np.ones((4, 4))})
+    np.testing.assert_array_equal(
+        drawn_on(figure.axes[0]), np.minimum(deep[0], 255)
+    )
+
+
+def test_pixels_from_0_to_1_are_not_black(images):
+    ax = Figure().add_subplot()
+    told = explanation_of(images, images=images / np.float32(255))
+    for draw in (
+        lambda x: plots.compare(x, {"a": np.ones((5, 4, 4))}),
+        lambda x: plots.explanation(told),
+    ):
+        with pytest.warns(UserWarning, match="drawn as if multiplied by 255"):
+            figure = draw(images / 255)
+        np.testing.assert_array_equal(drawn_on(figure.axes[0]), images[0])
+    with pytest.warns(UserWarning, match="multiplied by 255"):
+        plots.overlay(ax, images[0] / 255, np.ones((4, 4)))
+    np.testing.assert_allclose(drawn_on(ax), images[0].mean(-1), rtol=1e-5)
+
+
+def test_a_coloured_overlay_leaves_places_without_evidence_alone(images):
+    ax = Figure().add_subplot()
+    map_ = np.zeros((16, 16))
+    map_[:, 8:] = np.linspace(0.5, 1, 8)
+    drawn = plots.overlay(ax, images[0], map_, opacity=0.8, color=True)
+    np.testing.assert_array_equal(drawn_on(ax), images[0])
+    alpha = drawn.to_rgba(map_)[..., 3]
+    assert (alpha[:, :8] == 0).all()
+    assert (np.diff(alpha[0, 8:]) > 0).all()
+    assert alpha.max() == pytest.approx(0.8)
+
+
+def explanation_of(pictures, names=("ant", "bee", "cat"), **fields):
+    rng = np.random.default_rng(1)
+    count = len(pictures)
+    p = rng.dirichlet(np.ones(len(names)), count)
+    maps = rng.uniform(size=(count, 4, 4, len(names))).astype("float32")
+    return Explanation(
+        **{
+            "images": pictures,
+            "classes": p.argmax(-1),
+            "probabilities": p,
+            "maps": maps,
+            "depth_maps": {2: 9 * maps[..., 0], 4: maps[..., 1]},
+            "depth_probabilities": np.stack([p] * 5, 1),
+            "class_names": names,
+            **fields,
+        }
+    )
+
+
+def test_explanation_of_an_asked_class(images):
+    """The second map is of the likeliest other one, on the same scale."""
+    p = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
+    told = explanation_of(
+        images[:2], classes=np.array([1, 2]), probabilities=p, class_names=None
+    )
+    figure = plots.explanation(told)
+    axes = np.array(figure.axes).reshape(2, 6)
+    assert "class 1 20.0%" in axes[0, 1].get_title()
+    assert "class 0 70.0%" in axes[0, 2].get_title()
+    assert "class 2 60.0%" in axes[1, 1].get_title()
+    assert "class 1 30.0%" in axes[1, 2].get_title()
+    assert "evidence at layer 4" in axes[0, 4].get_title()
+    limits = {ax.images[1].get_clim() for ax in axes[0, 1:5]}
+    assert len(limits) == 1
+
+
+def test_colour_bar_gives_shares_of_the_logit(images):
+    """Four cells give all of the logit, and one of them a half of it."""
+    maps = np.zeros((1, 4, 4, 3), "float32")
+    maps[0, 0, :, 1] = 1, 1, 1, 3
+    told = explanation_of(
+        images[:1],
+        maps=maps,
+        classes=np.array([1]),
+        depth_maps={2: 100 * maps[..., 1]},
+    )
+    figure = plots.explanation(told)
+    ax = figure.axes[-2]
+    (bar,) = ax.child_axes
+    assert bar.yaxis.get_major_formatter()(3.0) == "50%"
+    assert bar.get_ylim() == (0, 3)
+    assert bar.get_ylabel() == "of the logit, in 1/16 of the image"
+    # The layer's own units are gone.
+    last, layer = (
+        np.asarray(a.images[1].get_array()) for a in figure.axes[1:4:2]
+    )
+    np.testing.assert_allclose(layer, last, rtol=1e-5)
+
+
+def test_photographs_keep_their_aspect_and_their_place(images):
+    """What the model doesn't see of a wide photo is pale."""
+    wide = np.zeros((40, 120, 3), "uint8")
+    wide[:, 40:80] = 90
+    figure = plots.explanation(
+        explanation_of(images[:1]), names=["a.png"], photos=[wide]
+    )
+    photo, view = figure.axes[:2]
+    np.testing.assert_array_equal(drawn_on(photo), wide)
+    assert "a.png" in photo.get_title()
+    left, right = photo.get_xlim()
+    bottom, top = photo.get_ylim()
+    assert (right - left) / (bottom - top) == pytest.approx(3)
+    # In both, the grey third lies from 0 to 16 pixels of the model's image.
+    assert (left, right) == pytest.approx((-16.5, 31.5))
+    pale = sorted(patch.get_x() for patch in photo.patches)
+    assert pale == pytest.approx([-16.5, 15.5])
+    assert view.images[0].get_extent() == pytest.approx(
+        [-16.5, 31.5, 15.5, -0.5]
+    )
+    assert view.get_xlim() == (-0.5, 15.5)
+    map_ = view.images[1]
+    assert map_.get_extent() == [-0.5, 15.5, 15.5, -0.5]
+    # A photo of the model's own size has nothing to hide.
+    assert not plots.explanation(explanation_of(images[:1])).axes[0].patches
+
+
+FOREIGN = ["_bg", r"$\foo$", "a$b$c", "\u8336\u58f6", "\udcff\x00", "^{}%\\"]
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+@pytest.mark.filterwarnings("ignore:No installed font")
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_names_are_drawn_as_given(images, tmp_path, suffix):
+    names = FOREIGN
+    told = explanation_of(
+        np.stack([images[0]] * 6),
+        names,
+        probabilities=np.eye(6) * 0.9 + 0.01,
+        classes=np.arange(6),
+    )
+    figure = plots.explanation(told, names=names)
+    figure.savefig(tmp_path / f"explanation.{suffix}")
+    axes = np.array(figure.axes).reshape(6, 6)
+    for row, name in enumerate(names[:3]):
+        assert name in axes[row, 0].get_title()
+        assert f"{name} 91.0%" in axes[row, 1].get_title()
+        legend = axes[row, 5].get_legend().get_texts()
+        assert legend[0].get_text() == name
+        assert legend[0].get_visible()
+        assert not legend[0].get_parse_math()
+        assert not axes[row, 1].title.get_parse_math()
+    maps = {name: np.ones((1, 4, 4)) for name in names}
+    figure = plots.compare(images[:1], maps, names[1], names[1:2])
+    assert figure.axes[0].get_ylabel() == names[1]
+    assert figure.axes[1].get_title() == "_bg"
+    figure.savefig(tmp_path / f"compare.{suffix}")
+    plots.depth(
+        images[0], {n: np.ones((4, 4)) for n in names}, names[1]
+    ).savefig(tmp_path / f"depth.{suffix}")
+    result = PixelRemoval([0, 1], [1, 0], [1, 0], 0.5, 0.75, 0, {})
+    figure = plots.pixel_removal(dict.fromkeys(names, result))
+    figure.savefig(tmp_path / f"removal.{suffix}")
+    texts = figure.axes[0].get_legend().get_texts()
+    assert texts[0].get_text() == "_bg (area 0.500)"
+    assert len(texts) == len(names)
+
+
+def test_uses_an_installed_font_that_has_the_characters(images, monkeypatch):
+    """STIX has a double-struck A, which the usual font lacks."""
+    letter = "\U0001d538"
+    usual = font_manager.findfont(font_manager.FontProperties())
+    known = {
+        str(usual): frozenset("abcdefghijklmnopqrstuvwxyz 0123456789"),
+        str(font_manager.findfont("STIXGeneral")): frozenset(letter),
+    }
+    monkeypatch.setattr(
+        plots, "_characters", lambda path: known.get(str(path), frozenset())
+    )
+    figure = plots.depth(images[0], {"layer 1": np.ones((4, 4))}, letter)
+    title = figure.axes[0].title
+    assert title.get_text() == letter
+    assert "STIXGeneral" in title.get_fontfamily()
+    with pytest.warns(UserWarning, match="No installed font has all"):
+        figure = plots.depth(images[0], {"layer 1": np.ones((4, 4))}, "a\u8336")
+    assert figure.axes[0].get_title() == "a\u25a1"
+
+
+LONG = [
+    "gasmask, respirator, gas helmet",
+    "lesser panda, red panda, panda, bear cat, cat bear, Ailurus fulgens",
+    "Wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww",
+    "dumbbell",
+    "w" * 14,
+]
+
+
+def test_long_names_never_overprint_their_neighbours(images):
+    p = np.array([[0.5, 0.4, 0.05, 0.03, 0.02]])
+    for shift in range(5):
+        told = explanation_of(
+            images[:1],
+            [*LONG[shift:], *LONG[:shift]],
+            probabilities=p,
+            depth_maps={n: np.ones((1, 4, 4)) for n in (6, 12, 18)},
+            classes=np.array([0]),
+        )
+        figure = plots.explanation(told, names=["photo" * 20 + ".jpg"])
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        boxes = [
+            ax.title.get_window_extent(canvas.get_renderer())
+            for ax in figure.axes
+        ]
+        for left, right in zip(boxes, boxes[1:], strict=False):
+            assert left.x1 < right.x0
+        assert all(box.y1 <= figure.bbox.y1 for box in boxes)
+        for ax, number in zip(
+            figure.axes[1:3], ("50.0%", "40.0%"), strict=True
+        ):
+            assert ax.get_title().endswith(number)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda x: plots.compare(x, {"a": np.ones((2, 4, 4))}, row_names=["a"]),
+        lambda x: plots.explanation(explanation_of(x), names=list("abc")),
+        lambda x: plots.explanation(explanation_of(x), photos=x[:1]),
+    ],
+)
+def test_refuses_another_number_of_names_than_of_images(images, draw):
+    with pytest.raises(
+        ValueError, match="`(row_names|names|photos)` must have one.*2 images"
+    ):
+        draw(images[:2])
+
+
+def test_explanation_needs_all_or_an_explanation(images):
+    with pytest.raises(TypeError, match="`images` must be an `Explanation`"):
+        plots.explanation(images, np.ones((5, 3)))
+
+
+def test_lines_that_hide_each_other_are_both_seen():
+    """On a picture, the colour of each is there."""
+    x = np.linspace(0, 1, 11)
+    curve = 1 - x**2
+
+    def result(accuracy):
+        return PixelRemoval(x, accuracy, accuracy, 0.5, 0.5, 0, {})
+
+    figure = plots.pixel_removal(
+        {"a": result(curve), "b": result(curve), "c": result(curve + 0.001)}
+    )
+    (ax,) = figure.axes
+    ax.get_legend().remove()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3].reshape(-1, 3)
+    for line in ax.lines:
+        color = np.round(255 * np.array(to_rgb(line.get_color())))
+        assert (np.abs(pixels - color).max(-1) < 8).sum() > 60
+    far = plots.pixel_removal({"a": result(curve), "b": result(1 - x)})
+    assert {line.get_linestyle() for line in far.axes[0].lines} == {"-"}

@@ -6,11 +6,9 @@ Models are timed in turn, round after round, so that what else the machine does
 meets all of them; the table has medians and ratios to the first row.
 """
 
-import importlib
 import time
 
 import numpy as np
-from absl import app
 from absl import flags
 
 from zoo import inputs
@@ -34,20 +32,17 @@ def define_flags():
     flags.DEFINE_bool("jit_compile", None, "As for zoo.train.")
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
+def main():
     import keras
 
     import keras_facnn
-    from zoo.muon import ConvMuon
+    from zoo.training.optimizer import ConvMuon
 
     keras.config.set_dtype_policy(FLAGS.precision)
     jit_compile = FLAGS.jit_compile
     if jit_compile is None:
         jit_compile = keras.backend.backend() != "tensorflow"
-    module = importlib.import_module(f"zoo.configs.{FLAGS.config}")
-    shape = module.config["model"]
+    shape = inputs.read_config(FLAGS.config).config["model"]
     plain = {**shape, "deep_alignment": 0.0}
     sgd = keras.optimizers.SGD
     models = {
@@ -124,4 +119,4 @@ def convolutions(shape, norm=False):
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    inputs.run(main)

@@ -22,9 +22,8 @@ from absl import app
 from absl import flags
 from absl import logging
 
-from zoo import files
 from zoo import inputs
-from zoo import provenance
+from zoo.training import record
 
 FLAGS = flags.FLAGS
 TITLES = {
@@ -78,15 +77,17 @@ def define_flags():
     flags.DEFINE_integer("seed", 0, "Of RISE's masks and random order.")
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
+def main():
     if FLAGS.boxes and (
-        not os.path.isdir(FLAGS.data) or FLAGS.classes or FLAGS.skip_broken
+        not os.path.isdir(FLAGS.data)
+        or FLAGS.classes
+        or FLAGS.skip_broken
+        or FLAGS.validation_fraction is not None
     ):
         raise app.UsageError(
             "--boxes needs a folder as --data, and all of its images: neither "
-            f"--classes nor --skip_broken. Received: --data {FLAGS.data}"
+            "--classes nor --skip_broken nor --validation_fraction. "
+            f"Received: --data {FLAGS.data}"
         )
     unknown = set(FLAGS.methods) - set(TITLES)
     if unknown:
@@ -101,7 +102,7 @@ def main(argv):
                 f"--layers must be of 1 to {model.num_layers}. Received: "
                 f"{layer}"
             )
-    boxes = read_boxes(images)
+    boxes = read_boxes(images, inputs.fit(model.preset_metadata))
     os.makedirs(FLAGS.output, exist_ok=True)
     images = inputs.spread(images, FLAGS.images)
     labels = inputs.spread(labels, FLAGS.images)
@@ -174,8 +175,8 @@ def main(argv):
     for name, figure in figures.items():
         figure.savefig(os.path.join(FLAGS.output, name), dpi=150)
     page = os.path.join(FLAGS.output, "report.html")
-    with open(page, "w") as file:
-        file.write(report(rows, sorted(figures), depth, provenance.command()))
+    with open(page, "w", encoding="utf-8") as file:
+        file.write(report(rows, sorted(figures), depth, record.command()))
     print(markdown(rows))
     print(f"The report is {os.path.abspath(page)}")
 
@@ -185,13 +186,15 @@ def title(method, layer):
     return TITLES[method] + at
 
 
-def read_boxes(images):
+def read_boxes(images, fit):
     """The boxes of `--images` images, or None."""
-    from zoo import boxes
+    from zoo.data import boxes
 
     if FLAGS.boxes is None:
         return None
-    found = boxes.load(FLAGS.boxes, FLAGS.data, FLAGS.split, images.shape[1:])
+    found = boxes.load(
+        FLAGS.boxes, FLAGS.data, FLAGS.split, images.shape[1:], fit
+    )
     return inputs.spread(found, FLAGS.images)
 
 
@@ -321,9 +324,9 @@ def maker(model, method, layer):
 
 def write_tables(rows, results, depth):
     def replacing(name):
-        return files.replacing(os.path.join(FLAGS.output, name))
+        return record.replacing(os.path.join(FLAGS.output, name))
 
-    command = provenance.command()
+    command = record.command()
     with replacing("table.csv") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
@@ -393,4 +396,4 @@ def report(rows, figures, depth, command):
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    inputs.run(main)

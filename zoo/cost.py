@@ -6,7 +6,6 @@ The memory is an estimate from above: float32 weights, gradients and optimizer,
 and every layer's output for the backward pass, before a compiler fuses any.
 """
 
-import importlib
 import math
 
 import keras
@@ -16,6 +15,13 @@ from absl import flags
 from zoo import inputs
 
 FLAGS = flags.FLAGS
+
+
+def define_flags():
+    inputs.define_config_flag()
+    # Or `--help` leaves it out.
+    flags.adopt_module_key_flags(inputs)
+    flags.DEFINE_integer("devices", 1, "Devices that share a batch.", 1)
 
 
 def multiply_adds(model):
@@ -40,10 +46,10 @@ def activations(model):
     return sum(math.prod(layer.output.shape[1:]) for layer in model.layers)
 
 
-def main(argv):
+def main():
     import keras_facnn
 
-    config = importlib.import_module(f"zoo.configs.{FLAGS.config}").config
+    config = inputs.read_config(FLAGS.config).config
     model = keras_facnn.FACNN(**config["model"])
     batch = config["batch_size"]
     if batch % FLAGS.devices:
@@ -67,8 +73,5 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    inputs.define_config_flag()
-    # Or `--help` leaves it out.
-    flags.adopt_module_key_flags(inputs)
-    flags.DEFINE_integer("devices", 1, "Devices that share a batch.", 1)
-    app.run(main)
+    define_flags()
+    inputs.run(main)

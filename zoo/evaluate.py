@@ -16,9 +16,8 @@ from absl import app
 from absl import flags
 
 from zoo import cost
-from zoo import files
 from zoo import inputs
-from zoo import provenance
+from zoo.training import record
 
 FLAGS = flags.FLAGS
 
@@ -40,9 +39,7 @@ def define_flags():
     flags.DEFINE_bool("write", False, "Whether to write into the metadata.")
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
+def main():
     if FLAGS.write and not os.path.isdir(FLAGS.preset):
         raise app.UsageError("--write needs a --preset that is a folder.")
     is_baseline = FLAGS.preset.endswith(".keras")
@@ -55,7 +52,7 @@ def main(argv):
         "parameters": model.count_params(),
         "multiply_adds": cost.multiply_adds(model),
         **accuracy(model, images, labels),
-        "command": provenance.command(),
+        "command": record.command(),
     }
     if not is_baseline:
         some = inputs.spread(images, FLAGS.verify_images)
@@ -68,7 +65,7 @@ def main(argv):
         }
     print(json.dumps(report, indent=2))
     if FLAGS.write:
-        write(report)
+        write(model, report)
 
 
 def accuracy(model, images, labels):
@@ -108,15 +105,13 @@ def alignment(model, images):
     }
 
 
-def write(report):
-    path = os.path.join(FLAGS.preset, "metadata.json")
-    with open(path) as file:
-        metadata = json.load(file)
-    metadata["metrics"] = report
-    with files.replacing(path) as file:
-        file.write(json.dumps(metadata, indent=2) + "\n")
+def write(model, report):
+    stored = model.preset_metadata.get("weights", {}).get("dtype", "float32")
+    model.save_to_preset(
+        FLAGS.preset, {"metrics": report}, weights_dtype=stored
+    )
 
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    inputs.run(main)

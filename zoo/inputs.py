@@ -1,35 +1,117 @@
-"""What the commands read: flags of config, data, preset, what they name."""
+"""What the commands have in common: how they end, flags, what these name."""
 
+import functools
+import importlib
+import math
 import pkgutil
+import sys
 
 import numpy as np
+from absl import app
 from absl import flags
+from absl import logging
 
 import zoo.configs
 
 FLAGS = flags.FLAGS
 
 
+def run(main):
+    """Runs a command; an error that a user can mend takes one line."""
+    app.run(functools.partial(in_one_line, main))
+
+
+def in_one_line(main, argv):
+    """Calls `main`; exits with 1 after such an error, with 130 after Ctrl-C."""
+    try:
+        if len(argv) > 1:
+            raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
+        main()
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        sys.exit(130)
+    except (
+        app.UsageError,
+        FloatingPointError,
+        ImportError,
+        OSError,
+        ValueError,
+    ) as e:
+        # `--verbosity=1` shows where it came from.
+        logging.debug("The traceback:", exc_info=True)
+        message = " ".join(str(e).split())
+        print(f"{type(e).__name__}: {message}", file=sys.stderr)
+        sys.exit(1)
+
+
+class FiniteParser(flags.FloatParser):
+    """Numbers within bounds; neither infinity nor NaN, which no bound stops."""
+
+    def convert(self, argument):
+        number = super().convert(argument)
+        if not math.isfinite(number):
+            raise ValueError(f"{argument} is not a finite number")
+        return number
+
+
+def define_number(name, default, help, *bounds):
+    """Defines a flag of a finite number, within a lower and upper bound."""
+    parser = FiniteParser(*bounds)
+    flags.DEFINE(
+        parser, name, default, help, serializer=flags.ArgumentSerializer()
+    )
+
+
 def define_config_flag():
     names = [m.name for m in pkgutil.iter_modules(zoo.configs.__path__)]
+    lines = [
+        f"{name}: {(read_config(name).__doc__ or '').strip().splitlines()[0]}"
+        for name in names
+    ]
     flags.DEFINE_enum(
-        "config", None, names, "Recipe, a module of zoo/configs.", required=True
+        "config",
+        None,
+        names,
+        "\n".join(["Recipe, a module of zoo/configs:", *lines]),
+        required=True,
     )
+
+
+def read_config(name):
+    """The module of a config."""
+    return importlib.import_module(f"zoo.configs.{name}")
 
 
 def define_data_flags():
     flags.DEFINE_string(
         "data",
         None,
-        "Folder split/class/*.jpg, or the name of a TensorFlow Dataset.",
+        "Folder split/class/*.jpg, or the name of a TensorFlow Dataset; a "
+        "folder class/*.jpg with --validation_fraction.",
         required=True,
     )
     flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets are kept.")
+    define_number(
+        "validation_fraction",
+        None,
+        "Share of each class of a folder class/*.jpg that is its split "
+        "validation, always the same one; the rest is its split train.",
+        0.0,
+        1.0,
+    )
     flags.DEFINE_string(
         "classes",
         None,
         "Table of the classes to use: a header, then rows of a class' name in "
         "the data, a tab, and what to call it. The default is all classes.",
+    )
+    flags.DEFINE_enum(
+        "fit",
+        None,
+        ["crop", "pad", "stretch"],
+        "What to do with pictures of another aspect, as "
+        "keras_facnn.load_images. The default is what the config says, or the "
+        "preset's training record, or crop.",
     )
     flags.DEFINE_bool(
         "skip_broken", False, "Whether to leave out images of broken files."
@@ -45,52 +127,59 @@ def define_preset_flags():
     flags.DEFINE_integer("batch_size", 250, "Images a forward pass.", 1)
 
 
-def load(split, image_shape, memory_gib=None):
-    """`zoo.data.load` of what the flags say."""
-    from zoo import data
+def find(split):
+    """`zoo.data.images.find` of what the flags say."""
+    from zoo.data import images
 
-    return data.load(
+    return images.find(
         FLAGS.data,
         split,
-        image_shape,
         data_dir=FLAGS.data_dir,
         classes=FLAGS.classes,
-        skip_broken=FLAGS.skip_broken,
-        memory_gib=memory_gib,
+        validation_fraction=FLAGS.validation_fraction,
     )
 
 
 def preset_and_images():
     """The preset's model, and images, labels and class names of the split."""
-    # First, since TensorFlow must be imported before PyTorch.
-    from zoo import data  # noqa: F401 # isort: skip
+    found = find(FLAGS.split)
     import keras_facnn
 
     model = keras_facnn.FACNN.from_preset(FLAGS.preset)
-    images, labels, class_names = load(FLAGS.split, model.image_shape)
-    expected = model.preset_metadata.get("class_names")
-    if expected is not None and class_names != expected:
+    metadata = model.preset_metadata
+    expected = metadata.get("class_names")
+    if expected is not None and found.names != expected:
         raise ValueError(
             f"`--data` must have the classes of the preset, {expected}. "
-            f"Received: {class_names}"
+            f"Received: {found.names}"
         )
-    return model, images, labels, class_names
+    images, labels = found.read(
+        model.image_shape, fit(metadata), FLAGS.skip_broken
+    )
+    return model, images, labels, found.names
+
+
+def fit(metadata):
+    """How pictures are fitted: as the flag says, or the preset's training."""
+    training = metadata.get("training") or {}
+    return FLAGS.fit or training.get("recipe", {}).get("fit") or "crop"
 
 
 def baseline_and_images():
     """A baseline's model, and images, labels and class names of the split."""
-    # First, since TensorFlow must be imported before PyTorch.
-    from zoo import data  # noqa: F401 # isort: skip
+    found = find(FLAGS.split)
     import keras
 
     model = keras.saving.load_model(FLAGS.preset)
-    images, labels, class_names = load(FLAGS.split, model.input_shape[1:])
-    if len(class_names) != model.output_shape[1]:
+    if len(found.names) != model.output_shape[1]:
         raise ValueError(
             f"`--data` must have the {model.output_shape[1]} classes of "
-            f"{FLAGS.preset}. Received: {len(class_names)}"
+            f"{FLAGS.preset}. Received: {len(found.names)}"
         )
-    return model, images, labels, class_names
+    images, labels = found.read(
+        model.input_shape[1:], FLAGS.fit or "crop", FLAGS.skip_broken
+    )
+    return model, images, labels, found.names
 
 
 def spread(array, n):

@@ -1,11 +1,14 @@
 """Trains an FA-CNN and saves it as a preset.
 
     python -m zoo.train --config cifar10 --data cifar10 --workdir runs/cifar10
+    python -m zoo.train --config photos --data FOLDER \\
+        --validation_fraction 0.2 --workdir runs/photos
 
-The workdir gets `last.weights.h5` and `best.weights.h5` (weights and optimizer,
-of the last step saved and of the best validation), `log.csv`, `tensorboard/`
-and, at the end, the folder `preset/`. Ctrl-C saves first. The same command
-continues where the last checkpoint was, also after a crash or a kill.
+The workdir gets `last.weights.h5` and `before.weights.h5` (weights and
+optimizer, of the last step saved and the one before), `best.weights.h5` (of the
+best validation), `log.csv`, `tensorboard/` and, at the end, the folder
+`preset/`. Ctrl-C saves first. The same command continues where the last
+checkpoint was, also after a crash or a kill.
 
 All GPUs of the machine are used, on TensorFlow and JAX. For several machines,
 see "Many devices" in zoo/README.md.
@@ -15,19 +18,17 @@ MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ high (8589934592), or memory
 goes back and forth to the kernel.
 """
 
+import contextlib
 import copy
-import importlib
-import json
 import os
 
-from absl import app
 from absl import flags
 from absl import logging
 
-from zoo import devices
-from zoo import files
 from zoo import inputs
-from zoo import provenance
+from zoo.training import devices
+from zoo.training import record
+from zoo.training.checkpoints import Checkpoints
 
 FLAGS = flags.FLAGS
 
@@ -36,9 +37,21 @@ def define_flags():
     inputs.define_config_flag()
     inputs.define_data_flags()
     devices.define_flags()
-    # Or `--help` leaves them out.
-    flags.adopt_module_key_flags(inputs)
-    flags.adopt_module_key_flags(devices)
+    flags.DEFINE_string(
+        "description",
+        None,
+        "What the preset's metadata say that it is; by default what the "
+        "config says, if it is of this data.",
+    )
+    flags.DEFINE_string(
+        "dataset",
+        None,
+        "Name of the data set, for the metadata. The default is the config's, "
+        "if it is of this data, or the folder's name.",
+    )
+    flags.DEFINE_string(
+        "dataset_license", None, "Licence of the data set, for the metadata."
+    )
     flags.DEFINE_string(
         "data_note",
         None,
@@ -48,7 +61,7 @@ def define_flags():
         "model",
         "facnn",
         ["facnn", "resnet", "plain"],
-        "FA-CNN, or a baseline of zoo/baselines.py of equal multiply-adds, "
+        "FA-CNN, or a baseline of zoo/networks.py of equal multiply-adds, "
         "trained in the same way and saved as model.keras.",
     )
     flags.DEFINE_string(
@@ -66,13 +79,13 @@ def define_flags():
     flags.DEFINE_integer(
         "batch_size", None, "Images a step; the config's by default.", 1
     )
-    flags.DEFINE_float(
+    inputs.define_number(
         "learning_rate", None, "Highest rate; the config's by default.", 0.0
     )
-    flags.DEFINE_float(
+    inputs.define_number(
         "deep_alignment", None, "Its weight; the config's by default.", 0.0
     )
-    flags.DEFINE_float(
+    inputs.define_number(
         "alpha",
         None,
         "The same weight for each layer's branch; the config's by default.",
@@ -84,7 +97,7 @@ def define_flags():
         None,
         "Maps R of each class, a stage, as 1,2; the config's by default.",
     )
-    flags.DEFINE_float(
+    inputs.define_number(
         "ema",
         None,
         "Momentum of the average of weights to validate and save; the "
@@ -92,7 +105,7 @@ def define_flags():
         0.0,
         1.0,
     )
-    flags.DEFINE_float(
+    inputs.define_number(
         "clip_norm",
         None,
         "Largest norm of all gradients together; the config's by default.",
@@ -122,19 +135,36 @@ def define_flags():
         "each step. The process needs about three times as much for them.",
         0.0,
     )
-    flags.DEFINE_float(
+    inputs.define_number(
         "checkpoint_minutes", 10, "Between checkpoints within an epoch.", 0.0
     )
     flags.DEFINE_integer(
         "steps_per_epoch", None, "Fewer steps an epoch, for a trial.", 1
     )
+    # Or `--help` leaves them out.
+    flags.adopt_module_key_flags(inputs)
+    flags.adopt_module_key_flags(devices)
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
-    module = importlib.import_module(f"zoo.configs.{FLAGS.config}")
-    config = copy.deepcopy(module.config)
+def main():
+    config = read_config()
+    # First, since TensorFlow must be imported before PyTorch.
+    from zoo.data import images as _  # noqa: F401 # isort: skip
+    import keras
+
+    keras.utils.set_random_seed(FLAGS.seed)
+    keras.config.set_dtype_policy(FLAGS.precision)
+    scope, replicas, share = devices.replicate(config["batch_size"])
+    with contextlib.ExitStack() as stack:
+        # Of several processes, one writes.
+        if share[0] == 0:
+            stack.enter_context(record.locked(FLAGS.workdir))
+        train(config, scope, replicas, share)
+
+
+def read_config():
+    """The config with what the flags change of it."""
+    config = copy.deepcopy(inputs.read_config(FLAGS.config).config)
     for name in (
         "epochs",
         "batch_size",
@@ -142,9 +172,11 @@ def main(argv):
         "optimizer",
         "ema",
         "clip_norm",
+        "fit",
     ):
         if FLAGS[name].value is not None:
             config[name] = FLAGS[name].value
+    config.setdefault("fit", "crop")
     for name in ("deep_alignment", "alpha"):
         if FLAGS[name].value is not None:
             config["model"][name] = FLAGS[name].value
@@ -152,86 +184,84 @@ def main(argv):
         config["model"]["maps_per_class"] = [
             int(maps) for maps in FLAGS.maps_per_class
         ]
-    train(config)
+    return config
 
 
-def train(config):
-    # First, since TensorFlow must be imported before PyTorch.
-    from zoo import data  # isort: skip
-    import keras
-
-    from zoo import callbacks
-    from zoo import stream
-
-    keras.utils.set_random_seed(FLAGS.seed)
-    keras.config.set_dtype_policy(FLAGS.precision)
-    batch_size, epochs = config["batch_size"], config["epochs"]
-    scope, replicas, share = devices.replicate(batch_size)
-    writes = share[0] == 0
-
-    shape = config["model"]["image_shape"]
-    num_classes = config["model"]["num_classes"]
-    crop = config.get("crop")
-    images, labels, class_names = inputs.load(
-        config["train_split"],
-        (*crop["from"], shape[2]) if crop else shape,
-        FLAGS.memory_gib,
-    )
-    val_images, val_labels, val_names = inputs.load(
-        config["validation_split"], shape
-    )
-    if val_names != class_names:
+def find_splits(config):
+    """The training and validation images; sets the config's classes by them."""
+    splits = (config["train_split"], config["validation_split"])
+    if FLAGS.validation_fraction is not None:
+        splits = ("train", "validation")
+    train_split, val_split = map(inputs.find, splits)
+    names, val_names = train_split.names, val_split.names
+    if val_names != names:
         raise ValueError(
             f"The splits of `--data {FLAGS.data}` must have the same classes. "
-            f"Only in {config['train_split']!r}: "
-            f"{sorted(set(class_names) - set(val_names))}. Only in "
-            f"{config['validation_split']!r}: "
-            f"{sorted(set(val_names) - set(class_names))}"
+            f"Only in {splits[0]!r}: {sorted(set(names) - set(val_names))}. "
+            f"Only in {splits[1]!r}: {sorted(set(val_names) - set(names))}"
         )
-    if len(class_names) != num_classes:
+    model, num_classes = config["model"], len(names)
+    if config.get("any_classes"):
+        if not FLAGS.maps_per_class:
+            # As many channels as the config has for its number of classes.
+            first, *_ = maps = model["maps_per_class"]
+            scaled = max(1, round(first * model["num_classes"] / num_classes))
+            model["maps_per_class"] = [scaled * m // first for m in maps]
+        model["num_classes"] = num_classes
+    if num_classes != model["num_classes"]:
         raise ValueError(
-            f"`--config {FLAGS.config}` is for {num_classes} classes. "
-            f"Received: --data {FLAGS.data} of {len(class_names)}"
+            f"`--config {FLAGS.config}` is for {model['num_classes']} classes; "
+            "photos is for any number. "
+            f"Received: --data {FLAGS.data} of {num_classes}"
         )
+    return train_split, val_split
+
+
+def train(config, scope, replicas, share):
+    import keras
+
+    from zoo.data.images import pad_to_multiple
+    from zoo.data.stream import train_stream
+    from zoo.training import callbacks
+
+    def path(name):
+        return os.path.join(FLAGS.workdir, name)
+
+    writes = share[0] == 0
+    train_split, val_split = find_splits(config)
+    checkpoints = Checkpoints(FLAGS.workdir)
+    run = record.start_or_continue(
+        config, (train_split, val_split), checkpoints.exist()
+    )
+    shape, crop = config["model"]["image_shape"], config.get("crop")
+    options = {"fit": config["fit"], "skip_broken": FLAGS.skip_broken}
+    images, labels = train_split.read(
+        (*crop["from"], shape[2]) if crop else shape,
+        memory_gib=FLAGS.memory_gib,
+        **options,
+    )
+    val_images, val_labels = val_split.read(shape, **options)
+    batch_size, epochs = config["batch_size"], config["epochs"]
     if batch_size > len(images):
         raise ValueError(
             f"`--batch_size` must be at most the {len(images)} training "
             f"images. Received: --batch_size {batch_size}"
         )
     steps = FLAGS.steps_per_epoch or len(images) // batch_size
-
     with scope:
-        model = build_model(config, replicas)
-        optimizer = build_optimizer(config, steps)
-        jit_compile = FLAGS.jit_compile
-        if jit_compile is None:
-            jit_compile = keras.backend.backend() != "tensorflow"
-        model.compile(
-            optimizer=optimizer,
-            loss=keras.losses.CategoricalCrossentropy(
-                from_logits=True, label_smoothing=config["label_smoothing"]
-            ),
-            weighted_metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
-            jit_compile=jit_compile,
-        )
-        optimizer.build(model.trainable_variables)
-
-    def path(name):
-        return os.path.join(FLAGS.workdir, name)
-
-    checkpoint = path("last.weights.h5")
-    folder = path("preset" if FLAGS.model == "facnn" else "model.keras")
-    run = start_or_continue(config, checkpoint, writes)
-    if os.path.exists(checkpoint):
-        model.load_weights(checkpoint)
+        model = build(config, steps, replicas)
+    if writes:
+        record.note(run)
+    checkpoints.restore(model.load_weights)
 
     def steps_done():
-        return int(keras.ops.convert_to_numpy(optimizer.iterations))
+        return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
 
+    folder = path("preset" if FLAGS.model == "facnn" else "model.keras")
     if steps_done() >= epochs * steps and os.path.exists(folder):
         logging.info("This run is finished; it made %s.", folder)
         return
-
+    num_classes = config["model"]["num_classes"]
     while True:
         epoch, offset = divmod(steps_done(), steps)
         logging.info("Starting at epoch %d of %d.", epoch + 1, epochs)
@@ -240,7 +270,7 @@ def train(config):
             log = callbacks.CSVLog(path("log.csv"))
             watchers = [
                 callbacks.Checkpoint(
-                    checkpoint,
+                    checkpoints,
                     path("best.weights.h5"),
                     log.best("val_accuracy"),
                     FLAGS.checkpoint_minutes,
@@ -255,7 +285,7 @@ def train(config):
             # Last, so that `Checkpoint` sees the averages at a test's end.
             watchers.append(keras.callbacks.SwapEMAWeights())
         model.fit(
-            stream.train_stream(
+            train_stream(
                 images,
                 labels,
                 num_classes,
@@ -273,7 +303,7 @@ def train(config):
             # The rest of an epoch that was broken off is a fit of its own.
             epochs=epoch + 1 if offset else epochs,
             steps_per_epoch=steps - offset,
-            validation_data=data.pad_to_multiple(
+            validation_data=pad_to_multiple(
                 val_images, val_labels, num_classes, replicas
             ),
             validation_batch_size=250 // replicas * replicas,
@@ -289,157 +319,55 @@ def train(config):
             break
         # At its end `fit` puts averaged weights into the model.
         devices.wait_for_all(share)
-        model.load_weights(checkpoint)
-    if not writes:
-        return
-    with devices.alone():
-        if FLAGS.model == "facnn":
-            model.save_to_preset(
-                folder,
-                metadata(config, run, class_names, model.preset_metadata),
-                weights_dtype="float16",
-            )
-        else:
-            # Uncompiled, so that it loads without this file's optimizer.
-            uncompiled = keras.Model.from_config(model.get_config())
-            uncompiled.set_weights(model.get_weights())
-            uncompiled.save(folder)
-    logging.info("Saved %s.", folder)
+        checkpoints.restore(model.load_weights)
+    if writes:
+        with devices.alone():
+            save(model, folder, config, run, train_split)
+        logging.info("Saved %s.", folder)
 
 
-def build_model(config, replicas):
+def build(config, steps, replicas):
+    """The compiled model, with its optimizer's variables."""
     import keras
 
-    import keras_facnn
-    from zoo import baselines
+    from zoo import networks
+    from zoo.training.optimizer import build_optimizer
 
     arguments = {
         **config["model"],
         "synchronized_batch_norm": replicas > 1,
     }
-    model = keras_facnn.FACNN(**arguments)
-    if FLAGS.model != "facnn":
-        build = getattr(baselines, FLAGS.model)
-        model = baselines.of_equal_cost(build, model)
-        if FLAGS.init:
-            start = keras.saving.load_model(FLAGS.init)
-            shapes, received = (
-                [tuple(w.shape) for w in one.weights] for one in (model, start)
-            )
-            if received != shapes:
-                raise ValueError(
-                    f"`--init {FLAGS.init}` must be a {FLAGS.model} of the "
-                    f"config's cost. Expected weights of shapes {shapes}. "
-                    f"Received: {received}"
-                )
-            model.set_weights(start.get_weights())
-        return model
-    if not FLAGS.init:
-        return model
-    free = ("deep_alignment", "image_shape", "synchronized_batch_norm")
-    start = keras_facnn.FACNN.from_preset(
-        FLAGS.init, **{name: arguments[name] for name in free}
+    model = networks.build(FLAGS.model, arguments, FLAGS.init)
+    jit_compile = FLAGS.jit_compile
+    if jit_compile is None:
+        jit_compile = keras.backend.backend() != "tensorflow"
+    model.compile(
+        optimizer=build_optimizer(config, steps),
+        loss=keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=config["label_smoothing"]
+        ),
+        weighted_metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
+        jit_compile=jit_compile,
     )
-    expected = {**model.get_config(), "name": start.name}
-    if start.get_config() != expected:
-        raise ValueError(
-            f"`--init {FLAGS.init}` must be the config's model. "
-            f"Expected: {expected}. Received: {start.get_config()}"
-        )
-    return start
+    model.optimizer.build(model.trainable_variables)
+    return model
 
 
-def build_optimizer(config, steps):
+def save(model, folder, config, run, split):
+    """Saves the preset, or a baseline's `model.keras`."""
     import keras
 
-    from zoo.muon import ConvMuon
-    from zoo.schedule import WarmupCosine
-
-    total = steps * config["epochs"]
-    warmup = int(steps * config["warmup_epochs"])
-    if warmup > total // 2:
-        logging.info("The warm-up is cut to half of this short run.")
-        warmup = total // 2
-    schedule = WarmupCosine(config["learning_rate"], warmup, total)
-    cls = {"adamw": keras.optimizers.AdamW, "muon": ConvMuon}
-    optimizer = cls[config["optimizer"]](
-        schedule,
-        weight_decay=config["weight_decay"],
-        global_clipnorm=config.get("clip_norm"),
-        use_ema=bool(config.get("ema")),
-        ema_momentum=config.get("ema") or 0.99,
-    )
-    optimizer.exclude_from_weight_decay(
-        var_names=["beta", "gamma", "log_scale"]
-    )
-    return optimizer
-
-
-def start_or_continue(config, checkpoint, writes):
-    """What is known of the run in the workdir, from `run.json`.
-
-    A new run is noted there; a run with another recipe is not continued.
-    """
-    run = {
-        "recipe": {k: v for k, v in config.items() if k != "about"},
-        "data": os.path.basename(os.path.normpath(FLAGS.data)),
-        "model": FLAGS.model,
-        "init": FLAGS.init and os.path.basename(os.path.normpath(FLAGS.init)),
-        "seed": FLAGS.seed,
-        "precision": FLAGS.precision,
-        "steps_per_epoch": FLAGS.steps_per_epoch,
-    }
-    run = json.loads(json.dumps(run))
-    path = os.path.join(FLAGS.workdir, "run.json")
-    if os.path.exists(path):
-        with open(path) as file:
-            before = json.load(file)
-        changed = {
-            k: (before.get(k), v) for k, v in run.items() if before.get(k) != v
-        }
-        if changed:
-            raise ValueError(
-                f"`--workdir {FLAGS.workdir}` holds another run. Use a new "
-                "folder, or the flags and config that it was started with. "
-                f"Changed, from and to: {changed}"
-            )
-        return before
-    if os.path.exists(checkpoint):
-        raise ValueError(
-            f"`--workdir {FLAGS.workdir}` holds a checkpoint, but no run.json "
-            "that tells how it was made. Use a new folder."
-        )
-    if not writes:
-        return run
-    os.makedirs(FLAGS.workdir, exist_ok=True)
-    run["command"] = provenance.command()
-    run["commit"] = provenance.commit()
-    with files.replacing(path) as file:
-        json.dump(run, file, indent=2)
-    return run
-
-
-def metadata(config, run, class_names, start):
-    """What the readers of a preset should know of its training.
-
-    `start` is the metadata of the preset that it began with, or None.
-    """
-    about = config["about"]
-    note = f" ({FLAGS.data_note})" if FLAGS.data_note else ""
-    return {
-        "description": about["description"],
-        "class_names": class_names,
-        "dataset": {
-            "name": about["dataset"] + note,
-            "license": about["dataset_license"],
-        },
-        "license": about["license"],
-        "training": (
-            {**run, "before": start.get("training")} if start else run
-        ),
-    }
+    if FLAGS.model == "facnn":
+        before = model.preset_metadata
+        metadata = record.metadata(config, run, split, before)
+        model.save_to_preset(folder, metadata, weights_dtype="float16")
+    else:
+        # Uncompiled, so that it loads without the optimizer of the zoo.
+        uncompiled = keras.Model.from_config(model.get_config())
+        uncompiled.set_weights(model.get_weights())
+        uncompiled.save(folder)
 
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    inputs.run(main)

@@ -2,15 +2,25 @@
 
 import math
 
+import keras
 import numpy as np
 from keras import ops
 
-from keras_facnn.checks import check_classes
+from keras_facnn.checks import check_fa_model
 from keras_facnn.checks import check_images
 from keras_facnn.maps import pick_classes
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
 
 
-def contrast(model, images, a, b, *, batch_size=32):
+def contrast(
+    model: keras.Model,
+    images: Images,
+    a: Classes,
+    b: Classes,
+    *,
+    batch_size: int = 32,
+) -> np.ndarray:
     """Why class `a` and not class `b`: a map that sums to the logit margin.
 
     `s / (h w) * (M_a - M_b)`, with `M` the class maps at the last FA layer and
@@ -20,8 +30,9 @@ def contrast(model, images, a, b, *, batch_size=32):
     Args:
         model: A `FACNN`.
         images: Array `(B, H, W, channels)`, 0..255.
-        a: Integer or sequence of B integers, or None for the predicted class.
-        b: As `a`; None is the predicted class.
+        a: A class, its number or name, or a sequence of B; None is the
+            predicted class of each image.
+        b: As `a`.
         batch_size: Positive integer, images a forward pass.
 
     Returns:
@@ -37,8 +48,9 @@ def contrast(model, images, a, b, *, batch_size=32):
     >>> bool(np.allclose(maps.sum((1, 2)), margin, atol=1e-4))
     True
     """
+    check_fa_model(model)
     images = check_images(images, model.image_shape)
-    a, b = (check_classes(c, len(images), model.num_classes) for c in (a, b))
+    a, b = (model.check_classes(c, len(images)) for c in (a, b))
     if isinstance(a, str) or isinstance(b, str):
         raise ValueError(
             "`a` and `b` must be classes, one an image, not 'all'. "
@@ -50,7 +62,14 @@ def contrast(model, images, a, b, *, batch_size=32):
     return scale / math.prod(maps.shape[1:3]) * difference
 
 
-def disagreement(model, images, classes=None, *, layer=None, batch_size=32):
+def disagreement(
+    model: keras.Model,
+    images: Images,
+    classes: Classes = None,
+    *,
+    layer: str | int | None = None,
+    batch_size: int = 32,
+) -> np.ndarray:
     """How far the R maps of a class differ, place by place.
 
     The standard deviation over the maps that the class map is the mean of:
@@ -60,7 +79,7 @@ def disagreement(model, images, classes=None, *, layer=None, batch_size=32):
         model: A `FACNN`.
         images: Array `(B, H, W, channels)`, 0..255.
         classes: None for the predicted class of each image, an integer, a
-            sequence of B integers, or `"all"`.
+            class' name, a sequence of B of these, or `"all"`.
         layer: FA layer, a number or a name. None is the last.
         batch_size: Positive integer, images a forward pass.
 
@@ -75,20 +94,26 @@ def disagreement(model, images, classes=None, *, layer=None, batch_size=32):
     >>> keras_facnn.attribution.disagreement(model, images).shape
     (2, 32, 32)
     """
+    check_fa_model(model)
     images = check_images(images, model.image_shape)
-    classes = check_classes(classes, len(images), model.num_classes)
-    extractor = model.feature_extractor(
-        [model.num_layers if layer is None else layer]
+    classes = model.check_classes(classes, len(images))
+    level = model._level(layer)
+
+    def spread(outputs):
+        maps = ops.cast(outputs[f"fa_{level}"], "float32")
+        shape = ops.shape(maps)
+        own = ops.reshape(
+            maps,
+            (
+                -1,
+                *shape[1:3],
+                model.num_classes,
+                shape[3] // model.num_classes,
+            ),
+        )
+        return ops.std(own, axis=-1)
+
+    logits, maps = model._read(
+        images, ("disagreement", level), [f"fa_{level}"], spread, batch_size
     )
-    spread = []
-    for start in range(0, len(images), batch_size):
-        (maps,) = extractor.predict_on_batch(
-            images[start : start + batch_size]
-        ).values()
-        maps = np.asarray(maps, "float32")
-        maps = maps.reshape(*maps.shape[:3], model.num_classes, -1)
-        spread.append(maps.std(axis=-1))
-    logits = None
-    if classes is None:
-        logits = model.predict(images, batch_size=batch_size, verbose=0)
-    return pick_classes(np.concatenate(spread), classes, logits)
+    return pick_classes(maps, classes, logits)

@@ -2,25 +2,45 @@
 
 import keras
 import numpy as np
-from keras import ops
+from keras import tree
 
 from keras_facnn.attribution.perturbation import check_inputs
+from keras_facnn.attribution.scores import PREDICTED
+from keras_facnn.attribution.scores import check_scores
+from keras_facnn.attribution.scores import class_gradient
+from keras_facnn.attribution.scores import with_factor
+from keras_facnn.checks import check_float
 from keras_facnn.checks import check_int
+from keras_facnn.checks import one_class_an_image
 from keras_facnn.forward import class_an_image
-from keras_facnn.gradients import gradient_function
+from keras_facnn.forward import kept_function
+from keras_facnn.forward import run
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
+
+# Quadrature is exact long before, and its points cost steps ** 3.
+_MOST_STEPS = 1000
 
 
-def saliency(model, images, classes=None, *, batch_size=32):
+def saliency(
+    model: keras.Model,
+    images: Images,
+    classes: Classes = None,
+    *,
+    batch_size: int = 32,
+) -> np.ndarray:
     """The largest absolute gradient of the logit over a pixel's channels.
 
     Source: Simonyan et al., "Deep Inside Convolutional Networks",
     arXiv 1312.6034, section 3.1.
 
     Args:
-        model: `keras.Model` from images `(B, H, W, channels)` to `(B, C)`.
+        model: `keras.Model` from images `(B, H, W, channels)` to `(B, C)`,
+            logits; probabilities warn.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
-        classes: None for the predicted class of each image, an integer, or a
-            sequence of B integers.
+        classes: None for the predicted class of each image, an integer, a
+            class' name where the model knows names, or a sequence of B of
+            these.
         batch_size: Positive integer, images a forward pass.
 
     Returns:
@@ -33,17 +53,28 @@ def saliency(model, images, classes=None, *, batch_size=32):
     >>> keras_facnn.attribution.saliency(model, images).shape
     (2, 32, 32)
     """
-    gradient, images, targets = _prepare(model, images, classes, batch_size)
-    batches = [
-        np.abs(gradient(x, t)).max(axis=-1)
-        for x, t in _batches(images, targets, batch_size)
-    ]
-    return np.concatenate(batches)
+    images, classes, gradient = _prepare(model, images, classes, batch_size)
+
+    def maps_of(x, targets):
+        g, scores = gradient(x, targets)
+        return np.abs(g).max(axis=-1), scores
+
+    if classes is None:
+        classes = np.full(len(images), PREDICTED)
+    maps, scores = run(maps_of, (images, classes), batch_size)
+    check_scores(scores, gradient=True)
+    return maps
 
 
 def integrated_gradients(
-    model, images, classes=None, *, baseline=0.0, steps=50, batch_size=32
-):
+    model: keras.Model,
+    images: Images,
+    classes: Classes = None,
+    *,
+    baseline: float = 0.0,
+    steps: int = 50,
+    batch_size: int = 32,
+) -> np.ndarray:
     """Integrated Gradients, summed over a pixel's channels.
 
     The mean gradient of the logit on the straight line from `baseline` to the
@@ -54,12 +85,14 @@ def integrated_gradients(
     arXiv 1703.01365, equation 1.
 
     Args:
-        model: `keras.Model` from images `(B, H, W, channels)` to `(B, C)`.
+        model: `keras.Model` from images `(B, H, W, channels)` to `(B, C)`,
+            logits; probabilities warn.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
-        classes: None for the predicted class of each image, an integer, or a
-            sequence of B integers.
+        classes: None for the predicted class of each image, an integer, a
+            class' name where the model knows names, or a sequence of B of
+            these.
         baseline: Number, the pixels that the line starts from.
-        steps: Positive integer, points on the line.
+        steps: Positive integer of at most 1000, points on the line.
         batch_size: Positive integer, images a forward pass.
 
     Returns:
@@ -72,45 +105,43 @@ def integrated_gradients(
     >>> keras_facnn.attribution.integrated_gradients(model, images).shape
     (2, 32, 32)
     """
-    steps = check_int("steps", steps)
-    gradient, images, targets = _prepare(model, images, classes, batch_size)
+    steps = check_int("steps", steps, most=_MOST_STEPS)
+    baseline = check_float("baseline", baseline)
+    images, classes, gradient = _prepare(model, images, classes, batch_size)
     points, weights = np.polynomial.legendre.leggauss(steps)
-    batches = []
-    for x, t in _batches(images, targets, batch_size):
+
+    def maps_of(x, targets):
         change = x - np.float32(baseline)
-        mean = sum(
-            w / 2 * gradient(baseline + np.float32((u + 1) / 2) * change, t)
-            for u, w in zip(points, weights, strict=True)
-        )
-        batches.append((change * mean).sum(axis=-1))
-    return np.concatenate(batches).astype("float32")
+        mean = np.zeros_like(x)
+        for u, w in zip(points, weights, strict=True):
+            g, scores = gradient(x - np.float32((1 - u) / 2) * change, targets)
+            mean += np.float32(w / 2) * g
+        return (change * mean).sum(axis=-1), scores
+
+    classes = class_an_image(model, images, classes, batch_size)
+    maps, scores = run(maps_of, (images, classes), batch_size)
+    check_scores(scores, gradient=True)
+    return maps
 
 
 def _prepare(model, images, classes, batch_size):
+    """Checked images and classes, and the gradient: x, classes -> g, scores."""
     check_int("batch_size", batch_size)
-    images, classes, num_classes = check_inputs(model, images, classes)
+    images, classes, _ = check_inputs(model, images, classes)
     (pixels,) = model.inputs
     if not keras.backend.is_float_dtype(pixels.dtype):
         raise ValueError(
             "`model` must take floats, since integers have no gradient. "
             f"Received: a model whose input is {pixels.dtype}"
         )
-    classes = class_an_image(model, images, classes, batch_size)
-    targets = np.eye(num_classes, dtype="float32")[classes]
 
-    def score(x, one_hot):
-        logits = ops.cast(model(x, training=False), "float32")
-        return ops.sum(logits * one_hot)
+    def make():
+        def outputs(x):
+            (scores,) = tree.flatten(model(x, training=False))
+            return scores
 
-    tensors = gradient_function(score)
+        gradient = class_gradient(outputs, model.variables)
+        return lambda x, targets, factor: gradient(x, targets, factor)
 
-    def gradient(x, one_hot):
-        return ops.convert_to_numpy(tensors(x.astype("float32"), one_hot))
-
-    return gradient, images, targets
-
-
-def _batches(images, targets, batch_size):
-    for start in range(0, len(images), batch_size):
-        stop = start + batch_size
-        yield images[start:stop], targets[start:stop]
+    gradient = with_factor(model, kept_function(model, "gradient", make))
+    return images, one_class_an_image(classes), gradient

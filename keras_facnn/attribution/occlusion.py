@@ -4,22 +4,27 @@ import numpy as np
 from keras_facnn.attribution.perturbation import check_inputs
 from keras_facnn.attribution.perturbation import scorer
 from keras_facnn.attribution.perturbation import wanted
+from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_int
+from keras_facnn.checks import check_memory
 from keras_facnn.imputation import baseline_images
+from keras_facnn.types import Baseline
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
 
 
 def occlusion(
-    model,
-    images,
-    classes=None,
+    model: keras.Model,
+    images: Images,
+    classes: Classes = None,
     *,
-    size=8,
-    stride=None,
-    baseline=0.0,
-    probabilities=False,
-    batch_size=16,
-    verbose=0,
-):
+    size: int = 8,
+    stride: int | None = None,
+    baseline: Baseline = 0.0,
+    probabilities: bool = False,
+    batch_size: int = 16,
+    verbose: int = 0,
+) -> np.ndarray:
     """Occlusion (K-OCC) maps of any Keras image classifier: how far the score
     falls when a square of `size x size` pixels is covered.
 
@@ -34,7 +39,8 @@ def occlusion(
         model: `keras.Model` from images `(B, H, W, channels)` to `(B, C)`.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
         classes: None for the predicted class of each image, an integer, a
-            sequence of B integers, or `"all"`.
+            class' name where the model knows names, a sequence of B of these,
+            or `"all"`.
         size: Positive integer k, the side of the square.
         stride: Positive integer, at most `size`. None is half of `size`.
         baseline: What covers: a number, `"mean"` (each image's own colour),
@@ -66,8 +72,8 @@ def occlusion(
         )
     batch_size = check_int("batch_size", batch_size)
     images, classes, num_classes = check_inputs(model, images, classes)
+    probabilities = check_bool("probabilities", probabilities)
     covers = baseline_images(images, baseline)
-    scores_of = scorer(model, probabilities)
     height, width = images.shape[1:3]
     corners = [
         (top, left)
@@ -75,6 +81,12 @@ def occlusion(
         for left in _starts(width, size, stride)
     ]
     many = isinstance(classes, str)
+    check_memory(
+        "`images` and `classes`", *images.shape[:3], num_classes if many else 1
+    )
+    batch_size = min(batch_size, len(corners))
+    check_memory("`batch_size`", batch_size, *images.shape[1:])
+    scores_of = scorer(model, probabilities, batch_size)
     maps = np.zeros((len(images), height, width, num_classes if many else 1))
     counts = np.zeros((height, width, 1))
     for top, left in corners:

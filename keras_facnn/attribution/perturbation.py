@@ -1,34 +1,59 @@
 """What the perturbing methods share: scores of altered images."""
 
+from collections.abc import Callable
+
+import keras
 import numpy as np
-from keras import ops
 
+from keras_facnn.attribution.places import check_room
+from keras_facnn.attribution.scores import check_scores
 from keras_facnn.checks import check_classes
-from keras_facnn.checks import check_images
 from keras_facnn.checks import classifier_shapes
+from keras_facnn.checks import images_for
+from keras_facnn.forward import classifier_function
+from keras_facnn.forward import run
+from keras_facnn.maps import as_probabilities
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
 
 
-def scorer(model, probabilities):
-    """A function from a batch of images to float64 scores `(n, C)`."""
+def scorer(
+    model: keras.Model, probabilities: bool, batch_size: int
+) -> Callable:
+    """A function from up to `batch_size` images to float64 scores `(n, C)`."""
+    function = classifier_function(model)
+    checked = False
 
     def scores(batch):
-        outputs = np.asarray(model.predict_on_batch(batch), "float32")
+        nonlocal checked
+        outputs = run(function, batch, batch_size, one_size=True)
+        if not checked:
+            check_scores(outputs, softmax=probabilities)
+            checked = True
         if probabilities:
-            outputs = ops.convert_to_numpy(ops.softmax(outputs, axis=-1))
+            outputs = as_probabilities(outputs)
         return outputs.astype("float64")
 
     return scores
 
 
-def check_inputs(model, images, classes):
+def check_inputs(model: keras.Model, images: Images, classes: Classes) -> tuple:
     """Checked float32 images and classes, and the number of classes."""
-    image_shape, num_classes = classifier_shapes(model)
-    images = check_images(images, image_shape)
-    classes = check_classes(classes, len(images), num_classes)
-    return images.astype("float32"), classes, num_classes
+    images = images_for(model, images).astype("float32")
+    check_room(model, images)
+    _, num_classes = classifier_shapes(model)
+    classes = check_classes(
+        classes,
+        len(images),
+        num_classes,
+        names=getattr(model, "class_names", None),
+    )
+    return images, classes, num_classes
 
 
-def wanted(classes, index, scores):
+def wanted(
+    classes: np.ndarray | str | None, index: int, scores: np.ndarray
+) -> int | slice:
     """The class index of one image, or a slice of all classes."""
     if isinstance(classes, str):
         return slice(None)

@@ -7,24 +7,29 @@ from keras import ops
 from keras_facnn.attribution.perturbation import check_inputs
 from keras_facnn.attribution.perturbation import scorer
 from keras_facnn.attribution.perturbation import wanted
+from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_float
 from keras_facnn.checks import check_int
+from keras_facnn.checks import check_memory
+from keras_facnn.checks import check_seed
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
 
 
 def rise(
-    model,
-    images,
-    classes=None,
+    model: keras.Model,
+    images: Images,
+    classes: Classes = None,
     *,
-    masks=4000,
-    grid=7,
-    p=0.5,
-    probabilities=True,
-    tolerance=None,
-    seed=0,
-    batch_size=16,
-    verbose=0,
-):
+    masks: int = 4000,
+    grid: int = 7,
+    p: float = 0.5,
+    probabilities: bool = True,
+    tolerance: float | None = None,
+    seed: int = 0,
+    batch_size: int = 16,
+    verbose: int = 0,
+) -> np.ndarray:
     """RISE maps of any Keras image classifier: the mean of random masks, each
     weighted by the score of the image that is seen through it.
 
@@ -40,9 +45,10 @@ def rise(
         images: Array `(B, H, W, channels)`, in the range that the model takes.
             0 is what masks leave.
         classes: None for the predicted class of each image, an integer, a
-            sequence of B integers, or `"all"`.
+            class' name where the model knows names, a sequence of B of these,
+            or `"all"`.
         masks: Positive integer N, the number of masks.
-        grid: Positive integer, cells a side.
+        grid: Positive integer, cells a side; at most the image's longer side.
         p: Float in (0, 1], the probability that a cell is kept.
         probabilities: Whether scores are the softmax of the model's outputs,
             as in the paper. False takes the outputs as they are, for models
@@ -50,7 +56,8 @@ def rise(
         tolerance: Optional positive float. Stops early when the last quarter
             of the masks moved no map by more than this, relative to the norm
             of the map less its mean.
-        seed: Integer seed of the masks. The same on every backend.
+        seed: Integer of 0..2**64 - 1, the seed of the masks. The same on every
+            backend.
         batch_size: Positive integer, masked images a forward pass. It does not
             change the masks.
         verbose: 1 shows a progress bar, 0 does not.
@@ -66,23 +73,32 @@ def rise(
     (2, 32, 32)
     """
     masks = check_int("masks", masks)
-    grid = check_int("grid", grid)
-    batch_size = check_int("batch_size", batch_size)
-    p = check_float("p", p, above=0)
-    if p > 1:
-        raise ValueError(f"`p` must be at most 1. Received: p={p}")
+    batch_size = min(check_int("batch_size", batch_size), masks)
+    p = check_float("p", p, above=0, most=1)
     if tolerance is not None:
         tolerance = check_float("tolerance", tolerance, above=0)
+    seed = check_seed(seed)
+    probabilities = check_bool("probabilities", probabilities)
     images, classes, num_classes = check_inputs(model, images, classes)
-    scores_of = scorer(model, probabilities)
+    shape = images.shape[1:3]
+    grid = check_int("grid", grid, most=max(shape))
+    check_memory(
+        "`batch_size` and `masks`",
+        batch_size,
+        *(n + 2 * math.ceil(n / grid) + grid for n in shape),
+        images.shape[3],
+    )
+    many = isinstance(classes, str)
+    check_memory(
+        "`images` and `classes`", *images.shape[:3], num_classes if many else 1
+    )
+    scores_of = scorer(model, probabilities, batch_size)
     targets = [
         wanted(classes, i, scores_of(image[None])[0])
         for i, image in enumerate(images)
     ]
-    shape = images.shape[1:3]
-    many = isinstance(classes, str)
     maps = np.zeros((len(images), *shape, num_classes if many else 1))
-    before, checked = None, 0
+    before, checked = np.zeros_like(maps), 0
     bar = keras.utils.Progbar(masks, verbose=verbose, unit_name="mask")
     for start in range(0, masks, batch_size):
         done = min(start + batch_size, masks)

@@ -2,11 +2,21 @@ import keras
 import numpy as np
 
 from keras_facnn.attribution.perturbation import check_inputs
+from keras_facnn.attribution.places import layer_path
 from keras_facnn.checks import check_int
 from keras_facnn.forward import class_an_image
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
 
 
-def tf_keras_vis_grad_cam(model, images, classes=None, *, layer, batch_size=32):
+def tf_keras_vis_grad_cam(
+    model: keras.Model,
+    images: Images,
+    classes: Classes = None,
+    *,
+    layer: str | int,
+    batch_size: int = 32,
+) -> np.ndarray:
     """Grad-CAM by tf-keras-vis: an independent reference, on TensorFlow alone.
 
     Calls `tf_keras_vis.gradcam.Gradcam` such that it computes what `grad_cam`
@@ -17,10 +27,11 @@ def tf_keras_vis_grad_cam(model, images, classes=None, *, layer, batch_size=32):
         model: Functional `keras.Model` from images `(B, H, W, channels)` to
             `(B, C)`.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
-        classes: None for the predicted class of each image, an integer, or a
-            sequence of B integers.
-        layer: Name of the layer; for a model with layers `fa_l`, the number
-            `l` will do.
+        classes: None for the predicted class of each image, an integer, a
+            class' name where the model knows names, or a sequence of B of
+            these.
+        layer: Name of one of the model's own layers, or its number, as
+            `grad_cam` takes it.
         batch_size: Positive integer, images a forward pass.
 
     Returns:
@@ -53,15 +64,19 @@ def tf_keras_vis_grad_cam(model, images, classes=None, *, layer, batch_size=32):
     batch_size = check_int("batch_size", batch_size)
     images, classes, _ = check_inputs(model, images, classes)
     classes = class_an_image(model, images, classes, batch_size)
+    path = layer_path(model, layer)
+    if "/" in path:
+        raise ValueError(
+            "`layer` must be one of the model's own layers, since tf-keras-vis "
+            f"looks into no model inside it. Received: layer={layer!r}"
+        )
     gradcam = Gradcam(model, clone=False)
     return np.concatenate(
         [
             gradcam(
                 CategoricalScore(classes[start : start + batch_size].tolist()),
                 images[start : start + batch_size],
-                penultimate_layer=(
-                    f"fa_{layer}" if hasattr(layer, "__index__") else layer
-                ),
+                penultimate_layer=path,
                 seek_penultimate_conv_layer=False,
                 normalize_cam=False,
                 expand_cam=False,

@@ -31,7 +31,7 @@ class ClassMajorRepeat(keras.layers.Layer):
     [10.0, 10.0, 20.0, 20.0]
     """
 
-    def __init__(self, factor, **kwargs):
+    def __init__(self, factor: int, **kwargs):
         super().__init__(**kwargs)
         self.factor = check_int("factor", factor)
 
@@ -45,5 +45,5 @@ class ClassMajorRepeat(keras.layers.Layer):
         h, w, channels = feature_map_shape(self, input_shape)
         return (input_shape[0], h, w, channels * self.factor)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "factor": self.factor}

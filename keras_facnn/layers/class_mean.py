@@ -5,7 +5,7 @@ from keras_facnn.checks import check_int
 from keras_facnn.checks import feature_map_shape
 
 
-def class_mean(inputs, num_classes):
+def class_mean(inputs, num_classes: int):
     """The mean of each class' own maps, float32.
 
     Args:
@@ -51,7 +51,7 @@ class ClassMean(keras.layers.Layer):
     [2.0, 2.0]
     """
 
-    def __init__(self, num_classes, **kwargs):
+    def __init__(self, num_classes: int, **kwargs):
         super().__init__(**kwargs)
         self.num_classes = check_int("num_classes", num_classes)
 
@@ -76,5 +76,5 @@ class ClassMean(keras.layers.Layer):
             )
         return (input_shape[0], h, w, self.num_classes)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "num_classes": self.num_classes}

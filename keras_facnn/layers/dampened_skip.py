@@ -105,7 +105,7 @@ class DampenedSkip(keras.layers.Layer):
             a if a is not None else b for a, b in zip(*input_shape, strict=True)
         )
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "alpha": self.alpha,

@@ -3,10 +3,13 @@ import math
 import keras
 from keras import ops
 
+from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_float
 from keras_facnn.checks import check_int
 from keras_facnn.checks import feature_map_shape
 from keras_facnn.layers.class_mean import class_mean
+
+_INITIAL_THRESHOLD = 0.1
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
@@ -20,6 +23,11 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
     the image (completeness). Averages and scale are computed in float32, also
     under mixed precision.
 
+    No logit is negative, unless the head learns a `threshold` t, which is
+    positive too: then the logit is `scale * (pre-logit - t)`, and the class
+    maps are the logits up to the constant `offset = scale * t`, one for all
+    classes and images.
+
     Source: FA-CNN, arXiv 2603.25798, Figure 3 (3D global average pooling) and
     Theorem 1.
 
@@ -27,6 +35,8 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
         num_classes: Positive integer, the number of classes C.
         maps_per_class: Positive integer, the number of maps R of each class.
         initial_scale: Positive float, `scale` before training.
+        threshold: Whether to learn a threshold, for several labels an image;
+            softmax is blind to it.
         **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
 
     Input shape:
@@ -46,7 +56,12 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
     """
 
     def __init__(
-        self, num_classes, maps_per_class, initial_scale=10.0, **kwargs
+        self,
+        num_classes: int,
+        maps_per_class: int,
+        initial_scale: float = 10.0,
+        threshold: bool = False,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.num_classes = check_int("num_classes", num_classes)
@@ -54,6 +69,7 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
         self.initial_scale = check_float(
             "initial_scale", initial_scale, above=0
         )
+        self.threshold = check_bool("threshold", threshold)
 
     def build(self, input_shape):
         self.compute_output_shape(input_shape)
@@ -66,11 +82,28 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
             ),
             autocast=False,
         )
+        if self.threshold:
+            self.log_threshold = self.add_weight(
+                name="log_threshold",
+                shape=(),
+                dtype="float32",
+                initializer=keras.initializers.Constant(
+                    math.log(_INITIAL_THRESHOLD)
+                ),
+                autocast=False,
+            )
 
     @property
     def scale(self):
         """The positive factor from pre-logits to logits, a float32 scalar."""
         return ops.exp(ops.convert_to_tensor(self.log_scale))
+
+    @property
+    def offset(self):
+        """What the threshold takes off every logit, a float32 scalar, or 0."""
+        if not self.threshold:
+            return ops.zeros((), "float32")
+        return self.scale * ops.exp(ops.convert_to_tensor(self.log_threshold))
 
     def class_maps(self, inputs):
         """Averages each class' own maps.
@@ -106,8 +139,21 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
         )
 
     def logits(self, inputs):
-        """As `pre_logits`, times `scale`."""
-        return self.scale * self.pre_logits(inputs)
+        """As `pre_logits`, times `scale`, less `offset`.
+
+        In a functional graph, which a Keras tensor builds, this is a call of
+        the layer itself, so that it follows later values of `scale`.
+        """
+        if isinstance(inputs, keras.KerasTensor):
+            own = self.num_classes * self.maps_per_class
+            if inputs.shape[-1] != own:
+                # Means of equal maps are their mean, so any depth fits.
+                inputs = ops.repeat(
+                    self.class_maps(inputs), self.maps_per_class, axis=-1
+                )
+            return self(inputs)
+        logits = self.scale * self.pre_logits(inputs)
+        return logits - self.offset if self.threshold else logits
 
     def call(self, inputs):
         return self.logits(inputs)
@@ -123,10 +169,11 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
         )
         return (input_shape[0], self.num_classes)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "num_classes": self.num_classes,
             "maps_per_class": self.maps_per_class,
             "initial_scale": self.initial_scale,
+            "threshold": self.threshold,
         }

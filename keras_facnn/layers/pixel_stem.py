@@ -44,10 +44,10 @@ class PixelStem(keras.layers.Layer):
 
     def __init__(
         self,
-        num_classes,
-        maps_per_class,
-        space_to_depth=1,
-        scale=1.0,
+        num_classes: int,
+        maps_per_class: int,
+        space_to_depth: int = 1,
+        scale: float = 1.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -89,7 +89,7 @@ class PixelStem(keras.layers.Layer):
             self.num_classes * self.maps_per_class,
         )
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "num_classes": self.num_classes,

@@ -11,9 +11,17 @@ from keras_facnn.checks import check_fa_model
 from keras_facnn.checks import images_for
 from keras_facnn.maps import pick_classes
 from keras_facnn.metrics.similarity import pearson
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
 
 
-def exactness(model, images, classes="all", *, batch_size: int = 32) -> dict:
+def exactness(
+    model: keras.Model,
+    images: Images,
+    classes: Classes = "all",
+    *,
+    batch_size: int = 32,
+) -> dict:
     """Measures how exactly an FA-CNN keeps its promises on some images.
 
     Args:
@@ -38,10 +46,12 @@ def exactness(model, images, classes="all", *, batch_size: int = 32) -> dict:
     logits, maps = model.predict_with_maps(images, batch_size=batch_size)
     evidence = model.layer_evidence(images, "all", batch_size=batch_size)
     scale = float(ops.convert_to_numpy(model.head.scale))
+    offset = float(ops.convert_to_numpy(model.head.offset))
     logit_range = max(float(np.ptp(logits)), keras.config.epsilon())
 
-    def error(estimate):
-        gap = pick_classes(np.abs(estimate - logits), classes, logits)
+    def error(total):
+        gap = np.abs(total - offset - logits)
+        gap = pick_classes(gap, classes, logits)
         return float(gap.max()) / logit_range
 
     own = pick_classes(maps, classes, logits)

@@ -1,11 +1,25 @@
 import numpy as np
 
+from keras_facnn.checks import check_boxes
+from keras_facnn.checks import check_float
 from keras_facnn.checks import check_images
 from keras_facnn.checks import check_int
+from keras_facnn.checks import check_labels
+from keras_facnn.checks import check_maps
+from keras_facnn.checks import check_memory
+from keras_facnn.checks import check_seed
+from keras_facnn.checks import check_size
+from keras_facnn.maps import places_by_value
 from keras_facnn.maps import resize_maps
+from keras_facnn.types import Boxes
+from keras_facnn.types import Images
+from keras_facnn.types import Labels
+from keras_facnn.types import Maps
 
 
-def pointing_game(maps, boxes, size, tolerance=0):
+def pointing_game(
+    maps: Maps, boxes: Boxes, size: tuple[int, int], tolerance: float = 0
+) -> np.ndarray:
     """Whether a map's largest value lies in the box of its object.
 
     Source: Zhang et al., "Top-down Neural Attention by Excitation Backprop",
@@ -29,9 +43,9 @@ def pointing_game(maps, boxes, size, tolerance=0):
     >>> keras_facnn.metrics.pointing_game(maps, boxes, (4, 4)).tolist()
     [True]
     """
+    tolerance = check_float("tolerance", tolerance, least=0)
     maps, boxes = _check(maps, boxes, size)
-    flat = maps.reshape(len(maps), -1).argmax(axis=1)
-    y, x = np.divmod(flat, maps.shape[2])
+    y, x = np.divmod(places_by_value(maps)[:, 0], maps.shape[2])
     left, top, right, bottom = boxes.T
     return (
         (x >= left - tolerance)
@@ -41,7 +55,9 @@ def pointing_game(maps, boxes, size, tolerance=0):
     )
 
 
-def energy_pointing_game(maps, boxes, size):
+def energy_pointing_game(
+    maps: Maps, boxes: Boxes, size: tuple[int, int]
+) -> np.ndarray:
     """The share of a map's positive values that lies in the box.
 
     Source: Wang et al., "Score-CAM", arXiv 1910.01279, section 4.3.
@@ -63,22 +79,29 @@ def energy_pointing_game(maps, boxes, size):
     """
     maps, boxes = _check(maps, boxes, size)
     inside = np.zeros(maps.shape, bool)
-    boxes = np.maximum(boxes.round(), 0).astype(int)
+    boxes = np.clip(boxes.round(), 0, max(maps.shape[1:])).astype(int)
+    if ((boxes[:, 2:] - boxes[:, :2]) < 1).any():
+        raise ValueError(
+            "`boxes` must hold at least one whole pixel, after rounding. "
+            f"Received: boxes={boxes.tolist()}"
+        )
     for one, (left, top, right, bottom) in zip(inside, boxes, strict=True):
         one[top:bottom, left:right] = True
     return _share(maps, inside)
 
 
-def make_grids(images, labels, count, cells=2, seed=0):
+def make_grids(
+    images: Images, labels: Labels, count: int, cells: int = 2, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Mosaics of images of different classes, for `grid_pointing_game`.
 
     Args:
         images: Array `(B, H, W, channels)`. The metric's authors take those
             that the model is most confident about.
-        labels: B integers.
+        labels: B non-negative integers.
         count: Positive integer, how many mosaics to make.
         cells: Positive integer, images a side.
-        seed: Integer seed.
+        seed: Non-negative integer.
 
     Returns:
         Mosaics `(count, cells * H, cells * W, channels)`, and the classes in
@@ -94,23 +117,23 @@ def make_grids(images, labels, count, cells=2, seed=0):
     ((2, 16, 16, 3), (2, 4))
     """
     images = check_images(images)
-    labels = np.asarray(labels)
+    labels = check_labels(labels, len(images), None)
     count = check_int("count", count)
     cells = check_int("cells", cells)
+    _, height, width, channels = images.shape
+    shape = (count, cells * height, cells * width, channels)
+    check_memory("`count`, `cells` and `images`", *shape)
     names = np.unique(labels)
     if len(names) < cells**2:
         raise ValueError(
             f"`labels` must have at least cells ** 2 = {cells**2} classes. "
             f"Received: {len(names)}"
         )
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(check_seed(seed))
     classes = np.stack(
         [rng.choice(names, cells**2, replace=False) for _ in range(count)]
     )
-    _, height, width, channels = images.shape
-    mosaics = np.empty(
-        (count, cells * height, cells * width, channels), images.dtype
-    )
+    mosaics = np.empty(shape, images.dtype)
     for mosaic, row in zip(mosaics, classes, strict=True):
         for k, c in enumerate(row):
             image = images[rng.choice(np.flatnonzero(labels == c))]
@@ -119,7 +142,7 @@ def make_grids(images, labels, count, cells=2, seed=0):
     return mosaics, classes
 
 
-def grid_pointing_game(maps, cells=2):
+def grid_pointing_game(maps: Maps, cells: int = 2) -> np.ndarray:
     """The share of a class' positive attribution that lies in its own cell.
 
     Chance, and a constant map, score `1 / cells ** 2`.
@@ -144,10 +167,9 @@ def grid_pointing_game(maps, cells=2):
     [[0.25, 0.25, 0.25, 0.25]]
     """
     cells = check_int("cells", cells)
-    maps = np.asarray(maps, "float64")
+    maps = check_maps(maps, ndim=(4,))
     if (
-        maps.ndim != 4
-        or maps.shape[1] != cells**2
+        maps.shape[1] != cells**2
         or maps.shape[2] % cells
         or maps.shape[3] % cells
     ):
@@ -176,23 +198,9 @@ def _share(maps, inside):
 
 
 def _check(maps, boxes, size):
-    maps = np.asarray(maps, "float64")
-    boxes = np.asarray(boxes, "float64")
-    if maps.ndim != 3:
-        raise ValueError(
-            f"`maps` must have shape (B, h, w). Received: {maps.shape}"
-        )
-    if not np.isfinite(maps).all():
-        raise ValueError("`maps` must be finite. Received: NaN or infinity")
-    if (
-        boxes.shape != (len(maps), 4)
-        or (boxes[:, 0] >= boxes[:, 2]).any()
-        or (boxes[:, 1] >= boxes[:, 3]).any()
-    ):
-        raise ValueError(
-            f"`boxes` must have shape ({len(maps)}, 4): left < right and "
-            f"top < bottom, in pixels. Received: boxes={boxes.tolist()}"
-        )
-    if maps.shape[1:] != tuple(size):
+    maps = check_maps(maps)
+    size = check_size("size", size)
+    boxes = check_boxes(boxes, len(maps), size)
+    if maps.shape[1:] != size:
         maps = resize_maps(maps, size).astype("float64")
     return maps, boxes

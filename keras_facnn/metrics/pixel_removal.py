@@ -1,19 +1,36 @@
 import dataclasses
 import itertools
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
-from keras import ops
-from scipy.sparse import csc_matrix
-from scipy.sparse.linalg import spsolve
 
-from keras_facnn.checks import check_images
+from keras_facnn.checks import are_probabilities
+from keras_facnn.checks import check_float
+from keras_facnn.checks import check_fractions
 from keras_facnn.checks import check_int
+from keras_facnn.checks import check_labels
+from keras_facnn.checks import check_maps
+from keras_facnn.checks import check_memory
+from keras_facnn.checks import check_option
+from keras_facnn.checks import check_seed
 from keras_facnn.checks import classifier_shapes
+from keras_facnn.checks import images_for
+from keras_facnn.checks import is_number
+from keras_facnn.forward import classifier_function
+from keras_facnn.forward import run
 from keras_facnn.imputation import baseline_images
+from keras_facnn.imputation import impute
+from keras_facnn.maps import as_probabilities
+from keras_facnn.maps import constant_maps
+from keras_facnn.maps import places_by_value
 from keras_facnn.maps import resize_maps
 from keras_facnn.metrics.result import Result
+from keras_facnn.types import Baseline
+from keras_facnn.types import Images
+from keras_facnn.types import Labels
+from keras_facnn.types import Maps
 
 _ORDERS = ("most_relevant_first", "least_relevant_first", "random")
 
@@ -45,20 +62,20 @@ class PixelRemoval(Result):
 
 
 def pixel_removal(
-    model,
-    images,
-    labels,
-    maps,
+    model: keras.Model,
+    images: Images,
+    labels: Labels,
+    maps: Maps,
     *,
-    order="most_relevant_first",
-    fractions=None,
-    baseline="mean",
-    noise=0.01,
-    from_logits=True,
-    seed=0,
-    batch_size=16,
-    verbose=0,
-):
+    order: str = "most_relevant_first",
+    fractions: Sequence[float] | None = None,
+    baseline: Baseline = "mean",
+    noise: float = 0.01,
+    from_logits: bool | None = None,
+    seed: int = 0,
+    batch_size: int = 16,
+    verbose: int = 0,
+) -> PixelRemoval:
     """Removes pixels in the order that maps give, and watches the accuracy.
 
     A good map's most relevant pixels take the accuracy down fast, its least
@@ -72,7 +89,7 @@ def pixel_removal(
     Args:
         model: `keras.Model` from images `(B, H, W, channels)` to `(B, C)`.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
-        labels: B integers.
+        labels: B integers, or names where the model knows them.
         maps: Array `(B, h, w)`, of any resolution and scale.
         order: `"most_relevant_first"`, `"least_relevant_first"` or `"random"`,
             which ignores `maps`.
@@ -83,10 +100,12 @@ def pixel_removal(
             `images`, such as the data set's mean colour, or `"road"`: noisy
             linear imputation from the pixels left (an image with none left is
             its own mean colour).
-        noise: Non-negative float, the standard deviation of ROAD's noise as a
+        noise: Non-negative number, the standard deviation of ROAD's noise as a
             fraction of the range of `images`.
-        from_logits: Whether the model's outputs are logits.
-        seed: Integer, of random order and of ROAD's noise.
+        from_logits: Whether the model's outputs are logits, whose softmax is
+            the probability. None looks: outputs in 0..1 that sum to 1 are
+            probabilities already.
+        seed: Non-negative integer, of random order and of ROAD's noise.
         batch_size: Positive integer, altered images held at once.
         verbose: 1 shows a progress bar, 0 does not.
 
@@ -107,15 +126,13 @@ def pixel_removal(
     >>> len(result.accuracy)
     3
     """
-    if order not in _ORDERS:
-        raise ValueError(
-            f"`order` must be one of {', '.join(_ORDERS)}. "
-            f"Received: order={order!r}"
-        )
+    check_option("order", order, _ORDERS)
+    steps = check_fractions(fractions)
+    noise = check_float("noise", noise, least=0)
+    rng = np.random.default_rng(check_seed(seed))
     images, labels = _check_inputs(model, images, labels)
-    rng = np.random.default_rng(seed)
     size = images.shape[1:3]
-    ties = []
+    ties: list[float] = []
 
     if order == "random":
         orders = (rng.permutation(math.prod(size)) for _ in images)
@@ -128,7 +145,7 @@ def pixel_removal(
         scale = noise * float(np.ptp(images))
 
         def remove(index, pixels):
-            return _impute(images[index], pixels, scale, rng)
+            return impute(images[index], pixels, scale, rng)
 
     else:
         others = baseline_images(images, baseline)
@@ -136,13 +153,12 @@ def pixel_removal(
         def remove(index, pixels):
             return _replace(images[index], others[index], pixels)
 
-    fractions = _check_fractions(fractions)
     p = _curves(
         model,
         orders,
         remove,
         images.shape,
-        fractions,
+        steps,
         from_logits=from_logits,
         batch_size=batch_size,
         verbose=verbose,
@@ -151,11 +167,11 @@ def pixel_removal(
     of_label = p[:, np.arange(len(labels)), labels]
     accuracy, probability = hit.mean(axis=1), of_label.mean(axis=1)
     return PixelRemoval(
-        fractions=fractions,
+        fractions=steps,
         accuracy=accuracy.tolist(),
         probability=probability.tolist(),
-        accuracy_auc=float(np.trapezoid(accuracy, fractions)),
-        probability_auc=float(np.trapezoid(probability, fractions)),
+        accuracy_auc=float(np.trapezoid(accuracy, steps)),
+        probability_auc=float(np.trapezoid(probability, steps)),
         ties=float(np.mean(ties)) if ties else 0.0,
         settings={
             "order": order,
@@ -188,17 +204,17 @@ class ProbabilityCurve(Result):
 
 
 def deletion(
-    model,
-    images,
-    labels,
-    maps,
+    model: keras.Model,
+    images: Images,
+    labels: Labels,
+    maps: Maps,
     *,
-    fractions=None,
-    baseline=0.0,
-    from_logits=True,
-    batch_size=16,
-    verbose=0,
-):
+    fractions: Sequence[float] | None = None,
+    baseline: Baseline = 0.0,
+    from_logits: bool | None = None,
+    batch_size: int = 16,
+    verbose: int = 0,
+) -> ProbabilityCurve:
     """RISE's deletion metric: the lower its area, the better the maps.
 
     Pixels are set to `baseline`, most relevant first.
@@ -212,7 +228,9 @@ def deletion(
         maps: Array `(B, h, w)`, of any resolution and scale.
         fractions: As in `pixel_removal`.
         baseline: As in `pixel_removal`, but for `"road"`.
-        from_logits: Whether the model's outputs are logits.
+        from_logits: Whether the model's outputs are logits, whose softmax is
+            the probability. None looks: outputs in 0..1 that sum to 1 are
+            probabilities already.
         batch_size: Positive integer, altered images held at once.
         verbose: 1 shows a progress bar, 0 does not.
 
@@ -244,17 +262,17 @@ def deletion(
 
 
 def insertion(
-    model,
-    images,
-    labels,
-    maps,
+    model: keras.Model,
+    images: Images,
+    labels: Labels,
+    maps: Maps,
     *,
-    fractions=None,
-    baseline="blur",
-    from_logits=True,
-    batch_size=16,
-    verbose=0,
-):
+    fractions: Sequence[float] | None = None,
+    baseline: Baseline = "blur",
+    from_logits: bool | None = None,
+    batch_size: int = 16,
+    verbose: int = 0,
+) -> ProbabilityCurve:
     """RISE's insertion metric: the higher its area, the better the maps.
 
     Pixels of the image are put onto `baseline`, most relevant first.
@@ -268,7 +286,9 @@ def insertion(
         maps: Array `(B, h, w)`, of any resolution and scale.
         fractions: As in `pixel_removal`.
         baseline: As in `pixel_removal`, but for `"road"`.
-        from_logits: Whether the model's outputs are logits.
+        from_logits: Whether the model's outputs are logits, whose softmax is
+            the probability. None looks: outputs in 0..1 that sum to 1 are
+            probabilities already.
         batch_size: Positive integer, altered images held at once.
         verbose: 1 shows a progress bar, 0 does not.
 
@@ -303,8 +323,8 @@ def _probability_curve(
     model, starts, ends, labels, maps, fractions, settings, **options
 ):
     size = starts.shape[1:3]
+    fractions = check_fractions(fractions)
     orders = (_order(map_, size, []) for map_ in _check_maps(maps, starts))
-    fractions = _check_fractions(fractions)
 
     def change(index, pixels):
         return _replace(starts[index], ends[index], pixels)
@@ -322,16 +342,22 @@ def _probability_curve(
 
 
 def _name(baseline):
-    return baseline if isinstance(baseline, (str, int, float)) else "array"
+    return (
+        baseline
+        if isinstance(baseline, str) or is_number(baseline)
+        else "array"
+    )
 
 
 def _curves(
     model, orders, change, shape, fractions, *, from_logits, batch_size, verbose
 ):
     """Probabilities `(fractions, B, C)` of images that are altered lazily."""
-    batch_size = check_int("batch_size", batch_size)
-    total, height, width, _ = shape
+    total, height, width, channels = shape
     counts = [round(f * height * width) for f in fractions]
+    batch_size = min(check_int("batch_size", batch_size), total * len(counts))
+    check_memory("`batch_size` and `images`", batch_size, *shape[1:])
+    function = classifier_function(model)
     altered = (
         change(index, order[:count])
         for index, order in enumerate(orders)
@@ -342,13 +368,15 @@ def _curves(
     )
     p = []
     while batch := list(itertools.islice(altered, batch_size)):
-        outputs = np.asarray(model.predict_on_batch(np.stack(batch)), "float32")
-        if from_logits:
-            outputs = ops.convert_to_numpy(ops.softmax(outputs, axis=-1))
-        p.append(outputs)
-        bar.add(len(batch))
-    p = np.concatenate(p).reshape(total, len(counts), -1)
-    return np.moveaxis(p, 1, 0)
+        # A last smaller batch would be compiled by itself.
+        batch += batch[-1:] * (batch_size - len(batch))
+        outputs = run(function, np.stack(batch), batch_size)
+        if from_logits is None:
+            from_logits = not are_probabilities(outputs)
+        p.append(as_probabilities(outputs) if from_logits else outputs)
+        bar.update(min(len(p) * batch_size, total * len(counts)))
+    p = np.concatenate(p)[: total * len(counts)]
+    return np.moveaxis(p.reshape(total, len(counts), -1), 1, 0)
 
 
 def _replace(image, other, pixels):
@@ -358,15 +386,8 @@ def _replace(image, other, pixels):
 
 
 def _check_maps(maps, images):
-    maps = np.asarray(maps)
-    if maps.ndim != 3 or len(maps) != len(images):
-        raise ValueError(
-            f"`maps` must have shape ({len(images)}, h, w), one map an image. "
-            f"Received: maps of shape {maps.shape}"
-        )
-    if not np.isfinite(maps).all():
-        raise ValueError("`maps` must be finite. Received: NaN or infinity")
-    constant = np.flatnonzero(np.ptp(maps, axis=(1, 2)) == 0)
+    maps = check_maps(maps, batch=len(images))
+    constant = np.flatnonzero(constant_maps(maps))
     if len(constant):
         raise ValueError(
             "`maps` must not be constant, or they give no order. Received: "
@@ -378,96 +399,19 @@ def _check_maps(maps, images):
 
 def _order(map_, size, ties):
     """Pixels, most relevant first; the share of ties is added to `ties`."""
-    if map_.shape != size:
-        (map_,) = resize_maps(map_[None], size)
-    flat = map_.ravel()
-    order = np.argsort(-flat, kind="stable")
-    ties.append(float((np.diff(flat[order]) == 0).mean()))
+    map_ = map_[None] if map_.shape == size else resize_maps(map_[None], size)
+    (order,) = places_by_value(map_)
+    ties.append(float((np.diff(map_.ravel()[order]) == 0).mean()))
     return order
 
 
 def _check_inputs(model, images, labels):
-    image_shape, num_classes = classifier_shapes(model)
-    images = check_images(images, image_shape).astype("float32")
-    array = np.asarray(labels)
-    if (
-        array.shape != (len(images),)
-        or array.dtype.kind not in "iu"
-        or array.min() < 0
-        or array.max() >= num_classes
-    ):
+    _, num_classes = classifier_shapes(model)
+    if num_classes is None or num_classes < 2:
         raise ValueError(
-            f"`labels` must be {len(images)} integers from 0 to "
-            f"{num_classes - 1}, one an image. Received: labels={labels!r}"
+            "`model` must put out at least two classes, of whose probabilities "
+            f"this is the measure. Received: {num_classes}"
         )
-    return images, array
-
-
-def _check_fractions(fractions):
-    if fractions is None:
-        return np.linspace(0, 1, 21).tolist()
-    array = np.asarray(fractions, "float64")
-    if (
-        array.ndim != 1
-        or len(array) < 2
-        or array[0] != 0
-        or array[-1] != 1
-        or (np.diff(array) <= 0).any()
-    ):
-        raise ValueError(
-            "`fractions` must increase from 0 to 1, both included. "
-            f"Received: fractions={fractions!r}"
-        )
-    return array.tolist()
-
-
-# Neighbours of a pixel and their weights in ROAD's linear imputation.
-_NEIGHBOURS = [
-    (dy, dx, 1 / 12 if dy and dx else 1 / 6)
-    for dy in (-1, 0, 1)
-    for dx in (-1, 0, 1)
-    if dy or dx
-]
-
-
-def _impute(image, pixels, noise, rng):
-    """ROAD: each removed pixel is the weighted mean of its neighbours."""
-    height, width, channels = image.shape
-    if len(pixels) == 0:
-        return image
-    if len(pixels) == height * width:
-        filled = np.broadcast_to(image.mean(axis=(0, 1)), image.shape)
-        return filled + noise * rng.normal(size=image.shape)
-    flat = image.reshape(-1, channels).astype("float64")
-    unknown = np.full(height * width, -1)
-    unknown[pixels] = np.arange(len(pixels))
-    y, x = np.divmod(pixels, width)
-    diagonal = np.zeros(len(pixels))
-    right = np.zeros((len(pixels), channels))
-    rows, columns, values = [], [], []
-    for dy, dx, weight in _NEIGHBOURS:
-        inside = np.flatnonzero(
-            (y + dy >= 0) & (y + dy < height) & (x + dx >= 0) & (x + dx < width)
-        )
-        neighbours = (y + dy)[inside] * width + (x + dx)[inside]
-        diagonal[inside] += weight
-        missing = unknown[neighbours] >= 0
-        rows.append(inside[missing])
-        columns.append(unknown[neighbours[missing]])
-        values.append(np.full(missing.sum(), -weight))
-        right[inside[~missing]] += weight * flat[neighbours[~missing]]
-    n = len(pixels)
-    matrix = csc_matrix(
-        (
-            np.concatenate([*values, diagonal]),
-            (
-                np.concatenate([*rows, np.arange(n)]),
-                np.concatenate([*columns, np.arange(n)]),
-            ),
-        ),
-        shape=(n, n),
-    )
-    solution = spsolve(matrix, right).reshape(n, channels)
-    changed = image.reshape(-1, channels).copy()
-    changed[pixels] = solution + noise * rng.normal(size=solution.shape)
-    return changed.reshape(image.shape)
+    images = images_for(model, images).astype("float32")
+    names = getattr(model, "class_names", None)
+    return images, check_labels(labels, len(images), num_classes, names)

@@ -11,7 +11,7 @@ class Result:
     one length, that make up the table.
     """
 
-    columns = ()
+    columns: tuple[str, ...] = ()
 
     def to_dataframe(self):
         """The table as a `pandas.DataFrame`. Needs pandas."""

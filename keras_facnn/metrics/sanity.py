@@ -1,10 +1,21 @@
 import dataclasses
+from collections.abc import Callable
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 
+from keras_facnn.checks import check_classes
+from keras_facnn.checks import check_seed
+from keras_facnn.checks import classifier_shapes
+from keras_facnn.checks import images_for
+from keras_facnn.forward import class_an_image
 from keras_facnn.metrics.result import Result
 from keras_facnn.metrics.result import name_of
 from keras_facnn.metrics.similarity import spearman
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
+from keras_facnn.types import LayerName
 
 
 @dataclasses.dataclass
@@ -25,16 +36,16 @@ class Randomisation(Result):
 
 
 def cascading_randomisation(
-    model,
-    images,
-    attribution,
-    classes=None,
+    model: keras.Model,
+    images: Images,
+    attribution: Callable,
+    classes: Classes = None,
     *,
-    layers=None,
-    metric=spearman,
-    seed=0,
+    layers: Sequence[LayerName] | None = None,
+    metric: Callable = spearman,
+    seed: int = 0,
     **kwargs,
-):
+) -> Randomisation:
     """Sanity check: maps must change when the model forgets what it learned.
 
     From the output to the input, the weights of one layer after another are
@@ -54,7 +65,7 @@ def cascading_randomisation(
         layers: Names of layers; None is all that have weights, from the last
             to the first.
         metric: Function of maps and reference to one value an image.
-        seed: Integer seed of the shuffling.
+        seed: Non-negative integer, of the shuffling.
         **kwargs: Passed to `attribution`, such as `layer`.
 
     Returns:
@@ -70,12 +81,15 @@ def cascading_randomisation(
     >>> result.layers[-1]
     'conv_1'
     """
-    if layers is None:
-        layers = [x.name for x in model.layers if x.weights][::-1]
-    if classes is None:
-        classes = model.predict(images, verbose=0).argmax(axis=-1)
+    _, num_classes = classifier_shapes(model)
+    images = images_for(model, images)
+    classes = check_classes(
+        classes, len(images), num_classes, getattr(model, "class_names", None)
+    )
+    classes = class_an_image(model, images, classes, batch_size=32)
+    layers = _check_layers(model, layers)
+    rng = np.random.default_rng(check_seed(seed))
     reference = attribution(model, images, classes, **kwargs)
-    rng = np.random.default_rng(seed)
     before = model.get_weights()
     means = []
     try:
@@ -101,3 +115,16 @@ def cascading_randomisation(
             "seed": seed,
         },
     )
+
+
+def _check_layers(model, layers):
+    """Names of layers that have weights, from last to first by default."""
+    names = [x.name for x in model.layers if x.weights][::-1]
+    if layers is None:
+        return names
+    if isinstance(layers, str) or not set(layers) <= set(names):
+        raise ValueError(
+            "`layers` must be a sequence of names of layers that have weights, "
+            f"among {', '.join(names)}. Received: layers={layers!r}"
+        )
+    return list(layers)

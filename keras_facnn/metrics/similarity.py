@@ -1,16 +1,30 @@
 import dataclasses
+from collections.abc import Callable
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 from scipy import stats
 
 from keras_facnn.attribution import grad_cam
+from keras_facnn.checks import check_fa_model
+from keras_facnn.checks import check_float
+from keras_facnn.checks import check_int
+from keras_facnn.checks import check_maps
+from keras_facnn.checks import images_for
+from keras_facnn.checks import real_array
 from keras_facnn.forward import class_an_image
+from keras_facnn.maps import constant_maps
+from keras_facnn.maps import places_by_value
 from keras_facnn.metrics.result import Result
 from keras_facnn.metrics.result import name_of
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
+from keras_facnn.types import LayerName
+from keras_facnn.types import Maps
 
 
-def pearson(maps, reference):
+def pearson(maps: Maps, reference: Maps) -> np.ndarray:
     """Pearson correlation of each map with its reference.
 
     Args:
@@ -31,7 +45,7 @@ def pearson(maps, reference):
     return (_standardise(maps) * _standardise(reference)).sum(axis=(1, 2))
 
 
-def spearman(maps, reference):
+def spearman(maps: Maps, reference: Maps) -> np.ndarray:
     """Spearman's rank correlation of each map with its reference.
 
     Ties get their mean rank.
@@ -59,7 +73,7 @@ def spearman(maps, reference):
     return pearson(ranks(maps), ranks(reference))
 
 
-def top_iou(maps, reference, fraction=0.2):
+def top_iou(maps: Maps, reference: Maps, fraction: float = 0.2) -> np.ndarray:
     """Intersection over union of the brightest places of two maps.
 
     Of each map the `fraction` of largest values is taken, earlier places first
@@ -81,23 +95,18 @@ def top_iou(maps, reference, fraction=0.2):
     [0.0]
     """
     maps, reference = _check(maps, reference)
-    if not 0 < fraction < 1:
-        raise ValueError(
-            "`fraction` must be strictly between 0 and 1. "
-            f"Received: fraction={fraction!r}"
-        )
+    fraction = check_float("fraction", fraction, above=0, below=1)
     count = max(1, round(fraction * maps.shape[1] * maps.shape[2]))
 
     def top(x):
-        flat = x.reshape(x.shape[0], -1, *x.shape[3:])
-        order = np.argsort(-flat, axis=1, kind="stable")
-        chosen = np.zeros(flat.shape, bool)
+        order = places_by_value(x)
+        chosen = np.zeros(order.shape, bool)
         np.put_along_axis(chosen, order[:, :count], True, axis=1)
         return chosen
 
     a, b = top(maps), top(reference)
     iou = (a & b).sum(axis=1) / (a | b).sum(axis=1)
-    constant = _constant(maps) | _constant(reference)
+    constant = constant_maps(maps) | constant_maps(reference)
     return np.where(constant[:, 0, 0], np.nan, iou)
 
 
@@ -126,16 +135,16 @@ class SimilarityByDepth(Result):
 
 
 def similarity_by_depth(
-    model,
-    images,
-    classes=None,
+    model: keras.Model,
+    images: Images,
+    classes: Classes = None,
     *,
-    layers=None,
-    metric=pearson,
-    reference=grad_cam,
-    batch_size=32,
-    verbose=0,
-):
+    layers: Sequence[LayerName] | None = None,
+    metric: Callable = pearson,
+    reference: Callable = grad_cam,
+    batch_size: int = 32,
+    verbose: int = 0,
+) -> SimilarityByDepth:
     """Similarity of an FA-CNN's raw class maps to Grad-CAM, layer by layer.
 
     Source: FA-CNN, arXiv 2603.25798, Figure 1.
@@ -145,7 +154,7 @@ def similarity_by_depth(
         images: Array `(B, H, W, channels)`, 0..255.
         classes: None for the predicted class of each image, an integer, or a
             sequence of B integers.
-        layers: Numbers of FA layers; None is all.
+        layers: Numbers or names of FA layers; None is all.
         metric: Function of maps and reference, both `(B, h, w)`, to one value
             an image, such as `pearson`, `spearman` or `top_iou`.
         reference: Attribution to compare with, called as `grad_cam` is.
@@ -163,27 +172,29 @@ def similarity_by_depth(
     >>> round(result.mean[-1], 4)
     1.0
     """
-    if layers is None:
-        layers = range(1, model.num_layers + 1)
-    layers = [int(layer) for layer in layers]
+    check_fa_model(model)
+    check_int("batch_size", batch_size)
+    levels = model.fa_levels(layers)
+    images = images_for(model, images)
+    classes = model.check_classes(classes, len(images))
     classes = class_an_image(model, images, classes, batch_size)
-    values = []
-    bar = keras.utils.Progbar(len(layers), verbose=verbose, unit_name="layer")
-    for layer in layers:
+    each = []
+    bar = keras.utils.Progbar(len(levels), verbose=verbose, unit_name="layer")
+    for layer in levels:
         arguments = {"layer": layer, "batch_size": batch_size}
-        values.append(
+        each.append(
             metric(
                 model.class_maps(images, classes, **arguments),
                 reference(model, images, classes, **arguments),
             )
         )
         bar.add(1)
-    values = np.array(values)
+    values = np.array(each)
     defined = (~np.isnan(values)).sum(axis=1)
     filled = np.ma.masked_invalid(values)
     error = filled.std(axis=1, ddof=1) / np.sqrt(np.maximum(defined, 1))
     return SimilarityByDepth(
-        layers=layers,
+        layers=levels,
         values=values,
         mean=filled.mean(axis=1).filled(np.nan).tolist(),
         interval=(1.96 * error).filled(np.nan).tolist(),
@@ -197,21 +208,17 @@ def similarity_by_depth(
 
 
 def _check(maps, reference):
-    maps = np.asarray(maps, "float64")
-    reference = np.asarray(reference, "float64")
-    if maps.shape != reference.shape or maps.ndim not in (3, 4):
+    maps = real_array("maps", maps)
+    reference = real_array("reference", reference)
+    if maps.shape != reference.shape:
         raise ValueError(
             "`maps` and `reference` must have the same shape, (B, h, w) or "
             f"(B, h, w, C). Received: maps of shape {maps.shape}, reference of "
             f"shape {reference.shape}"
         )
+    maps = check_maps(maps, ndim=(3, 4))
+    reference = check_maps(reference, ndim=(3, 4), name="reference")
     return maps, reference
-
-
-def _constant(maps):
-    """Where maps are constant, up to rounding; with axes of length 1."""
-    largest = np.abs(maps).max(axis=(1, 2), keepdims=True)
-    return np.ptp(maps, axis=(1, 2), keepdims=True) <= 1e-12 * largest
 
 
 def _standardise(maps):
@@ -219,5 +226,8 @@ def _standardise(maps):
     centred = maps - maps.mean(axis=(1, 2), keepdims=True)
     norm = np.sqrt((centred**2).sum(axis=(1, 2), keepdims=True))
     return np.divide(
-        centred, norm, out=np.full_like(maps, np.nan), where=~_constant(maps)
+        centred,
+        norm,
+        out=np.full_like(maps, np.nan),
+        where=~constant_maps(maps),
     )

@@ -1,130 +1,143 @@
-"""Files of presets that live on a web server or the Hugging Face Hub."""
+"""Presets on a web server."""
 
+import functools
 import hashlib
 import http.client
 import os
-import re
+import pathlib
+import socket
+import stat
 import tempfile
+import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 
 import keras
 
-_HUB = "https://huggingface.co"
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+from keras_facnn.presets import files
+
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_TIMEOUT_SECONDS = 60
-_LARGEST_JSON = 2**24
+_SILENCE_SECONDS = 60
 _CHUNK = 2**20
+# A fetch may take this long, and as long as its largest size takes at this
+# speed.
+_SHORTEST_SECONDS = 60
+_SLOWEST_BYTES_A_SECOND = 50_000
+# A partial copy that no one wrote to for an hour has no living owner.
+_ABANDONED_SECONDS = 3600
+_PARTIAL = ".partial"
 
 
-def is_remote(handle):
-    return "://" in handle
-
-
-def folder_url(handle):
-    """The URL of the folder that a remote handle names.
-
-    Args:
-        handle: String, `https://...` or `hf://user/repo`. `http://` is
-            accepted from this machine alone.
-
-    Returns:
-        A URL that ends in a slash.
-    """
-    scheme, _, rest = handle.partition("://")
-    if scheme == "hf":
-        rest = rest.rstrip("/")
-        if not _REPOSITORY.fullmatch(rest) or ".." in rest:
-            raise ValueError(
-                "A handle on the Hugging Face Hub must be `hf://user/repo`. "
-                f"Received: {handle!r}"
-            )
-        hub = os.environ.get("HF_ENDPOINT", _HUB).rstrip("/")
-        url = f"{hub}/{rest}/resolve/main/"
-    else:
-        url = handle.rstrip("/") + "/"
-    _check_url(url)
-    return url
-
-
-def fetch_text(url):
-    """The text of a small remote file."""
-    content = b""
-    for chunk in _chunks(url):
-        content += chunk
-        if len(content) > _LARGEST_JSON:
-            raise ValueError(f"{url} is larger than {_LARGEST_JSON} bytes.")
-    return content.decode("utf-8")
-
-
-def fetch_weights(url, sha256):
-    """A local copy of a remote weights file, downloaded if there is none.
-
-    Copies are kept by their hash in `keras_facnn` under `KERAS_HOME`
-    (`~/.keras` by default), so a changed file is never mistaken for an old
-    one, and nothing is kept whose hash is wrong.
+class Website:
+    """A preset in a folder of a web server.
 
     Args:
-        url: URL of the file.
-        sha256: Its expected SHA-256, in hexadecimal.
-
-    Returns:
-        The path of the copy.
+        handle: `https://...`, the URL of the folder. `http://` is accepted
+            from this machine alone.
     """
-    home = os.environ.get("KERAS_HOME", os.path.join("~", ".keras"))
-    cache = os.path.join(os.path.expanduser(home), "keras_facnn")
-    path = os.path.join(cache, f"{sha256}.weights.h5")
-    if os.path.exists(path) and file_sha256(path) == sha256:
+
+    def __init__(self, handle: str):
+        self.url = _encoded(handle).rstrip("/") + "/"
+        _check_url(self.url)
+
+    def read(self, name: str) -> bytes:
+        return b"".join(_chunks(self.url + name, files.LARGEST_JSON))
+
+    def weights(self, sha256: str, largest: int) -> pathlib.Path:
+        """A local copy of the weights, downloaded if there is none.
+
+        Copies are kept by their hash in `keras_facnn` under `KERAS_HOME`
+        (`~/.keras` by default), so a changed file is never mistaken for an
+        old one, and nothing is kept whose hash is wrong. Each download has a
+        file of its own until it is complete, so several may run at once.
+        """
+        home = os.environ.get("KERAS_HOME", os.path.join("~", ".keras"))
+        cache = pathlib.Path(os.path.expanduser(home)) / "keras_facnn"
+        path = cache / f"{sha256}.weights.h5"
+        if _is_copy(path, sha256, largest):
+            return path
+        cache.mkdir(parents=True, exist_ok=True)
+        _sweep(cache)
+        url = self.url + files.WEIGHTS
+        descriptor, partial = tempfile.mkstemp(suffix=_PARTIAL, dir=cache)
+        try:
+            digest = hashlib.sha256()
+            with os.fdopen(descriptor, "wb") as file:
+                for chunk in _chunks(url, largest, progress=True):
+                    digest.update(chunk)
+                    file.write(chunk)
+            files.check_sha256(digest.hexdigest(), sha256, url)
+            os.chmod(partial, 0o644)
+            os.replace(partial, path)
+        finally:
+            if os.path.exists(partial):
+                os.remove(partial)
         return path
-    os.makedirs(cache, exist_ok=True)
-    descriptor, partial = tempfile.mkstemp(suffix=".partial", dir=cache)
+
+
+def _is_copy(path, sha256, largest):
+    """Whether a whole copy is there; no link, pipe or device is opened."""
     try:
-        digest = hashlib.sha256()
-        with os.fdopen(descriptor, "wb") as file:
-            for chunk in _chunks(url, progress=True):
-                digest.update(chunk)
-                file.write(chunk)
-        received = digest.hexdigest()
-        if received != sha256:
-            raise ValueError(
-                f"{url} is damaged or was changed: its sha256 should be "
-                f"{sha256}. Received: {received}. Nothing was kept; try again, "
-                "or ask whoever published the preset."
-            )
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
-    return path
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return (
+        stat.S_ISREG(found.st_mode)
+        and found.st_size <= largest
+        and files.sha256_of(path) == sha256
+    )
 
 
-def _chunks(url, progress=False):
+def _sweep(cache):
+    """Removes what killed downloads have left."""
+    for path in cache.glob(f"*{_PARTIAL}"):
+        try:
+            if time.time() - os.lstat(path).st_mtime > _ABANDONED_SECONDS:
+                path.unlink()
+        except OSError:  # Another process may be as quick.
+            pass
+
+
+def _chunks(url, largest, progress=False):
     """Yields the bytes of a URL; failures name it and say what to do."""
     request = urllib.request.Request(url)
-    token = os.environ.get("HF_TOKEN")
-    hub = os.environ.get("HF_ENDPOINT", _HUB)
-    if token and _origin(url) == _origin(hub):
-        # Unredirected: the Hub sends downloads on to other hosts, which must
-        # not see the token.
-        request.add_unredirected_header("Authorization", f"Bearer {token}")
-    opener = urllib.request.build_opener(_SafeRedirects)
     try:
-        with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
-            size = response.headers.get("Content-Length")
-            if progress:
-                print(f"Downloading {url}")
-                bar = keras.utils.Progbar(size and int(size), unit_name="byte")
-            while chunk := response.read(_CHUNK):
+        with _Deadline(
+            _SHORTEST_SECONDS + largest / _SLOWEST_BYTES_A_SECOND
+        ) as deadline:
+            opener = urllib.request.build_opener(
+                _SafeRedirects, *deadline.handlers()
+            )
+            with opener.open(request, timeout=_SILENCE_SECONDS) as response:
+                size = response.headers.get("Content-Length", "")
+                size = int(size) if size.isdecimal() else None
+                files.check_file_size(size or 0, largest, url)
+                bar = None
                 if progress:
-                    bar.add(len(chunk))
-                yield chunk
+                    print(f"Downloading {url}")
+                    bar = keras.utils.Progbar(size, unit_name="byte")
+                received = 0
+                # What has come is taken at once, so that a server that sends
+                # drop by drop meets the deadline.
+                while chunk := response.read1(_CHUNK):
+                    deadline.check()
+                    received += len(chunk)
+                    files.check_file_size(received, largest, url)
+                    if bar:
+                        bar.add(len(chunk))
+                    yield chunk
+                # A connection that the deadline ended looks like an end.
+                deadline.check()
+                if size is not None and received < size:
+                    raise http.client.IncompleteRead(
+                        b"", expected=size - received
+                    )
     except urllib.error.HTTPError as e:
         hint = "Check the address."
         if e.code in (401, 403):
-            hint = "Is it private? A token for the Hub is read from HF_TOKEN."
+            hint = "Only public addresses can be read."
         raise ValueError(
             f"{url} could not be fetched: the server said {e.code} "
             f"{e.reason}. {hint}"
@@ -134,27 +147,83 @@ def _chunks(url, progress=False):
             f"{url} could not be fetched: {getattr(e, 'reason', e)}. Bundled "
             "presets and local folders need no network."
         ) from e
+    except ValueError as e:
+        raise ValueError(f"{url} could not be fetched: {e}") from e
+
+
+class _Deadline:
+    """Ends a fetch as a whole; sockets only know how long a silence lasts."""
+
+    def __init__(self, seconds):
+        self._seconds = seconds
+        self._end = time.monotonic() + seconds
+        self._connections = []
+        self._timer = threading.Timer(seconds, self._hang_up)
+        self._timer.daemon = True
+
+    def __enter__(self):
+        self._timer.start()
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        self._timer.cancel()
+        if isinstance(error, (OSError, http.client.HTTPException)):
+            self.check()
+
+    def check(self):
+        if time.monotonic() >= self._end:
+            raise TimeoutError(
+                f"it was not complete after {self._seconds:.0f} s"
+            )
+
+    def handlers(self):
+        """Handlers of urllib whose connections the deadline can end."""
+
+        def connect(kind, *args, **kwargs):
+            self._connections.append(kind(*args, **kwargs))
+            return self._connections[-1]
+
+        for base, kind in (
+            (urllib.request.HTTPHandler, http.client.HTTPConnection),
+            (urllib.request.HTTPSHandler, http.client.HTTPSConnection),
+        ):
+            yield _handler(base, functools.partial(connect, kind))
+
+    def _hang_up(self):
+        # While the headers come; then `check` ends it, chunk by chunk.
+        for connection in self._connections:
+            try:
+                connection.sock.shutdown(socket.SHUT_RDWR)
+            except (AttributeError, OSError):
+                pass
+
+
+def _handler(base, connect):
+    class Handler(base):
+        def do_open(self, http_class, request, **options):
+            return super().do_open(connect, request, **options)
+
+    return Handler()
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         # Only this machine may send one on to this machine.
         _check_url(newurl, loopback=_is_loopback(req.full_url))
-        new = super().redirect_request(req, fp, code, msg, headers, newurl)
-        token = req.unredirected_hdrs.get("Authorization")
-        if token and _origin(newurl) == _origin(req.full_url):
-            new.add_unredirected_header("Authorization", token)
-        return new
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def file_sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _origin(url):
-    parts = urllib.parse.urlsplit(url)
-    return parts.scheme, parts.netloc
+def _encoded(url):
+    """A URL as servers read it, where people write `ä` or a space."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host = parts.netloc
+        if not host.isascii():
+            host = host.encode("idna").decode("ascii")
+        path = urllib.parse.quote(parts.path, safe="/%:@!$&'()*+,;=~")
+        return urllib.parse.urlunsplit(parts._replace(netloc=host, path=path))
+    except ValueError as e:
+        raise _bad_url(url, e) from None
 
 
 def _is_loopback(url):
@@ -163,10 +232,18 @@ def _is_loopback(url):
 
 
 def _check_url(url, loopback=True):
-    parts = urllib.parse.urlsplit(url)
-    secure = parts.scheme == "https" and parts.hostname
-    if not secure and not (loopback and _is_loopback(url)):
-        raise ValueError(
-            "A remote preset must be `https://...` or `hf://user/repo`. "
-            f"Received: {url!r}"
-        )
+    try:
+        parts = urllib.parse.urlsplit(url)
+        secure = parts.scheme == "https" and parts.hostname
+        if secure or (loopback and _is_loopback(url)):
+            return
+    except ValueError as e:
+        raise _bad_url(url, e) from None
+    raise _bad_url(url)
+
+
+def _bad_url(url, error=None):
+    return ValueError(
+        "A remote preset must be `https://...` or `hf://user/repo`. "
+        f"Received: {url!r}" + (f" ({error})" if error else "")
+    )

@@ -65,3 +65,25 @@ def test_refuses_other_channels():
 def test_refuses_bad_scales(scale):
     with pytest.raises(ValueError, match="`initial_scale` must be .*Received"):
         GlobalAvgPool3DHead(3, 2, initial_scale=scale)
+
+
+@pytest.mark.parametrize("maps_per_class", [1, 2, 4])
+def test_logits_of_a_graph_follow_the_scale(rng, tmp_path, maps_per_class):
+    """Of maps of any depth, in the graph and in what is saved of it."""
+    head = GlobalAvgPool3DHead(3, 2, initial_scale=1.0)
+    head.build((None, 4, 4, 6))
+    inputs = keras.Input((4, 4, 3 * maps_per_class))
+    model = keras.Model(inputs, head.logits(inputs))
+    maps = rng.uniform(size=(2, 4, 4, 3 * maps_per_class)).astype("float32")
+    pre_logits = maps.reshape(2, 16, 3, -1).mean((1, 3))
+    for scale in (1.0, 3.0):
+        head.log_scale.assign(np.log(scale))
+        model.save(tmp_path / "model.keras")
+        for one in (
+            model,
+            keras.saving.load_model(tmp_path / "model.keras"),
+        ):
+            np.testing.assert_allclose(
+                one.predict(maps, verbose=0), scale * pre_logits, rtol=1e-5
+            )
+    assert any(v is head.log_scale for v in model.trainable_variables)

@@ -64,12 +64,33 @@ def test_a_true_map_beats_chance_on_mosaics(rng):
     np.testing.assert_array_equal(mosaics, again)
 
 
+@pytest.mark.parametrize("metric", [pointing_game, energy_pointing_game])
 @pytest.mark.parametrize(
-    "boxes", [[[0, 0, 4]], [[4, 0, 2, 2]], [[0, 0, 1, 1]] * 2]
+    "boxes",
+    [
+        [[0, 0, 4]],
+        [[4, 0, 2, 2]],
+        [[0, 0, 1, 1]] * 2,
+        [[-5, -5, -1, -1]],
+        [[4, 0, 8, 2]],
+        [[0, 1e30, 1, 2e30]],
+    ],
 )
-def test_refuses_bad_boxes(boxes):
+def test_refuses_bad_boxes(metric, boxes):
     with pytest.raises(ValueError, match="`boxes` must have shape.*Received"):
-        pointing_game(np.ones((1, 4, 4)), boxes, (4, 4))
+        metric(np.ones((1, 4, 4)), boxes, (4, 4))
+
+
+@pytest.mark.parametrize("metric", [pointing_game, energy_pointing_game])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_refuses_boxes_that_are_not_finite(metric, bad):
+    with pytest.raises(ValueError, match="`boxes` must be finite"):
+        metric(np.ones((1, 4, 4)), [[0, 0, bad, 2]], (4, 4))
+
+
+def test_refuses_boxes_without_a_pixel():
+    with pytest.raises(ValueError, match="`boxes` must hold.*whole pixel"):
+        energy_pointing_game(np.ones((1, 4, 4)), [[1.1, 0, 1.4, 2]], (4, 4))
 
 
 def test_refuses_bad_grids():
@@ -79,12 +100,29 @@ def test_refuses_bad_grids():
         make_grids(np.zeros((2, 4, 4, 3)), [0, 1], count=1)
 
 
-def test_boxes_beside_the_image_hold_nothing():
-    maps = np.ones((2, 8, 8))
-    boxes = [[-5, -5, -1, -1], [-2, 6, 4, 11]]
-    np.testing.assert_allclose(
-        energy_pointing_game(maps, boxes, (8, 8)), [0, 8 / 64]
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"labels": [0, 1, 2]}, "`labels` must be 4 integers"),
+        ({"labels": ["a", "b", "c", "d"]}, "`labels` must be"),
+        ({"labels": [0.0, 1.0, 2.0, 3.0]}, "`labels` must be 4 integers"),
+        ({"labels": [[0, 1], [2, 3]]}, "`labels` must be 4 integers"),
+        ({"count": 10**9}, "`count`, `cells` and `images` ask for an array"),
+        ({"seed": "3"}, "`seed` must be an integer"),
+        ({"cells": 0}, "`cells` must be a positive integer"),
+    ],
+)
+def test_refuses_bad_mosaics(changes, message):
+    arguments = {"labels": [0, 1, 2, 3], "count": 1, **changes}
+    with pytest.raises(ValueError, match=message):
+        make_grids(np.zeros((4, 4, 4, 3)), **arguments)
+
+
+def test_boxes_that_stand_out_of_the_image_are_cut():
+    received = energy_pointing_game(
+        np.ones((1, 8, 8)), [[-2, 6, 4, 11]], (8, 8)
     )
+    np.testing.assert_allclose(received, 8 / 64)
 
 
 @pytest.mark.parametrize("metric", [pointing_game, energy_pointing_game])

@@ -1,12 +1,16 @@
+import sys
+
 import keras
 import numpy as np
 import pytest
 
+from keras_facnn.imputation import impute
 from keras_facnn.metrics import deletion
 from keras_facnn.metrics import insertion
 from keras_facnn.metrics import pixel_removal
-from keras_facnn.metrics.pixel_removal import _impute
 
+# The function of the same name hides the module.
+pixel_removal_module = sys.modules[pixel_removal.__module__]
 PATCH = np.s_[2:6, 4:8]
 
 
@@ -112,7 +116,7 @@ def test_road_solves_the_equations_of_its_neighbours(rng):
     """Noise 0: each missing pixel is the weighted mean of its neighbours."""
     image = rng.uniform(size=(6, 7, 2)).astype("float32")
     pixels = rng.permutation(42)[:30]
-    filled = _impute(image, pixels, 0.0, rng)
+    filled = impute(image, pixels, 0.0, rng)
     missing = np.zeros(42, bool)
     missing[pixels] = True
     missing = missing.reshape(6, 7)
@@ -139,13 +143,15 @@ def test_road_runs_over_all_fractions(planted):
 def test_holds_a_few_altered_images_at_once(planted, monkeypatch):
     model, images, labels, maps = planted
     sizes = []
-    predict = model.predict_on_batch
+    predict = pixel_removal_module.classifier_function(model)
 
     def counted(x):
         sizes.append(len(x))
         return predict(x)
 
-    monkeypatch.setattr(model, "predict_on_batch", counted)
+    monkeypatch.setattr(
+        pixel_removal_module, "classifier_function", lambda model: counted
+    )
     pixel_removal(model, images, labels, maps, batch_size=7)
     assert max(sizes) == 7
     assert sum(sizes) == 21 * 6
@@ -172,7 +178,29 @@ def test_ties_are_reported_and_keep_their_order(planted):
         ({"labels": [0, 1, 2, 0, 1, 0]}, "`labels` must be 6 integers"),
         ({"order": "best"}, "`order` must be one of"),
         ({"fractions": [0, 0.5]}, "`fractions` must increase from 0 to 1"),
+        ({"fractions": [0, np.nan, 1]}, "`fractions` must increase"),
+        ({"fractions": "01"}, "`fractions` must be an array of real numbers"),
         ({"baseline": "black"}, "`baseline` must be"),
+        ({"baseline": "0"}, "`baseline` must be"),
+        ({"baseline": True}, "`baseline` must be"),
+        ({"baseline": None}, "`baseline` must be"),
+        ({"baseline": 1e39}, "`baseline` must be"),
+        ({"baseline": np.nan}, "`baseline` must be finite"),
+        ({"baseline": [np.inf]}, "`baseline` must be finite"),
+        ({"baseline": "road", "noise": -1}, "`noise` must be"),
+        ({"baseline": "road", "noise": np.nan}, "`noise` must be"),
+        ({"seed": -1}, "`seed` must be an integer"),
+        ({"seed": 1.5}, "`seed` must be an integer"),
+        ({"seed": None}, "`seed` must be an integer"),
+        ({"batch_size": 10**30}, "`batch_size` must be"),
+        ({"batch_size": 2.0}, "`batch_size` must be"),
+        ({"maps": "maps"}, "`maps` must be an array of real numbers"),
+        ({"maps": np.zeros((6, 4, 0))}, "`maps` must have shape"),
+        ({"maps": 1j * np.ones((6, 4, 4))}, "`maps` must be.*complex"),
+        (
+            {"maps": np.ma.masked_equal(np.eye(4)[None].repeat(6, 0), 1)},
+            "`maps` must be.*masked",
+        ),
     ],
 )
 def test_refuses_bad_arguments(planted, changes, message):
@@ -194,9 +222,11 @@ def test_of_equal_values_the_earlier_goes_first(monkeypatch, order, first):
 
     def predict(x):
         seen.append(x)
-        return np.zeros((len(x), 2))
+        return keras.ops.zeros((len(x), 2))
 
-    monkeypatch.setattr(model, "predict_on_batch", predict)
+    monkeypatch.setattr(
+        pixel_removal_module, "classifier_function", lambda model: predict
+    )
     map_ = np.zeros((1, 4, 4))
     map_[0, 1, 1] = 1
     pixel_removal(
@@ -210,3 +240,36 @@ def test_of_equal_values_the_earlier_goes_first(monkeypatch, order, first):
     )
     _, changed, _ = np.concatenate(seen)[..., 0].reshape(3, 16)
     assert np.flatnonzero(changed == 0).tolist() == [first]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "int8", "bool"])
+def test_integer_maps_are_removed_in_the_order_of_floats(planted, dtype):
+    model, images, labels, maps = planted
+    low, high = (-128, 127) if dtype == "int8" else (0, 200)
+    whole = np.where(maps > 0.5, high, low).astype(dtype)
+    for order in ("most_relevant_first", "least_relevant_first"):
+        expected, received = (
+            pixel_removal(model, images, labels, m, order=order, baseline=0.0)
+            for m in (whole.astype("float64"), whole)
+        )
+        np.testing.assert_allclose(received.accuracy, expected.accuracy)
+    assert deletion(model, images, labels, whole).auc < 0.2
+
+
+def test_outputs_that_are_probabilities_are_taken_as_they_are(planted):
+    model, images, labels, maps = planted
+    soft = keras.Sequential([model, keras.layers.Softmax()])
+    for metric in (deletion, insertion, pixel_removal):
+        expected, received = (
+            metric(m, images, labels, maps).probability for m in (model, soft)
+        )
+        np.testing.assert_allclose(received, expected, rtol=1e-5)
+    wrong = deletion(soft, images, labels, maps, from_logits=True)
+    assert wrong.probability[0] < 0.8 < expected[0]
+
+
+def test_one_output_gives_no_probability(planted):
+    model, images, labels, maps = planted
+    one = keras.Sequential([model, keras.layers.Dense(1)])
+    with pytest.raises(ValueError, match="`model` must put out at least two"):
+        deletion(one, images, 0 * labels, maps)

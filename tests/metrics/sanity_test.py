@@ -43,3 +43,11 @@ def test_weights_come_back_after_an_error(small_model, images):
         cascading_randomisation(small_model, images, breaks)
     for a, b in zip(before, small_model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("layers", ["conv_3", ["conv_9"], ["fa_1"]])
+def test_refuses_layers_without_weights(small_model, images, layers):
+    with pytest.raises(ValueError, match="`layers` must be a sequence of name"):
+        cascading_randomisation(
+            small_model, images, hires_cam, layers=layers, layer=3
+        )

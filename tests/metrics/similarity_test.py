@@ -1,6 +1,7 @@
 import functools
 import json
 
+import keras
 import numpy as np
 import pytest
 from scipy import stats
@@ -91,3 +92,48 @@ def test_names_what_a_partial_calls(small_model, images):
 def test_similarity_by_depth_takes_one_class_an_image(small_model, images):
     with pytest.raises(ValueError, match="`classes` must be.*'all'"):
         similarity_by_depth(small_model, images, "all")
+
+
+@pytest.mark.parametrize("metric", [pearson, spearman, top_iou])
+@pytest.mark.parametrize("side", [0, 1])
+def test_refuses_maps_that_are_not_finite(rng, metric, side):
+    maps = rng.normal(size=(2, 1, 4, 4))
+    maps[side, 0, 1, 2] = np.nan
+    name = ("maps", "reference")[side]
+    with pytest.raises(ValueError, match=f"`{name}` must be finite.*1 of 16"):
+        metric(*maps)
+
+
+def test_top_iou_of_unsigned_maps(rng):
+    maps = rng.permutation(40).reshape(1, 5, 8).astype("uint8")
+    other = ((maps.astype(int) + 5) % 40).astype("uint8")
+    np.testing.assert_allclose(top_iou(maps, other, 0.25), 5 / 15)
+
+
+@pytest.mark.parametrize("layers", [[1.9], "12", ["1"], [True], [0], ["fa_01"]])
+def test_similarity_by_depth_refuses_layers(small_model, images, layers):
+    with pytest.raises(ValueError, match="`layer` must be an FA layer"):
+        similarity_by_depth(small_model, images, layers=layers)
+
+
+def test_similarity_by_depth_takes_names_of_layers(small_model, images):
+    result = similarity_by_depth(small_model, images, layers=["fa_2", 3])
+    assert result.layers == [2, 3]
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.0, 1.5, np.inf, "2"])
+def test_a_bad_batch_size_leaves_the_model_whole(
+    small_model, images, batch_size
+):
+    before = small_model.get_weights()
+    with pytest.raises(ValueError, match="`batch_size` must be"):
+        similarity_by_depth(small_model, images, batch_size=batch_size)
+    for a, b in zip(before, small_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert np.isfinite(small_model.class_maps(images)).all()
+
+
+@pytest.mark.parametrize("model", [None, "model", keras.Sequential()])
+def test_similarity_by_depth_says_what_it_takes(images, model):
+    with pytest.raises(ValueError, match="`model` must be an FA-CNN"):
+        similarity_by_depth(model, images)

@@ -1,8 +1,5 @@
-import pathlib
-import subprocess
-import sys
-
 from keras_facnn import FACNN
+from tests.zoo.conftest import run
 from zoo.benchmark import convolutions
 from zoo.configs.smoke import config
 from zoo.cost import multiply_adds
@@ -19,17 +16,18 @@ def test_the_bare_stack_has_the_convolutions_of_the_model():
 
 
 def test_compares_with_the_bare_stack():
-    result = subprocess.run(
-        [sys.executable, "-m", "zoo.benchmark", "--config=smoke"]
-        + ["--batch_size=4", "--rounds=1", "--steps=1", "--jit_compile=false"],
-        cwd=pathlib.Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
+    result = run(
+        "benchmark",
+        config="smoke",
+        batch_size=4,
+        rounds=1,
+        steps=1,
+        jit_compile="false",
     )
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, result.output
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in result.stdout.splitlines()
+        for line in result.output.splitlines()
         if line.startswith("|")
     ][2:]
     assert len(rows) == 5

@@ -1,9 +1,6 @@
 import csv
 import json
-import pathlib
 import shutil
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -12,17 +9,13 @@ from PIL import Image
 
 from keras_facnn import FACNN
 from tests.zoo.conftest import NAMES
+from tests.zoo.conftest import run
+from tests.zoo.conftest import start
 
-pytest.importorskip("tensorflow_datasets")
+pytest.importorskip("tensorflow")
 
 METHODS = ["facnn", "grad_cam", "hires_cam", "layer_cam", "saliency"]
 METHODS += ["integrated_gradients", "rise", "occlusion", "random"]
-ROOT = pathlib.Path(__file__).parents[2]
-
-
-def command(flags):
-    values = [f"--{name}={value}" for name, value in flags.items()]
-    return [sys.executable, "-m", "zoo.compare", *values]
 
 
 def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
@@ -53,10 +46,8 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
         "steps": 4,
         "methods": ",".join(METHODS),
     }
-    result = subprocess.run(
-        command(flags), cwd=ROOT, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stderr
+    result = run("compare", **flags)
+    assert result.returncode == 0, result.output
     out = tmp_path / "out"
     with open(out / "table.csv", newline="") as file:
         rows = {(r["layer"], r["method"]): r for r in csv.DictReader(file)}
@@ -106,7 +97,7 @@ def test_a_kill_leaves_what_was_measured(folder, tmp_path):
         "steps": 4,
         "methods": "facnn,rise",
     }
-    process = subprocess.Popen(command(flags), cwd=ROOT)
+    process = start("compare", None, **flags)
     try:
         for _ in range(1800):
             if (out / "results.json").exists() or process.poll() is not None:

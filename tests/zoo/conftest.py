@@ -1,8 +1,92 @@
+import contextlib
+import importlib
+import io
+import logging
+import os
+import pathlib
+import pkgutil
+import signal
+import subprocess
+import sys
+import types
+from unittest import mock
+
+import absl.flags
+import absl.logging
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
+import zoo.configs
+
+CONFIGS = [m.name for m in pkgutil.iter_modules(zoo.configs.__path__)]
 NAMES = [f"class_{c}" for c in range(10)]
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def command(module, **flags):
+    """A command of the zoo, as a user types it."""
+    values = [f"--{name}={value}" for name, value in flags.items()]
+    return [sys.executable, "-m", f"zoo.{module}", *values]
+
+
+def start(module, log, environment=None, **flags):
+    """Starts a command in a process of its own, whose output goes to `log`."""
+    return subprocess.Popen(
+        command(module, **flags),
+        cwd=ROOT,
+        env={**os.environ, **(environment or {})},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def run(name, **flags):
+    """Runs a command in this process.
+
+    Returns:
+        An object with `returncode` and `output`, stdout and stderr in one.
+    """
+    from zoo import inputs
+
+    module = importlib.import_module(f"zoo.{name}")
+    arguments = [f"--{flag}={value}" for flag, value in flags.items()]
+    output = io.StringIO()
+    logger = absl.logging.get_absl_logger()
+    handler = logging.StreamHandler(output)
+    verbosity = absl.logging.get_verbosity()
+    policy = keras.config.dtype_policy()
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    values = absl.flags.FLAGS
+    before = set(values)
+    code = 0
+    try:
+        logger.addHandler(handler)
+        absl.logging.set_verbosity(absl.logging.INFO)
+        with (
+            contextlib.redirect_stdout(output),
+            contextlib.redirect_stderr(output),
+            mock.patch.object(sys, "argv", [module.__file__, *arguments]),
+        ):
+            module.define_flags()
+            inputs.in_one_line(module.main, values(sys.argv))
+    except absl.flags.Error as e:
+        # As `absl.app.run` ends.
+        code = 1
+        output.write(f"FATAL Flags parsing error: {e}\n")
+    except SystemExit as e:
+        code = e.code
+    finally:
+        for flag in set(values) - before:
+            delattr(values, flag)
+        values.unparse_flags()
+        logger.removeHandler(handler)
+        absl.logging.set_verbosity(verbosity)
+        keras.config.set_dtype_policy(policy)
+        for number, function in handlers.items():
+            signal.signal(number, function)
+    return types.SimpleNamespace(returncode=code, output=output.getvalue())
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,10 @@
-import pathlib
 import subprocess
-import sys
 
 import keras
 import pytest
 
+from tests.zoo.conftest import ROOT
+from tests.zoo.conftest import command
 from zoo.cost import multiply_adds
 
 
@@ -41,10 +41,7 @@ def test_counts_a_closed_form():
 )
 def test_refuses_bad_flags(flags, message):
     result = subprocess.run(
-        [sys.executable, "-m", "zoo.cost", *flags],
-        cwd=pathlib.Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
+        command("cost") + flags, cwd=ROOT, capture_output=True, text=True
     )
     assert result.returncode != 0
     assert "Traceback" not in result.stderr

@@ -4,13 +4,11 @@ import csv
 import importlib
 import json
 import os
-import pathlib
 import re
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 
 import h5py
@@ -19,39 +17,34 @@ import numpy as np
 import pytest
 
 from keras_facnn import FACNN
+from tests.zoo import conftest
 from tests.zoo.conftest import NAMES
+from tests.zoo.conftest import ROOT
+from tests.zoo.conftest import command
+from tests.zoo.conftest import run
 from zoo.cost import multiply_adds
 
-pytest.importorskip("tensorflow_datasets")
+pytest.importorskip("tensorflow")
 
-ROOT = pathlib.Path(__file__).parents[2]
-
-
-def command(module, **flags):
-    flags = [f"--{name}={value}" for name, value in flags.items()]
-    return [sys.executable, "-m", f"zoo.{module}", *flags]
+FLAGS = {
+    "config": "smoke",
+    "batch_size": 20,
+    "validate_every": 1,
+    "precision": "float32",
+    "jit_compile": "false",
+}
 
 
 def start(folder, workdir, log, environment=None, **flags):
-    return subprocess.Popen(
-        command(
-            "train",
-            data=folder,
-            workdir=workdir,
-            **{
-                "config": "smoke",
-                "batch_size": 20,
-                "validate_every": 1,
-                "precision": "float32",
-                "jit_compile": "false",
-                **flags,
-            },
-        ),
-        cwd=ROOT,
-        env={**os.environ, **(environment or {})},
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    )
+    """Starts a training in a process of its own."""
+    flags = {**FLAGS, "data": folder, "workdir": workdir, **flags}
+    return conftest.start("train", log, environment, **flags)
+
+
+def train(folder, workdir, **flags):
+    """Trains in this process."""
+    flags = {**FLAGS, "data": folder, "workdir": workdir, **flags}
+    return run("train", **flags)
 
 
 def rows(workdir):
@@ -63,9 +56,9 @@ def rows(workdir):
 def trained(folder, tmp_path_factory):
     """An uninterrupted run of 3 epochs."""
     workdir = tmp_path_factory.mktemp("run")
-    with open(workdir / "out.txt", "w") as log:
-        process = start(folder, workdir, log, epochs=3, steps_per_epoch=100)
-        assert process.wait() == 0, (workdir / "out.txt").read_text()
+    result = train(folder, workdir, epochs=3, steps_per_epoch=100)
+    assert result.returncode == 0, result.output
+    (workdir / "out.txt").write_text(result.output)
     return workdir
 
 
@@ -144,11 +137,8 @@ def baseline(folder, tmp_path_factory):
     """A plain CNN of the cost of the config cifar10."""
     workdir = tmp_path_factory.mktemp("baseline")
     flags = {"config": "cifar10", "model": "plain"}
-    with open(workdir / "out.txt", "w") as log:
-        process = start(
-            folder, workdir, log, epochs=1, steps_per_epoch=30, **flags
-        )
-        assert process.wait() == 0, (workdir / "out.txt").read_text()
+    result = train(folder, workdir, epochs=1, steps_per_epoch=30, **flags)
+    assert result.returncode == 0, result.output
     return workdir
 
 
@@ -164,10 +154,8 @@ def test_trains_a_baseline_of_equal_cost(baseline):
 def test_trains_a_baseline_on(folder, baseline, tmp_path):
     flags = {"config": "cifar10", "init": baseline / "model.keras"}
     flags |= {"epochs": 1, "steps_per_epoch": 1, "learning_rate": 0}
-    output = tmp_path / "out.txt"
-    with open(output, "w") as log:
-        process = start(folder, tmp_path, log, model="plain", **flags)
-        assert process.wait() == 0, output.read_text()
+    result = train(folder, tmp_path, model="plain", **flags)
+    assert result.returncode == 0, result.output
     before, after = (
         keras.saving.load_model(path / "model.keras").trainable_variables
         for path in (baseline, tmp_path)
@@ -176,26 +164,18 @@ def test_trains_a_baseline_on(folder, baseline, tmp_path):
         np.testing.assert_array_equal(
             *(keras.ops.convert_to_numpy(x) for x in (a, b))
         )
-    with open(output, "w") as log:
-        process = start(
-            folder, tmp_path / "other", log, model="resnet", **flags
-        )
-        assert process.wait() != 0
-    assert "must be a resnet of the config's cost" in output.read_text()
+    result = train(folder, tmp_path / "other", model="resnet", **flags)
+    assert result.returncode != 0
+    assert "must be a resnet of the config's cost" in result.output
 
 
 def test_evaluates_a_baseline(folder, baseline):
     path = baseline / "model.keras"
-    result = subprocess.run(
-        command("evaluate", preset=path, data=folder),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
-    report = json.loads(result.stdout[result.stdout.index("{\n") :])
+    result = run("evaluate", preset=path, data=folder)
+    assert result.returncode == 0, result.output
+    report = json.loads(result.output[result.output.index("{\n") :])
 
-    from zoo import data
+    from zoo.data import images as data
 
     images, labels, _ = data.load(str(folder), "test", (32, 32, 3))
     logits = keras.saving.load_model(path).predict(images, verbose=0)
@@ -317,16 +297,10 @@ def test_saves_averaged_weights(folder, tmp_path):
     momenta = {"off": {}, "last": {"ema": 1e-6}, "start": {"ema": 0.999}}
     weights = {}
     for name, flags in momenta.items():
-        with open(tmp_path / "out.txt", "w") as log:
-            process = start(
-                folder,
-                tmp_path / name,
-                log,
-                epochs=2,
-                steps_per_epoch=10,
-                **flags,
-            )
-            assert process.wait() == 0, (tmp_path / "out.txt").read_text()
+        result = train(
+            folder, tmp_path / name, epochs=2, steps_per_epoch=10, **flags
+        )
+        assert result.returncode == 0, result.output
         model = FACNN.from_preset(tmp_path / name / "preset")
         weights[name] = np.concatenate([np.ravel(w) for w in kernels(model)])
     np.testing.assert_allclose(weights["last"], weights["off"], atol=2e-3)
@@ -354,18 +328,16 @@ def kernels(model):
 
 
 def test_flags_change_the_model(folder, tmp_path):
-    with open(tmp_path / "out.txt", "w") as log:
-        process = start(
-            folder,
-            tmp_path,
-            log,
-            epochs=1,
-            steps_per_epoch=1,
-            alpha=0.3,
-            maps_per_class="2,2",
-            deep_alignment=0,
-        )
-        assert process.wait() == 0, (tmp_path / "out.txt").read_text()
+    result = train(
+        folder,
+        tmp_path,
+        epochs=1,
+        steps_per_epoch=1,
+        alpha=0.3,
+        maps_per_class="2,2",
+        deep_alignment=0,
+    )
+    assert result.returncode == 0, result.output
     config = FACNN.from_preset(tmp_path / "preset").get_config()
     assert config["alpha"] == 0.3
     assert config["maps_per_class"] == [2, 2]
@@ -378,13 +350,12 @@ def test_refuses_splits_of_different_classes(folder, tmp_path):
         tmp_path / "data" / "test" / "class_3",
         tmp_path / "data" / "test" / "class_x",
     )
-    with open(tmp_path / "out.txt", "w") as log:
-        process = start(tmp_path / "data", tmp_path / "run", log, epochs=1)
-        assert process.wait() != 0
+    result = train(tmp_path / "data", tmp_path / "run", epochs=1)
+    assert result.returncode != 0
     assert re.search(
         r"same classes. Only in 'train': \['class_3'\]. Only in 'test': "
         r"\['class_x'\]",
-        (tmp_path / "out.txt").read_text(),
+        result.output,
     )
 
 
@@ -394,9 +365,8 @@ def test_a_run_killed_after_its_last_epoch_saves_its_preset(
     workdir = tmp_path / "run"
     shutil.copytree(trained, workdir)
     shutil.rmtree(workdir / "preset")
-    with open(tmp_path / "out.txt", "w") as log:
-        process = start(folder, workdir, log, epochs=3, steps_per_epoch=100)
-        assert process.wait() == 0, (tmp_path / "out.txt").read_text()
+    result = train(folder, workdir, epochs=3, steps_per_epoch=100)
+    assert result.returncode == 0, result.output
     one, other = (
         FACNN.from_preset(path / "preset") for path in (trained, workdir)
     )
@@ -404,34 +374,28 @@ def test_a_run_killed_after_its_last_epoch_saves_its_preset(
         np.testing.assert_array_equal(a, b)
 
 
-def test_refuses_to_continue_with_another_recipe(folder, trained, tmp_path):
-    with open(tmp_path / "out.txt", "w") as log:
-        process = start(folder, trained, log, epochs=4, steps_per_epoch=100)
-        assert process.wait() != 0
-    assert "holds another run" in (tmp_path / "out.txt").read_text()
+def test_refuses_to_continue_with_another_recipe(folder, trained):
+    result = train(folder, trained, epochs=4, steps_per_epoch=100)
+    assert result.returncode != 0
+    assert "holds another run" in result.output
 
 
 def test_evaluates_and_writes_the_metrics(folder, trained, tmp_path):
     model = FACNN.from_preset(trained / "preset")
     model.save_to_preset(tmp_path / "p", model.preset_metadata)
-    result = subprocess.run(
-        command(
-            "evaluate",
-            preset=tmp_path / "p",
-            data=folder,
-            alignment_images=20,
-            verify_images=8,
-            write="true",
-        ),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
+    result = run(
+        "evaluate",
+        preset=tmp_path / "p",
+        data=folder,
+        alignment_images=20,
+        verify_images=8,
+        write="true",
     )
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, result.output
     metrics = json.loads((tmp_path / "p" / "metadata.json").read_text())
     metrics = metrics["metrics"]
 
-    from zoo import data
+    from zoo.data import images as data
 
     images, labels, _ = data.load(str(folder), "test", (32, 32, 3))
     logits = model.predict(images, verbose=0)
@@ -449,7 +413,7 @@ def test_evaluates_and_writes_the_metrics(folder, trained, tmp_path):
 @pytest.mark.parametrize(
     "module, names",
     [
-        ("train", ["config", "data", "workdir", "cpu_devices"]),
+        ("train", ["config", "data", "workdir", "cpu_devices", "fit"]),
         ("compare", ["preset", "data", "output", "split"]),
     ],
 )
@@ -467,17 +431,156 @@ def test_starts_from_a_preset_that_says_nothing_of_its_training(
     config = importlib.import_module("zoo.configs.smoke").config
     FACNN(**config["model"]).save_to_preset(tmp_path / "start")
     flags = {"init": tmp_path / "start", "epochs": 1, "steps_per_epoch": 1}
-    output = tmp_path / "out.txt"
-    with open(output, "w") as log:
-        process = start(folder, tmp_path / "run", log, **flags)
-        assert process.wait() == 0, output.read_text()
+    result = train(folder, tmp_path / "run", **flags)
+    assert result.returncode == 0, result.output
     training = FACNN.from_preset(tmp_path / "run" / "preset").preset_metadata
     assert training["training"]["before"] is None
 
 
 def test_refuses_batches_larger_than_the_data(folder, tmp_path):
-    output = tmp_path / "out.txt"
-    with open(output, "w") as log:
-        process = start(folder, tmp_path / "run", log, batch_size=500)
-        assert process.wait() != 0
-    assert "must be at most the 120 training images" in output.read_text()
+    result = train(folder, tmp_path / "run", batch_size=500)
+    assert result.returncode != 0
+    assert "must be at most the 120 training images" in result.output
+
+
+def test_help_says_what_each_config_is():
+    result = subprocess.run(
+        command("train") + ["--help"], cwd=ROOT, capture_output=True, text=True
+    )
+    for name in conftest.CONFIGS:
+        assert re.search(rf"^ +{name}: \S+ \S+", result.stdout, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def short(folder, tmp_path_factory):
+    """A run of two epochs of one step, on a copy of the data."""
+    root = tmp_path_factory.mktemp("short")
+    shutil.copytree(folder, root / "data")
+    result = train(root / "data", root / "run", epochs=2, steps_per_epoch=1)
+    assert result.returncode == 0, result.output
+    return root
+
+
+@pytest.fixture
+def again(short, tmp_path):
+    """Continues a copy of that run, whose preset is lost."""
+    shutil.copytree(short, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "run" / "preset")
+
+    def go_on(**flags):
+        flags = {"epochs": 2, "steps_per_epoch": 1, **flags}
+        return train(tmp_path / "data", tmp_path / "run", **flags)
+
+    return go_on
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "flip"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
+    short, again, tmp_path, damage
+):
+    """The step since is done again, bit for bit, and a line says so."""
+    path = tmp_path / "run" / "last.weights.h5"
+    contents = bytearray(path.read_bytes())
+    middle = len(contents) // 2
+    contents[middle] ^= 4
+    path.write_bytes(
+        {"cut": contents[:middle], "empty": b"", "flip": contents}[damage]
+    )
+    result = again()
+    assert result.returncode == 0, result.output
+    assert len(re.findall("continues from the one before", result.output)) == 1
+    assert "Starting at epoch 2 of 2" in result.output
+    one, other = (
+        stored(root / "run" / "last.weights.h5") for root in (short, tmp_path)
+    )
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name], err_msg=name)
+    assert [row["epoch"] for row in rows(tmp_path / "run")] == ["1", "2"]
+
+
+def test_refuses_to_continue_from_damaged_checkpoints(again, tmp_path):
+    for name in ("last", "before"):
+        (tmp_path / "run" / f"{name}.weights.h5").write_bytes(b"")
+    result = again()
+    assert result.returncode == 1
+    assert "ValueError: Neither" in result.output
+    assert os.fspath(tmp_path / "run" / "last.weights.h5") in result.output
+
+
+@pytest.mark.parametrize("change", ["content", "name", "class"])
+def test_refuses_to_continue_with_other_data_of_the_same_name(
+    again, tmp_path, change
+):
+    image = tmp_path / "data" / "train" / "class_3" / "1.png"
+    if change == "content":
+        image.write_bytes(image.read_bytes() + b"0")
+    elif change == "name":
+        image.rename(image.with_name("99.png"))
+    else:
+        lines = [f"{name}\t{name}'s" for name in NAMES]
+        table = "\n".join(["folder\tname", *lines])
+        (tmp_path / "data" / "classes.tsv").write_text(table)
+    result = again()
+    assert result.returncode == 1
+    assert "other images or classes" in result.output
+    assert "Reading" not in result.output
+
+
+@pytest.mark.parametrize(
+    "name, contents",
+    [
+        ("run.json", "{"),
+        ("run.json", ""),
+        ("run.json", "[]"),
+        ("run.json", b"\xff"),
+        ("log.csv", "garbage"),
+        ("log.csv", b"\xff\xfe"),
+        ("log.csv", "epoch,loss,accuracy,val_loss,val_accuracy\n1,a,b,c,d\n"),
+        ("log.csv", "epoch,loss,accuracy,val_loss,val_accuracy\n1,2\n"),
+    ],
+)
+def test_names_a_record_that_is_damaged(again, tmp_path, name, contents):
+    path = tmp_path / "run" / name
+    path.write_bytes(
+        contents if isinstance(contents, bytes) else contents.encode()
+    )
+    result = again()
+    assert result.returncode == 1
+    assert f"{path} is damaged" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_two_runs_cannot_share_a_workdir(again, tmp_path):
+    from zoo.training import record
+
+    with record.locked(tmp_path / "run"):
+        result = again()
+    assert result.returncode == 1
+    assert "Another run is at work" in result.output
+    assert again().returncode == 0
+
+
+def test_trains_on_a_folder_of_somebody(folder, tmp_path):
+    """Three classes, no splits, and nothing said of other data."""
+    for name in NAMES[:3]:
+        shutil.copytree(folder / "train" / name, tmp_path / "mine" / name)
+    flags = {"epochs": 1, "validation_fraction": 0.25}
+    result = train(tmp_path / "mine", tmp_path / "run", **flags)
+    assert result.returncode == 0, result.output
+    model = FACNN.from_preset(tmp_path / "run" / "preset")
+    told = model.preset_metadata
+    assert model.num_classes == 3
+    # As many channels as ten classes of one map.
+    assert model.get_config()["maps_per_class"] == [3, 6]
+    assert told["class_names"] == NAMES[:3]
+    assert told["dataset"] == {"name": "mine", "license": "Not stated."}
+    assert told["training"]["recipe"]["fit"] == "crop"
+    assert "cifar" not in json.dumps(told).lower()
+    flags |= {"description": "Mine.", "dataset": "M", "dataset_license": "CC0"}
+    flags |= {"fit": "pad"}
+    result = train(tmp_path / "mine", tmp_path / "other", **flags)
+    assert result.returncode == 0, result.output
+    told = FACNN.from_preset(tmp_path / "other" / "preset").preset_metadata
+    assert told["description"] == "Mine."
+    assert told["dataset"] == {"name": "M", "license": "CC0"}
+    assert told["training"]["recipe"]["fit"] == "pad"

@@ -21,6 +21,8 @@ config = {
         "space_to_depth": 2,
         "deep_alignment": 0.4,
     },
+    "class_folders": "airplane|automobile|bird|cat|deer|dog|frog|horse|ship|"
+    "truck",
     "train_split": "train",
     "validation_split": "test",
     "epochs": 24,

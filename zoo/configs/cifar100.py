@@ -19,6 +19,8 @@ config = {
         "maps_per_class": (1, 2),
         "deep_alignment": 0.3,
     },
+    # TensorFlow Datasets' names are too many to tell the data set by.
+    "class_folders": None,
     "pad": 4,
     "cutout": 8,
 }

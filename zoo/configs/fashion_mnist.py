@@ -22,6 +22,8 @@ config = {
         "depths": (6, 7),
         "maps_per_class": (4, 8),
     },
+    "class_folders": "T-shirt/top|Trouser|Pullover|Dress|Coat|Sandal|Shirt|"
+    "Sneaker|Bag|Ankle boot",
     "epochs": 12,
     "pad": 2,
     "cutout": 8,

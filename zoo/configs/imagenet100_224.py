@@ -5,7 +5,7 @@
 
 FOLDER holds `{train,val}/WNID/*.JPEG` of the 100 classes of ImageNet-100; where
 it holds all of ImageNet, or for `--data imagenet2012`, add `--classes
-zoo/imagenet100.tsv`. The same command uses one GPU or eight.
+zoo/configs/imagenet100.tsv`. The same command uses one GPU or eight.
 
 Computed by `python -m zoo.cost --config imagenet100_224 --devices N`: 17.8 M
 parameters, 6.8 G multiply-adds an image, 10.4 TFLOP a step of 256 images;
@@ -32,6 +32,7 @@ config = {
         "maps_per_class": (1, 2, 4),
         "space_to_depth": 4,
     },
+    "class_folders": r"n\d{8}",
     "train_split": "train",
     "validation_split": "val",
     "epochs": 100,

@@ -27,6 +27,7 @@ config = {
         "space_to_depth": 2,
         "deep_alignment": 0.3,
     },
+    "class_folders": r"n\d{8}",
     "train_split": "train",
     "validation_split": "val",
     "epochs": 10,

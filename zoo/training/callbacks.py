@@ -10,8 +10,9 @@ import time
 
 import keras
 
-from zoo import devices
-from zoo import files
+from zoo.training import devices
+from zoo.training import record
+from zoo.training.checkpoints import partial_path
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -22,15 +23,16 @@ class Checkpoint(keras.callbacks.Callback):
     before it is saved, so the last checkpoint is always a good one.
 
     Args:
-        path: Path that ends in `.weights.h5`.
-        best_path: Where to keep the best in validation, as it was validated.
+        checkpoints: The `Checkpoints` to save to.
+        best_path: Path that ends in `.weights.h5`, where to keep the best in
+            validation, as it was validated.
         best: The best validation accuracy so far.
         minutes: Time between checkpoints within an epoch.
     """
 
-    def __init__(self, path, best_path, best, minutes):
+    def __init__(self, checkpoints, best_path, best, minutes):
         super().__init__()
-        self.path = path
+        self.checkpoints = checkpoints
         self.best_path = best_path
         self.best = best
         self.seconds = minutes * 60
@@ -50,14 +52,19 @@ class Checkpoint(keras.callbacks.Callback):
         if self.stop or time.monotonic() - self.saved > self.seconds:
             self._save(logs)
         if self.stop:
-            print(f"\nStopped; the checkpoint {self.path} continues here.")
+            print(
+                f"\nStopped; the checkpoint {self.checkpoints.last} continues "
+                "here."
+            )
             self._restore_handlers()
             sys.exit(128 + self.stop)
 
     def on_test_end(self, logs=None):
         if logs["accuracy"] > self.best:
             self.best = logs["accuracy"]
-            self._write(self.best_path)
+            partial = partial_path(self.best_path)
+            self._write(partial)
+            os.replace(partial, self.best_path)
 
     def on_epoch_end(self, epoch, logs=None):
         self._save(logs)
@@ -65,17 +72,16 @@ class Checkpoint(keras.callbacks.Callback):
     def _save(self, logs):
         if not math.isfinite(logs["loss"]):
             raise FloatingPointError(
-                f"The loss is {logs['loss']}. The checkpoint {self.path} was "
-                "saved before that; a lower learning rate may help."
+                f"The loss is {logs['loss']}. The checkpoint "
+                f"{self.checkpoints.last} was saved before that; a lower "
+                "learning rate may help."
             )
-        self._write(self.path)
+        self.checkpoints.save(self._write)
         self.saved = time.monotonic()
 
     def _write(self, path):
-        partial = _partial(path)
         with devices.alone():
-            self.model.save_weights(partial)
-        os.replace(partial, path)
+            self.model.save_weights(path)
 
     def _ask_to_stop(self, number, frame):
         self.stop = number
@@ -83,10 +89,6 @@ class Checkpoint(keras.callbacks.Callback):
     def _restore_handlers(self):
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
-
-
-def _partial(path):
-    return path.replace(".weights.h5", ".partial.weights.h5")
 
 
 class CSVLog(keras.callbacks.Callback):
@@ -109,8 +111,23 @@ class CSVLog(keras.callbacks.Callback):
     def rows(self):
         if not os.path.exists(self.path):
             return []
-        with open(self.path, newline="") as file:
-            return list(csv.DictReader(file))
+        try:
+            with open(self.path, newline="", encoding="utf-8") as file:
+                reader = csv.DictReader(file, strict=True)
+                rows = list(reader)
+            if reader.fieldnames != self.columns:
+                raise ValueError(f"its columns are {reader.fieldnames}")
+            for row in rows:
+                if None in row or None in row.values():
+                    raise ValueError(f"a row has other columns: {row}")
+                int(row["epoch"])
+                [float(row[column] or 0) for column in self.columns]
+        except (csv.Error, TypeError, ValueError) as e:
+            raise ValueError(
+                f"{self.path} is damaged ({e}). Mend it, or move it away; the "
+                "run then starts a new one."
+            ) from e
+        return rows
 
     def best(self, column):
         """The largest value of a column, or -inf."""
@@ -122,7 +139,7 @@ class CSVLog(keras.callbacks.Callback):
         rows.append(
             {"epoch": epoch + 1, **{k: f"{v:.5f}" for k, v in logs.items()}}
         )
-        with files.replacing(self.path) as file:
+        with record.replacing(self.path) as file:
             writer = csv.DictWriter(
                 file, self.columns, restval="", extrasaction="ignore"
             )

@@ -4,8 +4,8 @@ import pytest
 
 pytest.importorskip("absl")
 
-from zoo.muon import ConvMuon
-from zoo.schedule import WarmupCosine
+from zoo.training.optimizer import ConvMuon
+from zoo.training.optimizer import WarmupCosine
 
 
 def test_equals_the_schedule_of_keras():

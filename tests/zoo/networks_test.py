@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from keras_facnn import FACNN
-from zoo.baselines import of_equal_cost
-from zoo.baselines import plain
-from zoo.baselines import resnet
 from zoo.cost import multiply_adds
+from zoo.networks import of_equal_cost
+from zoo.networks import plain
+from zoo.networks import resnet
 
 
 @pytest.mark.parametrize("build", [resnet, plain])

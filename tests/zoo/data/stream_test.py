@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from zoo.stream import train_stream
+from zoo.data.stream import train_stream
 
 
 def batches(stream, n):

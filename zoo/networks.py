@@ -1,4 +1,4 @@
-"""What FA-CNN is compared with: a ResNet and a plain CNN of equal cost."""
+"""What is trained: FA-CNN, or a ResNet or a plain CNN of equal cost."""
 
 import functools
 import math
@@ -6,7 +6,48 @@ import math
 import keras
 from keras import layers
 
+import keras_facnn
 from zoo.cost import multiply_adds
+
+
+def build(kind, arguments, init=None):
+    """The model to train: an FA-CNN, or a baseline of its cost.
+
+    Args:
+        kind: `"facnn"`, `"resnet"` or `"plain"`.
+        arguments: Those of the `FACNN`.
+        init: Preset, or `model.keras` of a baseline, whose weights to start
+            from, or None.
+    """
+    model = keras_facnn.FACNN(**arguments)
+    if kind != "facnn":
+        model = of_equal_cost({"resnet": resnet, "plain": plain}[kind], model)
+        if init:
+            start = keras.saving.load_model(init)
+            shapes, received = (
+                [tuple(w.shape) for w in one.weights] for one in (model, start)
+            )
+            if received != shapes:
+                raise ValueError(
+                    f"`--init {init}` must be a {kind} of the "
+                    f"config's cost. Expected weights of shapes {shapes}. "
+                    f"Received: {received}"
+                )
+            model.set_weights(start.get_weights())
+        return model
+    if not init:
+        return model
+    free = ("deep_alignment", "image_shape", "synchronized_batch_norm")
+    start = keras_facnn.FACNN.from_preset(
+        init, **{name: arguments[name] for name in free}
+    )
+    expected = {**model.get_config(), "name": start.name}
+    if start.get_config() != expected:
+        raise ValueError(
+            f"`--init {init}` must be the config's model. "
+            f"Expected: {expected}. Received: {start.get_config()}"
+        )
+    return start
 
 
 def resnet(num_classes, image_shape, width, synchronized=False):

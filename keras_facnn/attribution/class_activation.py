@@ -1,0 +1,192 @@
+import keras
+import numpy as np
+from keras import layers
+from keras import ops
+
+from keras_facnn.checks import check_classes
+from keras_facnn.checks import check_int
+from keras_facnn.checks import classifier_shapes
+from keras_facnn.checks import images_for
+from keras_facnn.forward import kept
+from keras_facnn.forward import kept_function
+from keras_facnn.forward import run
+from keras_facnn.layers import GlobalAvgPool3DHead
+
+
+def cam(model, images, classes=None, *, batch_size: int = 32) -> np.ndarray:
+    """Class activation maps (CAM), exact, from one forward pass.
+
+    The map of class `c` is `sum_k w_kc A_k`, with `A` the last feature maps and
+    `w` the weights of the one dense layer after their average. It is the logit
+    spread over the image: the logit is `mean(map) + b_c`, with `b` the dense
+    layer's bias. `relu(map) / (h * w)` is the Grad-CAM map of the logit at the
+    layer of `A`; the map itself may be negative, and is neither normalised nor
+    resized.
+
+    Source: Zhou et al., "Learning Deep Features for Discriminative
+    Localization", arXiv 1512.04150, equation 2.
+
+    Args:
+        model: Functional or sequential `keras.Model` from images
+            `(B, H, W, channels)` to `(B, C)` that ends in
+            `GlobalAveragePooling2D` and one `Dense`, maybe with `Dropout` and
+            `Flatten` between. Of a softmax after it, the logits are taken. Any
+            of these may be in a nested model. Of a `FACNN`, the maps are its
+            class maps times the head's scale.
+        images: Array `(B, H, W, channels)`, in the range that the model takes.
+        classes: None for the predicted class of each image, an integer, a
+            sequence of B integers, or `"all"`.
+        batch_size: Positive integer, images a forward pass.
+
+    Returns:
+        A float32 NumPy array `(B, h, w)`, or `(B, h, w, C)` for `"all"`, at
+        the last feature maps' own resolution.
+
+    Raises:
+        ValueError: The model does not end so.
+
+    Example:
+
+    >>> model = keras.Sequential(
+    ...     [
+    ...         keras.Input((32, 32, 3)),
+    ...         keras.layers.Conv2D(8, 3, strides=2, padding="same"),
+    ...         keras.layers.GlobalAveragePooling2D(),
+    ...         keras.layers.Dense(10, use_bias=False),
+    ...     ]
+    ... )
+    >>> images = np.random.default_rng(0).uniform(0, 1, (2, 32, 32, 3))
+    >>> maps = keras_facnn.attribution.cam(model, images, "all")
+    >>> maps.shape
+    (2, 16, 16, 10)
+    >>> logits = model.predict(images, verbose=0)
+    >>> bool(np.allclose(maps.mean((1, 2)), logits, atol=1e-5))
+    True
+    """
+    _, num_classes = classifier_shapes(model)
+    features, last = kept(model, "cam", lambda: _cut_before_average(model))
+    images = images_for(model, images)
+    names = getattr(model, "class_names", None)
+    classes = check_classes(classes, len(images), num_classes, names)
+    batch_size = check_int("batch_size", batch_size)
+    function = kept_function(
+        model, "cam features", lambda: lambda x: features(x, training=False)
+    )
+    weights, bias = _linear_part(last)
+    maps = []
+    for start in range(0, len(images), batch_size):
+        a = run(function, images[start : start + batch_size], batch_size)
+        if isinstance(classes, str):
+            maps.append(a @ weights)
+            continue
+        if classes is None:
+            wanted = np.argmax(a.mean((1, 2)) @ weights + bias, axis=-1)
+        else:
+            wanted = classes[start : start + batch_size]
+        maps.append(np.einsum("bhwk,kb->bhw", a, weights[:, wanted]))
+    return np.concatenate(maps)
+
+
+def _cut_before_average(model):
+    """Cuts a model at its last maps, after which it is linear.
+
+    Returns:
+        A `keras.Model` from images to maps `(B, h, w, K)`, and the layer that
+        makes the logits of the maps' mean over the image.
+    """
+    (tensor,), calls, dense, ending = model.outputs, (), None, []
+    while True:
+        node, calls = _node_of(tensor, calls)
+        layer = node.operation
+        # Not `isinstance`: a subclass may compute anything.
+        kind = type(layer)
+        ending.insert(0, f"{kind.__name__} {layer.name!r}")
+        if dense is None and kind is GlobalAvgPool3DHead:
+            break
+        if dense is not None and kind is layers.GlobalAveragePooling2D:
+            break
+        if dense is None and kind is layers.Dense and _is_linear(layer):
+            dense = layer
+        elif kind not in (layers.Dropout, layers.Flatten) and not (
+            dense is None and _is_softmax(layer)
+        ):
+            raise ValueError(
+                "`model` must be linear after the average of its last maps: a "
+                "functional Keras model that ends in GlobalAveragePooling2D, "
+                "maybe Dropout or Flatten, and one unquantized Dense, maybe "
+                "softmax; or a FACNN. For others, use `grad_cam`. Received: "
+                f"model={model}, which ends in {' -> '.join(ending)}"
+            )
+        (tensor,) = node.input_tensors
+    (maps,) = node.input_tensors
+    if dense and layer.data_format == "channels_first":
+        maps = ops.moveaxis(maps, 1, -1)
+    return _submodel(model, maps, calls), dense or layer
+
+
+def _linear_part(layer):
+    """Weights `(K, C)` and bias `(C,)` from the maps' mean to the logits."""
+    if isinstance(layer, GlobalAvgPool3DHead):
+        owned = np.eye(layer.num_classes).repeat(layer.maps_per_class, axis=0)
+        scale = float(ops.convert_to_numpy(layer.scale))
+        weights = scale / layer.maps_per_class * owned
+        bias = np.zeros(layer.num_classes)
+    else:
+        weights = ops.convert_to_numpy(layer.kernel)
+        bias = ops.convert_to_numpy(layer.bias) if layer.use_bias else 0.0
+    return np.asarray(weights, "float32"), np.asarray(bias, "float32")
+
+
+def _is_linear(dense):
+    """Whether a Dense is linear, but for a softmax at its end."""
+    # Quantized, it also rounds its inputs.
+    return dense.quantization_mode is None and dense.activation in (
+        keras.activations.linear,
+        keras.activations.softmax,
+    )
+
+
+def _is_softmax(layer):
+    return type(layer) is layers.Softmax or (
+        type(layer) is layers.Activation
+        and layer.activation is keras.activations.softmax
+    )
+
+
+def _node_of(tensor, calls):
+    """Where a tensor of a graph comes from, seen through nested models.
+
+    Args:
+        tensor: Symbolic tensor.
+        calls: Nodes of the nested models that the tensor is in, the innermost
+            first.
+
+    Returns:
+        The node of the layer that makes the tensor, and the calls it is in.
+    """
+    while True:
+        layer, node_index, tensor_index = tensor._keras_history
+        node = layer._inbound_nodes[node_index]
+        if isinstance(layer, keras.Model) and getattr(layer, "outputs", None):
+            tensor, calls = layer.outputs[tensor_index], (node, *calls)
+        elif isinstance(layer, layers.InputLayer) and calls:
+            call, *calls = calls
+            inputs = zip(call.operation.inputs, call.input_tensors, strict=True)
+            tensor = next(outer for inner, outer in inputs if inner is tensor)
+        else:
+            return node, tuple(calls)
+
+
+def _submodel(model, tensor, calls):
+    """The model of a tensor that is in nested models, which `calls` are."""
+    (inputs,) = model.inputs
+    x = images = keras.Input(batch_shape=inputs.shape, dtype=inputs.dtype)
+    # Calls of new models only: none of the model's own layers remembers them.
+    (inputs,), training = model.inputs, None
+    for call in reversed(calls):
+        (x,) = keras.Model(inputs, call.input_tensors)(x, training=training)
+        (inputs,) = call.operation.inputs
+        training = call.arguments.kwargs.get("training")
+    return keras.Model(
+        images, keras.Model(inputs, tensor)(x, training=training)
+    )

@@ -1,0 +1,188 @@
+import keras
+import numpy as np
+from keras import ops
+
+from keras_facnn.attribution.perturbation import check_inputs
+from keras_facnn.attribution.places import features_function
+from keras_facnn.attribution.places import layer_path
+from keras_facnn.attribution.places import rest_of
+from keras_facnn.attribution.scores import PREDICTED
+from keras_facnn.attribution.scores import check_scores
+from keras_facnn.attribution.scores import class_gradient
+from keras_facnn.attribution.scores import with_factor
+from keras_facnn.checks import check_int
+from keras_facnn.checks import check_memory
+from keras_facnn.forward import kept_function
+from keras_facnn.forward import run
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
+
+
+def grad_cam(
+    model: keras.Model,
+    images: Images,
+    classes: Classes = None,
+    *,
+    layer: str | int,
+    batch_size: int = 32,
+) -> np.ndarray:
+    """Grad-CAM maps of any functional Keras image classifier.
+
+    The map of class `c` is `relu(sum_k w_k A_k)` with `A` the layer's output
+    and `w_k` the mean over the image of the gradient of the logit `y_c` with
+    respect to `A_k`. It is neither normalised nor resized.
+
+    Source: Selvaraju et al., "Grad-CAM", arXiv 1610.02391, equations 1 and 2.
+
+    Args:
+        model: Functional `keras.Model` with one input `(B, H, W, channels)`
+            and one output `(B, C)`. Its output is differentiated as it is, so
+            it should be logits; probabilities warn.
+        images: Array `(B, H, W, channels)`, in the range that the model takes.
+        classes: None for the predicted class of each image, an integer, a
+            class' name where the model knows names, a sequence of B of these,
+            or `"all"`.
+        layer: Name of the layer, whose output must be `(B, h, w, channels)`;
+            for a layer of a model inside `model`, such as a backbone, its name
+            or its path, `"backbone/out_relu"`. An integer is the number `l` of
+            `fa_l` on an FA-CNN, and an index of `model.layers` on any other
+            model.
+        batch_size: Positive integer, images a forward pass.
+
+    Returns:
+        A float32 NumPy array `(B, h, w)`, or `(B, h, w, C)` for `"all"`, at the
+        layer's own resolution.
+
+    Raises:
+        ValueError: If an argument does not fit the model; the message names
+            it. A layer must be called once and give one tensor.
+
+    Example:
+
+    >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+    >>> images = np.zeros((2, 32, 32, 3), "uint8")
+    >>> keras_facnn.attribution.grad_cam(model, images, 3, layer=2).shape
+    (2, 32, 32)
+    """
+
+    return _cam(_grad_cam, model, images, classes, layer, batch_size)
+
+
+def hires_cam(
+    model: keras.Model,
+    images: Images,
+    classes: Classes = None,
+    *,
+    layer: str | int,
+    batch_size: int = 32,
+) -> np.ndarray:
+    """HiResCAM maps: Grad-CAM without the averaging of gradients.
+
+    The map of class `c` is `sum_k g_k A_k` with `g_k` the gradient of `y_c`
+    with respect to `A_k`, place by place. It may be negative.
+
+    Source: Draelos and Carin, "Use HiResCAM instead of Grad-CAM",
+    arXiv 2011.08891.
+
+    Args:
+        model: As for `grad_cam`.
+        images: Array `(B, H, W, channels)`, in the range that the model takes.
+        classes: As for `grad_cam`.
+        layer: As for `grad_cam`.
+        batch_size: Positive integer, images a forward pass.
+
+    Returns:
+        A float32 NumPy array `(B, h, w)`, or `(B, h, w, C)` for `"all"`.
+
+    Example:
+
+    >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+    >>> images = np.zeros((2, 32, 32, 3), "uint8")
+    >>> keras_facnn.attribution.hires_cam(model, images, 3, layer=2).shape
+    (2, 32, 32)
+    """
+
+    return _cam(_hires_cam, model, images, classes, layer, batch_size)
+
+
+def layer_cam(
+    model: keras.Model,
+    images: Images,
+    classes: Classes = None,
+    *,
+    layer: str | int,
+    batch_size: int = 32,
+) -> np.ndarray:
+    """Layer-CAM maps: each place weighted by its own positive gradient.
+
+    The map of class `c` is `relu(sum_k relu(g_k) A_k)` with `g_k` the gradient
+    of `y_c` with respect to `A_k`, place by place.
+
+    Source: Jiang et al., "LayerCAM", IEEE TIP 2021, equations 6 and 7.
+
+    Args:
+        model: As for `grad_cam`.
+        images: Array `(B, H, W, channels)`, in the range that the model takes.
+        classes: As for `grad_cam`.
+        layer: As for `grad_cam`.
+        batch_size: Positive integer, images a forward pass.
+
+    Returns:
+        A float32 NumPy array `(B, h, w)`, or `(B, h, w, C)` for `"all"`.
+
+    Example:
+
+    >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+    >>> images = np.zeros((2, 32, 32, 3), "uint8")
+    >>> keras_facnn.attribution.layer_cam(model, images, 3, layer=2).shape
+    (2, 32, 32)
+    """
+
+    return _cam(_layer_cam, model, images, classes, layer, batch_size)
+
+
+def _grad_cam(a, g):
+    weights = ops.mean(g, axis=(1, 2), keepdims=True)
+    return ops.relu(ops.sum(weights * a, axis=-1))
+
+
+def _hires_cam(a, g):
+    return ops.sum(g * a, axis=-1)
+
+
+def _layer_cam(a, g):
+    return ops.relu(ops.sum(ops.relu(g) * a, axis=-1))
+
+
+def _cam(weigh, model, images, classes, layer, batch_size):
+    """Maps that `weigh` makes of activations and their gradients."""
+    images, classes, num_classes = check_inputs(model, images, classes)
+    batch_size = check_int("batch_size", batch_size)
+    path = layer_path(model, layer)
+    features = features_function(model, path)
+
+    def make():
+        gradient = class_gradient(rest_of(model, path), model.variables)
+
+        def cam(a, x, targets, factor):
+            g, scores = gradient(a, targets, factor, x)
+            return weigh(ops.cast(a, "float32"), g), scores
+
+        return cam
+
+    cam = with_factor(model, kept_function(model, (weigh, path), make))
+
+    def maps_of(x, targets):
+        a = features(x)
+        if not isinstance(classes, str):
+            return cam(a, x, targets)
+        check_memory('`images` and `classes="all"`', *a.shape[:3], num_classes)
+        made = [cam(a, x, np.full_like(targets, c)) for c in range(num_classes)]
+        return np.stack([maps for maps, _ in made], axis=-1), made[0][1]
+
+    targets = np.full(len(images), PREDICTED)
+    if not (classes is None or isinstance(classes, str)):
+        targets = classes
+    maps, scores = run(maps_of, (images, targets), batch_size)
+    check_scores(scores, gradient=True)
+    return maps

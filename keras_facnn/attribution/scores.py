@@ -1,0 +1,109 @@
+"""The score of one class an image, and its gradient."""
+
+import warnings
+from collections.abc import Callable
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_facnn.checks import _stacklevel
+from keras_facnn.checks import all_layers
+from keras_facnn.checks import are_probabilities
+from keras_facnn.gradients import gradient_function
+
+# Powers of two by which scores are tried, largest first, where a model computes
+# in float16: small gradients vanish in it, large ones overflow.
+_FLOAT16_POWERS = (15, 10, 5, 0)
+PREDICTED = -1
+
+
+def class_gradient(outputs: Callable, variables: Sequence) -> Callable:
+    """The gradient of one class' score an image.
+
+    Args:
+        outputs: Function of `x` and any further tensors to scores `(B, C)`.
+        variables: The Keras variables that it reads.
+
+    Returns:
+        A function of `x`, the number of the class of each image (`PREDICTED`
+        is the one of the largest score), a factor and the further tensors. It
+        returns the float32 gradient with respect to `x`, and the scores. The
+        scores are multiplied by the factor on the way.
+    """
+
+    def score(x, targets, factor, *rest):
+        scores = ops.cast(outputs(x, *rest), "float32")
+        targets = ops.cast(targets, "int32")
+        top = ops.cast(ops.argmax(scores, axis=-1), "int32")
+        chosen = ops.one_hot(
+            ops.where(targets < 0, top, targets), scores.shape[-1]
+        )
+        return factor * ops.sum(scores * chosen), scores
+
+    gradient = gradient_function(score, variables, has_aux=True)
+
+    def divided(x, targets, factor, *rest):
+        g, scores = gradient(x, targets, factor, *rest)
+        return ops.cast(g, "float32") / factor, scores
+
+    return divided
+
+
+def with_factor(model: keras.Model, function: Callable) -> Callable:
+    """Gives a function the factor by which its gradients keep their values.
+
+    Args:
+        model: The model that it differentiates.
+        function: Function of tensors and a factor, the last argument. It
+            returns what it made of gradients, and scores.
+
+    Returns:
+        A function of the tensors alone, which returns NumPy arrays.
+    """
+    in_float16 = any(
+        layer.compute_dtype == "float16" for layer in all_layers(model)
+    )
+
+    def call(*args):
+        for power in _FLOAT16_POWERS if in_float16 else (0,):
+            made, scores = function(*args, np.float32(2**power))
+            made = ops.convert_to_numpy(made)
+            if np.isfinite(made).all():
+                break
+        return made, scores
+
+    return call
+
+
+def check_scores(
+    scores: np.ndarray, gradient: bool = False, softmax: bool = False
+) -> None:
+    """Raises where scores are not finite; warns where they should be logits.
+
+    Args:
+        scores: The model's outputs `(B, C)`.
+        gradient: Whether they are differentiated.
+        softmax: Whether they are put through a softmax.
+    """
+    if not np.isfinite(scores).all():
+        raise ValueError(
+            "The model's outputs must be finite; are its weights? Received: "
+            f"NaN or infinity for {int((~np.isfinite(scores)).sum())} of "
+            f"{scores.size} scores"
+        )
+    if not (gradient or softmax) or not are_probabilities(scores):
+        return
+    warnings.warn(
+        "The model's outputs look like probabilities. "
+        + (
+            "Where a softmax is sure, its gradient vanishes, and the maps with "
+            "it. Explain logits: give the last layer `activation=None`, or "
+            "cut the softmax off."
+            if gradient
+            else "By `probabilities=True` they go through a second softmax. "
+            "Pass `probabilities=False`."
+        ),
+        stacklevel=_stacklevel(),
+    )

@@ -1,0 +1,314 @@
+"""How an FA-CNN is trained: deep alignment, and a loss that reads logits."""
+
+import inspect
+import math
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+from keras import tree
+
+from keras_facnn.checks import is_number
+
+
+class DeepAlignment:
+    """The training of a graph of FA layers, with or without deep alignment.
+
+    For a functional `keras.Model` with layers `fa_l` and `head`, whose output
+    is the head's, and with the attributes `num_layers` and `head`. The loss of
+    a training step is `loss(y, logits) + sum_{l < L} v_l * loss(y, logits_l)`
+    with `logits_l` what the head reads off FA layer `l` and
+    `v_l = deep_alignment * l / (1 + ... + (L - 1))`.
+    """
+
+    num_layers: int
+    head: Any
+
+    @property
+    def deep_alignment(self) -> float:
+        """Weight of the deep alignment loss; 0 is off."""
+        return self._deep_alignment
+
+    @deep_alignment.setter
+    def deep_alignment(self, weight):
+        if not is_number(weight) or not 0 <= weight < math.inf:
+            raise ValueError(
+                "`deep_alignment` must be a non-negative number. "
+                f"Received: deep_alignment={weight!r}"
+            )
+        self._deep_alignment = float(weight)
+        self._own_step = _OwnStep()
+        # A train function that is already traced holds the old weight.
+        self.train_function = None
+
+    @property
+    def _aligns(self):
+        # A single FA layer has none before it to align.
+        return self.deep_alignment > 0 and self.num_layers > 1
+
+    # --- For loops of one's own ---
+
+    def depth_logits(self, images, training: bool = False):
+        """The class logits that the head reads off every FA layer, a tensor.
+
+        Unlike `layer_logits` it can be differentiated: with
+        `deep_alignment_loss` it is deep alignment in a training loop of one's
+        own, and where the model is a part of another.
+
+        Args:
+            images: Tensor or array `(B, H, W, channels)`, 0..255.
+            training: Whether the layers train: batch statistics are those of
+                the batch, and stochastic depth is on.
+
+        Returns:
+            A float32 tensor `(B, L, C)`; `[:, -1]` are the model's logits.
+
+        Example:
+
+        One step of a loop, on PyTorch:
+
+        ```python
+        loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        logits = model.depth_logits(x, training=True)
+        loss = loss_fn(y, logits[:, -1])
+        loss = loss + model.deep_alignment_loss(y, logits, loss_fn)
+        model.zero_grad()
+        loss.backward()
+        variables = model.trainable_variables
+        with torch.no_grad():
+            optimizer.apply([v.value.grad for v in variables], variables)
+        ```
+
+        On TensorFlow the loss is computed within `tf.GradientTape() as tape`,
+        and the step is `optimizer.apply(tape.gradient(loss, variables),
+        variables)`. On JAX the values of the variables are arguments:
+
+        ```python
+        def loss_and_state(trained, state, x, y):
+            mapping = [
+                *zip(model.trainable_variables, trained),
+                *zip(model.non_trainable_variables, state),
+            ]
+            with keras.StatelessScope(mapping) as scope:
+                logits = model.depth_logits(x, training=True)
+                loss = loss_fn(y, logits[:, -1])
+                loss = loss + model.deep_alignment_loss(y, logits, loss_fn)
+            return loss, [
+                scope.get_current_value(v)
+                for v in model.non_trainable_variables
+            ]
+
+        @jax.jit
+        def step(trained, state, optimizer_state, x, y):
+            (loss, state), gradients = jax.value_and_grad(
+                loss_and_state, has_aux=True
+            )(trained, state, x, y)
+            trained, optimizer_state = optimizer.stateless_apply(
+                optimizer_state, gradients, trained
+            )
+            return loss, trained, state, optimizer_state
+        ```
+
+        >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+        >>> images = np.zeros((4, 32, 32, 3), "float32")
+        >>> tuple(model.depth_logits(images, training=True).shape)
+        (4, 2, 10)
+        """
+        *maps, logits = self._depths(images, training=training)
+        return self._logits_of_depths(maps, logits)
+
+    def deep_alignment_loss(
+        self,
+        y,
+        depth_logits,
+        loss: Callable | None = None,
+        sample_weight=None,
+    ):
+        """What deep alignment adds to the loss of the model's logits.
+
+        Args:
+            y: The labels, as `loss` takes them.
+            depth_logits: What `depth_logits` returned, `(B, L, C)`.
+            loss: Function of labels and logits `(B, C)` to a loss, such as a
+                `keras.losses.Loss` with `from_logits=True`. None is the loss
+                that the model was compiled with.
+            sample_weight: Optional third argument of `loss`.
+
+        Returns:
+            `sum_{l < L} v_l * loss(y, depth_logits[:, l - 1])`, where the
+            weights `v_l` are in proportion to `l` and sum to
+            `deep_alignment`; 0.0 where that is off.
+
+        Raises:
+            ValueError: If there is no `loss`.
+
+        Example:
+
+        >>> model = keras_facnn.FACNN(
+        ...     10, depths=(2,), maps_per_class=(1,), deep_alignment=0.5
+        ... )
+        >>> x, y = np.zeros((4, 32, 32, 3), "float32"), np.array([1, 2, 3, 4])
+        >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        >>> added = model.deep_alignment_loss(y, model.depth_logits(x), loss)
+        >>> round(float(keras.ops.convert_to_numpy(added)), 3)
+        1.151
+        """
+        if loss is None:
+            loss = self._compiled_loss
+        if not callable(loss):
+            raise ValueError(
+                "`loss` must be a function of labels and logits; None is that "
+                f"of `compile`. Received: loss={loss!r}"
+            )
+        if not self._aligns:
+            return 0.0
+        weighted = () if sample_weight is None else (sample_weight,)
+        total = self.num_layers * (self.num_layers - 1) / 2
+        return sum(
+            self.deep_alignment
+            * level
+            / total
+            * loss(y, depth_logits[:, level - 1], *weighted)
+            for level in range(1, self.num_layers)
+        )
+
+    # --- What Keras calls ---
+
+    def compile(self, optimizer="rmsprop", loss=None, *args, **kwargs):
+        """As `keras.Model.compile`; a loss that wants probabilities warns."""
+        warn_of_loss(loss, threshold=self.head.threshold)
+        super().compile(optimizer, loss, *args, **kwargs)
+
+    def compile_from_config(self, config):
+        # Keras leaves this to those that override `compile`.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def train_step(self, *args, **kwargs):
+        self._own_step.running = True
+        try:
+            return super().train_step(*args, **kwargs)
+        finally:
+            self._own_step.running = False
+            self._own_step.left = None
+
+    def call(self, inputs, training=None, mask=None):
+        if not (training and self._aligns):
+            return super().call(inputs, training=training, mask=mask)
+        if not self._own_step.running:
+            self._warn_once()
+            return super().call(inputs, training=training, mask=mask)
+        *maps, logits = self._depths(inputs, training=True)
+        self._own_step.left = (logits, maps)
+        return logits
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        loss = super().compute_loss(
+            x=x,
+            y=y,
+            y_pred=y_pred,
+            sample_weight=sample_weight,
+            training=training,
+        )
+        if not (training and self._aligns):
+            return loss
+        logits, maps = self._own_step.left or (None, None)
+        self._own_step.left = None
+        if logits is None or y_pred is not logits or not self._compiled_loss:
+            raise ValueError(
+                f"deep_alignment={self.deep_alignment} needs a loss from "
+                "`compile`, and a `y_pred` that is what the model's own "
+                f"`train_step` just computed. {_OTHERWISE}"
+            )
+        return loss + self.deep_alignment_loss(
+            y,
+            self._logits_of_depths(maps, logits),
+            sample_weight=sample_weight,
+        )
+
+    @property
+    def _compiled_loss(self):
+        # The public `loss` is what was given: a string, with no weights.
+        return self._compile_loss
+
+    def _depths(self, images, training):
+        """The maps of FA layers 1..L - 1, and the logits."""
+        return self._untracked.depths(images, training=training)
+
+    def _logits_of_depths(self, maps, logits):
+        return ops.stack([*map(self.head.logits, maps), logits], axis=1)
+
+    def _warn_once(self):
+        if not self._own_step.told:
+            self._own_step.told = True
+            warnings.warn(
+                f"deep_alignment={self.deep_alignment} does nothing here: it "
+                "acts where the model itself is compiled and trained by its "
+                f"own `fit`. {_OTHERWISE}",
+                stacklevel=2,
+            )
+
+
+class _OwnStep(threading.local):
+    """The train step that runs in this thread; each replica has its own."""
+
+    running = False
+    # The logits of its forward pass, and the maps before them.
+    left = None
+    told = False
+
+
+_OTHERWISE = (
+    "In a loop of your own, or where the model is a part of another, add "
+    "`model.deep_alignment_loss(y, model.depth_logits(x, training=True), "
+    "loss)` to the loss; or set `model.deep_alignment = 0`."
+)
+
+
+def warn_of_loss(loss, threshold: bool) -> None:
+    """Warns of a loss that cannot mean what it says of an FA-CNN's outputs.
+
+    Args:
+        loss: What `compile` takes.
+        threshold: Whether the head has one, so that logits can be negative.
+    """
+    for given in tree.flatten(loss):
+        name, from_logits = _read_loss(given)
+        if from_logits is False:
+            warnings.warn(
+                f"The outputs of an FA-CNN are logits, and `loss={given!r}` "
+                "takes them for probabilities. Write "
+                f"loss=keras.losses.{name}(from_logits=True).",
+                stacklevel=3,
+            )
+        if name.startswith("Binary") and not threshold:
+            warnings.warn(
+                "No logit of this FA-CNN is negative, so a sigmoid says of no "
+                "class that it is absent. For several labels an image, write "
+                "FACNN(..., threshold=True).",
+                stacklevel=3,
+            )
+
+
+def _read_loss(loss):
+    """The Keras class' name of a loss, and its `from_logits` if it has one."""
+    if isinstance(loss, str):
+        if loss in ("crossentropy", "ce"):
+            return "SparseCategoricalCrossentropy", False
+        try:
+            loss = keras.losses.get(loss)
+        except ValueError:
+            return loss, None
+    if isinstance(loss, keras.losses.Loss):
+        return type(loss).__name__, getattr(loss, "from_logits", None)
+    try:
+        from_logits = inspect.signature(loss).parameters["from_logits"].default
+    except (TypeError, ValueError, KeyError):
+        from_logits = None
+    name = getattr(loss, "__name__", "")
+    return name.title().replace("_", ""), from_logits

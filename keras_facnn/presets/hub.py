@@ -1,0 +1,94 @@
+"""Presets on the Hugging Face Hub, fetched by its own library."""
+
+import os
+import pathlib
+import re
+
+from keras_facnn.presets import files
+from keras_facnn.version import __version__
+
+_HANDLE = re.compile(
+    r"hf://(?P<repository>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)"
+    r"(@(?P<revision>[A-Za-z0-9][\w./-]*))?/?"
+)
+
+
+class Repository:
+    """A preset in a repository of the Hub.
+
+    `huggingface_hub` keeps what it fetched, reads the token and the places
+    of cache and server from its environment variables, and works offline.
+
+    Args:
+        handle: `hf://user/repo`, or `hf://user/repo@revision` for a branch, a
+            tag or a commit.
+    """
+
+    def __init__(self, handle: str):
+        match = _HANDLE.fullmatch(handle)
+        if not match or ".." in handle:
+            raise ValueError(
+                "A handle on the Hugging Face Hub must be `hf://user/repo` or "
+                f"`hf://user/repo@revision`. Received: {handle!r}"
+            )
+        self.handle = handle
+        self.repository = match["repository"]
+        self.revision = match["revision"]
+
+    def read(self, name: str) -> bytes:
+        return self._fetch(name, files.LARGEST_JSON).read_bytes()
+
+    def weights(self, sha256: str, largest: int) -> pathlib.Path:
+        """The path of the weights, whose hash was checked."""
+        path = self._fetch(files.WEIGHTS, largest)
+        files.check_sha256(files.sha256_of(path), sha256, str(path))
+        return path
+
+    def _fetch(self, name, largest):
+        found = self._download(name, dry_run=True)
+        files.check_file_size(
+            found.file_size or 0, largest, f"{name} of {self.handle}"
+        )
+        path = pathlib.Path(self._download(name))
+        # From here on, all files are those of one commit.
+        self.revision = found.commit_hash
+        if not path.is_file():
+            raise ValueError(f"{path} must be a file. Delete it.")
+        files.check_file_size(path.stat().st_size, largest, path)
+        return path
+
+    def _download(self, name, **options):
+        try:
+            from huggingface_hub import errors
+            from huggingface_hub import hf_hub_download
+        except ImportError as e:
+            raise ImportError(
+                f"{self.handle} needs the library of the Hugging Face Hub: "
+                "`pip install 'keras-facnn[hub]'`."
+            ) from e
+        failed = f"{name} of {self.handle} could not be fetched: "
+        try:
+            return hf_hub_download(
+                self.repository,
+                name,
+                revision=self.revision,
+                endpoint=os.environ.get("HF_ENDPOINT"),
+                library_name="keras_facnn",
+                library_version=__version__,
+                **options,
+            )
+        except (errors.HfHubHTTPError, ValueError) as e:
+            raise ValueError(
+                f"{failed}{_line(e)} Check the address. Is it private? A "
+                "token for the Hub is read from HF_TOKEN."
+            ) from e
+        # What it raises comes from several libraries and changes with them.
+        except Exception as e:
+            raise ConnectionError(
+                f"{failed}{_line(e)} Bundled presets and local folders "
+                "need no network."
+            ) from e
+
+
+def _line(error):
+    return " ".join(str(error).split())

@@ -1,0 +1,191 @@
+"""Builds a model from a preset."""
+
+import json
+import os
+import pathlib
+import warnings
+
+import keras
+
+from keras_facnn.checks import check_int
+from keras_facnn.presets import config as configs
+from keras_facnn.presets import files
+from keras_facnn.presets import folders
+from keras_facnn.presets import hub
+from keras_facnn.presets import remote
+from keras_facnn.presets import weights
+from keras_facnn.presets.record import parse_record
+
+_BUNDLED = pathlib.Path(__file__).parent
+
+# What a user may change without touching what the weights mean.
+_FREE = {
+    "num_classes",
+    "image_shape",
+    "synchronized_batch_norm",
+    "deep_alignment",
+    "stochastic_depth",
+    "dtype",
+    "name",
+}
+
+
+def bundled_presets() -> dict:
+    """Metadata of the presets that ship with the package, by name."""
+    return {
+        path.parent.name: json.loads(path.read_bytes())
+        for path in sorted(_BUNDLED.glob(f"*/{files.METADATA}"))
+    }
+
+
+def load_preset(cls, handle, load_weights=True, **overrides):
+    """Builds a model from a preset; see `FACNN.from_preset`."""
+    source = _find(handle)
+    data = source.read(files.CONFIG)
+    config = configs.parse_config(cls, data, handle)
+    allowed = configs.arguments(cls)
+    unknown = set(overrides) - set(allowed)
+    if unknown:
+        raise ValueError(
+            f"`overrides` must be arguments of {cls.__name__}: "
+            f"{', '.join(allowed)}. Received: {sorted(unknown)}"
+        )
+    if not load_weights:
+        return _build(cls, {**config, **overrides}, handle)
+
+    fixed = set(overrides) - _FREE
+    if fixed:
+        raise ValueError(
+            f"The weights of {handle!r} fit its own architecture alone. With "
+            f"weights, only {', '.join(sorted(_FREE))} can be changed; pass "
+            f"load_weights=False to train from scratch. Received: "
+            f"{ {k: overrides[k] for k in sorted(fixed)} }"
+        )
+    _check_size(config, handle)
+    record = parse_record(
+        source.read(files.METADATA), data, config["num_classes"], handle
+    )
+    if "num_classes" not in overrides and "image_shape" not in overrides:
+        model = _build(cls, {**config, **overrides}, handle)
+        _load_weights(model, source, record, handle)
+        model.preset_metadata = record
+        if all(v.dtype == "float32" for v in model.weights):
+            model._untracked.preset_weights = weights.digest(model)
+        return model
+
+    original = _build(cls, config, handle)
+    num_classes = check_int(
+        "num_classes", overrides.get("num_classes", original.num_classes)
+    )
+    if num_classes != original.num_classes:
+        config["maps_per_class"] = _widths_kept(original, num_classes)
+        # These describe the old classes.
+        record.pop("class_names", None)
+        record.pop("metrics", None)
+    configs.check_size({**config, **overrides})
+    model = cls(**{**config, **overrides})
+    if model.image_shape[-1] != original.image_shape[-1]:
+        raise ValueError(
+            f"The weights of {handle!r} were trained on images of "
+            f"{original.image_shape[-1]} channels. "
+            f"Received: image_shape={model.image_shape}"
+        )
+    _load_weights(original, source, record, handle)
+    _transfer(original, model, handle)
+    model.preset_metadata = record
+    return model
+
+
+def _find(handle):
+    """Where a preset's files are read."""
+    name = os.fspath(handle) if isinstance(handle, os.PathLike) else handle
+    if not isinstance(name, str):
+        raise ValueError(
+            "A preset must be a name, a folder, `hf://user/repo` or "
+            f"`https://...`. Received: {handle!r}"
+        )
+    if name.startswith("hf://"):
+        return hub.Repository(name)
+    if "://" in name:
+        return remote.Website(name)
+
+    folder = pathlib.Path(os.path.expanduser(name))
+    bundled = bundled_presets()
+    if name in bundled:
+        if (folder / files.CONFIG).is_file():
+            warnings.warn(
+                f"{name!r} is the bundled preset. The folder of that name "
+                f"that is here too is {f'./{name}'!r}.",
+                stacklevel=4,
+            )
+        return files.Folder(_BUNDLED / name)
+    if name:
+        folders.restore(folder)
+    if not name or not folder.is_dir():
+        raise ValueError(
+            f"There is no preset {name!r}. Bundled presets: "
+            f"{', '.join(bundled) or 'none'}. A preset can also be "
+            "a local folder, `hf://user/repo` or `https://...`."
+        )
+    return files.Folder(folder)
+
+
+def _build(cls, config, handle):
+    _check_size(config, handle)
+    try:
+        return cls(**config)
+    except (TypeError, ValueError) as e:
+        raise _builds_nothing(handle, e) from e
+
+
+def _check_size(config, handle):
+    try:
+        configs.check_size(config)
+    except ValueError as e:
+        raise _builds_nothing(handle, e) from e
+
+
+def _builds_nothing(handle, error):
+    return ValueError(
+        f"The config of the preset {str(handle)!r} builds no model: {error}"
+    )
+
+
+def _load_weights(model, source, record, handle):
+    parameters = model.count_params()
+    largest = weights.largest_file(parameters, len(model.weights))
+    path = source.weights(record["weights"]["sha256"], largest)
+    weights.check_file(path, parameters, handle)
+    weights.load(model, path, handle)
+
+
+def _widths_kept(source, num_classes):
+    """Maps a class that keep each stage about as wide as it was."""
+    first = source.maps_per_class[0]
+    new_first = max(1, round(source.num_classes * first / num_classes))
+    return [n // first * new_first for n in source.maps_per_class]
+
+
+def _transfer(source, model, handle):
+    """Copies every weight that fits; where one is cut or new, says so."""
+    partly = []
+    new_weights = []
+    for old, new in zip(source.weights, model.weights, strict=True):
+        value = keras.ops.convert_to_numpy(new).copy()
+        old_value = keras.ops.convert_to_numpy(old)
+        common = tuple(
+            slice(min(a, b)) for a, b in zip(old.shape, new.shape, strict=True)
+        )
+        value[common] = old_value[common]
+        new_weights.append(value)
+        if old.shape != new.shape:
+            partly.append(f"{new.path} {tuple(old.shape)}->{tuple(new.shape)}")
+    model.set_weights(new_weights)
+    if partly:
+        warnings.warn(
+            f"num_classes={model.num_classes} does not divide the widths of "
+            f"{str(handle)!r}, so {len(partly)} of {len(new_weights)} weights "
+            "were cut, or extended by fresh values, among them "
+            + ", ".join([x for x in partly if "/kernel" in x][:3]),
+            stacklevel=4,
+        )

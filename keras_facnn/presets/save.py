@@ -1,0 +1,123 @@
+"""Writes a model as a preset."""
+
+import hashlib
+import os
+import pathlib
+
+import keras
+import numpy as np
+
+from keras_facnn.presets import config as configs
+from keras_facnn.presets import files
+from keras_facnn.presets import folders
+from keras_facnn.presets import record as records
+from keras_facnn.presets import weights
+from keras_facnn.presets.load import bundled_presets
+from keras_facnn.version import __version__
+
+
+def save_preset(model, directory, metadata=None, weights_dtype="float32"):
+    """Writes a model as a preset folder; see `FACNN.save_to_preset`."""
+    if weights_dtype not in ("float32", "float16"):
+        raise ValueError(
+            '`weights_dtype` must be "float32" or "float16". '
+            f"Received: weights_dtype={weights_dtype!r}"
+        )
+    target = _target(directory)
+    described = records.described(metadata, model.preset_metadata)
+    copy = _copy(model, weights_dtype)
+    described = {**_handed_on(model, copy), **described}
+    if described.get("class_names") is not None:
+        records.check_class_names(
+            described["class_names"], model.num_classes, "`metadata`"
+        )
+    with folders.replacing(target) as folder:
+        config = configs.config_bytes(model.get_config())
+        (folder / files.CONFIG).write_bytes(config)
+        copy.save_weights(folder / files.WEIGHTS)
+        record = {
+            **described,
+            "format": records.FORMAT,
+            "keras_version": keras.__version__,
+            "keras_facnn_version": __version__,
+            "parameters": model.count_params(),
+            "input": {"shape": list(model.image_shape), "range": [0, 255]},
+            "config": {"sha256": hashlib.sha256(config).hexdigest()},
+            "weights": {
+                "sha256": files.sha256_of(folder / files.WEIGHTS),
+                "dtype": weights_dtype,
+            },
+        }
+        (folder / files.METADATA).write_bytes(records.signed_bytes(record))
+
+
+def _target(directory):
+    """The folder that a save makes or replaces."""
+    name = (
+        os.fspath(directory)
+        if isinstance(directory, os.PathLike)
+        else directory
+    )
+    if not isinstance(name, str) or not name or "://" in name:
+        raise ValueError(
+            "`directory` must be the path of a folder on this machine. "
+            f"Received: directory={directory!r}"
+        )
+    if name in bundled_presets():
+        raise ValueError(
+            f"`directory` must be another name than a bundled preset's, since "
+            f"`from_preset` would load that one. Use {f'./{name}'!r} here and "
+            f"there. Received: directory={directory!r}"
+        )
+    # Resolved: where a link stands, what it points to is replaced.
+    target = pathlib.Path(os.path.realpath(os.path.expanduser(name)))
+    folders.restore(target)
+    if os.path.lexists(target) and not _is_replaceable(target):
+        raise ValueError(
+            "`directory` must be a new or empty folder, or a preset of an "
+            f"FA-CNN to replace. Received: {str(directory)!r}, which holds "
+            "other things"
+        )
+    return target
+
+
+def _is_replaceable(target):
+    if not target.is_dir():
+        return False
+    inside = {path.name for path in target.iterdir()}
+    if not inside:
+        return True
+    if inside != set(files.ALL):
+        return False
+    try:
+        data = files.Folder(target).read(files.CONFIG)
+        config = files.parse_json(data, files.CONFIG, target)
+    except ValueError:
+        return False
+    return config.get("class_name") == configs.CLASS_NAME
+
+
+def _copy(model, dtype):
+    """A fresh model of the same weights: no optimizer state comes along."""
+    with np.errstate(over="ignore"):
+        values = [value.astype(dtype) for value in model.get_weights()]
+    config = configs.kept(model.get_config())
+    copy = type(model).from_config({**config, "dtype": dtype})
+    copy.set_weights(values)
+    fault = weights.find_fault(copy)
+    if fault:
+        raise ValueError(
+            f"The weights are {fault}; nothing was saved. Use "
+            "weights_dtype='float32', or look for NaN in training."
+        )
+    return copy
+
+
+def _handed_on(model, copy):
+    """What the preset that a model came from says, as far as it still holds."""
+    record = model.preset_metadata or {}
+    kept = {k: v for k, v in record.items() if k not in records.RESERVED}
+    if weights.digest(copy) != model._untracked.preset_weights:
+        # They were measured with other weights.
+        kept.pop("metrics", None)
+    return kept

@@ -1,0 +1,214 @@
+"""Reading a model never harms it, and compiles once."""
+
+import concurrent.futures
+import copy
+import gc
+import os
+import pathlib
+import re
+import weakref
+
+import keras
+import numpy as np
+import pytest
+
+from keras_facnn import FACNN
+from keras_facnn import attribution
+from keras_facnn import forward
+
+BACKEND = keras.backend.backend()
+ROOT = pathlib.Path(__file__).parents[1]
+READS = {
+    "class_maps": lambda m, x: m.class_maps(x),
+    "layer_evidence": lambda m, x: m.layer_evidence(x),
+    "grad_cam": lambda m, x: attribution.grad_cam(m, x, 1, layer=2),
+    "saliency": lambda m, x: attribution.saliency(m, x, 1),
+    "rise": lambda m, x: attribution.rise(m, x, 1, masks=4),
+    "disagreement": lambda m, x: attribution.disagreement(m, x, 1),
+}
+
+
+def every_read(test):
+    return pytest.mark.parametrize("read", READS.values(), ids=READS)(test)
+
+
+def test_nothing_in_the_package_predicts_by_keras():
+    """On JAX, Keras' `predict` takes the variables out while it runs."""
+    for path in (ROOT / "keras_facnn").rglob("*.py"):
+        code = re.sub(r'""".*?"""', "", path.read_text("utf-8"), flags=re.S)
+        assert ".predict(" not in code, path
+        assert ".predict_on_batch(" not in code, path
+
+
+@every_read
+def test_eight_threads_get_what_one_gets(small_model, images, read):
+    expected = read(small_model, images)
+    fresh = FACNN.from_config(small_model.get_config())
+    fresh.set_weights(small_model.get_weights())
+    for model in (fresh, small_model):
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            received = list(pool.map(read, [model] * 24, [images] * 24))
+        for one in received:
+            np.testing.assert_allclose(one, expected, rtol=1e-5, atol=1e-6)
+    for a, b in zip(
+        fresh.get_weights(), small_model.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+@every_read
+def test_an_error_half_way_leaves_the_model_whole(
+    small_model, images, read, error, monkeypatch, tmp_path
+):
+    before = small_model.get_weights()
+    expected = read(small_model, images)
+    to_numpy = forward._to_numpy
+    calls = []
+
+    def breaks(tensor):
+        calls.append(tensor)
+        if len(calls) > 1:
+            raise error
+        return to_numpy(tensor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(forward, "_to_numpy", breaks)
+        try:
+            read(small_model, np.repeat(images, 8, axis=0))
+        except error:
+            pass
+    for a, b in zip(before, small_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(read(small_model, images), expected)
+    small_model.save_to_preset(tmp_path / "preset")
+
+
+def test_an_error_while_compiling_leaves_the_model_whole(small_model, images):
+    def make():
+        def breaks(x):
+            small_model(x, training=False)
+            raise ValueError("while tracing")
+
+        return breaks
+
+    function = forward.kept_function(small_model, "breaks", make)
+    with pytest.raises(Exception, match="while tracing"):
+        forward.run(function, images)
+    assert np.isfinite(small_model.class_maps(images)).all()
+    assert len(small_model.get_weights()) == len(small_model.weights)
+
+
+@every_read
+def test_answers_are_of_the_weights_as_they_are(
+    small_model, images, read, tmp_path
+):
+    first = read(small_model, images)
+    before = small_model.get_weights()
+    uncompiled = FACNN.from_config(small_model.get_config())
+    uncompiled.set_weights(before)
+    uncompiled.save(tmp_path / "first.keras")
+    small_model.compile(
+        keras.optimizers.SGD(0.5),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    small_model.fit(images, np.arange(5) % 4, verbose=0)
+    trained = read(small_model, images)
+    assert not np.allclose(trained, first, rtol=1e-3)
+    twin = FACNN.from_config(small_model.get_config())
+    twin.set_weights(small_model.get_weights())
+    np.testing.assert_allclose(read(twin, images), trained, rtol=1e-4)
+    small_model.set_weights(before)
+    np.testing.assert_allclose(read(small_model, images), first, rtol=1e-5)
+    loaded = keras.saving.load_model(tmp_path / "first.keras")
+    np.testing.assert_allclose(read(loaded, images), first, rtol=1e-5)
+    twin.save_weights(tmp_path / "twin.weights.h5")
+    loaded.load_weights(tmp_path / "twin.weights.h5")
+    np.testing.assert_allclose(read(loaded, images), trained, rtol=1e-4)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="PyTorch compiles nothing")
+def test_a_last_smaller_batch_compiles_nothing_new(small_model, images):
+    traces = []
+
+    def make():
+        def traced(x):
+            traces.append(x.shape)
+            return small_model(x, training=False)
+
+        return traced
+
+    function = forward.kept_function(small_model, "traced", make)
+    received = forward.run(function, images, batch_size=2)
+    assert len(traces) == 1
+    forward.run(function, images, batch_size=2)
+    again = forward.kept_function(small_model, "traced", make)
+    forward.run(again, images[:4], batch_size=2)
+    assert len(traces) == 1
+    np.testing.assert_allclose(
+        received, small_model.predict(images, verbose=0), rtol=1e-5
+    )
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="PyTorch compiles nothing")
+def test_cams_are_compiled_once(small_model, images, monkeypatch):
+    calls = []
+    call = small_model.get_layer("conv_1").call
+
+    def counted(*args, **kwargs):
+        calls.append(1)
+        return call(*args, **kwargs)
+
+    monkeypatch.setattr(small_model.get_layer("conv_1"), "call", counted)
+    attribution.grad_cam(small_model, images, 1, layer=2)
+    assert calls
+    compiled = len(calls)
+    for classes in (2, [0, 1, 2, 3, 0], None):
+        attribution.grad_cam(small_model, images, classes, layer=2)
+    assert len(calls) == compiled
+
+
+def test_what_is_kept_dies_with_the_model(images):
+    alive = []
+    for _ in range(200 if BACKEND == "torch" else 12):
+        model = FACNN(2, (4, 4, 3), (1,), (1,))
+        model.class_maps(images[:1, :4, :4])
+        attribution.grad_cam(model, images[:1, :4, :4], 1, layer=1)
+        alive.append(weakref.ref(model))
+        del model
+    gc.collect()
+    assert sum(one() is not None for one in alive) <= 1
+
+
+def test_a_model_that_was_read_is_copied_and_saved(
+    small_model, images, tmp_path
+):
+    expected = small_model.class_maps(images)
+    small_model.save(tmp_path / "model.keras")
+    for other in (
+        copy.deepcopy(small_model),
+        keras.saving.load_model(tmp_path / "model.keras"),
+    ):
+        np.testing.assert_allclose(other.class_maps(images), expected)
+
+
+@pytest.mark.skipif(
+    BACKEND != "jax" or not hasattr(os, "fork"), reason="Only JAX hangs"
+)
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
+def test_a_forked_child_is_refused_on_jax(small_model, images):
+    small_model.class_maps(images)
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            small_model.class_maps(images)
+            answer = "no error"
+        except RuntimeError as e:
+            answer = str(e)
+        os.write(write, answer.encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as file:
+        assert "spawn" in file.read()
+    os.waitpid(child, 0)

@@ -1,0 +1,293 @@
+"""Pictures are made here with Pillow, and expected by NumPy."""
+
+import io
+import struct
+import sys
+import warnings
+import zlib
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_facnn
+from keras_facnn.pictures import read_picture
+
+# Rec. 601, as Pillow turns colours to grey.
+LUMA = np.array([0.299, 0.587, 0.114])
+
+
+def encode(image, kind="png", **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.fixture
+def pixels(rng):
+    return rng.integers(0, 256, (9, 12, 3)).astype("uint8")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+def test_turns_pictures_as_their_exif_data_say(orientation, kind):
+    upright = np.zeros((64, 96, 3), "uint8")
+    upright[:16, :32] = 255, 0, 0
+    upright[:32, 64:] = 0, 255, 0
+    # How the camera stored it, by the standard's table of the orientations.
+    stored = {
+        1: lambda x: x,
+        2: lambda x: x[:, ::-1],
+        3: lambda x: x[::-1, ::-1],
+        4: lambda x: x[::-1],
+        5: lambda x: x.swapaxes(0, 1),
+        6: lambda x: np.rot90(x, 1),
+        7: lambda x: x[::-1, ::-1].swapaxes(0, 1),
+        8: lambda x: np.rot90(x, -1),
+    }[orientation](upright)
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    data = encode(
+        Image.fromarray(np.ascontiguousarray(stored)), kind, exif=exif
+    )
+    error = np.abs(read_picture(data).astype(int) - upright)
+    assert error.mean() < (1 if kind == "jpeg" else 1e-9)
+    # Also where JPEG is decoded at a fraction of its size.
+    small = read_picture(data, (8, 12, 3)).astype(int)
+    expected = upright[4::8, 4::8].astype(int)
+    assert np.abs(small - expected)[[0, 3, 6]].mean() < 12
+
+
+def expected_of(mode, pixels):
+    """A picture of a mode, and the RGB that is seen of it on white."""
+    rgb = pixels.astype(float)
+    grey = np.repeat((rgb @ LUMA)[..., None], 3, -1)
+    alpha = np.broadcast_to(np.linspace(0, 255, 12).round(), (9, 12))
+    on_white = (alpha / 255)[..., None]
+    image = Image.fromarray(pixels)
+    mask = Image.fromarray(alpha.astype("uint8"))
+    if mode == "1":
+        dark = Image.fromarray(rgb[..., 0] > 127)
+        return dark, np.repeat(255.0 * (rgb[..., :1] > 127), 3, -1)
+    if mode == "L":
+        return image.convert("L"), grey
+    if mode == "LA":
+        image = image.convert("L")
+        image.putalpha(mask)
+        return image, grey * on_white + 255 * (1 - on_white)
+    if mode == "RGBA":
+        image.putalpha(mask)
+        return image, rgb * on_white + 255 * (1 - on_white)
+    if mode == "P":
+        image = image.quantize(256)
+        return image, np.asarray(image.getpalette("RGB")).reshape(-1, 3)[
+            np.asarray(image)
+        ]
+    if mode == "CMYK":
+        return image.convert("CMYK"), rgb
+    if mode == "I;16":
+        deep = (grey[..., 0] * 257).round().astype("uint16")
+        return Image.fromarray(deep), grey
+    raise AssertionError(mode)
+
+
+@pytest.mark.parametrize(
+    "mode, kind",
+    [
+        ("1", "png"),
+        ("L", "png"),
+        ("LA", "png"),
+        ("P", "png"),
+        ("RGBA", "png"),
+        ("RGBA", "webp"),
+        ("CMYK", "tiff"),
+        ("I;16", "png"),
+        ("I;16", "tiff"),
+    ],
+)
+def test_reads_all_modes_in_colour_and_grey(pixels, mode, kind):
+    image, expected = expected_of(mode, pixels)
+    options = {"lossless": True} if kind == "webp" else {}
+    data = encode(image, kind, **options)
+    rgb = read_picture(data)
+    assert rgb.dtype == np.uint8
+    np.testing.assert_allclose(rgb, expected, atol=1.51)
+    grey = read_picture(data, (None, None, 1))
+    assert grey.shape == (9, 12, 1)
+    np.testing.assert_allclose(grey[..., 0], expected @ LUMA, atol=2)
+
+
+def test_what_transparency_hides_is_white(pixels):
+    indexed = Image.fromarray(pixels[..., 0] % 4, "P")
+    indexed.putpalette([9, 8, 7, 250, 0, 0, 0, 250, 0, 0, 0, 250])
+    hidden = pixels[..., 0] % 4 == 1
+    palette = read_picture(encode(indexed, transparency=1))
+    with_alpha = indexed.copy()
+    with_alpha.info["transparency"] = 1
+    with_alpha = read_picture(encode(with_alpha.convert("PA").convert("RGBA")))
+    for image in (palette, with_alpha):
+        assert (image[hidden] == 255).all()
+        assert (image[~hidden].min(-1) < 10).all()
+    grey = Image.fromarray(pixels[..., 0])
+    seen = read_picture(encode(grey, transparency=int(pixels[2, 3, 0])))
+    assert (seen[2, 3] == 255).all()
+    deep = Image.fromarray(pixels[..., 0].astype("uint16") * 200)
+    data = encode(deep, transparency=int(pixels[2, 3, 0]) * 200)
+    assert (read_picture(data)[2, 3] == 255).all()
+
+
+def test_fits_by_cropping_padding_or_stretching():
+    pixels = np.zeros((20, 60, 3), "uint8")
+    pixels[:, :20, 0] = pixels[:, 20:40, 1] = pixels[:, 40:, 2] = 200
+    data = encode(Image.fromarray(pixels))
+    crop, pad, stretch = (
+        read_picture(data, (20, 20, 3), fit).astype(int)
+        for fit in ("crop", "pad", "stretch")
+    )
+    np.testing.assert_array_equal(crop, np.full((20, 20, 3), (0, 200, 0)))
+    assert (pad[[0, -1]] == 128).all()
+    np.testing.assert_allclose(pad[10, [2, 10, 17]], 200 * np.eye(3), atol=6)
+    np.testing.assert_allclose(stretch[:, [2, 10, 17]][0], 200 * np.eye(3), 1)
+    for fit, shape in (("crop", (3, 500)), ("stretch", (500, 3))):
+        assert read_picture(data, (*shape, 1), fit).shape == (*shape, 1)
+    assert read_picture(data, (30, 30, 3), "within").shape == (10, 30, 3)
+    assert read_picture(data, (99, 99, 3), "within").shape == (20, 60, 3)
+
+
+def test_a_large_photograph_is_as_if_decoded_whole(rng):
+    smooth = rng.integers(0, 256, (12, 16, 3)).astype("uint8")
+    photo = Image.fromarray(smooth).resize((1600, 1200))
+    data = encode(photo, "jpeg", quality=95)
+    whole = Image.open(io.BytesIO(data)).convert("RGB")
+    expected = whole.resize((64, 48), Image.Resampling.LANCZOS)
+    error = read_picture(data, (48, 64, 3)).astype(int) - np.asarray(expected)
+    assert np.abs(error).mean() < 1
+
+
+def test_load_images_takes_size_and_channels_from_the_model(tmp_path, pixels):
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    Image.fromarray(pixels[:, :7]).save(tmp_path / "b.jpg")
+    paths = sorted(tmp_path.iterdir())
+    grey = keras_facnn.FACNN(3, (16, 8, 1), (1,), (1,))
+    images = keras_facnn.load_images(paths, grey)
+    assert images.shape == (2, 16, 8, 1)
+    assert images.dtype == np.uint8
+    np.testing.assert_array_equal(images[0], read_picture(paths[0], (16, 8, 1)))
+    assert keras_facnn.load_images(str(paths[0]), grey).shape == (1, 16, 8, 1)
+    any_size = keras_facnn.FACNN(3, (None, None, 3), (1,), (1,))
+    for size in (24, (24, 24), np.int64(24)):
+        images = keras_facnn.load_images(iter(paths), any_size, image_size=size)
+        assert images.shape == (2, 24, 24, 3)
+    np.testing.assert_array_equal(
+        keras_facnn.load_images(paths[:1] * 2, any_size), [pixels, pixels]
+    )
+    other = keras.Sequential([keras.Input((10, 10, 3)), keras.layers.Flatten()])
+    assert keras_facnn.load_images(paths, other).shape == (2, 10, 10, 3)
+    with pytest.raises(ValueError, match="`image_size`.*9 x 12 for .*a.png, 9"):
+        keras_facnn.load_images(paths, any_size)
+    with pytest.raises(ValueError, match=r"`image_size` must be .*\(16, 8\)"):
+        keras_facnn.load_images(paths, grey, image_size=16)
+
+
+@pytest.mark.parametrize(
+    "arguments, error, message",
+    [
+        ({"paths": []}, ValueError, "at least one picture"),
+        ({"paths": [3]}, TypeError, "`paths` must be a path.*Received: 3"),
+        ({"paths": [b"a.png"]}, TypeError, "`paths` must be a path"),
+        ({"paths": "https://a.b/c.png"}, ValueError, "c.png is a URL"),
+        ({"paths": "nothing.png"}, FileNotFoundError, "no image .*nothing.png"),
+        ({"paths": "."}, ValueError, r"\. is a folder"),
+        ({"image_size": 0}, ValueError, "`image_size` must be a positive"),
+        ({"image_size": (8, 8, 3)}, ValueError, "`image_size` must be"),
+        ({"image_size": 8.5}, ValueError, "`image_size`.*Received: .*8.5"),
+        ({"image_size": 10**6}, ValueError, "`image_size` must be"),
+        ({"fit": "cover"}, ValueError, "`fit` must be one of .*'cover'"),
+        ({"model": "cifar10"}, ValueError, "`model` must be a Keras model"),
+    ],
+)
+def test_refuses_bad_arguments(tmp_path, pixels, arguments, error, message):
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    with pytest.raises(error, match=message):
+        keras_facnn.load_images(**{"paths": tmp_path / "a.png", **arguments})
+
+
+def test_refuses_models_of_other_channels(tmp_path, pixels):
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    model = keras.Sequential([keras.Input((3, 8, 8)), keras.layers.Flatten()])
+    with pytest.raises(ValueError, match=r"last axis.*\(3, 8, 8\)"):
+        keras_facnn.load_images(tmp_path / "a.png", model)
+
+
+def png_header(width, height):
+    head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    crc = struct.pack(">I", zlib.crc32(head))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + crc
+
+
+@pytest.mark.parametrize("side", [9_000, 13_000, 60_000])
+def test_size_is_refused_by_the_header(tmp_path, side):
+    """There is nothing behind the header that could be decoded."""
+    path = tmp_path / "huge.png"
+    path.write_bytes(png_header(side, side) + b"\0\0\0\0IDAT")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with pytest.raises(
+            ValueError, match="huge.png cannot be read .*pixels"
+        ):
+            read_picture(path)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_every_damaged_picture_is_one_error_with_its_name(tmp_path, rng):
+    """Whatever its decoder raises, where it raises."""
+    photo = Image.fromarray(rng.integers(0, 256, (24, 24, 3)).astype("uint8"))
+    path = tmp_path / "damaged.bin"
+    refused = 0
+    for kind in ("png", "jpeg", "gif", "webp", "dds", "sgi", "icns", "tiff"):
+        data = encode(photo.resize((32, 32)) if kind == "icns" else photo, kind)
+        for _ in range(25):
+            broken = bytearray(data[: rng.integers(8, len(data) + 1)])
+            for i in rng.integers(0, min(len(broken), 160), 6):
+                broken[i] = rng.integers(256)
+            path.write_bytes(broken)
+            try:
+                read_picture(path, (8, 8, 3))
+            except ValueError as e:
+                refused += 1
+                assert "damaged.bin cannot be read as an image: " in str(e)
+                assert "\n" not in str(e)
+    assert refused > 100
+
+
+def test_text_that_unpacks_to_too_much_is_refused(tmp_path, pixels):
+    """Pillow raises a ValueError without the file's name."""
+    data = encode(Image.fromarray(pixels))
+    text = b"zTXtkey\0\0" + zlib.compress(b" " * 3_000_000)
+    chunk = struct.pack(">I", len(text) - 4) + text
+    chunk += struct.pack(">I", zlib.crc32(text))
+    path = tmp_path / "bomb.png"
+    path.write_bytes(data[:33] + chunk + data[33:])
+    with pytest.raises(ValueError, match="bomb.png cannot be read"):
+        read_picture(path)
+
+
+def test_reads_open_files_and_names_them(tmp_path, pixels):
+    path = tmp_path / "a.png"
+    Image.fromarray(pixels).save(path)
+    with open(path, "rb") as file:
+        np.testing.assert_array_equal(read_picture(file), pixels)
+    path.write_bytes(b"text")
+    with open(path, "rb") as file:
+        with pytest.raises(ValueError, match="a.png cannot be read"):
+            read_picture(file)
+    with pytest.raises(ValueError, match="The picture cannot be read"):
+        read_picture(b"text")
+
+
+def test_says_what_to_install_without_pillow(monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(ImportError, match="pip install pillow"):
+        read_picture(b"")

@@ -1,0 +1,231 @@
+"""Where a preset may be written, and what a kill leaves."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from keras_facnn import FACNN
+from keras_facnn.presets import folders
+from tests.presets.server import same
+
+
+def fill(folder, text):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "file").write_text(text)
+
+
+def test_a_bundled_name_is_no_trap(small_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"bundled.*'\./cifar10'.*Received"):
+        small_model.save_to_preset("cifar10")
+    small_model.save_to_preset("./cifar10")
+    same(FACNN.from_preset("./cifar10"), small_model)
+    with pytest.warns(UserWarning, match=r"bundled preset.*'\./cifar10'"):
+        assert (
+            FACNN.from_preset("cifar10", load_weights=False).num_classes == 10
+        )
+
+
+@pytest.mark.parametrize(
+    "directory", ["hf://user/repo", "https://host/p", "", None, b"p", 3]
+)
+def test_what_is_no_folder_is_refused(
+    small_model, tmp_path, monkeypatch, directory
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="`directory` must be.*Received"):
+        small_model.save_to_preset(directory)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tilde_is_home(small_model, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    small_model.save_to_preset("~/m")
+    assert (tmp_path / "home" / "m" / "config.json").is_file()
+    same(FACNN.from_preset("~/m"), small_model)
+
+
+def test_the_target_of_a_link_is_replaced(small_model, tmp_path):
+    real, link = tmp_path / "real", tmp_path / "link"
+    small_model.save_to_preset(real, {"description": "first"})
+    link.symlink_to(real, target_is_directory=True)
+    small_model.save_to_preset(link, {"description": "second"})
+    assert link.is_symlink()
+    for folder in (real, link):
+        metadata = FACNN.from_preset(folder).preset_metadata
+        assert metadata["description"] == "second"
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        {"config.json": '{"class_name": "keras_facnn>FACNN"}'},
+        {"config.json": '{"model_type": "bert"}', "model.weights.h5": "x"},
+        dict.fromkeys(
+            ("config.json", "metadata.json", "model.weights.h5"), "{}"
+        ),
+        dict.fromkeys(
+            ("config.json", "metadata.json", "model.weights.h5"), "[[["
+        ),
+    ],
+)
+def test_a_strangers_folder_stays(small_model, tmp_path, contents):
+    for name, text in contents.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match="`directory` must be.*Received"):
+        small_model.save_to_preset(tmp_path)
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == contents
+
+
+def test_files_are_the_same_on_any_system(small_model, tmp_path, monkeypatch):
+    """Where `write_text` writes CRLF and `read_text` reads it as LF."""
+    write = pathlib.Path.write_text
+    monkeypatch.setattr(
+        pathlib.Path,
+        "write_text",
+        lambda path, text, encoding=None, **_: write(
+            path, text, encoding, newline="\r\n"
+        ),
+    )
+    small_model.save_to_preset(tmp_path / "p")
+    for name in ("config.json", "metadata.json"):
+        assert b"\r" not in (tmp_path / "p" / name).read_bytes()
+    same(FACNN.from_preset(tmp_path / "p"), small_model)
+
+
+def test_a_preset_of_another_system_loads(small_model, tmp_path):
+    """Of the old format, written there: with CRLF, and hashes of it."""
+    import hashlib
+
+    small_model.save_to_preset(tmp_path / "p")
+    config = (tmp_path / "p" / "config.json").read_bytes()
+    config = config.replace(b"\n", b"\r\n")
+    (tmp_path / "p" / "config.json").write_bytes(config)
+    metadata = json.loads((tmp_path / "p" / "metadata.json").read_bytes())
+    del metadata["format"], metadata["sha256"]
+    metadata["config"]["sha256"] = hashlib.sha256(config).hexdigest()
+    text = json.dumps(metadata, indent=2).replace("\n", "\r\n")
+    (tmp_path / "p" / "metadata.json").write_bytes(text.encode())
+    same(FACNN.from_preset(tmp_path / "p"), small_model)
+
+
+# --- Killed ---
+
+
+KILLED = """
+import os, pathlib, sys
+sys.path.insert(0, {room!r})
+import folders  # By itself, as Keras takes seconds to import.
+calls = 0
+def dying(function):
+    def call(*args, **kwargs):
+        global calls
+        calls += 1
+        if calls == {when}:
+            os._exit(9)
+        return function(*args, **kwargs)
+    return call
+for name in ("rename", "mkdir"):
+    setattr(pathlib.Path, name, dying(getattr(pathlib.Path, name)))
+folders.shutil.rmtree = dying(folders.shutil.rmtree)
+with folders.replacing(pathlib.Path({folder!r})) as new:
+    (new / "file").write_text("new")
+"""
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """A parent of `p` for each moment of a kill, and whether one came."""
+    room = str(pathlib.Path(folders.__file__).parent)
+    parents = [tmp_path_factory.mktemp("killed") for _ in range(6)]
+    processes = []
+    for when, parent in enumerate(parents, start=1):
+        fill(parent / "p", "old")
+        code = KILLED.format(room=room, folder=str(parent / "p"), when=when)
+        processes.append(subprocess.Popen([sys.executable, "-c", code]))
+    codes = [process.wait() for process in processes]
+    # The last moments are after the end: else one was left out.
+    assert 9 in codes and codes[-1] == 0, codes
+    return list(zip(parents, codes, strict=True))
+
+
+def test_a_kill_at_any_moment_loses_nothing(killed):
+    missing = 0
+    for parent, _ in killed:
+        missing += not (parent / "p").exists()
+        folders.restore(parent / "p")
+        assert (parent / "p" / "file").read_text() in ("old", "new")
+    assert missing == 1
+
+
+def test_the_next_save_removes_what_kills_left(killed):
+    for parent, code in killed:
+        left = [p for p in parent.iterdir() if p.name != "p"]
+        assert bool(left) <= (code == 9)
+        # Beside these, it touches nothing.
+        fill(parent / ".p-mine.saving", "mine")
+        fill(parent / ".p-q-abcd1234.saving" / "new", "another preset's")
+        with folders.replacing(parent / "p") as new:
+            (new / "file").write_text("newer")
+        assert all(p.exists() for p in left)  # They may be of one who lives.
+        for path in left:
+            os.utime(path, (0, 0))
+        os.utime(parent / ".p-q-abcd1234.saving", (0, 0))
+        os.utime(parent / ".p-mine.saving", (0, 0))
+        with folders.replacing(parent / "p") as new:
+            (new / "file").write_text("newest")
+        assert (parent / "p" / "file").read_text() == "newest"
+        assert {p.name for p in parent.iterdir()} == {
+            "p",
+            ".p-mine.saving",
+            ".p-q-abcd1234.saving",
+        }
+
+
+def test_loading_brings_back_what_a_kill_took_away(small_model, tmp_path):
+    small_model.save_to_preset(tmp_path / "p")
+    aside = tmp_path / ".p-abcd1234.saving"
+    aside.mkdir()
+    (tmp_path / "p").rename(aside / "old")
+    same(FACNN.from_preset(tmp_path / "p"), small_model)
+    assert (tmp_path / "p" / "config.json").is_file()
+
+
+def test_ctrl_c_between_the_renames_loses_nothing(tmp_path, monkeypatch):
+    fill(tmp_path / "p", "old")
+    rename = pathlib.Path.rename
+
+    def interrupted(path, target):
+        if path.name == "new":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(pathlib.Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        with folders.replacing(tmp_path / "p") as new:
+            (new / "file").write_text("new")
+    assert [p.name for p in tmp_path.iterdir()] == ["p"]
+    assert (tmp_path / "p" / "file").read_text() == "old"
+
+
+def test_another_save_in_between_is_no_error(tmp_path, monkeypatch):
+    fill(tmp_path / "p", "old")
+    rename, others = pathlib.Path.rename, []
+
+    def disturbed(path, target):
+        if path.name == "new" and not others:
+            others.append(1)
+            folders.restore(tmp_path / "p")
+        return rename(path, target)
+
+    monkeypatch.setattr(pathlib.Path, "rename", disturbed)
+    with folders.replacing(tmp_path / "p") as new:
+        (new / "file").write_text("new")
+    assert (tmp_path / "p" / "file").read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["p"]

@@ -1,0 +1,104 @@
+"""Presets of the Hub, by its own library from a server on this machine."""
+
+import sys
+
+import pytest
+
+from keras_facnn import FACNN
+from tests.presets.server import Hub
+from tests.presets.server import Server
+from tests.presets.server import same
+
+
+@pytest.fixture
+def hub(small_model, tmp_path, monkeypatch):
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    small_model.save_to_preset(tmp_path / "repo")
+    hub = Hub(tmp_path / "repo")
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    yield hub
+    hub.close()
+
+
+def test_loads_from_the_hub(hub, small_model):
+    same(FACNN.from_preset("hf://user/repo"), small_model)
+    assert {token for _, token in hub.requests} == {"Bearer secret"}
+
+
+def test_keeps_what_it_fetched(hub, small_model, monkeypatch):
+    FACNN.from_preset("hf://user/repo")
+    hub.requests.clear()
+    same(FACNN.from_preset(f"hf://user/repo@{hub.commit}"), small_model)
+    assert hub.requests == []
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    same(FACNN.from_preset("hf://user/repo"), small_model)
+    assert hub.requests == []
+
+
+def test_takes_the_revision_that_was_asked_for(hub, small_model):
+    same(FACNN.from_preset("hf://user/repo@v1"), small_model)
+    assert hub.requests[0][0] == "/user/repo/resolve/v1/config.json"
+    # All files are of one commit, whatever is pushed meanwhile.
+    commits = {
+        path.split("/")[4]
+        for path, _ in hub.requests
+        if not path.endswith("/config.json")
+    }
+    assert commits == {hub.commit}
+    with pytest.raises(ValueError, match="user/repo@v2 could not be fetched"):
+        FACNN.from_preset("hf://user/repo@v2")
+
+
+def test_the_token_stays_with_the_hub(hub, small_model, tmp_path):
+    other = Server(tmp_path)
+    hub.redirect = f"{other.url}/repo/model.weights.h5"
+    same(FACNN.from_preset("hf://user/repo"), small_model)
+    assert set(other.requests) == {("/repo/model.weights.h5", None)}
+    other.close()
+
+
+def test_the_token_comes_along_within_the_hub(hub, small_model):
+    hub.redirect = f"{hub.url}/user/repo/resolve/main/model.weights.h5?x"
+    same(FACNN.from_preset("hf://user/repo"), small_model)
+    assert {token for _, token in hub.requests} == {"Bearer secret"}
+
+
+def test_a_flipped_byte_is_noticed(hub, tmp_path):
+    path = tmp_path / "repo" / "model.weights.h5"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="sha256 should be .* Received"):
+        FACNN.from_preset("hf://user/repo")
+
+
+def test_what_is_too_large_is_not_fetched(hub, tmp_path):
+    with open(tmp_path / "repo" / "model.weights.h5", "r+b") as file:
+        file.truncate(2**30)
+    with pytest.raises(ValueError, match="larger than it can be.*Received"):
+        FACNN.from_preset("hf://user/repo")
+    fetched = [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+    assert max(p.stat().st_size for p in fetched) < 2**20
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.weights.h5"])
+def test_what_is_not_there_is_named(hub, tmp_path, name):
+    (tmp_path / "repo" / name).unlink()
+    with pytest.raises(ValueError, match=f"{name} of hf://user/repo.*address"):
+        FACNN.from_preset("hf://user/repo")
+
+
+def test_what_was_not_fetched_is_not_there_offline(hub, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ConnectionError, match="config.json of hf://user/repo"):
+        FACNN.from_preset("hf://user/repo")
+
+
+def test_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ImportError, match=r"keras-facnn\[hub\]"):
+        FACNN.from_preset("hf://user/repo")

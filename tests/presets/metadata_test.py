@@ -1,0 +1,271 @@
+"""What a preset says of itself: kept, checked and signed."""
+
+import copy
+import hashlib
+import json
+import pickle
+
+import keras
+import numpy as np
+import pytest
+
+from keras_facnn import FACNN
+
+NAMES = ["ant", "bee", "cat", "dog"]
+METADATA = {
+    "class_names": NAMES,
+    "description": "Vier Tiere, \u732b",
+    "dataset": {"name": "animals", "license": "CC0"},
+    "license": "Apache-2.0",
+    "training": {"epochs": 3},
+    "metrics": {"top_1": 0.5},
+}
+
+
+@pytest.fixture
+def folder(small_model, tmp_path):
+    small_model.save_to_preset(tmp_path / "p", METADATA)
+    return tmp_path / "p"
+
+
+def said(model):
+    """What a user said in a model's metadata, without the writer's part."""
+    return {
+        k: v for k, v in (model.preset_metadata or {}).items() if k in METADATA
+    }
+
+
+def saved_again(model, folder, metadata=None, **options):
+    model.save_to_preset(folder.parent / "q", metadata, **options)
+    return said(FACNN.from_preset(folder.parent / "q"))
+
+
+# --- Handed on ---
+
+
+def test_saving_again_keeps_what_was_said(folder):
+    model = FACNN.from_preset(folder)
+    assert saved_again(model, folder) == METADATA
+    assert saved_again(model, folder, {"license": "MIT"}) == {
+        **METADATA,
+        "license": "MIT",
+    }
+    # Handed on by hand.
+    assert saved_again(model, folder, dict(model.preset_metadata)) == METADATA
+
+
+def test_metrics_are_of_their_weights(folder):
+    without = {k: v for k, v in METADATA.items() if k != "metrics"}
+    model = FACNN.from_preset(folder)
+    assert saved_again(model, folder, weights_dtype="float16") == without
+    model.get_layer("conv_1").kernel.assign_add(
+        np.full(model.get_layer("conv_1").kernel.shape, 1e-6)
+    )
+    assert saved_again(model, folder) == without
+    assert saved_again(model, folder, {"metrics": {"top_1": 1}}) == {
+        **METADATA,
+        "metrics": {"top_1": 1},
+    }
+    other = FACNN.from_preset(folder, image_shape=(None, None, 3))
+    assert saved_again(other, folder) == without
+
+
+def test_metrics_of_float16_weights_are_kept(small_model, tmp_path):
+    small_model.save_to_preset(tmp_path / "p", METADATA, "float16")
+    model = FACNN.from_preset(tmp_path / "p")
+    assert saved_again(model, tmp_path / "p", weights_dtype="float16") == (
+        METADATA
+    )
+
+
+@pytest.mark.parametrize("how", ["pickle", "deepcopy", "keras", "config"])
+def test_copies_keep_the_class_names(folder, tmp_path, how):
+    model = FACNN.from_preset(folder)
+    if how == "pickle":
+        twin = pickle.loads(pickle.dumps(model))
+    elif how == "deepcopy":
+        twin = copy.deepcopy(model)
+    elif how == "keras":
+        model.save(tmp_path / "m.keras")
+        twin = keras.saving.load_model(tmp_path / "m.keras")
+    else:
+        twin = FACNN.from_config(model.get_config())
+    assert said(twin) == {k: v for k, v in METADATA.items() if k != "metrics"}
+    # It belongs to the model, not to its architecture.
+    twin.save_to_preset(tmp_path / "q")
+    config = (tmp_path / "q" / "config.json").read_bytes()
+    assert config == (folder / "config.json").read_bytes()
+
+
+def test_models_without_metadata_have_none_in_their_config(small_model):
+    assert "preset_metadata" not in small_model.get_config()
+    assert copy.deepcopy(small_model).preset_metadata is None
+
+
+# --- Checked ---
+
+
+@pytest.mark.parametrize("names", [tuple(NAMES), np.array(NAMES)])
+def test_class_names_may_be_any_sequence(small_model, tmp_path, names):
+    small_model.save_to_preset(tmp_path / "p", {"class_names": names})
+    loaded = FACNN.from_preset(tmp_path / "p")
+    assert loaded.preset_metadata["class_names"] == NAMES
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        NAMES[:3],
+        ["ant", "bee", "cat", "cat"],
+        ["ant", "bee", "cat", ""],
+        ["ant", "bee", "cat", " "],
+        ["ant", "bee", "cat", 4],
+        "four",
+    ],
+)
+def test_class_names_must_tell_classes_apart(small_model, tmp_path, names):
+    with pytest.raises(ValueError, match="`class_names`.*4 strings.*Received"):
+        small_model.save_to_preset(tmp_path / "p", {"class_names": names})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "names", [["a", "a", "b", "c"], ["a", "b", "c", "\ud800"]]
+)
+def test_class_names_are_checked_in_loading(folder, names):
+    """Also in metadata that someone else signed."""
+    write(folder, {**read(folder), "class_names": names})
+    with pytest.raises(ValueError, match="`class_names`.*metadata.json"):
+        FACNN.from_preset(folder)
+
+
+def loop():
+    value = {}
+    value["self"] = value
+    return value
+
+
+@pytest.mark.parametrize(
+    "value, where",
+    [
+        ({1, 2}, "metadata['x']"),
+        ({"y": [0, b"bytes"]}, "metadata['x']['y'][1]"),
+        ({3: "three"}, "metadata['x'][3]"),
+        (float("nan"), "metadata['x']"),
+        (np.float32("inf"), "metadata['x']"),
+        (10**5000, "metadata['x']"),
+        ("\ud800", "metadata['x']"),
+        (loop(), "metadata['x']['self']"),
+        (np.array([object()]), "metadata['x'][0]"),
+    ],
+    ids=range(9),
+)
+def test_what_json_cannot_hold_is_named(small_model, tmp_path, value, where):
+    with pytest.raises(ValueError, match="`metadata` .*JSON.*Received") as e:
+        small_model.save_to_preset(tmp_path / "p", {"x": value})
+    assert where in str(e.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("metadata", [["a"], "text", {"a"}, b"b", 3])
+def test_metadata_must_be_a_dict(small_model, tmp_path, metadata):
+    with pytest.raises(ValueError, match="`metadata` must be a dict.*Received"):
+        small_model.save_to_preset(tmp_path / "p", metadata)
+
+
+def test_numpy_scalars_become_numbers(small_model, tmp_path):
+    small_model.save_to_preset(
+        tmp_path / "p",
+        {"metrics": {"a": np.float32(0.5), "b": np.int64(3), "c": np.eye(2)}},
+    )
+    loaded = FACNN.from_preset(tmp_path / "p")
+    assert loaded.preset_metadata["metrics"] == {
+        "a": 0.5,
+        "b": 3,
+        "c": [[1.0, 0.0], [0.0, 1.0]],
+    }
+
+
+@pytest.mark.parametrize("key", ["weights", "parameters", "sha256", "format"])
+def test_the_writers_keys_are_refused(small_model, tmp_path, key):
+    with pytest.raises(ValueError, match=rf"`metadata`.*Received: \['{key}'\]"):
+        small_model.save_to_preset(tmp_path / "p", {key: "mine"})
+
+
+# --- Signed ---
+
+
+def read(folder):
+    return json.loads((folder / "metadata.json").read_bytes())
+
+
+def write(folder, metadata, signed=True):
+    """By the definition of the format, written a second time."""
+    rest = {k: v for k, v in metadata.items() if k != "sha256"}
+    if signed:
+        canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+        digest = hashlib.sha256(canonical.encode("ascii")).hexdigest()
+        rest["sha256"] = digest
+    text = json.dumps(rest, indent=2) + "\n"
+    (folder / "metadata.json").write_bytes(text.encode("ascii"))
+
+
+def flipped(content, bits):
+    """A file's content with one bit flipped, for each of some bits."""
+    for bit in bits:
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        yield bit, bytes(damaged)
+
+
+@pytest.mark.parametrize(
+    "name, stride",
+    [("metadata.json", 1), ("config.json", 7), ("model.weights.h5", 9973)],
+)
+def test_every_flipped_bit_is_refused(folder, name, stride, monkeypatch):
+    # That a preset loads is shown elsewhere; here none may get so far.
+    class Built(Exception):
+        pass
+
+    def build(*args, **kwargs):
+        raise Built
+
+    path = folder / name
+    content = path.read_bytes()
+    if name == "model.weights.h5":
+        monkeypatch.setattr("keras_facnn.presets.weights.check_file", build)
+    else:
+        monkeypatch.setattr("keras_facnn.presets.load._build", build)
+    with pytest.raises(Built):
+        FACNN.from_preset(folder)
+    for bit, damaged in flipped(content, range(0, 8 * len(content), stride)):
+        path.write_bytes(damaged)
+        try:
+            FACNN.from_preset(folder)
+        except ValueError:
+            continue
+        except Built:
+            pass
+        pytest.fail(f"bit {bit} of {name}, {damaged[bit // 8 - 20 :][:40]}")
+
+
+def test_presets_of_the_old_format_load(folder):
+    metadata = read(folder)
+    del metadata["format"], metadata["sha256"]
+    write(folder, metadata, signed=False)
+    assert said(FACNN.from_preset(folder)) == METADATA
+
+
+@pytest.mark.parametrize("key", ["format", "sha256"])
+def test_a_signature_cannot_be_left_out_in_part(folder, key):
+    metadata = read(folder)
+    del metadata[key]
+    (folder / "metadata.json").write_text(json.dumps(metadata, indent=2))
+    with pytest.raises(ValueError, match="metadata.json.*damaged"):
+        FACNN.from_preset(folder)
+
+
+def test_a_later_format_asks_for_a_newer_version(folder):
+    write(folder, {**read(folder), "format": 3})
+    with pytest.raises(ValueError, match="format 3.*newer version"):
+        FACNN.from_preset(folder)

@@ -1,0 +1,108 @@
+"""A web server on this machine, which can misbehave."""
+
+import http.server
+import pathlib
+import threading
+
+import numpy as np
+
+
+class Server:
+    """Serves a folder; `requests` are the (path, token) that it was asked.
+
+    `redirect` is where it sends one who asks for weights; `cut` is how many
+    bytes of them it holds back; `answer`, a function of the handler, replies
+    in place of it where it returns True.
+    """
+
+    def __init__(self, folder):
+        self.requests = requests = []
+        self.redirect = None
+        self.cut = 0
+        self.answer = lambda handler: False
+        server = self
+
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def __init__(self, *args):
+                super().__init__(*args, directory=str(folder))
+
+            def do_GET(self):
+                requests.append((self.path, self.headers["Authorization"]))
+                if server.answer(self):
+                    return
+                if server.redirect and self.path.endswith(".h5"):
+                    self.send_response(307)
+                    self.send_header("Location", server.redirect)
+                    self.end_headers()
+                elif server.cut and self.path.endswith(".h5"):
+                    content = (folder / self.path.lstrip("/")).read_bytes()
+                    self.send_response(200)
+                    self.send_header("Content-Length", str(len(content)))
+                    self.end_headers()
+                    self.wfile.write(content[: -server.cut])
+                else:
+                    super().do_GET()
+
+            def do_HEAD(self):
+                requests.append((self.path, self.headers["Authorization"]))
+                if not server.answer(self):
+                    super().do_HEAD()
+
+            def log_message(self, *args):
+                pass
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
+        threading.Thread(
+            target=self.http.serve_forever, args=(0.01,), daemon=True
+        ).start()
+
+    def close(self):
+        self.http.shutdown()
+        self.http.server_close()
+
+
+class Hub(Server):
+    """As much of the Hugging Face Hub as fetching from `user/repo` takes."""
+
+    commit = "c" * 40
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.folder = pathlib.Path(folder)
+        self.answer = self._resolve
+
+    def _resolve(self, handler):
+        path = handler.path.partition("?")[0]
+        start, _, rest = path.partition("/user/repo/resolve/")
+        revision, _, name = rest.partition("/")
+        file = self.folder / name
+        if start or revision not in ("main", "v1", self.commit):
+            handler.send_response(404)
+            handler.send_header("X-Error-Code", "RevisionNotFound")
+        elif not file.is_file():
+            handler.send_response(404)
+            handler.send_header("X-Error-Code", "EntryNotFound")
+        elif self.redirect and name.endswith(".h5") and "?" not in handler.path:
+            handler.send_response(302)
+            handler.send_header("Location", self.redirect)
+            handler.send_header("X-Linked-Etag", '"weights"')
+            handler.send_header("X-Linked-Size", str(file.stat().st_size))
+            handler.send_header("X-Repo-Commit", self.commit)
+            handler.send_header("Content-Length", "0")
+        else:
+            handler.send_response(200)
+            handler.send_header("ETag", f'"{name}-{file.stat().st_mtime_ns}"')
+            handler.send_header("X-Repo-Commit", self.commit)
+            handler.send_header("Content-Length", str(file.stat().st_size))
+            handler.end_headers()
+            if handler.command == "GET":
+                handler.wfile.write(file.read_bytes())
+            return True
+        handler.end_headers()
+        return True
+
+
+def same(model, other):
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -1,0 +1,154 @@
+"""What `compile` says of a loss, and training for several labels an image."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_facnn import FACNN
+from keras_facnn import attribution
+from keras_facnn.layers import GlobalAvgPool3DHead
+
+
+def told_by_compile(loss, threshold=False):
+    model = FACNN(
+        4, (16, 16, 3), (1, 1), (1, 2), space_to_depth=2, threshold=threshold
+    )
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        model.compile("sgd", loss)
+    return [str(w.message) for w in told]
+
+
+@pytest.mark.parametrize(
+    "loss, name",
+    [
+        ("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy"),
+        ("crossentropy", "SparseCategoricalCrossentropy"),
+        ("categorical_crossentropy", "CategoricalCrossentropy"),
+        (keras.losses.categorical_crossentropy, "CategoricalCrossentropy"),
+        (keras.losses.CategoricalCrossentropy(), "CategoricalCrossentropy"),
+        ([keras.losses.CategoricalCrossentropy()], "CategoricalCrossentropy"),
+        ("binary_crossentropy", "BinaryCrossentropy"),
+        (keras.losses.BinaryCrossentropy(), "BinaryCrossentropy"),
+    ],
+    ids=str,
+)
+def test_a_loss_of_probabilities_warns_with_what_to_write(loss, name):
+    (told,) = told_by_compile(loss, threshold=True)
+    assert f"loss=keras.losses.{name}(from_logits=True)" in told
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        None,
+        "mse",
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        lambda y, logits: ops.mean(logits),
+    ],
+    ids=str,
+)
+def test_other_losses_do_not_warn(loss):
+    assert told_by_compile(loss) == []
+
+
+def test_several_labels_an_image_ask_for_a_threshold():
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    (told,) = told_by_compile(loss)
+    assert "FACNN(..., threshold=True)" in told
+    assert told_by_compile(loss, threshold=True) == []
+
+
+# --- The head's threshold ---
+
+
+def with_threshold(rng):
+    model = FACNN(
+        4,
+        (16, 16, 3),
+        (1, 2),
+        (2, 4),
+        space_to_depth=2,
+        threshold=True,
+    )
+    model.set_weights(
+        [
+            w + 0.1 * rng.uniform(size=w.shape).astype(w.dtype)
+            for w in model.get_weights()
+        ]
+    )
+    return model
+
+
+def test_a_threshold_takes_one_constant_off_every_logit(rng):
+    maps = rng.uniform(size=(2, 3, 3, 8)).astype("float32")
+    head = GlobalAvgPool3DHead(4, 2, initial_scale=5.0, threshold=True)
+    head.build(maps.shape)
+    head.log_threshold.assign(np.log(0.5))
+    expected = 5 * (maps.reshape(2, 9, 4, 2).mean((1, 3)) - 0.5)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(head(maps)), expected, rtol=1e-4, atol=1e-5
+    )
+    assert float(ops.convert_to_numpy(head.offset)) == pytest.approx(2.5)
+    twin = GlobalAvgPool3DHead.from_config(head.get_config())
+    assert twin.threshold
+    plain = GlobalAvgPool3DHead(4, 2)
+    plain.build(maps.shape)
+    assert float(ops.convert_to_numpy(plain.offset)) == 0
+
+
+def test_every_promise_holds_up_to_the_constant(rng, images):
+    model = with_threshold(rng)
+    told = model.verify(images)
+    assert told.pop("theorem_1_correlation") > 0.99999
+    assert max(told.values()) < 1e-3
+    scale = np.exp(ops.convert_to_numpy(model.head.log_scale))
+    offset = scale * np.exp(ops.convert_to_numpy(model.head.log_threshold))
+    assert offset > 0.1
+    logits, maps = model.predict_with_maps(images)
+    np.testing.assert_allclose(
+        logits + offset, scale * maps.mean((1, 2)), atol=1e-4
+    )
+    evidence = model.layer_evidence(images, "all")
+    np.testing.assert_allclose(evidence.sum(1), logits + offset, atol=1e-4)
+    np.testing.assert_allclose(
+        model.layer_logits(images)[:, -1], logits, atol=1e-4
+    )
+    margin = attribution.contrast(model, images, 0, 1).sum((1, 2))
+    np.testing.assert_allclose(margin, logits[:, 0] - logits[:, 1], atol=1e-4)
+
+
+def test_a_threshold_is_kept_in_presets(rng, images, tmp_path):
+    model = with_threshold(rng)
+    model.save_to_preset(tmp_path / "preset")
+    loaded = FACNN.from_preset(tmp_path / "preset")
+    assert loaded.threshold
+    np.testing.assert_array_equal(
+        loaded.predict(images, verbose=0), model.predict(images, verbose=0)
+    )
+
+
+def test_several_labels_are_learned_with_a_threshold_alone(rng):
+    """Two colours, each there or not: without a threshold none is absent."""
+    y = rng.integers(0, 2, (128, 2)).astype("float32")
+    x = rng.uniform(0, 20, (128, 8, 8, 3))
+    x[:, :4, :, 0] += 200 * y[:, :1, None]
+    x[:, 4:, :, 2] += 200 * y[:, 1:, None]
+    accuracy = {}
+    for threshold in (False, True):
+        keras.utils.set_random_seed(0)
+        model = FACNN(2, (8, 8, 3), (2,), (4,), threshold=threshold)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.compile(
+                keras.optimizers.Adam(0.02),
+                keras.losses.BinaryCrossentropy(from_logits=True),
+            )
+        model.fit(x, y, epochs=30, batch_size=32, verbose=0)
+        present = model.predict(x, verbose=0) > 0
+        accuracy[threshold] = (present == (y > 0.5)).mean()
+    assert accuracy[False] == pytest.approx(y.mean())
+    assert accuracy[True] > 0.9

@@ -1,0 +1,99 @@
+"""Boxes of the objects in a folder's images, from a table."""
+
+import csv
+import os
+
+import numpy as np
+from PIL import ExifTags
+from PIL import Image
+
+from zoo.data.images import find
+
+COLUMNS = ["file", "xmin", "ymin", "xmax", "ymax"]
+
+
+def load(path, folder, split, image_shape, fit="crop"):
+    """Loads the box of each image of a split, in the order of the images.
+
+    Args:
+        path: Path of a table with the columns file (`split/class/name.jpg`),
+            xmin, ymin, xmax, ymax: pixels of the upright picture, the last ones
+            included, as ImageNet has them.
+        folder: Path of the folder `split/class/*.jpg`.
+        split: Name of the split.
+        image_shape: `(height, width, ...)` that the images are brought to.
+        fit: How, as in `keras_facnn.load_images`.
+
+    Returns:
+        A float array `(N, 4)` of `(left, top, right, bottom)` in pixels of
+        the images as they were brought to `image_shape`, right and bottom not
+        included; of a cropped image, what is left of the box.
+    """
+    table = read_table(path)
+    boxes = []
+    for image in find(folder, split).sources:
+        name = os.path.relpath(image, folder).replace(os.sep, "/")
+        if name not in table:
+            raise ValueError(f"`--boxes {path}` has no box for {name}.")
+        size = upright_size(image)
+        if (table[name][2:] >= size).any():
+            raise ValueError(
+                f"`--boxes {path}` has a box that is not within the "
+                f"{size[0]} x {size[1]} pixels of {name}. Received: "
+                f"{table[name].tolist()}"
+            )
+        scale, offset = placing(size, np.array(image_shape[1::-1]), fit)
+        corners = table[name].reshape(2, 2) + [[0, 0], [1, 1]]
+        corners = np.clip(corners * scale + offset, 0, image_shape[1::-1])
+        if (corners[0] >= corners[1]).any():
+            raise ValueError(
+                f"The box of {name} lies outside of what `--fit {fit}` shows "
+                "of the image; `--fit pad` shows all of it."
+            )
+        boxes.append(corners.ravel())
+    return np.array(boxes)
+
+
+def read_table(path):
+    """The edges of each file's box."""
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        if reader.fieldnames is None or set(COLUMNS) - set(reader.fieldnames):
+            raise ValueError(
+                f"`--boxes {path}` must have the columns {COLUMNS}. "
+                f"Received: {reader.fieldnames}"
+            )
+        table = {}
+        for row in reader:
+            name, *edges = (row[column] for column in COLUMNS)
+            try:
+                edges = np.array(edges, "float64")
+            except (TypeError, ValueError):
+                edges = np.full(4, np.nan)
+            # So written that NaN fails it.
+            if not (0 <= edges[:2]).all() or not (edges[:2] <= edges[2:]).all():
+                raise ValueError(
+                    f"Line {reader.line_num} of `--boxes {path}` must have "
+                    "0 <= xmin <= xmax and 0 <= ymin <= ymax. "
+                    f"Received: {row}"
+                )
+            if name in table:
+                raise ValueError(f"`--boxes {path}` has two boxes for {name}.")
+            table[name] = edges
+    return table
+
+
+def upright_size(path):
+    """`(width, height)` of a picture that is turned as its EXIF data say."""
+    with Image.open(path) as opened:
+        turned = opened.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        return opened.size[::-1] if turned else opened.size
+
+
+def placing(size, target, fit):
+    """Scale and offset of `(x, y)` from a picture to the image made of it."""
+    ratios = target / np.array(size)
+    if fit == "stretch":
+        return ratios, np.zeros(2)
+    scale = ratios.max() if fit == "crop" else ratios.min()
+    return scale, (target - scale * np.array(size)) / 2

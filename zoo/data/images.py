@@ -1,0 +1,465 @@
+"""Labelled images, from a folder or from TensorFlow Datasets."""
+
+import concurrent.futures
+import csv
+import dataclasses
+import hashlib
+import os
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+from PIL import Image
+
+import keras_facnn
+
+EXTENSIONS = (
+    ".avif",
+    ".bmp",
+    ".gif",
+    ".jfif",
+    ".jpe",
+    ".jpeg",
+    ".jpg",
+    ".png",
+    ".tif",
+    ".tiff",
+    ".webp",
+)
+
+
+@dataclasses.dataclass
+class EncodedImages:
+    """Images that are decoded each time they are read.
+
+    Attributes:
+        sources: Object array `(N,)` of paths (str) or encoded images (bytes).
+        image_shape: `(height, width, channels)`; other sizes are brought to it.
+        fit: How, as in `keras_facnn.load_images`.
+        name: What to call the images in messages.
+    """
+
+    sources: np.ndarray
+    image_shape: tuple
+    fit: str
+    name: str
+
+    def __len__(self):
+        return len(self.sources)
+
+    @property
+    def shape(self):
+        return (len(self), *self.image_shape)
+
+    def read(self, index):
+        """The uint8 image of an index."""
+        return keras_facnn.pictures.read_picture(
+            self.sources[index], self.image_shape, self.fit
+        )
+
+    def reader(self):
+        """`read` as a function for `tf.data`."""
+
+        def read(index):
+            image = tf.numpy_function(self.read, [index], tf.uint8)
+            return tf.ensure_shape(image, self.image_shape)
+
+        return read
+
+    def decode(self, keep):
+        """Reads all images once.
+
+        Args:
+            keep: Whether to return the images, or None in their place.
+
+        Returns:
+            uint8 images `(N, H, W, channels)` or None, and the indices of
+            those that can't be decoded, whose images are 0.
+        """
+        images = np.zeros(self.shape, "uint8") if keep else None
+
+        def is_broken(index):
+            try:
+                image = self.read(index)
+            except (OSError, ValueError):
+                return True
+            if keep:
+                images[index] = image
+            return False
+
+        broken = []
+        bar = keras.utils.Progbar(len(self), unit_name="image")
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            # Block by block, since a million futures take memory too.
+            for start in range(0, len(self), 1000):
+                block = range(start, min(start + 1000, len(self)))
+                states = pool.map(is_broken, block)
+                broken += [
+                    i for i, state in zip(block, states, strict=True) if state
+                ]
+                bar.update(block.stop)
+        return images, broken
+
+    def describe(self, index):
+        source = self.sources[index]
+        return source if isinstance(source, str) else f"image {index}"
+
+
+@dataclasses.dataclass
+class Split:
+    """The images of a split, found and not yet read.
+
+    Attributes:
+        sources: Object array `(N,)` of paths (str) or encoded images (bytes).
+        labels: Int array `(N,)`.
+        folders: The classes' names in the data.
+        names: What to call them.
+        name: What to call the split in messages.
+        root: The folder that paths are told from, or None.
+    """
+
+    sources: np.ndarray
+    labels: np.ndarray
+    folders: list
+    names: list
+    name: str
+    root: str | None
+
+    def fingerprint(self):
+        """A hash of the images' relative paths and sizes, and the classes."""
+        digest = hashlib.sha256(repr((self.folders, self.names)).encode())
+        for source, label in zip(self.sources, self.labels, strict=True):
+            if isinstance(source, str):
+                path = os.path.relpath(source, self.root).replace(os.sep, "/")
+                # A dangling link is for `read` to complain of.
+                size = os.path.getsize(source) if os.path.exists(source) else -1
+                entry = (os.fsencode(path), size)
+            else:
+                entry = (int(label), hashlib.sha256(source).hexdigest())
+            digest.update(repr(entry).encode())
+        return digest.hexdigest()
+
+    def read(self, image_shape, fit="crop", skip_broken=False, memory_gib=None):
+        """Decodes the images, as `load` does.
+
+        Returns:
+            Images and int labels `(N,)`.
+        """
+        images = EncodedImages(self.sources, tuple(image_shape), fit, self.name)
+        gib = np.prod(images.shape, dtype="float64") / 2**30
+        fits = memory_gib is None or gib <= memory_gib
+        logging.info(
+            "Reading %d images of %s; decoded, they take %.1f GiB%s.",
+            len(images),
+            images.name,
+            gib,
+            "" if fits else ", so they will be decoded at each step",
+        )
+        decoded, broken = images.decode(keep=fits)
+        good = np.ones(len(images), bool)
+        good[broken] = False
+        if broken:
+            what = (
+                f"{len(broken)} of the {len(images)} images of {images.name} "
+                f"can't be decoded: {some(map(images.describe, broken))}"
+            )
+            if not skip_broken:
+                raise ValueError(f"{what}. `--skip_broken` leaves them out.")
+            counts = np.bincount(self.labels[good], minlength=len(self.names))
+            empty = [
+                name
+                for name, count in zip(self.folders, counts, strict=True)
+                if not count
+            ]
+            if empty:
+                raise ValueError(
+                    f"{what}. `--skip_broken` would leave the classes {empty} "
+                    "without an image."
+                )
+            logging.warning("Skipped: %s.", what)
+        if fits:
+            return decoded[good], self.labels[good]
+        images = dataclasses.replace(images, sources=images.sources[good])
+        return images, self.labels[good]
+
+
+def load(
+    data,
+    split,
+    image_shape,
+    data_dir=None,
+    classes=None,
+    skip_broken=False,
+    memory_gib=None,
+    fit="crop",
+    validation_fraction=None,
+):
+    """Loads one split of a data set.
+
+    Args:
+        data, split, data_dir, classes, validation_fraction: As in `find`.
+        image_shape: `(height, width, channels)`; other sizes are brought to it.
+        skip_broken: Whether to leave out images that can't be decoded, with a
+            warning that counts them. Otherwise they are an error, as a class
+            without any image is in any case.
+        memory_gib: The most that decoded images may take; more are decoded
+            each time they are read. None is no limit.
+        fit: As in `keras_facnn.load_images`, which reads them alike: `"crop"`,
+            `"pad"` or `"stretch"`.
+
+    Returns:
+        uint8 images `(N, H, W, channels)`, or `EncodedImages` where these are
+        larger than `memory_gib`; int labels `(N,)`; class names, in the order
+        of the classes' names in the data.
+    """
+    found = find(data, split, data_dir, classes, validation_fraction)
+    return *found.read(image_shape, fit, skip_broken, memory_gib), found.names
+
+
+def find(data, split, data_dir=None, classes=None, validation_fraction=None):
+    """Finds the images of one split of a data set, without reading them.
+
+    Args:
+        data: Path of a folder `split/class/*.jpg`, or a TensorFlow Datasets
+            name, such as `"cifar10"`.
+        split: Name of the split, such as `"train"`.
+        data_dir: Where TensorFlow Datasets keeps its data.
+        classes: Path of a table with a header, whose rows are a class' name in
+            the data, a tab, and what to call it. Classes that it lacks are
+            left out. A folder may hold such a table, `classes.tsv`, which must
+            name all classes.
+        validation_fraction: None, or the share of each class that is the split
+            `"validation"` of a folder `class/*.jpg`; the rest is `"train"`. The
+            choice is always the same one.
+
+    Returns:
+        A `Split`.
+    """
+    is_folder = os.path.isdir(data)
+    if is_folder:
+        sources, labels, folders = read_folder(data, split, validation_fraction)
+    elif validation_fraction is not None:
+        raise ValueError(
+            "`--validation_fraction` needs a folder as `--data`. Received: "
+            f"--data {data}"
+        )
+    else:
+        sources, labels, folders = read_tfds(data, split, data_dir)
+    kept, names = choose_classes(data, folders, classes)
+    position = np.full(len(folders), -1)
+    position[kept] = np.arange(len(kept))
+    labels = position[labels].astype("int32")
+    chosen = labels >= 0
+    return Split(
+        sources[chosen],
+        labels[chosen],
+        [folders[i] for i in kept],
+        names,
+        f"{data}, split {split}",
+        data if is_folder else None,
+    )
+
+
+def read_folder(data, split, validation_fraction=None):
+    """Paths of a split's images, their labels, and its class folders."""
+    splits = folders_in(data)
+    if validation_fraction is not None:
+        splits = ["train", "validation"]
+    if split not in splits:
+        raise ValueError(
+            f"`split` must be one of {splits} of {data!r}. Received: "
+            f"split={split!r}. A folder class/*.jpg without splits needs "
+            "`--validation_fraction`, and has train and validation"
+        )
+    root = data if validation_fraction is not None else f"{data}/{split}"
+    folders = folders_in(root)
+    if not folders:
+        raise ValueError(f"{root} must hold a folder for each class.")
+    alike = {}
+    for folder in folders:
+        alike.setdefault(folder.strip().casefold(), []).append(folder)
+    for same in alike.values():
+        if len(same) > 1:
+            raise ValueError(
+                f"The class folders {same} of {root} differ by case or blanks "
+                "alone, which is likely one class. Rename or merge them."
+            )
+    paths, labels, left_out = [], [], []
+    for entry in os.scandir(root):
+        # The table of classes is read, by `choose_classes`.
+        if not entry.is_dir() and entry.name != "classes.tsv":
+            left_out.append(entry.name)
+    extensions = [e for e in EXTENSIONS if e in Image.registered_extensions()]
+    for label, folder in enumerate(folders):
+        where = os.path.join(root, folder)
+        names, others = [], []
+        for entry in sorted(os.scandir(where), key=lambda entry: entry.name):
+            ending = os.path.splitext(entry.name)[1].lower()
+            is_image = (
+                ending in extensions
+                and not entry.is_dir()
+                # As macOS leaves `._photo.jpg` beside each photo.
+                and not is_hidden(entry.name)
+            )
+            (names if is_image else others).append(entry.name)
+        left_out += [f"{folder}/{name}" for name in others]
+        if not names:
+            raise ValueError(
+                f"The class folder {where} holds no image "
+                f"({', '.join(extensions)}), but {some(others) or 'nothing'}."
+            )
+        if validation_fraction is not None:
+            names = part_of(names, split, validation_fraction, where)
+        paths += [os.path.join(where, name) for name in names]
+        labels += [label] * len(names)
+    left_out = [path for path in left_out if not is_hidden(path)]
+    if left_out:
+        logging.warning(
+            "Left out of %s, %d that are no images, or lie deeper: %s.",
+            root,
+            len(left_out),
+            some(left_out),
+        )
+    return np.array(paths, object), np.array(labels), folders
+
+
+def part_of(names, split, validation_fraction, where):
+    """The names of a class that belong to a split; always the same ones."""
+    if len(names) < 2:
+        raise ValueError(
+            f"`--validation_fraction` needs two images or more in {where}. "
+            f"Received: {len(names)}"
+        )
+    held_out = round(validation_fraction * len(names))
+    held_out = min(max(held_out, 1), len(names) - 1)
+    order = np.random.default_rng(0).permutation(len(names))
+    chosen = order[:held_out] if split == "validation" else order[held_out:]
+    return [names[i] for i in sorted(chosen)]
+
+
+def folders_in(path):
+    return sorted(
+        entry.name
+        for entry in os.scandir(path)
+        if entry.is_dir() and not is_hidden(entry.name)
+    )
+
+
+def is_hidden(path):
+    return os.path.basename(path).startswith(".")
+
+
+def some(names):
+    """The first ten of some names."""
+    names = list(names)
+    return ", ".join(names[:10]) + ", ..." * (len(names) > 10)
+
+
+def read_tfds(data, split, data_dir):
+    """A split's encoded images, their labels, and its class names."""
+    # Here, since a folder needs none of it.
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as e:
+        raise ImportError(
+            f"`--data {data}` is no folder, and the name of a TensorFlow "
+            f"Dataset needs: pip install tensorflow-datasets ({e})"
+        ) from e
+
+    try:
+        builder = tfds.builder(data, data_dir=data_dir)
+    except (tfds.core.DatasetNotFoundError, ValueError) as e:
+        raise ValueError(
+            "`--data` must be a folder or the name of a TensorFlow Dataset. "
+            f"Received: {data!r}"
+        ) from e
+    builder.download_and_prepare()
+    if split not in builder.info.splits:
+        raise ValueError(
+            f"`split` must be one of {sorted(builder.info.splits)} of "
+            f"{data!r}. Received: split={split!r}"
+        )
+    dataset = builder.as_dataset(
+        split=split,
+        shuffle_files=False,
+        decoders={"image": tfds.decode.SkipDecoding()},
+    )
+    images, labels = [], []
+    for example in dataset.as_numpy_iterator():
+        images.append(example["image"])
+        labels.append(example["label"])
+    names = builder.info.features["label"].names
+    if min(labels) < 0:
+        raise ValueError(f"The split {split!r} of {data!r} has no labels.")
+    return np.array(images, object), np.array(labels), list(names)
+
+
+def choose_classes(data, folders, table):
+    """Indices into `folders` of the classes to use, and their names."""
+    own = os.path.join(data, "classes.tsv")
+    path = table or own
+    if not os.path.exists(path):
+        if table:
+            raise ValueError(f"`--classes` must be a file. Received: {table!r}")
+        return np.arange(len(folders)), list(folders)
+    names = read_table(path, folders)
+    here = set(folders)
+    missing = [folder for folder in names if folder not in here]
+    if missing:
+        raise ValueError(f"{path} names classes that are not there: {missing}.")
+    unnamed = [folder for folder in folders if folder not in names]
+    if unnamed and not table:
+        raise ValueError(f"{path} lacks the class folders {unnamed}.")
+    kept = [i for i, folder in enumerate(folders) if folder in names]
+    return np.array(kept), [names[folders[i]] for i in kept]
+
+
+def read_table(path, folders):
+    """What a table calls the class folders that it names."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = list(
+                csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            )
+    except UnicodeDecodeError as e:
+        raise ValueError(f"{path} must be a table in UTF-8: {e}") from e
+    names = {}
+    for line, row in enumerate(rows, 1):
+        if not row:
+            continue
+        wrong = None
+        if len(row) != 2:
+            wrong = "must have two columns, split by a tab"
+        elif any('"' in cell for cell in row):
+            wrong = 'must have no quotes (")'
+        elif not row[0].strip() or not row[1].strip():
+            wrong = "must name a class and what to call it"
+        elif line == 1:
+            if row[0] in folders:
+                wrong = f"must be a header, and {row[0]!r} is a class"
+        elif row[0] in names:
+            wrong = "must be of a class that no line before it names"
+        elif row[1] in names.values():
+            wrong = "must call its class as no line before it does"
+        if wrong:
+            raise ValueError(f"Line {line} of {path} {wrong}. Received: {row}")
+        if line > 1:
+            names[row[0]] = row[1]
+    if not names:
+        raise ValueError(
+            f"{path} must be a header and rows of two columns, split by a tab."
+        )
+    return names
+
+
+def pad_to_multiple(images, labels, num_classes, multiple):
+    """Images, one-hot labels and weights, of a multiple of `multiple` images.
+
+    Images of weight 0 are added, so that devices share each batch evenly.
+    """
+    add = -len(images) % multiple
+    weights = np.pad(np.ones(len(images), "float32"), (0, add))
+    images = np.pad(images, ((0, add), (0, 0), (0, 0), (0, 0)))
+    one_hot = np.eye(num_classes, dtype="float32")[np.pad(labels, (0, add))]
+    return images, one_hot, weights

@@ -1,0 +1,101 @@
+"""The two newest checkpoints of a run, and which of them are whole."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+
+from absl import logging
+
+from zoo.training import record
+
+
+class Checkpoints:
+    """`last.weights.h5`, the one before it, and the SHA-256 of both.
+
+    A kill at any time leaves a whole checkpoint at each place, whose hash is
+    known. What else damages the newest costs the steps since the one before.
+
+    Args:
+        workdir: Path of the run's folder.
+    """
+
+    def __init__(self, workdir):
+        self.last = os.path.join(workdir, "last.weights.h5")
+        self.before = os.path.join(workdir, "before.weights.h5")
+        self.hashes = self.last + ".sha256"
+        self.last_is_damaged = False
+
+    def exist(self):
+        return os.path.exists(self.last) or os.path.exists(self.before)
+
+    def save(self, write):
+        """Makes what `write(path)` writes the newest checkpoint."""
+        partial = partial_path(self.last)
+        write(partial)
+        # Before the file is in place, and with those of the files that are.
+        hashes = [sha256(partial), *self._known()][:8]
+        with record.replacing(self.hashes) as file:
+            file.writelines(f"{hash}\n" for hash in hashes)
+        if os.path.exists(self.last) and not self.last_is_damaged:
+            link(self.last, self.before)
+        os.replace(partial, self.last)
+        self.last_is_damaged = False
+
+    def restore(self, load):
+        """Calls `load(path)` with the newest whole checkpoint, if there are.
+
+        Raises:
+            ValueError: If there are checkpoints, and none is whole.
+        """
+        if not self.exist():
+            return
+        known = self._known()
+        for path in (self.last, self.before):
+            if os.path.exists(path) and sha256(path) in known:
+                break
+        else:
+            raise ValueError(
+                f"Neither {self.last} nor {self.before} is as it was saved, by "
+                f"the hashes in {self.hashes}. Use a new --workdir; --init "
+                "starts from a preset."
+            )
+        self.last_is_damaged = path == self.before
+        if self.last_is_damaged:
+            logging.warning(
+                "The checkpoint %s is missing or damaged, so the run continues "
+                "from the one before it, %s.",
+                self.last,
+                self.before,
+            )
+        load(path)
+
+    def _known(self):
+        with contextlib.suppress(FileNotFoundError):
+            # Damage is a hash that no file has.
+            with open(self.hashes, errors="replace") as file:
+                return file.read().split()
+        return []
+
+
+def partial_path(path):
+    return path.replace(".weights.h5", ".partial.weights.h5")
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def link(source, target):
+    """Puts the file `source` at `target` too, at once."""
+    partial = partial_path(target)
+    # Of an earlier kill, or of a link that was replaced by its like.
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(partial)
+    try:
+        os.link(source, partial)
+    except OSError:
+        # Not every file system has links.
+        shutil.copyfile(source, partial)
+    os.replace(partial, target)

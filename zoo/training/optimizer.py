@@ -1,0 +1,90 @@
+"""How weights are moved: Muon for kernels, and the rate over the steps."""
+
+import math
+
+import keras
+from absl import logging
+from keras import ops
+
+
+def build_optimizer(config, steps):
+    """The optimizer of a config, for a run of `steps` steps an epoch."""
+    total = steps * config["epochs"]
+    warmup = int(steps * config["warmup_epochs"])
+    if warmup > total // 2:
+        logging.info("The warm-up is cut to half of this short run.")
+        warmup = total // 2
+    schedule = WarmupCosine(config["learning_rate"], warmup, total)
+    cls = {"adamw": keras.optimizers.AdamW, "muon": ConvMuon}
+    optimizer = cls[config["optimizer"]](
+        schedule,
+        weight_decay=config["weight_decay"],
+        global_clipnorm=config.get("clip_norm"),
+        use_ema=bool(config.get("ema")),
+        ema_momentum=config.get("ema") or 0.99,
+    )
+    optimizer.exclude_from_weight_decay(
+        var_names=["beta", "gamma", "log_scale"]
+    )
+    return optimizer
+
+
+class ConvMuon(keras.optimizers.Muon):
+    """Muon for convolution kernels, which `keras.optimizers.Muon` leaves out.
+
+    A kernel `(h, w, in, out)` is orthogonalised as a matrix
+    `(h * w * in, out)`, as its authors do for convolutional networks
+    (https://github.com/KellerJordan/Muon). Vectors and scalars use Adam.
+    """
+
+    def _should_use_adamw(self, variable):
+        return len(variable.shape) < 2
+
+    def zeropower_via_newtonschulz5(self, x, steps):
+        matrix = ops.reshape(x, (-1, x.shape[-1]))
+        matrix = super().zeropower_via_newtonschulz5(matrix, steps)
+        return ops.reshape(matrix, x.shape)
+
+    def lr_adjust(self, x):
+        out = x.shape[-1]
+        side = max(math.prod(x.shape) // out, out)
+        return x * (math.sqrt(side) * self.rms_rate)
+
+
+class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up from 0 to `peak`, then a cosine down to 0.
+
+    `keras.optimizers.schedules.CosineDecay` branches on a tensor, at which
+    torch.compile gives up on the optimizer's step; this one does not branch.
+
+    Args:
+        peak: Float, the highest learning rate.
+        warmup_steps: Number of steps until the peak.
+        total_steps: Number of steps until 0.
+    """
+
+    def __init__(self, peak, warmup_steps, total_steps):
+        if not 0 <= warmup_steps < total_steps:
+            raise ValueError(
+                "`warmup_steps` must be less than `total_steps`. Received: "
+                f"warmup_steps={warmup_steps}, total_steps={total_steps}"
+            )
+        self.peak = peak
+        self.warmup_steps = warmup_steps
+        self.total_steps = total_steps
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        rise = step / max(self.warmup_steps, 1)
+        fall = (step - self.warmup_steps) / (
+            self.total_steps - self.warmup_steps
+        )
+        cosine = 0.5 + 0.5 * ops.cos(math.pi * ops.clip(fall, 0.0, 1.0))
+        return self.peak * ops.where(step < self.warmup_steps, rise, cosine)
+
+    def get_config(self):
+        return {
+            "peak": self.peak,
+            "warmup_steps": self.warmup_steps,
+            "total_steps": self.total_steps,
+        }
