@@ -115,8 +115,11 @@ def backbone_from_config(config: dict, policy: str) -> keras.Model:
     Raises:
         ValueError: If it holds anything else, or builds no functional model.
     """
-    _check(config)
-    config = copy.deepcopy(config)
+    try:
+        _check(config)
+        config = copy.deepcopy(config)
+    except RecursionError as e:
+        raise ValueError("The backbone's config is nested too deep.") from e
     for entry in _entries(config):
         if entry["config"].get("dtype", policy) is None:
             entry["config"]["dtype"] = policy
@@ -127,14 +130,8 @@ def backbone_from_config(config: dict, policy: str) -> keras.Model:
 def _build(config):
     try:
         backbone = keras.saving.deserialize_keras_object(config, safe_mode=True)
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as e:
+    # On a garbled config Keras and its backends raise nearly anything.
+    except Exception as e:
         raise ValueError(f"The backbone's config builds no model: {e!r}") from e
     if not isinstance(backbone, keras.Model):
         raise ValueError(

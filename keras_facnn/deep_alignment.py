@@ -12,6 +12,8 @@ from keras import ops
 from keras import tree
 
 from keras_facnn.checks import is_number
+from keras_facnn.types import Images
+from keras_facnn.types import Labels
 
 
 class DeepAlignment:
@@ -51,7 +53,7 @@ class DeepAlignment:
 
     # --- For loops of one's own ---
 
-    def depth_logits(self, images, training: bool = False):
+    def depth_logits(self, images: Images, training: bool = False) -> Any:
         """The class logits that the head reads off every FA layer, a tensor.
 
         Unlike `layer_logits` it can be differentiated: with
@@ -122,11 +124,11 @@ class DeepAlignment:
 
     def deep_alignment_loss(
         self,
-        y,
-        depth_logits,
+        y: Labels,
+        depth_logits: Any,
         loss: Callable | None = None,
-        sample_weight=None,
-    ):
+        sample_weight: Any = None,
+    ) -> Any:
         """What deep alignment adds to the loss of the model's logits.
 
         Args:

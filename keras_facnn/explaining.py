@@ -1,6 +1,7 @@
 """What any graph of FA layers can say of its decisions."""
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -20,6 +21,9 @@ from keras_facnn.maps import as_probabilities
 from keras_facnn.maps import center_maps
 from keras_facnn.maps import pick_classes
 from keras_facnn.metrics.exactness import exactness
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
+from keras_facnn.types import LayerName
 
 
 class Explaining:
@@ -31,7 +35,7 @@ class Explaining:
     """
 
     num_classes: int
-    depths: tuple[int, ...]
+    depths: Sequence[int]
     alphas: tuple[float, ...]
     class_names: Any
     input: Any
@@ -47,7 +51,9 @@ class Explaining:
         """The `GlobalAvgPool3DHead`."""
         return self.get_layer("head")
 
-    def feature_extractor(self, layers=None) -> keras.Model:
+    def feature_extractor(
+        self, layers: LayerName | Sequence[LayerName] | None = None
+    ) -> keras.Model:
         """A model of the raw feature maps of some FA layers.
 
         Args:
@@ -71,8 +77,8 @@ class Explaining:
 
     def predict_with_maps(
         self,
-        images,
-        layer: int | str | None = None,
+        images: Images,
+        layer: LayerName | None = None,
         batch_size: int = 32,
         centered: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -110,9 +116,9 @@ class Explaining:
 
     def class_maps(
         self,
-        images,
-        classes="all",
-        layer: int | str | None = None,
+        images: Images,
+        classes: Classes = "all",
+        layer: LayerName | None = None,
         batch_size: int = 32,
         centered: bool = False,
     ) -> np.ndarray:
@@ -153,7 +159,11 @@ class Explaining:
         )
 
     def explain(
-        self, images, classes=None, layers=None, batch_size: int = 32
+        self,
+        images: Images,
+        classes: Classes = None,
+        layers: Sequence[LayerName] | None = None,
+        batch_size: int = 32,
     ) -> Explanation:
         """All that a figure or a report of a decision needs.
 
@@ -217,7 +227,7 @@ class Explaining:
             class_names=self.class_names,
         )
 
-    def layer_logits(self, images, batch_size: int = 32) -> np.ndarray:
+    def layer_logits(self, images: Images, batch_size: int = 32) -> np.ndarray:
         """The class logits that the head reads off every FA layer.
 
         Args:
@@ -245,8 +255,8 @@ class Explaining:
 
     def layer_evidence(
         self,
-        images,
-        classes=None,
+        images: Images,
+        classes: Classes = None,
         maps: bool = False,
         batch_size: int = 32,
     ) -> np.ndarray:
@@ -255,7 +265,7 @@ class Explaining:
         Unrolled, `x_L = w_0 P_0(x_0) + sum_l w_l P_l(F_l)` with `F_l` the
         branch of FA layer `l`, `w_l = a_l * prod_{m > l} (1 - a_m)` and `P_l`
         the pooling and repeats after layer `l`, all linear. Entry 0 is the
-        evidence of the image itself.
+        evidence of the image itself, or of a hybrid's backbone.
 
         Args:
             images: Array `(B, H, W, channels)`, 0..255, any real dtype.
@@ -317,7 +327,7 @@ class Explaining:
         )
 
     def verify(
-        self, images, classes="all", batch_size: int = 32
+        self, images: Images, classes: Classes = "all", batch_size: int = 32
     ) -> dict[str, float]:
         """Measures how exactly the model keeps its promises on some images.
 
@@ -357,19 +367,22 @@ class Explaining:
         logits, values = read(images)
         return pick_classes(values, classes, logits)
 
-    def check_classes(self, classes, batch):
+    def check_classes(self, classes: Classes, batch: int) -> Any:
         """Returns `classes` as None, "all" or ints `(batch,)`, or raises."""
         return check_classes(
             classes, batch, self.num_classes, names=self.class_names
         )
 
-    def fa_levels(self, layers=None) -> list[int]:
+    def fa_levels(
+        self, layers: LayerName | Sequence[LayerName] | None = None
+    ) -> list[int]:
         """The numbers of FA layers that were named or numbered; None is all."""
         if layers is None:
             return list(range(1, self.num_layers + 1))
         if isinstance(layers, str) or is_integer(layers):
-            layers = (layers,)
-        return [self._level(layer) for layer in layers]
+            return [self._level(layers)]
+        some: Any = layers
+        return [self._level(layer) for layer in some]
 
     def _level(self, layer):
         """The number 1..L of an FA layer that was named or numbered."""

@@ -1,5 +1,6 @@
 """The one place where backends differ: compiling, and gradients."""
 
+import functools
 from collections.abc import Callable
 from collections.abc import Sequence
 
@@ -25,9 +26,7 @@ def compiled_function(fn: Callable, variables: Sequence) -> Callable:
     """
     backend = keras.backend.backend()
     if backend == "tensorflow":
-        import tensorflow as tf
-
-        return _of_tensors(tf.function(fn, reduce_retracing=True))
+        return _of_tensors(_tf_function(fn))
     if backend == "jax":
         import jax
 
@@ -83,14 +82,13 @@ def gradient_function(
     if backend == "tensorflow":
         import tensorflow as tf
 
-        @tf.function(reduce_retracing=True)
         def gradient(x, *args):
             with tf.GradientTape() as tape:
                 tape.watch(x)
                 y, aux = pair(x, *args)
             return result(tape.gradient(y, x), aux)
 
-        return _of_tensors(gradient)
+        return _of_tensors(_tf_function(gradient))
     if backend == "jax":
         import jax
 
@@ -117,6 +115,17 @@ def gradient_function(
 
         return _of_tensors(gradient)
     raise NotImplementedError(_unsupported(backend))
+
+
+def _tf_function(fn):
+    import tensorflow as tf
+
+    # TensorFlow counts the traces of a line of code and warns of many. Each
+    # model and layer has a function of its own, made on the same line; of a
+    # partial it counts the object.
+    return tf.function(
+        functools.partial(fn), reduce_retracing=True, autograph=False
+    )
 
 
 def _of_tensors(fn):

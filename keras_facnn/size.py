@@ -1,5 +1,7 @@
 """How large an FA-CNN is, known before anything is built."""
 
+from collections.abc import Sequence
+
 from keras_facnn.checks import check_int
 from keras_facnn.checks import check_ints
 
@@ -14,9 +16,9 @@ MAX_BACKBONE_PARAMETERS = 2**30
 
 def check_model_size(
     num_classes: int,
-    image_shape: tuple,
-    depths: tuple,
-    maps_per_class: tuple,
+    image_shape: Sequence[int | None],
+    depths: Sequence[int],
+    maps_per_class: Sequence[int],
     space_to_depth: int = 1,
     batch_norm_gain: bool = False,
     fused: bool = False,

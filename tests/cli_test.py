@@ -21,6 +21,8 @@ from keras_facnn.pictures import read_picture
 
 ROOT = pathlib.Path(__file__).parents[1]
 SAMPLES = sorted((ROOT / "samples").glob("*.jpg"))
+# The fonts are the machine's.
+pytestmark = pytest.mark.filterwarnings("ignore:No installed font")
 
 
 def run(*args):

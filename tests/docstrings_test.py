@@ -1,5 +1,6 @@
 import doctest
 import importlib
+import inspect
 import pkgutil
 import tempfile
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import keras_facnn
+from keras_facnn import plots
 
 MODULES = [
     m.name
@@ -32,7 +34,8 @@ def test_examples_do_what_they_say(name):
     assert result.failed == 0
 
 
-def test_every_public_name_has_an_example():
+def public():
+    """All public functions and classes, by name."""
     for room in (
         keras_facnn,
         keras_facnn.layers,
@@ -40,6 +43,48 @@ def test_every_public_name_has_an_example():
         keras_facnn.metrics,
     ):
         for name in room.__all__:
-            thing = getattr(room, name)
-            if callable(thing):
-                assert ">>>" in thing.__doc__, name
+            if callable(getattr(room, name)):
+                yield name, getattr(room, name)
+    for name, thing in vars(plots).items():
+        if inspect.isfunction(thing) and thing.__module__ == plots.__name__:
+            if not name.startswith("_"):
+                yield name, thing
+
+
+def test_every_public_name_has_an_example():
+    for name, thing in public():
+        assert ">>>" in thing.__doc__, name
+
+
+# Their signatures are Keras'.
+OF_KERAS = {
+    "build", "call", "compile", "compile_from_config", "compute_loss",
+    "compute_output_shape", "compute_output_spec", "fit", "from_config",
+    "get_config", "train_on_batch", "train_step",
+}  # fmt: skip
+
+
+def methods(cls):
+    for base in cls.__mro__:
+        if base.__module__.startswith("keras_facnn"):
+            for name, method in vars(base).items():
+                method = getattr(method, "__func__", method)
+                shown = not name.startswith("_") or name == "__init__"
+                if shown and inspect.isfunction(method):
+                    if name not in OF_KERAS:
+                        yield f"{base.__name__}.{name}", method
+
+
+def test_every_public_signature_is_typed():
+    for name, thing in public():
+        found = methods(thing) if inspect.isclass(thing) else [(name, thing)]
+        for where, function in found:
+            signature = inspect.signature(function)
+            for parameter in signature.parameters.values():
+                if parameter.name not in ("self", "cls", "args", "kwargs"):
+                    assert parameter.annotation is not parameter.empty, (
+                        where,
+                        parameter.name,
+                    )
+            if function.__name__ != "__init__":
+                assert signature.return_annotation is not signature.empty, where

@@ -477,6 +477,15 @@ def test_a_backbone_of_too_many_layers_is_refused(model):
         FACNN.from_config(config)
 
 
+def test_a_backbone_nested_too_deep_is_refused(model):
+    deep = []
+    for _ in range(5_000):
+        deep = [deep]
+    config = {**model.get_config(), "backbone": {"config": deep}}
+    with pytest.raises(ValueError, match="nested too deep"):
+        FACNN.from_config(config)
+
+
 @pytest.mark.parametrize("backbone", [3, "x", [], {}, {"class_name": "ReLU"}])
 def test_a_backbone_that_is_no_model_is_refused(model, tmp_path, backbone):
     model.save_to_preset(tmp_path)

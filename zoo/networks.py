@@ -37,15 +37,24 @@ def build(kind, arguments, init=None):
         return model
     if not init:
         return model
-    free = ("deep_alignment", "image_shape", "synchronized_batch_norm")
-    start = keras_facnn.FACNN.from_preset(
-        init, **{name: arguments[name] for name in free}
+    free = (
+        "deep_alignment",
+        "image_shape",
+        "stochastic_depth",
+        "synchronized_batch_norm",
     )
-    expected = {**model.get_config(), "name": start.name}
-    if start.get_config() != expected:
+    start = keras_facnn.FACNN.from_preset(
+        init, **{name: arguments[name] for name in free if name in arguments}
+    )
+    expected, received = (
+        # What is said of the weights, and the name, may differ.
+        {**one.get_config(), "preset_metadata": None, "name": start.name}
+        for one in (model, start)
+    )
+    if received != expected:
         raise ValueError(
             f"`--init {init}` must be the config's model. "
-            f"Expected: {expected}. Received: {start.get_config()}"
+            f"Expected: {expected}. Received: {received}"
         )
     return start
 

@@ -11,9 +11,17 @@ from keras_facnn.forward import kept
 from keras_facnn.forward import kept_function
 from keras_facnn.forward import run
 from keras_facnn.layers import GlobalAvgPool3DHead
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
 
 
-def cam(model, images, classes=None, *, batch_size: int = 32) -> np.ndarray:
+def cam(
+    model: keras.Model,
+    images: Images,
+    classes: Classes = None,
+    *,
+    batch_size: int = 32,
+) -> np.ndarray:
     """Class activation maps (CAM), exact, from one forward pass.
 
     The map of class `c` is `sum_k w_kc A_k`, with `A` the last feature maps and

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -8,6 +9,7 @@ from keras_facnn.checks import check_float
 from keras_facnn.checks import check_int
 from keras_facnn.checks import feature_map_shape
 from keras_facnn.layers.class_mean import class_mean
+from keras_facnn.types import Maps
 
 _INITIAL_THRESHOLD = 0.1
 
@@ -105,7 +107,7 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
             return ops.zeros((), "float32")
         return self.scale * ops.exp(ops.convert_to_tensor(self.log_threshold))
 
-    def class_maps(self, inputs):
+    def class_maps(self, inputs: Maps) -> Any:
         """Averages each class' own maps.
 
         Args:
@@ -118,7 +120,7 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
         """
         return class_mean(inputs, self.num_classes)
 
-    def pre_logits(self, inputs):
+    def pre_logits(self, inputs: Maps) -> Any:
         """Averages each class' own maps over the image as well.
 
         Args:
@@ -138,7 +140,7 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
             axis=-1,
         )
 
-    def logits(self, inputs):
+    def logits(self, inputs: Maps) -> Any:
         """As `pre_logits`, times `scale`, less `offset`.
 
         In a functional graph, which a Keras tensor builds, this is a call of
