@@ -295,8 +295,8 @@ def images_for(model, images):
         )
     if height % multiple or width % multiple:
         raise ValueError(
-            "Height and width of `images` must be multiples of "
-            f"space_to_depth={multiple}. Received: images of shape "
+            "Height and width of `images` must be multiples of the model's "
+            f"stride={multiple}. Received: images of shape "
             f"{array.shape}"
         )
     if hasattr(model, "size_rules"):

@@ -265,7 +265,7 @@ class Explaining:
         Unrolled, `x_L = w_0 P_0(x_0) + sum_l w_l P_l(F_l)` with `F_l` the
         branch of FA layer `l`, `w_l = a_l * prod_{m > l} (1 - a_m)` and `P_l`
         the pooling and repeats after layer `l`, all linear. Entry 0 is the
-        evidence of the image itself.
+        evidence of the image itself, or of a hybrid's backbone.
 
         Args:
             images: Array `(B, H, W, channels)`, 0..255, any real dtype.

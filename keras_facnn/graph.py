@@ -3,12 +3,18 @@
 import keras
 from keras import layers
 
+from keras_facnn.backbone_config import backbone_from_config
+from keras_facnn.backbone_config import warn_of_foreign_classes
+from keras_facnn.backbones import feature_model
 from keras_facnn.checks import check_int
 from keras_facnn.checks import check_ints
 from keras_facnn.checks import is_number
 from keras_facnn.layers import ClassMajorRepeat
 from keras_facnn.layers import DampenedSkip
 from keras_facnn.layers import GlobalAvgPool3DHead
+from keras_facnn.layers import PixelStem
+from keras_facnn.size import check_model_size
+from keras_facnn.size import check_projection_size
 
 
 def fa_stages(
@@ -90,6 +96,116 @@ def fa_stages(
     )(x)
 
 
+def image_and_x0(
+    num_classes,
+    image_shape,
+    depths,
+    maps_per_class,
+    space_to_depth,
+    backbone,
+    feature_layer,
+    dtype,
+    **options,
+):
+    """Begins the graph of an FA-CNN: the images, and the maps `x_0`.
+
+    Without a backbone the layer `stem` copies pixels. With one, a nested model
+    `backbone`, a 1x1 convolution `project`, `project_norm` and the ReLU `stem`
+    make `x_0`.
+
+    Args:
+        num_classes: The number of classes C.
+        image_shape: `(height, width, channels)`, or None.
+        depths: Number of FA layers of each stage.
+        maps_per_class: Maps R of each class in each stage.
+        space_to_depth: Side of the pixel blocks that become channels.
+        backbone: A functional model, a config of one, or None.
+        feature_layer: As for `FACNN`.
+        dtype: Dtype policy of all layers but the backbone's.
+        **options: Those of `fa_stages`.
+
+    Returns:
+        The Keras tensors of the images and of `x_0`, and the model's
+        `size_rules`: what image sizes must be multiples of, and at least.
+    """
+    pooling = 2 ** (len(depths) - 1)
+    if backbone is None:
+        if feature_layer is not None:
+            raise ValueError(
+                "`feature_layer` needs a `backbone`. "
+                f"Received: feature_layer={feature_layer!r}"
+            )
+        least = space_to_depth * pooling
+        image_shape = (32, 32, 3) if image_shape is None else image_shape
+        image_shape = check_image_shape(image_shape, least)
+        check_model_size(
+            num_classes, image_shape, depths, maps_per_class, space_to_depth
+        )
+        inputs = keras.Input(image_shape, name="images")
+        x = PixelStem(
+            num_classes,
+            maps_per_class[0],
+            space_to_depth,
+            scale=1 / 255,
+            dtype=dtype,
+            name="stem",
+        )(inputs)
+        return inputs, x, (space_to_depth, least)
+
+    if space_to_depth != 1:
+        raise ValueError(
+            "`space_to_depth` must be 1 with a `backbone`. "
+            f"Received: space_to_depth={space_to_depth}"
+        )
+    if image_shape is not None:
+        image_shape = check_image_shape(image_shape, 1)
+    # The least images, as those of the backbone are not known yet.
+    check_model_size(
+        num_classes, image_shape or (1, 1, 1), depths, maps_per_class
+    )
+    if isinstance(backbone, dict):
+        backbone = backbone_from_config(backbone, dtype.name)
+    features, multiple, stride = feature_model(
+        backbone, feature_layer, image_shape
+    )
+    check_projection_size(
+        features.output.shape[-1], num_classes, maps_per_class[0]
+    )
+    warn_of_foreign_classes(features)
+    image_shape, least = features.inputs[0].shape[1:], stride * pooling
+    if any(n is not None and n < least for n in image_shape[:2]):
+        raise ValueError(
+            f"`image_shape` must be at least {least}x{least}, or nothing is "
+            f"left after the pooling. Received: image_shape={image_shape}"
+        )
+    inputs = keras.Input(image_shape, name="images")
+    x = _projection(
+        features(inputs),
+        num_classes * maps_per_class[0],
+        dtype=dtype,
+        **options,
+    )
+    return inputs, x, (multiple, least)
+
+
+def _projection(
+    x, channels, batch_norm_gain, synchronized_batch_norm, dtype, fused
+):
+    x = layers.Conv2D(
+        channels,
+        1,
+        use_bias=fused,
+        data_format="channels_last",
+        dtype=dtype,
+        name="project",
+    )(x)
+    if not fused:
+        x = _norm(
+            x, "project_norm", batch_norm_gain, synchronized_batch_norm, dtype
+        )
+    return layers.ReLU(dtype=dtype, name="stem")(x)
+
+
 def _branch(x, level, channels, gain, synchronized, dtype, fused):
     x = layers.Conv2D(
         channels,
@@ -121,8 +237,14 @@ def _norm(x, name, gain, synchronized, dtype):
     return x
 
 
-def check_stages(depths, maps_per_class):
+def check_stages(
+    depths, maps_per_class, hybrid=False
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Returns depths and maps a class of each stage as tuples, or raises."""
+    if depths is None:
+        depths = (4,) if hybrid else (8, 8, 8)
+    if maps_per_class is None:
+        maps_per_class = (12,) if hybrid else (3, 6, 12)
     depths = check_ints("depths", depths)
     maps_per_class = check_ints("maps_per_class", maps_per_class)
     if len(depths) != len(maps_per_class):
@@ -177,6 +299,25 @@ def check_alphas(alpha, num_layers):
             f"layers. Received: alpha={alpha!r}"
         )
     return tuple(float(a) for a in alphas)
+
+
+def frozen_layers(model: keras.Model, prefix: str = "") -> list[str]:
+    """Names of what is not trainable; a nested model's are paths."""
+    frozen = []
+    for layer in model.layers:
+        if not layer.trainable:
+            frozen.append(prefix + layer.name)
+        if isinstance(layer, keras.Model):
+            frozen += frozen_layers(layer, f"{prefix}{layer.name}/")
+    return frozen
+
+
+def freeze_layers(model: keras.Model, frozen, prefix: str = "") -> None:
+    """Freezes what `frozen_layers` named, and thaws all else."""
+    for layer in model.layers:
+        layer.trainable = prefix + layer.name not in frozen
+        if isinstance(layer, keras.Model):
+            freeze_layers(layer, frozen, f"{prefix}{layer.name}/")
 
 
 def readout(model, names):

@@ -4,22 +4,23 @@ from typing import Any
 
 import keras
 
+from keras_facnn.backbone_config import backbone_config
 from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_float
 from keras_facnn.checks import check_int
 from keras_facnn.checks import is_number
 from keras_facnn.deep_alignment import DeepAlignment
 from keras_facnn.explaining import Explaining
-from keras_facnn.fusing import fuse
+from keras_facnn.fusing import Fusing
 from keras_facnn.graph import check_alphas
-from keras_facnn.graph import check_image_shape
 from keras_facnn.graph import check_stages
 from keras_facnn.graph import fa_stages
-from keras_facnn.layers import PixelStem
+from keras_facnn.graph import freeze_layers
+from keras_facnn.graph import frozen_layers
+from keras_facnn.graph import image_and_x0
 from keras_facnn.presets import bundled_presets
 from keras_facnn.presets import load_preset
 from keras_facnn.presets import save_preset
-from keras_facnn.size import check_model_size
 
 
 class _BundledPresets:
@@ -30,7 +31,7 @@ class _BundledPresets:
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
-class FACNN(DeepAlignment, Explaining, keras.Model):
+class FACNN(DeepAlignment, Explaining, Fusing, keras.Model):
     """FA-CNN: an image classifier whose raw feature maps explain it.
 
     A flat functional model. `x_0` copies the pixels; FA layer `l = 1..L`
@@ -49,10 +50,13 @@ class FACNN(DeepAlignment, Explaining, keras.Model):
         num_classes: Integer of at least 2, the number of classes C.
         image_shape: `(height, width, channels)` of the images. Height and
             width may be None (any size), otherwise they must be multiples of
-            `space_to_depth * 2 ** (stages - 1)`.
-        depths: Number of FA layers of each stage, positive integers.
+            `space_to_depth * 2 ** (stages - 1)`. None is `(32, 32, 3)`, or the
+            backbone's own.
+        depths: Number of FA layers of each stage, positive integers. None is
+            `(8, 8, 8)`, or `(4,)` with a backbone.
         maps_per_class: Maps R of each class in each stage, as many as
-            `depths`. Each must be a multiple of the one before.
+            `depths`. Each must be a multiple of the one before. None is
+            `(3, 6, 12)`, or `(12,)` with a backbone.
         alpha: The weight `a_l` of layer `l`'s branch: `"harmonic"` for
             `1 / (l + 1)`, a float in (0, 1) for all layers, or a sequence of
             one float a layer.
@@ -81,8 +85,17 @@ class FACNN(DeepAlignment, Explaining, keras.Model):
             `BinaryCrossentropy(from_logits=True)`, turn it on, and count a
             class as present where its logit is positive. The maps still sum to
             the logit up to one constant, `s * t`, which is `head.offset`.
+        backbone: None, or a functional `keras.Model` of images 0..255, such as
+            one of `keras.applications` with `include_top=False`: `x_0` is a
+            1x1 convolution, norm and ReLU (`project`, `project_norm`, `stem`)
+            of its maps. Its layers and weights are shared, as the nested model
+            `model.backbone`. Only layers of Keras' own classes can be saved.
+        feature_layer: Name of the backbone's layer whose maps to take, or
+            several, whose maps are resized to the finest, bilinearly, and
+            concatenated. None is the backbone's output.
         dtype: Dtype policy of all layers, such as `"mixed_bfloat16"`. None is
-            the global policy. The head always computes in float32.
+            the global policy. The head always computes in float32, and the
+            layers of a backbone keep the policy that they were built with.
         **kwargs: Base model keyword arguments, such as `name`.
 
     Example:
@@ -95,14 +108,24 @@ class FACNN(DeepAlignment, Explaining, keras.Model):
     (4, 10)
     >>> model.class_maps(images).shape
     (4, 16, 16, 10)
+
+    A hybrid on a frozen backbone:
+
+    >>> inputs = keras.Input((32, 32, 3))
+    >>> x = keras.layers.Rescaling(1 / 127.5, -1)(inputs)
+    >>> x = keras.layers.Conv2D(8, 3, strides=4, padding="same")(x)
+    >>> model = keras_facnn.FACNN(10, backbone=keras.Model(inputs, x))
+    >>> model.backbone.trainable = False
+    >>> model.class_maps(images).shape
+    (4, 8, 8, 10)
     """
 
     def __init__(
         self,
         num_classes: int,
-        image_shape: Sequence[int | None] = (32, 32, 3),
-        depths: Sequence[int] = (8, 8, 8),
-        maps_per_class: Sequence[int] = (3, 6, 12),
+        image_shape: Sequence[int | None] | None = None,
+        depths: Sequence[int] | None = None,
+        maps_per_class: Sequence[int] | None = None,
         alpha: str | float | Sequence[float] = "harmonic",
         space_to_depth: int = 1,
         batch_norm_gain: bool = False,
@@ -111,18 +134,16 @@ class FACNN(DeepAlignment, Explaining, keras.Model):
         stochastic_depth: float = 0.0,
         fused: bool = False,
         threshold: bool = False,
+        backbone: keras.Model | dict | None = None,
+        feature_layer: str | Sequence[str] | None = None,
         dtype: Any = None,
         **kwargs,
     ):
         num_classes = check_int("num_classes", num_classes, least=2)
         space_to_depth = check_int("space_to_depth", space_to_depth)
-        depths, maps_per_class = check_stages(depths, maps_per_class)
-        multiple = space_to_depth * 2 ** (len(depths) - 1)
-        image_shape = check_image_shape(image_shape, multiple)
-        check_model_size(
-            num_classes, image_shape, depths, maps_per_class, space_to_depth
+        depths, maps_per_class = check_stages(
+            depths, maps_per_class, hybrid=backbone is not None
         )
-        alphas = check_alphas(alpha, sum(depths))
         batch_norm_gain = check_bool("batch_norm_gain", batch_norm_gain)
         synchronized_batch_norm = check_bool(
             "synchronized_batch_norm", synchronized_batch_norm
@@ -135,15 +156,24 @@ class FACNN(DeepAlignment, Explaining, keras.Model):
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
 
         # === Functional graph ===
-        inputs = keras.Input(image_shape, name="images")
-        x = PixelStem(
+        options = {
+            "batch_norm_gain": batch_norm_gain,
+            "synchronized_batch_norm": synchronized_batch_norm
+            and keras.backend.backend() == "tensorflow",
+            "dtype": policy,
+            "fused": fused,
+        }
+        inputs, x, size_rules = image_and_x0(
             num_classes,
-            maps_per_class[0],
+            image_shape,
+            depths,
+            maps_per_class,
             space_to_depth,
-            scale=1 / 255,
-            dtype=policy,
-            name="stem",
-        )(inputs)
+            backbone,
+            feature_layer,
+            **options,
+        )
+        alphas = check_alphas(alpha, sum(depths))
         outputs = fa_stages(
             x,
             num_classes,
@@ -154,17 +184,14 @@ class FACNN(DeepAlignment, Explaining, keras.Model):
                 0.0 if fused else stochastic_depth * n / len(alphas)
                 for n in range(1, len(alphas) + 1)
             ],
-            batch_norm_gain,
-            synchronized_batch_norm and keras.backend.backend() == "tensorflow",
-            threshold,
-            policy,
-            fused,
+            threshold=threshold,
+            **options,
         )
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
         # === Config ===
         self.num_classes = num_classes
-        self.image_shape = image_shape
+        self.image_shape = tuple(inputs.shape[1:])
         self.depths = depths
         self.maps_per_class = maps_per_class
         self.alpha: Any = alpha
@@ -177,7 +204,7 @@ class FACNN(DeepAlignment, Explaining, keras.Model):
         self.fused = fused
         self.threshold = threshold
         self.alphas = alphas
-        self.size_rules = (space_to_depth, multiple)
+        self.size_rules = size_rules
         self._policy_name = policy.name
         self._untracked = _Untracked(
             depths=keras.Model(
@@ -201,11 +228,9 @@ class FACNN(DeepAlignment, Explaining, keras.Model):
             "image_shape": list(self.image_shape),
             "depths": list(self.depths),
             "maps_per_class": list(self.maps_per_class),
-            "alpha": (
-                list(self.alpha)
-                if isinstance(self.alpha, tuple)
-                else self.alpha
-            ),
+            "alpha": list(self.alpha)
+            if isinstance(self.alpha, tuple)
+            else self.alpha,
             "space_to_depth": self.space_to_depth,
             "batch_norm_gain": self.batch_norm_gain,
             "synchronized_batch_norm": self.synchronized_batch_norm,
@@ -213,10 +238,12 @@ class FACNN(DeepAlignment, Explaining, keras.Model):
             "stochastic_depth": self.stochastic_depth,
             "fused": self.fused,
             "threshold": self.threshold,
+            "backbone": self.backbone
+            and backbone_config(self.backbone, self._policy_name),
             "dtype": self._policy_name,
             "name": self.name,
             "trainable": self.trainable,
-            "frozen_layers": [x.name for x in self.layers if not x.trainable],
+            "frozen_layers": frozen_layers(self),
         }
         if self.preset_metadata is not None:
             # What was measured is left to the weights it was measured with.
@@ -236,52 +263,13 @@ class FACNN(DeepAlignment, Explaining, keras.Model):
         if model.fused:
             return model
         model.trainable = trainable
-        for layer in model.layers:
-            layer.trainable = layer.name not in frozen
+        freeze_layers(model, frozen)
         return model
 
-    # --- Inference ---
-
-    def fuse(self) -> "FACNN":
-        """The same model for inference, norm folded into the convolutions.
-
-        Since `a * relu(z) = relu(a * z)`, norm and `a_l` of FA layer `l` go
-        into kernel and bias of `conv_l`, and `x_l = (1 - a_l) * x_{l-1} +
-        relu_l`: the same numbers with fewer passes over memory. There are no
-        layers `norm_l`, and `relu_l` puts out `a_l` times the branch; all
-        other names, maps, evidence and logits stay, as do `class_names` and
-        `preset_metadata`. The weights are copies.
-
-        Returns:
-            A `FACNN` that predicts, explains, saves and loads as this one, and
-            does not train (`compile` is there for `evaluate`).
-
-        Example:
-
-        >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
-        >>> fused = model.fuse()
-        >>> images = np.random.default_rng(0).uniform(0, 255, (1, 32, 32, 3))
-        >>> a, b = (m.predict(images, verbose=0) for m in (model, fused))
-        >>> bool(np.allclose(a, b, atol=1e-4))
-        True
-        """
-        return fuse(self)
-
-    def fit(self, *args, **kwargs):
-        self._refuse_fused("fit")
-        return super().fit(*args, **kwargs)
-
-    def train_on_batch(self, *args, **kwargs):
-        self._refuse_fused("train_on_batch")
-        return super().train_on_batch(*args, **kwargs)
-
-    def _refuse_fused(self, method):
-        if self.fused:
-            raise RuntimeError(
-                f"`{method}` needs the model that `fuse` was called on: a "
-                "fused one has no norm left and is for inference alone. Train "
-                "that one, and fuse it again."
-            )
+    @property
+    def backbone(self) -> keras.Model | None:
+        """A hybrid's backbone, a nested model of images to maps, or None."""
+        return next((x for x in self.layers if x.name == "backbone"), None)
 
     # --- Presets ---
 

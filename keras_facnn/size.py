@@ -10,6 +10,8 @@ from keras_facnn.checks import check_ints
 MAX_LAYERS = 1_000
 MAX_PARAMETERS = 2**28
 MAX_IMAGE_SIDE = 2**14
+MAX_BACKBONE_LAYERS = 2_000
+MAX_BACKBONE_PARAMETERS = 2**30
 
 
 def check_model_size(
@@ -79,3 +81,31 @@ def check_model_size(
             f"maps_per_class={maps_per_class}, which give {parameters:,}"
         )
     return parameters
+
+
+def check_projection_size(
+    channels: int, num_classes: int, maps_per_class: int
+) -> None:
+    """Refuses a hybrid whose 1x1 convolution onto `x_0` is too large.
+
+    Args:
+        channels: How many maps the backbone gives.
+        num_classes: The number of classes.
+        maps_per_class: Maps of each class in the first stage.
+
+    Raises:
+        ValueError: If it would exceed `MAX_PARAMETERS`.
+
+    Example:
+
+    >>> from keras_facnn.size import check_projection_size
+    >>> check_projection_size(1280, num_classes=10, maps_per_class=12)
+    """
+    parameters = channels * num_classes * maps_per_class
+    if parameters > MAX_PARAMETERS:
+        raise ValueError(
+            "The maps of `backbone`, times `num_classes` and "
+            f"`maps_per_class[0]`, must be at most {MAX_PARAMETERS:,}. "
+            f"Received: {channels:,} maps, num_classes={num_classes}, "
+            f"maps_per_class[0]={maps_per_class}, which give {parameters:,}"
+        )

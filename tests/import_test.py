@@ -26,6 +26,8 @@ ROOMS = [
     "forward",
     "layers",
     "size",
+    "backbone_config",
+    "backbones",
     "graph",
     "fusing",
     "deep_alignment",

@@ -19,13 +19,14 @@ def test_python_blocks_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "README.md").read_text("utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     names = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     assert names["maps"].shape == (1, 8, 8, 10)
     assert names["names"] == ["animal", "vehicle"]
     assert (tmp_path / "my_photos" / "metadata.json").exists()
+    assert (tmp_path / "my_hybrid" / "metadata.json").exists()
     assert (tmp_path / "compare.png").exists()
     assert (tmp_path / "why.png").exists()
     assert names["decides"].shape == (1, 8, 8)

@@ -18,7 +18,7 @@ NOT_IN_PRESETS = frozenset(
     }
 )
 # Presets from before these arguments lack them.
-ADDED_LATER = frozenset({"fused", "threshold"})
+ADDED_LATER = frozenset({"fused", "threshold", "backbone", "feature_layer"})
 
 
 def arguments(cls) -> list:
@@ -68,10 +68,15 @@ def parse_config(cls, data: bytes, handle) -> dict:
                 f"`{name}` in {where} must be true or false. "
                 f"Received: {config[name]!r}"
             )
+    if not isinstance(config.get("backbone"), (dict, type(None))):
+        raise ValueError(
+            f"`backbone` in {where} must be the config of a model, or null. "
+            f"Received: {config['backbone']!r}"
+        )
     return config
 
 
-def count_parameters(config: dict) -> int:
-    """How many parameters a config gives; refuses what is too large."""
+def check_size(config: dict) -> None:
+    """Refuses FA layers that are too large, before any is built."""
     names = inspect.signature(check_model_size).parameters
-    return check_model_size(**{n: config[n] for n in names if n in config})
+    check_model_size(**{n: config[n] for n in names if n in config})

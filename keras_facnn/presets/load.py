@@ -61,13 +61,13 @@ def load_preset(cls, handle, load_weights=True, **overrides):
             f"load_weights=False to train from scratch. Received: "
             f"{ {k: overrides[k] for k in sorted(fixed)} }"
         )
-    parameters = _count_parameters(config, handle)
+    _check_size(config, handle)
     record = parse_record(
         source.read(files.METADATA), data, config["num_classes"], handle
     )
     if "num_classes" not in overrides and "image_shape" not in overrides:
         model = _build(cls, {**config, **overrides}, handle)
-        _load_weights(model, source, record, parameters, handle)
+        _load_weights(model, source, record, handle)
         model.preset_metadata = record
         if all(v.dtype == "float32" for v in model.weights):
             model._untracked.preset_weights = weights.digest(model)
@@ -82,6 +82,7 @@ def load_preset(cls, handle, load_weights=True, **overrides):
         # These describe the old classes.
         record.pop("class_names", None)
         record.pop("metrics", None)
+    configs.check_size({**config, **overrides})
     model = cls(**{**config, **overrides})
     if model.image_shape[-1] != original.image_shape[-1]:
         raise ValueError(
@@ -89,7 +90,7 @@ def load_preset(cls, handle, load_weights=True, **overrides):
             f"{original.image_shape[-1]} channels. "
             f"Received: image_shape={model.image_shape}"
         )
-    _load_weights(original, source, record, parameters, handle)
+    _load_weights(original, source, record, handle)
     _transfer(original, model, handle)
     model.preset_metadata = record
     return model
@@ -130,16 +131,16 @@ def _find(handle):
 
 
 def _build(cls, config, handle):
-    _count_parameters(config, handle)
+    _check_size(config, handle)
     try:
         return cls(**config)
     except (TypeError, ValueError) as e:
         raise _builds_nothing(handle, e) from e
 
 
-def _count_parameters(config, handle):
+def _check_size(config, handle):
     try:
-        return configs.count_parameters(config)
+        configs.check_size(config)
     except ValueError as e:
         raise _builds_nothing(handle, e) from e
 
@@ -150,8 +151,9 @@ def _builds_nothing(handle, error):
     )
 
 
-def _load_weights(model, source, record, parameters, handle):
-    largest = weights.largest_file(parameters, model.num_layers)
+def _load_weights(model, source, record, handle):
+    parameters = model.count_params()
+    largest = weights.largest_file(parameters, len(model.weights))
     path = source.weights(record["weights"]["sha256"], largest)
     weights.check_file(path, parameters, handle)
     weights.load(model, path, handle)
