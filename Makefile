@@ -21,6 +21,8 @@ demo: .venv-demo/ready
 # processes, the suite compiles the same models many times.
 test: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.venv-test/jax-compiled
 test: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
+# Side by side, PyTorch's threads would wait for each other by spinning.
+test: export OMP_NUM_THREADS ?= 1
 test: .venv-test/ready
 	@echo "The suite on tensorflow, jax and torch, side by side ..."; \
 	for backend in tensorflow jax torch; do \
