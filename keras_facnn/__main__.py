@@ -13,7 +13,6 @@ import warnings
 import numpy as np
 
 from keras_facnn import __version__
-from keras_facnn.pictures import read_picture
 
 _DESCRIPTION = """\
 FA-CNN: an image classifier whose raw feature maps explain it.
@@ -27,12 +26,13 @@ commands:
 """
 
 _EXPLAIN = """\
-Classifies images and draws why, without a gradient: the photograph, the map of
-the likeliest class and that of the runner-up on the same colour scale, the map
-of the likeliest class at some depths, and how the probability of both grows
-from layer to layer. Images are turned as their EXIF data say, laid on white
-where they are transparent, cropped to the centre and resized to what the model
-takes. An image that cannot be read is named, and the others are explained.
+Classifies images and draws why, from one forward pass and without a gradient:
+the photograph, the map of the likeliest class and that of the runner-up on the
+same colour scale, the map of the likeliest class at some depths, and how the
+probability of both grows from layer to layer. Images are turned as their EXIF
+data say, laid on white where they are transparent, cropped to the centre and
+resized to what the model takes. An image that cannot be read is named, and the
+others are explained.
 """
 
 _EXAMPLES = """\
@@ -201,7 +201,7 @@ def _explain(arguments):
             raise ValueError(
                 f"--layer must be 1 to {model.num_layers}. Received: {layer}"
             )
-    names = model.preset_metadata.get("class_names")
+    names = model.class_names
     asked = _class_index(arguments.class_, names, model.num_classes)
     paths, images = _read_images(arguments, model)
     told = model.explain(images, asked, layers)
@@ -302,6 +302,7 @@ def _as_json(told, paths, best):
 
 def _draw(arguments, told, paths, labels):
     from keras_facnn import plots
+    from keras_facnn.pictures import read_picture
 
     # JSON has the standard output for itself.
     file = sys.stderr if arguments.json else sys.stdout
@@ -393,6 +394,8 @@ def _model(arguments):
 
 def _read_images(arguments, model):
     """The paths that can be read, and their images of the model's size."""
+    from keras_facnn.pictures import read_picture
+
     paths, images = [], []
     with warnings.catch_warnings():
         # Pillow's, of what the reader refuses.
@@ -421,11 +424,6 @@ def _labels(paths):
         path if names.count(name) > 1 else name
         for path, name in zip(paths, names, strict=True)
     ]
-
-
-def _softmax(logits):
-    e = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
 
 
 if __name__ == "__main__":

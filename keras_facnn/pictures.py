@@ -7,6 +7,12 @@ import typing
 
 import numpy as np
 
+from keras_facnn.checks import check_memory
+from keras_facnn.checks import check_option
+from keras_facnn.checks import check_size
+from keras_facnn.checks import classifier_shapes
+from keras_facnn.checks import is_integer
+
 # 67 megapixels: what phones' largest sensors write. A PNG of half a megabyte
 # can hold more, and would take gigabytes to decode.
 MAX_PIXELS = 2**26
@@ -63,7 +69,7 @@ def load_images(
     """
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]
-    paths = list(paths)
+    paths = list(paths) if isinstance(paths, typing.Iterable) else [paths]
     for path in paths:
         if not isinstance(path, (str, os.PathLike)):
             raise TypeError(
@@ -74,8 +80,7 @@ def load_images(
         raise ValueError(
             "`paths` must name at least one picture. Received: paths=[]"
         )
-    if fit not in _FITS:
-        raise ValueError(f"`fit` must be one of {_FITS}. Received: fit={fit!r}")
+    check_option("fit", fit, _FITS)
     image_shape = _image_shape(model, image_size)
     images: list[np.ndarray] = []
     for path in paths:
@@ -127,15 +132,15 @@ def read_picture(
             "Pictures have 1 channel (grey) or 3 (RGB), in the last axis. "
             f"Received: image_shape={image_shape}"
         )
-    fits = (*_FITS, "within")
-    if fit not in fits:
-        raise ValueError(f"`fit` must be one of {fits}. Received: fit={fit!r}")
+    check_option("fit", fit, (*_FITS, "within"))
     name, file = _open(source)
     size = None if height is None or width is None else (width, height)
     # Decoders raise nearly anything on damaged files: ValueError, RuntimeError,
     # struct.error, zlib.error, IndexError, AttributeError ...
     try:
         with Image.open(file) as image:
+            if image.format == "EPS":
+                raise ValueError("it is a program, in PostScript")
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(
                     f"its {image.width} x {image.height} pixels are more than "
@@ -221,33 +226,13 @@ def _image_shape(model, image_size):
     if model is None:
         height, width, channels = None, None, 3
     else:
-        shape = getattr(model, "image_shape", None)
-        if shape is None:
-            shape = getattr(model, "input_shape", None)
-            shape = shape[1:] if isinstance(shape, tuple) else None
-        if shape is None or len(shape) != 3:
-            raise ValueError(
-                "`model` must be a Keras model of images (B, H, W, channels). "
-                f"Received: model={model!r}"
-            )
-        height, width, channels = shape
+        (height, width, channels), _ = classifier_shapes(model)
     if image_size is None:
         return height, width, channels
-    sides = (
-        (image_size, image_size)
-        if hasattr(image_size, "__index__")
-        else image_size
-    )
-    try:
-        sides = tuple(n.__index__() for n in sides)
-    except (TypeError, AttributeError):
-        sides = ()
-    if len(sides) != 2 or min(sides) < 1 or sides[0] * sides[1] > MAX_PIXELS:
-        raise ValueError(
-            "`image_size` must be a positive integer or a pair of them, "
-            f"(height, width), of at most {MAX_PIXELS / 1e6:.0f} megapixels. "
-            f"Received: image_size={image_size!r}"
-        )
+    if is_integer(image_size):
+        image_size = (image_size, image_size)
+    sides = check_size("image_size", image_size)
+    check_memory("`image_size` and the channels", *sides, channels)
     for own, asked in zip((height, width), sides, strict=True):
         if own not in (None, asked):
             raise ValueError(

@@ -194,17 +194,26 @@ def test_load_images_takes_size_and_channels_from_the_model(tmp_path, pixels):
     "arguments, error, message",
     [
         ({"paths": []}, ValueError, "at least one picture"),
+        ({"paths": 3}, TypeError, "`paths` must be a path.*Received: 3"),
         ({"paths": [3]}, TypeError, "`paths` must be a path.*Received: 3"),
         ({"paths": [b"a.png"]}, TypeError, "`paths` must be a path"),
         ({"paths": "https://a.b/c.png"}, ValueError, "c.png is a URL"),
         ({"paths": "nothing.png"}, FileNotFoundError, "no image .*nothing.png"),
         ({"paths": "."}, ValueError, r"\. is a folder"),
-        ({"image_size": 0}, ValueError, "`image_size` must be a positive"),
+        ({"image_size": 0}, ValueError, "`image_size` must be two positive"),
         ({"image_size": (8, 8, 3)}, ValueError, "`image_size` must be"),
         ({"image_size": 8.5}, ValueError, "`image_size`.*Received: .*8.5"),
-        ({"image_size": 10**6}, ValueError, "`image_size` must be"),
+        (
+            {"image_size": 10**6},
+            ValueError,
+            "`image_size` and the channels ask",
+        ),
         ({"fit": "cover"}, ValueError, "`fit` must be one of .*'cover'"),
-        ({"model": "cifar10"}, ValueError, "`model` must be a Keras model"),
+        (
+            {"model": "cifar10"},
+            ValueError,
+            "`model` must be a functional Keras model",
+        ),
     ],
 )
 def test_refuses_bad_arguments(tmp_path, pixels, arguments, error, message):
@@ -272,6 +281,12 @@ def test_text_that_unpacks_to_too_much_is_refused(tmp_path, pixels):
     path.write_bytes(data[:33] + chunk + data[33:])
     with pytest.raises(ValueError, match="bomb.png cannot be read"):
         read_picture(path)
+
+
+def test_runs_no_postscript():
+    data = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n"
+    with pytest.raises(ValueError, match="cannot be read .* PostScript"):
+        read_picture(data)
 
 
 def test_reads_open_files_and_names_them(tmp_path, pixels):
