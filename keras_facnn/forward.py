@@ -90,7 +90,10 @@ def run(
 
     Raises:
         RuntimeError: In a forked child on JAX, whose threads did not come
-            along, so that it would hang.
+            along, so that it would hang. On PyTorch, too, a child hangs that
+            was forked after its parent computed with several threads: call
+            `torch.set_num_threads(1)` first thing in the child, as PyTorch's
+            DataLoader does in its workers.
     """
     arrays = arrays if isinstance(arrays, tuple) else (arrays,)
     batch_size = check_int("batch_size", batch_size)

@@ -192,6 +192,19 @@ def test_a_model_that_was_read_is_copied_and_saved(
         np.testing.assert_allclose(other.class_maps(images), expected)
 
 
+def test_calls_of_several_lengths_can_share_one_size(images):
+    sizes = []
+
+    def function(x):
+        sizes.append(len(x))
+        return x
+
+    for n in (1, 5):
+        received = forward.run(function, images[:n], 4, one_size=True)
+        np.testing.assert_array_equal(received, images[:n])
+    assert sizes == ([1, 4, 1] if BACKEND == "torch" else [4, 4, 4])
+
+
 @pytest.mark.skipif(
     BACKEND != "jax" or not hasattr(os, "fork"), reason="Only JAX hangs"
 )

@@ -1,10 +1,14 @@
 """What the scores are that maps explain, and what becomes of their gradient."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
+from keras_facnn.attribution import contrast
+from keras_facnn.attribution import disagreement
 from keras_facnn.attribution import grad_cam
 from keras_facnn.attribution import hires_cam
 from keras_facnn.attribution import integrated_gradients
@@ -64,7 +68,7 @@ def test_outputs_that_are_not_finite_are_said(rng, method):
         method(model, rng.normal(size=(2, 8, 8, 3)))
 
 
-@pytest.mark.parametrize("name", ["grad_cam", "hires_cam"])
+@pytest.mark.parametrize("name", METHODS)
 def test_small_gradients_do_not_vanish_in_float16(rng, name):
     """The gradient of an average over 64x64 places is below float16's least."""
     half, full = (
@@ -77,6 +81,20 @@ def test_small_gradients_do_not_vanish_in_float16(rng, name):
     expected = METHODS[name](full, images)
     received = METHODS[name](half, images)
     assert abs((received == 0).mean() - (expected == 0).mean()) < 0.02
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(received / scale, expected / scale, atol=0.02)
+
+
+def test_large_gradients_do_not_overflow_in_float16(rng):
+    half, full = (
+        classifier(dtype=d, side=4) for d in ("mixed_float16", "float32")
+    )
+    weights = [w * 20 if w.ndim == 2 else w for w in full.get_weights()]
+    half.set_weights(weights)
+    full.set_weights(weights)
+    images = rng.normal(size=(2, 4, 4, 3))
+    expected = METHODS["hires_cam"](full, images)
+    received = METHODS["hires_cam"](half, images)
     scale = np.abs(expected).max()
     np.testing.assert_allclose(received / scale, expected / scale, atol=0.02)
 
@@ -137,3 +155,41 @@ def test_gradients_within_inference_mode(rng, method):
 def test_options_are_refused_by_name(rng, call, name):
     with pytest.raises(ValueError, match=f"`{name}` must be"):
         call(classifier(), rng.normal(size=(2, 8, 8, 3)))
+
+
+def test_what_only_an_fa_cnn_has_refuses_other_models(rng):
+    images = rng.normal(size=(2, 8, 8, 3))
+    for call in (
+        lambda m: contrast(m, images, 0, 1),
+        lambda m: disagreement(m, images),
+    ):
+        for model in (classifier(), None):
+            with pytest.raises(ValueError, match="an FA-CNN.*grad_cam"):
+                call(model)
+
+
+def test_classes_by_name(small_model, images):
+    small_model.preset_metadata = {"class_names": ["a", "b", "c", "d"]}
+    for call, named, numbered in (
+        (disagreement, ("c",), (2,)),
+        (contrast, ("a", ["b", "c", "a", "d", "d"]), (0, [1, 2, 0, 3, 3])),
+        (functools.partial(grad_cam, layer=1), ("d",), (3,)),
+        (saliency, ("d",), (3,)),
+        (functools.partial(occlusion, size=16), ("d",), (3,)),
+    ):
+        np.testing.assert_array_equal(
+            call(small_model, images, *named),
+            call(small_model, images, *numbered),
+        )
+
+
+@pytest.mark.parametrize("name", ["contrast", "disagreement", "saliency"])
+def test_pixels_of_another_range_warn_once(small_model, rng, name):
+    call = {
+        "contrast": lambda m, x: contrast(m, x, 0, 1),
+        "disagreement": disagreement,
+        "saliency": saliency,
+    }[name]
+    with pytest.warns(UserWarning, match="0..255") as caught:
+        call(small_model, rng.uniform(0, 1, (2, 16, 16, 3)))
+    assert [w.category for w in caught].count(UserWarning) == 1
