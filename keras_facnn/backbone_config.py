@@ -51,13 +51,13 @@ _BASES = (
     keras.regularizers.Regularizer,
 )
 # What Keras writes for values of no class of its own.
-_VALUES = {
+_VALUES = (
     "__ellipsis__",
     "__keras_tensor__",
     "__numpy__",
     "__slice__",
     "__tensor__",
-}
+)
 
 
 def backbone_config(backbone: keras.Model, policy: str = "float32") -> dict:

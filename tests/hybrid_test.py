@@ -507,6 +507,14 @@ def test_weights_of_another_backbone_are_refused(model, tmp_path):
         FACNN.from_preset(tmp_path)
 
 
+@pytest.mark.parametrize("class_name", [["ReLU"], {"class_name": "ReLU"}, 3])
+def test_a_class_without_a_name_is_refused(model, class_name):
+    config = model.get_config()
+    config["backbone"]["config"]["layers"][-1]["class_name"] = class_name
+    with pytest.raises(ValueError, match="Keras' own layers.*'coarse'"):
+        FACNN.from_config(config)
+
+
 # --- A backbone of keras.applications ---
 
 
