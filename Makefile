@@ -69,7 +69,7 @@ lint: .venv-test/ready
 .venv-floor/ready: pyproject.toml
 	$(call make_venv,.venv-floor)
 	.venv-floor/bin/python -m pip install --quiet --editable '.[jax]' \
-		'keras==$(FLOOR)' pytest
+		'keras==$(FLOOR)' pytest pytest-timeout
 	touch $@
 
 # Debian keeps what `venv` gets pip from in a package of its own.
