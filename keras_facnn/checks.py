@@ -318,7 +318,7 @@ def warn_of_range(images, name="images"):
     warnings.warn(
         f"`{name}` should be in 0..255, but the smallest value is {low:.3g}, "
         f"the largest is {high:.3g}. {guess} The model rescales by itself.",
-        stacklevel=_stacklevel(),
+        stacklevel=callers_stacklevel(),
     )
 
 
@@ -559,7 +559,7 @@ def _shown(value):
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
-def _stacklevel():
+def callers_stacklevel():
     """How many frames up a warning's first caller outside the package is."""
     level, frame = 1, sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__", "").startswith(

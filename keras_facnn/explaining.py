@@ -103,16 +103,7 @@ class Explaining:
         >>> bool(np.allclose(logits, scale * maps.mean((1, 2)), atol=1e-5))
         True
         """
-        level = self._level(layer)
-
-        def read(outputs):
-            return self.head.class_maps(outputs[f"fa_{level}"])
-
-        centered = check_bool("centered", centered)
-        logits, maps = self._read(
-            images, ("maps", level), [f"fa_{level}"], read, batch_size
-        )
-        return logits, center_maps(maps) if centered else maps
+        return self._maps(images_for(self, images), layer, batch_size, centered)
 
     def class_maps(
         self,
@@ -153,9 +144,7 @@ class Explaining:
         return self._of_classes(
             images,
             classes,
-            lambda images: self.predict_with_maps(
-                images, layer, batch_size, centered
-            ),
+            lambda images: self._maps(images, layer, batch_size, centered),
         )
 
     def explain(
@@ -251,6 +240,7 @@ class Explaining:
                 [self.head.logits(outputs[name]) for name in names], axis=1
             )
 
+        images = images_for(self, images)
         return self._read(images, "layer_logits", names, read, batch_size)[1]
 
     def layer_evidence(
@@ -360,6 +350,19 @@ class Explaining:
         """
         return exactness(self, images, classes, batch_size=batch_size)
 
+    def _maps(self, images, layer, batch_size, centered):
+        """Logits and class maps of checked images."""
+        level = self._level(layer)
+
+        def read(outputs):
+            return self.head.class_maps(outputs[f"fa_{level}"])
+
+        centered = check_bool("centered", centered)
+        logits, maps = self._read(
+            images, ("maps", level), [f"fa_{level}"], read, batch_size
+        )
+        return logits, center_maps(maps) if centered else maps
+
     def _of_classes(self, images, classes, read):
         """What `read` gives of images beside their logits, of some classes."""
         images = images_for(self, images)
@@ -401,8 +404,7 @@ class Explaining:
         return level.__index__()
 
     def _read(self, images, key, names, read, batch_size):
-        """Logits and `read(feature maps)` of all images, as NumPy arrays."""
-        images = images_for(self, images)
+        """Logits and `read(feature maps)` of checked images, as NumPy."""
 
         def make():
             model = readout(self, names)

@@ -15,7 +15,6 @@ from keras import tree
 from keras_facnn.checks import check_int
 from keras_facnn.checks import one_class_an_image
 from keras_facnn.gradients import compiled_function
-from keras_facnn.gradients import gradient_function
 
 _KEPT = "_keras_facnn_kept"
 _LOCK = threading.RLock()
@@ -65,18 +64,13 @@ def kept_function(model, key, make):
     return kept(model, key, lambda: compiled_function(make(), model.variables))
 
 
-def kept_gradient(model, key, make):
-    """As `kept`: the gradient of the function that `make` returns."""
-    return kept(model, key, lambda: gradient_function(make(), model.variables))
-
-
 def run(
     function, arrays, batch_size=32, verbose=0, unit="image", one_size=False
 ):
     """Calls a compiled function batch by batch.
 
     Args:
-        function: What `kept_function` or `kept_gradient` returned.
+        function: What `kept_function` returned.
         arrays: Array, or tuple of arrays of one length, its arguments, which
             it gets as float32.
         batch_size: Positive integer, entries a call.

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_facnn.checks import check_fa_model
 from keras_facnn.checks import check_images
+from keras_facnn.checks import images_for
 from keras_facnn.maps import pick_classes
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
@@ -95,7 +96,7 @@ def disagreement(
     (2, 32, 32)
     """
     check_fa_model(model)
-    images = check_images(images, model.image_shape)
+    images = images_for(model, images)
     classes = model.check_classes(classes, len(images))
     level = model._level(layer)
 

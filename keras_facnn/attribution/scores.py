@@ -8,9 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_facnn.checks import _stacklevel
 from keras_facnn.checks import all_layers
 from keras_facnn.checks import are_probabilities
+from keras_facnn.checks import callers_stacklevel
 from keras_facnn.gradients import gradient_function
 
 # Powers of two by which scores are tried, largest first, where a model computes
@@ -105,5 +105,5 @@ def check_scores(
             else "By `probabilities=True` they go through a second softmax. "
             "Pass `probabilities=False`."
         ),
-        stacklevel=_stacklevel(),
+        stacklevel=callers_stacklevel(),
     )
