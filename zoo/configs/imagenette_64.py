@@ -31,7 +31,7 @@ config = {
         "stochastic_depth": 0.1,
     },
     "validation_split": "validation",
-    "epochs": 40,
+    "epochs": 36,
     "batch_size": 64,
     "crop": {"smallest": 0.25, "from": (160, 160)},
     "cutmix": 0.3,
