@@ -1,6 +1,7 @@
 # `make demo` explains the sample images; `make test` runs the suite on three
 # backends; `make test-floor` runs a part of it on the oldest Keras that is
-# supported. Each makes its own virtual environment; none needs root.
+# supported; `make tutorials` runs the notebooks on little data. Each makes a
+# virtual environment; none needs root.
 
 PYTHON ?= python3
 # On Linux, PyPI's PyTorch brings CUDA along. For the CPU build:
@@ -11,7 +12,7 @@ FLOOR = $(shell sed -n 's/.*"keras>=\([0-9.]*\)".*/\1/p' pyproject.toml).0
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-floor lint clean
+.PHONY: demo test test-floor tutorials lint clean
 
 demo: .venv-demo/ready
 	KERAS_BACKEND=jax .venv-demo/bin/python -m keras_facnn explain \
@@ -49,6 +50,11 @@ test-floor: .venv-floor/ready
 		tests/attribution/cam_test.py tests/layers \
 		tests/presets/preset_test.py tests/deep_alignment_test.py \
 		tests/custom_loops_test.py tests/private_names_test.py
+
+# In full, and with what they put out kept:
+#   .venv-test/bin/python tutorials/run.py --write
+tutorials: .venv-test/ready
+	.venv-test/bin/python tutorials/run.py
 
 lint: .venv-test/ready
 	.venv-test/bin/ruff check .
