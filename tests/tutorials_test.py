@@ -14,7 +14,7 @@ TUTORIALS = pathlib.Path(__file__).parents[1] / "tutorials"
 NOTEBOOKS = sorted(TUTORIALS.glob("*.ipynb"))
 # Paths of the machine, progress bars, logs, and objects' addresses.
 LITTER = re.compile(
-    r"(?<![\w.])/\w+/\w+|[A-Z]:\\|\r|\x08|INFO:|WARNING|0x[0-9a-f]{6}"
+    r"(?<![\w.])/\w+/\w+|[A-Z]:\\|\r|\x08|INFO:|WARNING|Traceback|0x[0-9a-f]{6}"
 )
 NAMES = [path.stem for path in NOTEBOOKS]
 
