@@ -322,6 +322,19 @@ def warn_of_range(images, name="images"):
     )
 
 
+def warn_of_first_images(x):
+    """Warns where what Keras' `fit` takes is an array not in 0..255.
+
+    A few of the first images tell; an array may be a large file's. Datasets,
+    and what has no such shape, are left to Keras.
+    """
+    if len(getattr(x, "shape", ())) != 4 or not hasattr(x, "__getitem__"):
+        return
+    first = real_array("x", x[:32])
+    if first.size and np.isfinite(first).all():
+        warn_of_range(first, "x")
+
+
 def check_maps(maps, ndim=(3,), batch=None, finite=True, name="maps"):
     """Returns maps as float64, or raises.
 
