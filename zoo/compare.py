@@ -110,10 +110,10 @@ def define_flags():
     flags.DEFINE_string(
         "boxes",
         None,
-        "Table of one object's box an image of a folder, with the columns file "
-        "(split/class/name.jpg), xmin, ymin, xmax, ymax, in pixels, the last "
-        "ones included. Adds the pointing games of the images whose class is "
-        "predicted right.",
+        "Table of the objects' boxes in a folder's images, with the columns "
+        "file (split/class/name.jpg), xmin, ymin, xmax, ymax, in pixels, the "
+        "last ones included. Only images with a box are compared. Adds the "
+        "pointing games of those whose class is predicted right.",
     )
     flags.DEFINE_integer("seed", 0, "Of RISE's masks and random order.")
 
@@ -144,6 +144,10 @@ def main():
                 f"{layer}"
             )
     boxes = read_boxes(images, inputs.fit(model.preset_metadata))
+    if boxes is not None:
+        boxed = np.flatnonzero([len(b) > 0 for b in boxes])
+        images, labels = images[boxed], labels[boxed]
+        boxes = [boxes[i] for i in inputs.spread(boxed, FLAGS.images)]
     os.makedirs(FLAGS.output, exist_ok=True)
     images = inputs.spread(images, FLAGS.images)
     labels = inputs.spread(labels, FLAGS.images)
@@ -229,15 +233,14 @@ def title(method, layer):
 
 
 def read_boxes(images, fit):
-    """The boxes of `--images` images, or None."""
+    """The boxes of each image, or None."""
     from zoo.data import boxes
 
     if FLAGS.boxes is None:
         return None
-    found = boxes.load(
+    return boxes.load(
         FLAGS.boxes, FLAGS.data, FLAGS.split, images.shape[1:], fit
     )
-    return inputs.spread(found, FLAGS.images)
 
 
 def judge(model, images, labels, predictions, boxes, method, layer):
@@ -271,7 +274,7 @@ def judge(model, images, labels, predictions, boxes, method, layer):
         right = defined & (predictions == labels)
         columns = pointing_games(
             None if maps is None else maps[right],
-            boxes[right],
+            [boxes[i] for i in np.flatnonzero(right)],
             images.shape[1:3],
         )
     columns |= {
