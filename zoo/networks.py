@@ -2,12 +2,21 @@
 
 import functools
 import math
+import re
 
 import keras
 from keras import layers
 
 import keras_facnn
 from zoo.cost import multiply_adds
+from zoo.efficientnet_lite0 import efficientnet_lite0
+
+# Of images to maps; what a config's `backbone` names.
+BACKBONES = {
+    "efficientnet_lite0": functools.partial(
+        efficientnet_lite0, include_top=False
+    )
+}
 
 
 def build(kind, arguments, init=None):
@@ -15,10 +24,24 @@ def build(kind, arguments, init=None):
 
     Args:
         kind: `"facnn"`, `"resnet"` or `"plain"`.
-        arguments: Those of the `FACNN`.
+        arguments: Those of the `FACNN`; a `backbone` is a dict with the `name`
+            of one in `BACKBONES` and its arguments.
         init: Preset, or `model.keras` of a baseline, whose weights to start
             from, or None.
     """
+    arguments = dict(arguments)
+    if backbone := arguments.pop("backbone", None):
+        if kind != "facnn":
+            raise ValueError(
+                "A config with a `backbone` is for `--model facnn` alone."
+            )
+        options = {k: v for k, v in backbone.items() if k != "name"}
+        arguments["backbone"] = BACKBONES[backbone["name"]](
+            arguments["image_shape"],
+            # Those of `init` take their place.
+            pretrained=not init,
+            **options,
+        )
     model = keras_facnn.FACNN(**arguments)
     if kind != "facnn":
         model = of_equal_cost({"resnet": resnet, "plain": plain}[kind], model)
@@ -57,6 +80,13 @@ def build(kind, arguments, init=None):
             f"Expected: {expected}. Received: {received}"
         )
     return start
+
+
+def freeze(model, pattern):
+    """Freezes those layers of a hybrid's backbone whose names fit a pattern."""
+    for layer in model.backbone.layers:
+        if re.fullmatch(pattern, layer.name):
+            layer.trainable = False
 
 
 def resnet(num_classes, image_shape, width, synchronized=False):
