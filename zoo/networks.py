@@ -29,20 +29,12 @@ def build(kind, arguments, init=None):
         init: Preset, or `model.keras` of a baseline, whose weights to start
             from, or None.
     """
-    arguments = dict(arguments)
-    if backbone := arguments.pop("backbone", None):
-        if kind != "facnn":
-            raise ValueError(
-                "A config with a `backbone` is for `--model facnn` alone."
-            )
-        options = {k: v for k, v in backbone.items() if k != "name"}
-        arguments["backbone"] = BACKBONES[backbone["name"]](
-            arguments["image_shape"],
-            # Those of `init` take their place.
-            pretrained=not init,
-            **options,
+    if "backbone" in arguments and kind != "facnn":
+        raise ValueError(
+            "A config with a `backbone` is for `--model facnn` alone."
         )
-    model = keras_facnn.FACNN(**arguments)
+    # Those of `init` take the place of pretrained weights.
+    model = facnn(arguments, pretrained=not init)
     if kind != "facnn":
         model = of_equal_cost({"resnet": resnet, "plain": plain}[kind], model)
         if init:
@@ -80,6 +72,22 @@ def build(kind, arguments, init=None):
             f"Expected: {expected}. Received: {received}"
         )
     return start
+
+
+def facnn(arguments, pretrained=True):
+    """The FA-CNN of a config's arguments, whose `backbone` is a dict.
+
+    Args:
+        arguments: As in `build`.
+        pretrained: Whether the backbone has its trained weights.
+    """
+    arguments = dict(arguments)
+    if backbone := arguments.pop("backbone", None):
+        options = {k: v for k, v in backbone.items() if k != "name"}
+        arguments["backbone"] = BACKBONES[backbone["name"]](
+            arguments["image_shape"], pretrained=pretrained, **options
+        )
+    return keras_facnn.FACNN(**arguments)
 
 
 def freeze(model, pattern):

@@ -13,7 +13,8 @@ EfficientNet-Lite0 with the weights of ImageNet, needs
 
 config = {
     "about": {
-        "description": "FA-CNN on EfficientNet-Lite0 for photographs of clothes.",
+        "description": "FA-CNN on EfficientNet-Lite0 for photographs of "
+        "clothes.",
         "dataset": "Clothing dataset (small), "
         "https://github.com/alexeygrigorev/clothing-dataset-small",
         "dataset_license": "CC0",
