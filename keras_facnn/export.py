@@ -433,10 +433,11 @@ def _finish_saved_model(path, names, facts):
 def _load_saved_model(path):
     import tensorflow as tf
 
-    function = tf.saved_model.load(str(path)).signatures["serving_default"]
+    loaded = tf.saved_model.load(str(path))
 
     def outputs(images):
-        values = function(images=tf.constant(images))
+        signature = loaded.signatures["serving_default"]
+        values = signature(images=tf.constant(images))
         return {key: value.numpy() for key, value in values.items()}
 
     return outputs

@@ -46,7 +46,9 @@ def run_litert(path, images):
 
 def run_saved_model(path, images):
     tf = pytest.importorskip("tensorflow")
-    outputs = tf.saved_model.load(str(path)).serve(images)
+    # Its variables live as long as this does.
+    loaded = tf.saved_model.load(str(path))
+    outputs = loaded.serve(images)
     return {k: v.numpy() for k, v in outputs.items()}
 
 
