@@ -306,8 +306,27 @@ def view_html(seen: Seen, c: int, layer: int, kind: str, rival: int) -> str:
             f"({_percent(p.max())})."
         )
     alt = f"{_KINDS[kind]} for {seen.names[c]} at layer {layer}"
-    title = f"Evidence for {name}, layer {layer}"
-    return _figure(title, _img(pixels, alt), _legend(kind) + _caption(told))
+    title = f"Evidence for {name}"
+    if kind == "contrast":
+        title = f"{name} against {other}"
+    return _figure(
+        f"{title}, layer {layer}",
+        _img(pixels, alt),
+        _legend(kind) + _caption(told),
+    )
+
+
+def input_html(seen: Seen) -> str:
+    """The pixels that the model reads, and no more."""
+    image = seen.image[0]
+    height, width = image.shape[:2]
+    told = f"All that the network gets of it: {width} x {height} pixels."
+    image = _img(image, "the photo as the network reads it")
+    return (
+        '<div class="fa-input">'
+        + _figure("What it looks at", image, _caption(told))
+        + "</div>"
+    )
 
 
 def grad_cam_html(model: typing.Any, seen: Seen, c: int, layer: int) -> str:
@@ -316,17 +335,14 @@ def grad_cam_html(model: typing.Any, seen: Seen, c: int, layer: int) -> str:
 
     map_ = see_grad_cam(model, seen, c, layer)
     name = _text(seen.names[c])
-    told = (
-        "Grad-CAM is the usual way to explain a network: it runs it again, "
-        "backwards. "
-    )
+    told = "Made by running the network again, backwards. "
     pair = [map_[None], seen.maps[layer][None, ..., c]]
     if any(constant_maps(m).all() for m in pair):
         told += "Here it finds nothing." if not map_.any() else ""
     else:
         (r,) = pearson(*pair)
         told += (
-            f"Its agreement with the raw map is r = {r:.2f}"
+            f"Its agreement with the raw map is r&nbsp;=&nbsp;{r:.2f}"
             + (", that is, it is the same map" if r > 0.9995 else "")
             + " (1 is equal, 0 is unrelated)."
         )
@@ -514,6 +530,7 @@ def _number(value, kind):
 
 _CSS = """
 .gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
+.gradio-container .html-container { padding: 0 !important; }
 .fa-head h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .3rem; }
 .fa-head p { margin: 0; font-size: 1.02rem; max-width: 46rem; }
 .fa-section h3, .fa-figure h3 {
@@ -522,23 +539,23 @@ _CSS = """
 .fa-section p { margin: 0 0 .5rem; line-height: 1.5; }
 .fa-section summary { cursor: pointer; margin: 0 0 .5rem; }
 .fa-hint, .fa-caption {
-  font-size: .875rem; line-height: 1.45; margin: 0 0 .5rem;
-  color: var(--body-text-color-subdued);
+  font-size: .875rem; line-height: 1.45; margin: 0 0 .5rem; opacity: .8;
 }
 .fa-caption { margin: .4rem 0 0; }
-.fa-caption b { color: var(--body-text-color); }
 .fa-figure { margin: 0; }
 .fa-figure img {
   width: 100%; height: auto; border-radius: 8px; display: block;
 }
+.fa-input img { image-rendering: pixelated; }
 .fa-photo img {
-  max-width: 100%; max-height: 240px; width: auto; height: auto;
-  min-height: 120px; border-radius: 8px; display: block;
+  max-width: 100%; max-height: 220px; width: auto; height: auto;
+  min-height: 110px; border-radius: 8px; display: block;
 }
-.fa-samples { display: grid; grid-template-columns: repeat(6, 1fr); gap: 6px; }
+.fa-samples { display: flex; flex-wrap: wrap; gap: 6px; }
 .fa-sample {
   padding: 0; border: 2px solid transparent; border-radius: 8px;
-  cursor: pointer; background: none; overflow: hidden; aspect-ratio: 1;
+  cursor: pointer; background: none; overflow: hidden;
+  width: 60px; height: 60px;
 }
 .fa-sample img { width: 100%; height: 100%; object-fit: cover; }
 .fa-sample:hover, .fa-sample:focus-visible, .fa-bar:focus-visible {
@@ -567,7 +584,7 @@ _CSS = """
 }
 .fa-legend {
   display: flex; align-items: center; gap: 8px; font-size: .8rem;
-  margin: .5rem 0 0; color: var(--body-text-color-subdued);
+  margin: .5rem 0 0; opacity: .8;
 }
 .fa-colors { flex: 1; height: 10px; border-radius: 5px; max-width: 260px; }
 .fa-chart { width: 100%; height: auto; display: block; }
@@ -584,8 +601,10 @@ _CSS = """
   border: 1px solid #e03131; background: #e0313118;
 }
 @media (max-width: 640px) {
-  .fa-head h1 { font-size: 1.35rem; }
+  .gradio-container .html-container { padding: 0 !important; }
+.fa-head h1 { font-size: 1.35rem; }
   .fa-chart text { font-size: 20px; }
+  .fa-input { display: none; }
 }
 """
 
@@ -652,7 +671,7 @@ def page(
             rival = seen.rival_of(c)
         return (
             c,
-            bars_html(seen, c),
+            gr.update(value=bars_html(seen, c), visible=True),
             gr.update(value=rival, visible=kind == "contrast"),
             *moved(seen, c, layer, kind, rival),
         )
@@ -669,23 +688,25 @@ def page(
         )
 
     def beside(seen, c, layer, asked):
-        if not asked or seen is None:
-            return gr.update(value="", visible=False)
-        shown = grad_cam_html(model, seen, int(c), int(layer))
-        return gr.update(value=shown, visible=True)
+        if seen is None:
+            return gr.skip()
+        if not asked:
+            return input_html(seen)
+        return grad_cam_html(model, seen, int(c), int(layer))
 
     def looked(data, layer, kind):
         try:
             seen = look(model, data)
         except ValueError as e:
-            return [gr.skip()] * 7 + [None, error_html(e), gr.skip()]
+            shown = gr.update(value=error_html(e), visible=True)
+            return [gr.skip()] * 7 + [None, shown, gr.skip()]
         first = seen.ranking[0]
         return (
             seen,
-            photo_html(seen),
+            gr.update(value=photo_html(seen), visible=True),
             *painted(seen, first, layer, kind, None),
             None,
-            "",
+            gr.update(value="", visible=False),
             gr.update(visible=True),
         )
 
@@ -722,37 +743,44 @@ def page(
             f"parts of the photo speak for each answer. {where}</p></header>"
         )
         with gr.Row():
-            with gr.Column(scale=2, min_width=300):
+            with gr.Column(scale=3, min_width=280):
                 file = gr.File(
                     label=f"Your photo (at most {MAX_BYTES // 2**20} MB)",
                     file_types=["image"],
                     height=150,
                     elem_id="fa-file",
                 )
-                message = gr.HTML(elem_id="fa-message")
+                message = gr.HTML(visible=False, elem_id="fa-message")
                 sample = gr.HTML(
-                    samples_html(samples) if samples else "",
+                    samples_html(samples),
                     js_on_load=_WHICH_BUTTON,
                     visible=bool(samples),
                     elem_id="fa-samples",
                 )
-                photo = gr.HTML(elem_id="fa-photo")
-                bars = gr.HTML(js_on_load=_WHICH_BUTTON, elem_id="fa-bars")
-            with gr.Column(scale=4, min_width=300, visible=False) as results:
-                with gr.Row():
-                    view = gr.HTML(elem_id="fa-view", min_width=240)
-                    cam = gr.HTML(
-                        elem_id="fa-cam", min_width=240, visible=False
-                    )
-                layer = gr.Slider(
-                    1,
-                    layers,
-                    layers,
-                    step=1,
-                    label="Layer: slide to watch the evidence form",
-                    elem_id="fa-layer",
-                    buttons=[],
+                photo = gr.HTML(visible=False, elem_id="fa-photo")
+                bars = gr.HTML(
+                    js_on_load=_WHICH_BUTTON, visible=False, elem_id="fa-bars"
                 )
+            with gr.Column(scale=9, min_width=280, visible=False) as results:
+                with gr.Row():
+                    with gr.Column(min_width=280):
+                        view = gr.HTML(elem_id="fa-view")
+                        layer = gr.Slider(
+                            1,
+                            layers,
+                            layers,
+                            step=1,
+                            label="Layer: slide to watch the evidence form",
+                            elem_id="fa-layer",
+                            buttons=[],
+                        )
+                    with gr.Column(min_width=280):
+                        second = gr.HTML(elem_id="fa-second")
+                        asked = gr.Checkbox(
+                            label="Compare with Grad-CAM",
+                            info="The usual method; runs the network again.",
+                            elem_id="fa-ask",
+                        )
                 kind = gr.Radio(
                     [(label, value) for value, label in _KINDS.items()],
                     value="raw",
@@ -763,20 +791,16 @@ def page(
                     chosen = gr.Dropdown(
                         choices,
                         label="Evidence for",
-                        min_width=160,
+                        min_width=140,
                         elem_id="fa-class",
                     )
                     rival = gr.Dropdown(
                         choices,
                         label="Against",
-                        min_width=160,
+                        min_width=140,
                         visible=False,
                         elem_id="fa-rival",
                     )
-                asked = gr.Checkbox(
-                    label="Show Grad-CAM beside it (runs the network again)",
-                    elem_id="fa-ask",
-                )
                 evidence = gr.HTML(elem_id="fa-evidence")
         gr.HTML(about_html(model, preset))
 
@@ -789,13 +813,13 @@ def page(
             **silent,
             "fn": beside,
             "inputs": [state, chosen, layer, asked],
-            "outputs": cam,
+            "outputs": second,
             "trigger_mode": "always_last",
         }
         file.upload(uploaded, [file, layer, kind], told, **silent).then(**again)
         if samples:
             sample.click(sampled, [layer, kind], told, **silent).then(**again)
-            blocks.load(opened, [layer, kind], told, **silent)
+            blocks.load(opened, [layer, kind], told, **silent).then(**again)
         bars.click(clicked, [state, layer, kind, rival], drawn, **quick).then(
             **again
         )
