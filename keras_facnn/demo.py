@@ -348,7 +348,7 @@ def grad_cam_html(model: typing.Any, seen: Seen, c: int, layer: int) -> str:
         )
     alt = f"Grad-CAM for {seen.names[c]} at layer {layer}"
     title = f"Grad-CAM for {name}, layer {layer}"
-    image = _img(painted(seen.view, map_), alt)
+    image = _img(painted(seen.view, map_, float(np.abs(map_).max())), alt)
     return _figure(title, image, _legend("raw") + _caption(told))
 
 
@@ -673,16 +673,6 @@ def page(
             c,
             gr.update(value=bars_html(seen, c), visible=True),
             gr.update(value=rival, visible=kind == "contrast"),
-            *moved(seen, c, layer, kind, rival),
-        )
-
-    def moved(seen, c, layer, kind, rival):
-        if seen is None:
-            return [gr.skip()] * 2
-        c, layer = int(c), int(layer)
-        if rival is None:
-            rival = seen.rival_of(c)
-        return (
             view_html(seen, c, layer, kind, rival),
             evidence_html(seen, c, layer, kind, rival),
         )
@@ -823,15 +813,14 @@ def page(
         bars.click(clicked, [state, layer, kind, rival], drawn, **quick).then(
             **again
         )
-        choice = [state, chosen, layer, kind, rival]
+        # One listener: what was asked for last is what is drawn last.
         gr.on(
-            [chosen.input, kind.input, rival.input],
+            [chosen.input, kind.input, rival.input, layer.input],
             painted,
-            choice,
+            [state, chosen, layer, kind, rival],
             drawn,
             **quick,
         )
-        layer.input(moved, choice, [view, evidence], **quick)
         gr.on([chosen.input, layer.input, asked.input], **again)
     return blocks
 
