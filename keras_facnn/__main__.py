@@ -395,8 +395,6 @@ def _verify(arguments):
 
 
 def _demo(arguments):
-    # Gradio's version check and statistics, if anything should ask for them.
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     from keras_facnn import demo
 
     if not 0 <= arguments.port <= 65535:

@@ -5,8 +5,10 @@ import dataclasses
 import html
 import importlib
 import io
+import os
 import pathlib
 import socket
+import tempfile
 import typing
 import warnings
 
@@ -859,7 +861,9 @@ def serve(
             f"The page cannot be served at {host}, port {port} "
             f"({e.strerror or e}). Name another by --host or --port"
         ) from e
-    with listener:
+    with listener, tempfile.TemporaryDirectory() as folder:
+        # Where uploads lie until they are read.
+        os.environ["GRADIO_TEMP_DIR"] = folder
         app = gr.mount_gradio_app(
             fastapi.FastAPI(openapi_url=None),
             page(model, preset, sample_paths(preset), here),

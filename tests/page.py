@@ -12,7 +12,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.parse
+import urllib.request
 
 import numpy as np
 import pytest
@@ -25,11 +27,33 @@ ROOT = pathlib.Path(__file__).parents[1]
 SCREENSHOTS = os.environ.get("KERAS_FACNN_SCREENSHOTS")
 
 
+# The command line, which complains of any look at the network.
+COMMAND = """
+import runpy, socket, sys
+
+def guarded(function, place):
+    def asked(*args, **kwargs):
+        if place(args) not in (None, "127.0.0.1", "localhost"):
+            print("asks the network for", args, file=sys.stderr)
+            raise OSError("network")
+        return function(*args, **kwargs)
+    return asked
+
+socket.socket.connect = guarded(
+    socket.socket.connect,
+    lambda args: args[1][0] if args[0].family == socket.AF_INET else "other",
+)
+socket.getaddrinfo = guarded(socket.getaddrinfo, lambda args: args[0])
+sys.argv = ["keras_facnn", "demo", "--port", "0"]
+runpy.run_module("keras_facnn", run_name="__main__")
+"""
+
+
 @pytest.fixture(scope="module")
 def url():
     """The page's, as the command line serves it; closed by Ctrl-C."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "keras_facnn", "demo", "--port", "0"],
+        [sys.executable, "-c", COMMAND],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -66,8 +90,8 @@ def page(request, browser, url):
         viewport={"width": request.param, "height": 900}
     )
     page = context.new_page()
-    page.set_default_timeout(30_000)
-    expect.set_options(timeout=30_000)
+    page.set_default_timeout(120_000)
+    expect.set_options(timeout=120_000)
     asked, errors = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -238,6 +262,24 @@ def upload(page, name, content):
     )
 
 
+def test_limits_the_bytes_of_a_file(page, url, tmp_path):
+    path = tmp_path / "long.png"
+    path.write_bytes(bytes(33 * 2**20))
+    page.set_input_files("#fa-file input[type=file]", path)
+    expect(page.get_by_text("exceed the maximum allowed size")).to_be_visible()
+    # Nor does the server take it, from whoever doesn't ask the page first.
+    request = urllib.request.Request(
+        f"{url}/gradio_api/upload",
+        b'--x\r\nContent-Disposition: form-data; name="files"; '
+        b'filename="long.png"\r\n\r\n' + path.read_bytes() + b"\r\n--x--",
+        {"Content-Type": "multipart/form-data; boundary=x"},
+    )
+    with pytest.raises(urllib.error.HTTPError, match="413"):
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            request, timeout=30
+        )
+
+
 def test_refuses_bad_files_and_lives_on(page):
     def as_png(*args):
         file = io.BytesIO()
@@ -250,14 +292,11 @@ def test_refuses_bad_files_and_lives_on(page):
         ("text.png", b"I am no picture.", "it is of no known format"),
         ("bomb.png", as_png("1", (13000, 13000)), "13000 x 13000 pixels"),
         ("dot.png", as_png("RGB", (1, 1)), "has 1 x 1 pixels, too few"),
-        ("cut.png", as_png("RGB", (90, 90))[:60], "cannot be read"),
-        ("empty.png", b"", "cannot be read"),
+        ("cut.png", as_png("RGB", (90, 90))[:60], "truncated"),
     ):
         upload(page, name, content)
         expect(message).to_contain_text(told)
         assert picture(page) == before
-    upload(page, "long.png", bytes(33 * 2**20))
-    expect(page.get_by_text("File size exceeds")).to_be_visible()
 
     page.locator("#fa-samples button[title=ship]").click()
     expect(heading(page)).to_have_text("Evidence for ship, layer 24")
