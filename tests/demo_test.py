@@ -231,7 +231,6 @@ def test_says_what_to_install(capsys, monkeypatch):
 
 
 def test_says_that_the_port_is_taken(capsys):
-    pytest.importorskip("gradio")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert cli.main(["demo", "--port", port]) == 1
