@@ -286,18 +286,21 @@ def view_html(seen: Seen, c: int, layer: int, kind: str, rival: int) -> str:
         total = total - seen.offset
         told = f"The brighter a place, the more it speaks for <b>{name}</b>."
         sums = "its whole score"
+        ends = ("none", "most")
     elif kind == "centered":
         told = (
             f"Orange places speak for <b>{name}</b> more than for the average "
             "class, blue places less."
         )
         sums = "its score less the average score"
+        ends = ("less", "more")
     else:
         told = (
             f"Orange places speak for <b>{name}</b>, blue places for "
             f"<b>{other}</b>."
         )
         sums = "the difference of their scores"
+        ends = (other, name)
     if last:
         told += f" All places together make {sums}: {_number(total, kind)}."
     else:
@@ -314,7 +317,7 @@ def view_html(seen: Seen, c: int, layer: int, kind: str, rival: int) -> str:
     return _figure(
         f"{title}, layer {layer}",
         _img(pixels, alt),
-        _legend(kind) + _caption(told),
+        _legend(kind, *ends) + _caption(told),
     )
 
 
@@ -351,7 +354,9 @@ def grad_cam_html(model: typing.Any, seen: Seen, c: int, layer: int) -> str:
     alt = f"Grad-CAM for {seen.names[c]} at layer {layer}"
     title = f"Grad-CAM for {name}, layer {layer}"
     image = _img(painted(seen.view, map_, float(np.abs(map_).max())), alt)
-    return _figure(title, image, _legend("raw") + _caption(told))
+    return _figure(
+        title, image, _legend("raw", "none", "most") + _caption(told)
+    )
 
 
 def evidence_html(seen: Seen, c: int, layer: int, kind: str, rival: int) -> str:
@@ -481,8 +486,8 @@ def _caption(text):
     return f'<p class="fa-caption">{text}</p>'
 
 
-def _legend(kind):
-    """The colours, from none to most, over middle grey."""
+def _legend(kind, least, most):
+    """The colours, from least to most, over middle grey."""
     from keras_facnn.plots import painted
 
     values = np.linspace(0 if kind == "raw" else -1, 1, 32)[None]
@@ -490,11 +495,6 @@ def _legend(kind):
     colors = ",".join(
         f"rgb({r},{g},{b})" for r, g, b in painted(grey, values, 1)[0]
     )
-    least, most = {
-        "raw": ("none", "most"),
-        "centered": ("less", "more"),
-        "contrast": ("the other", "this one"),
-    }[kind]
     return (
         f'<div class="fa-legend"><span>{least}</span><span class="fa-colors" '
         f'style="background:linear-gradient(90deg,{colors})"></span>'
@@ -588,7 +588,12 @@ _CSS = """
   display: flex; align-items: center; gap: 8px; font-size: .8rem;
   margin: .5rem 0 0; opacity: .8;
 }
-.fa-colors { flex: 1; height: 10px; border-radius: 5px; max-width: 260px; }
+.fa-legend > span {
+  overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
+}
+.fa-legend > .fa-colors {
+  flex: 1 0 90px; height: 10px; border-radius: 5px; max-width: 260px;
+}
 .fa-chart { width: 100%; height: auto; display: block; }
 .fa-chart text {
   fill: var(--body-text-color); font-size: 13px; text-anchor: middle;
