@@ -18,6 +18,8 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 demo: .venv-demo/ready
 	KERAS_BACKEND=jax .venv-demo/bin/python -m keras_facnn explain \
 		samples/*.jpg --preset cifar10 --output maps.png
+	KERAS_BACKEND=jax .venv-demo/bin/python -m keras_facnn explain \
+		samples/clothing/*.jpg --preset clothing --output clothing.png
 
 # The backends run side by side; what each says comes when it ends. Over its
 # processes, the suite compiles the same models many times.

@@ -2,10 +2,12 @@
 
 import argparse
 import difflib
+import importlib.util
 import json
 import math
 import os
 import shutil
+import subprocess
 import sys
 import textwrap
 import warnings
@@ -19,6 +21,7 @@ FA-CNN: an image classifier whose raw feature maps explain it.
 
 commands:
   explain   classify images and draw which pixels speak for which class
+  export    write a model as a file that runs without Keras
   presets   list the bundled models
   verify    measure on images how exactly the maps are the explanation
   demo      open a page to try the model on photos, in the browser
@@ -49,6 +52,7 @@ examples:
   python -m keras_facnn explain photo.jpg --preset hf://user/repo
   python -m keras_facnn explain cat.jpg --class dog --layer 12 --layer 18
   python -m keras_facnn explain *.jpg --no-figure --json
+  python -m keras_facnn export cifar10 cifar10.onnx
   python -m keras_facnn presets
   python -m keras_facnn verify samples/*.jpg --preset cifar10
   python -m keras_facnn demo --port 8000
@@ -74,7 +78,9 @@ def main(argv=None):
         # Names of files and classes have characters that terminals may lack.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    argv = sys.argv[1:] if argv is None else argv
     arguments = _parser().parse_args(argv)
+    arguments.argv = argv
     try:
         arguments.run(arguments)
     except KeyboardInterrupt:
@@ -82,7 +88,7 @@ def main(argv=None):
         return 130
     except _Told:
         return 1
-    except (ValueError, OSError, ImportError) as e:
+    except (ValueError, OSError, ImportError, RuntimeError) as e:
         _tell(e)
         return 1
     return 0
@@ -160,6 +166,46 @@ def _parser():
     )
     explain.set_defaults(run=_explain)
 
+    export = commands.add_parser(
+        "export",
+        description="Writes a model as one graph that runs without Keras. "
+        "Input `images` is 0..255; outputs are `logits` and `class_maps`. What "
+        "was written is run once and compared with the model.",
+    )
+    export.add_argument(
+        "preset",
+        metavar="PRESET",
+        help="name of a bundled model, a folder, hf://user/repo or the https "
+        "URL of a folder",
+    )
+    export.add_argument(
+        "out",
+        metavar="OUT",
+        help="file to write: .onnx, .xml (OpenVINO), .tflite (LiteRT), or a "
+        "folder without an ending (SavedModel)",
+    )
+    export.add_argument(
+        "--layer",
+        dest="layers",
+        metavar="LAYER",
+        type=int,
+        action="append",
+        help="number of an FA layer to put out the maps of too, as "
+        "class_maps_LAYER; again for more",
+    )
+    export.add_argument(
+        "--centered",
+        action="store_true",
+        help="put out maps less the mean of all classes' maps",
+    )
+    export.add_argument(
+        "--no-fuse",
+        action="store_true",
+        help="keep norms and convolutions apart",
+    )
+    _add_size(export)
+    export.set_defaults(run=_export)
+
     presets = commands.add_parser(
         "presets", description="Lists the models that ship with the package."
     )
@@ -202,6 +248,10 @@ def _add_preset(parser):
         help="name of a bundled model, a folder, hf://user/repo or the https "
         f"URL of a folder; default {_PRESET}",
     )
+    _add_size(parser)
+
+
+def _add_size(parser):
     parser.add_argument(
         "--size",
         type=int,
@@ -349,6 +399,42 @@ def _draw(arguments, told, paths, labels):
     )
     figure.savefig(arguments.output, dpi=200)
     print(f"The figure is {os.path.abspath(arguments.output)}", file=file)
+
+
+def _export(arguments):
+    import keras
+
+    from keras_facnn import export
+
+    name = export.format_of(arguments.out)
+    able = export.FORMATS[name].backends
+    backend = keras.backend.backend()
+    if backend not in able:
+        installed = [b for b in able if importlib.util.find_spec(b)]
+        if not installed:
+            raise ImportError(
+                f"A file for {name} is written by {' or '.join(able)}: pip "
+                f"install keras-facnn[{able[0]}]"
+            )
+        print(
+            f"On {installed[0]}, since {backend} cannot write it:",
+            file=sys.stderr,
+        )
+        again = subprocess.run(
+            [sys.executable, "-m", "keras_facnn", *arguments.argv],
+            env={**os.environ, "KERAS_BACKEND": installed[0]},
+        )
+        if again.returncode:
+            raise _Told
+        return
+    export.check_can_write(name)
+    model = _model(arguments)
+    model.export(
+        arguments.out,
+        layers=arguments.layers,
+        centered=arguments.centered,
+        fuse=not arguments.no_fuse,
+    )
 
 
 def _presets(arguments):

@@ -214,7 +214,7 @@ def test_refuses_what_is_no_photo(
 
 
 def test_samples_are_pictures_of_the_bundled_presets():
-    for name in ("cifar10", "imagenet100"):
+    for name in ("cifar10", "clothing", "imagenet100"):
         paths = demo.sample_paths(name)
         assert len(paths) > 1
         assert demo.samples_html(paths).count("<button") == len(paths)

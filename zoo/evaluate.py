@@ -97,6 +97,10 @@ def accuracy(logits, labels):
         "images": len(labels),
         "top_1": float((rank < 1).mean()),
         "top_5": float((rank < 5).mean()),
+        # The mean of the classes' own, where some have few images.
+        "balanced": float(
+            np.mean([(rank[labels == c] < 1).mean() for c in set(labels)])
+        ),
         "cross_entropy": float((log_sum - logits[rows, labels]).mean()),
     }
 

@@ -404,6 +404,10 @@ def test_evaluates_and_writes_the_metrics(folder, trained, tmp_path):
     np.testing.assert_allclose(
         metrics["top_1"], (logits.argmax(-1) == labels).mean()
     )
+    table = np.zeros((10, 10))
+    np.add.at(table, (labels, logits.argmax(-1)), 1)
+    recalls = table.diagonal() / table.sum(1)
+    np.testing.assert_allclose(metrics["balanced"], recalls.mean())
     in_top_5 = np.argsort(-logits)[:, :5] == labels[:, None]
     np.testing.assert_allclose(metrics["top_5"], in_top_5.any(-1).mean())
     assert metrics["alignment"]["mean_pearson"]["fa_3"] > 0.99999
