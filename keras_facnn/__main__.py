@@ -24,6 +24,7 @@ commands:
   export    write a model as a file that runs without Keras
   presets   list the bundled models
   verify    measure on images how exactly the maps are the explanation
+  demo      open a page to try the model on photos, in the browser
 
 `python -m keras_facnn COMMAND --help` tells more.
 """
@@ -38,6 +39,12 @@ resized to what the model takes. An image that cannot be read is named, and the
 others are explained.
 """
 
+_DEMO = """\
+Serves a page on this computer: drop in a photo, see what the model sees in it,
+click a class to see what speaks for it, and slide through the layers. Nothing
+is sent anywhere. Needs keras-facnn[demo].
+"""
+
 _EXAMPLES = """\
 examples:
   python -m keras_facnn explain cat.jpg dog.png --preset cifar10
@@ -48,6 +55,7 @@ examples:
   python -m keras_facnn export cifar10 cifar10.onnx
   python -m keras_facnn presets
   python -m keras_facnn verify samples/*.jpg --preset cifar10
+  python -m keras_facnn demo --port 8000
 
 environment:
   KERAS_BACKEND   tensorflow (default), jax or torch
@@ -59,6 +67,8 @@ cannot be read), 2 for a wrong command line, 130 after Ctrl-C.
 """
 
 
+# Of all commands that take a model.
+_PRESET = "cifar10"
 # Pixels of a photograph's longer side in the figure.
 _PHOTO = 512
 
@@ -213,15 +223,30 @@ def _parser():
     verify.add_argument("images", metavar="IMAGE", nargs="+")
     _add_preset(verify)
     verify.set_defaults(run=_verify)
+
+    demo = commands.add_parser("demo", description=_DEMO)
+    _add_preset(demo)
+    demo.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen at; default 127.0.0.1, this computer alone",
+    )
+    demo.add_argument(
+        "--port",
+        type=int,
+        default=7860,
+        help="port to listen at, 0 for any free one; default 7860",
+    )
+    demo.set_defaults(run=_demo)
     return parser
 
 
 def _add_preset(parser):
     parser.add_argument(
         "--preset",
-        default="cifar10",
+        default=_PRESET,
         help="name of a bundled model, a folder, hf://user/repo or the https "
-        "URL of a folder; default cifar10",
+        f"URL of a folder; default {_PRESET}",
     )
     _add_size(parser)
 
@@ -453,6 +478,19 @@ def _verify(arguments):
     if not exact:
         raise ValueError("The maps are not exactly the explanation; see above.")
     _finish(arguments, paths)
+
+
+def _demo(arguments):
+    from keras_facnn import demo
+
+    if not 0 <= arguments.port <= 65535:
+        raise ValueError(
+            f"--port must be 0 to 65535. Received: {arguments.port}"
+        )
+    demo.check_installed()
+    demo.serve(
+        _model(arguments), arguments.preset, arguments.host, arguments.port
+    )
 
 
 def _model(arguments):
