@@ -1,8 +1,9 @@
 # `make demo` explains the sample images; `make test` runs the suite on three
 # backends; `make test-floor` runs a part of it on the oldest Keras that is
 # supported; `make test-page` clicks through the page of `python -m keras_facnn
-# demo` in Chromium. Each makes its own virtual environment; none needs root, but
-# to install Chromium where neither it nor a download of it is to be had.
+# demo` in Chromium; `make tutorials` runs the notebooks on little data. Each
+# makes a virtual environment; none needs root, but to install Chromium where
+# neither it nor a download of it is to be had.
 
 PYTHON ?= python3
 # On Linux, PyPI's PyTorch brings CUDA along. For the CPU build:
@@ -13,7 +14,7 @@ FLOOR = $(shell sed -n 's/.*"keras>=\([0-9.]*\)".*/\1/p' pyproject.toml).0
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-floor test-page lint clean
+.PHONY: demo test test-floor test-page tutorials lint clean
 
 demo: .venv-demo/ready
 	KERAS_BACKEND=jax .venv-demo/bin/python -m keras_facnn explain \
@@ -58,6 +59,11 @@ test-floor: .venv-floor/ready
 test-page: .venv-test/browser
 	@echo "=== The page, in a browser"
 	KERAS_BACKEND=torch .venv-test/bin/python -m pytest tests/page.py
+
+# In full, and with what they put out kept:
+#   .venv-test/bin/python tutorials/run.py --write
+tutorials: .venv-test/ready
+	.venv-test/bin/python tutorials/run.py
 
 lint: .venv-test/ready
 	.venv-test/bin/ruff check .

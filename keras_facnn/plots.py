@@ -401,7 +401,7 @@ def pixel_removal(results: dict[str, typing.Any]) -> Figure:
     >>> figure.axes[0].get_xlabel()
     'pixels removed'
     """
-    figure = Figure(figsize=(5.5, 3.8), layout="constrained")
+    figure = Figure(figsize=(7.4, 3.6), layout="constrained")
     ax = figure.add_subplot()
     # Okabe and Ito's colours, which colour-blind readers can tell apart.
     colors = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00"]
@@ -429,7 +429,17 @@ def pixel_removal(results: dict[str, typing.Any]) -> Figure:
     ax.set_ylim(bottom=0)
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    _legend(ax, ax.lines, labels, fontsize=8, frameon=False, handlelength=3)
+    _legend(
+        ax,
+        ax.lines,
+        labels,
+        fontsize=8,
+        frameon=False,
+        handlelength=3,
+        # Beside the lines, which may run anywhere.
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+    )
     return figure
 
 

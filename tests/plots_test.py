@@ -86,6 +86,17 @@ def test_depth_and_pixel_removal(images, rng):
     assert "FA-CNN (area 0.500)" in ax.get_legend().get_texts()[0].get_text()
 
 
+def test_pixel_removals_legend_hides_no_line():
+    falls = PixelRemoval([0, 1], [1, 0], [1, 0], 0.5, 0.5, 0, {})
+    stays = PixelRemoval([0, 1], [1, 1], [1, 1], 1.0, 1.0, 0, {})
+    figure = plots.pixel_removal({"falls": falls, "stays": stays})
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    legend = ax.get_legend().get_window_extent()
+    assert legend.x0 >= ax.get_window_extent().x1
+    assert legend.x1 <= figure.bbox.x1
+
+
 def test_compare_shows_maps_with_an_offset(images, rng):
     """RISE's maps differ little from one value, which is not to be seen."""
     map_ = rng.uniform(size=(1, 16, 16))
