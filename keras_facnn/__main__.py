@@ -458,6 +458,9 @@ def _presets(arguments):
             f"License: {metadata['license']}."
         )
         print(textwrap.indent(textwrap.fill(text, 76), "    "))
+        # Names of ImageNet's are synonyms, joined by commas.
+        listed = "Classes: " + "; ".join(metadata["class_names"]) + "."
+        print(textwrap.indent(textwrap.fill(listed, 76), "    "))
 
 
 def _verify(arguments):
