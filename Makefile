@@ -1,7 +1,9 @@
 # `make demo` explains the sample images; `make test` runs the suite on three
 # backends; `make test-floor` runs a part of it on the oldest Keras that is
-# supported; `make tutorials` runs the notebooks on little data. Each makes a
-# virtual environment; none needs root.
+# supported; `make test-page` clicks through the page of `python -m keras_facnn
+# demo` in Chromium; `make tutorials` runs the notebooks on little data. Each
+# makes a virtual environment; none needs root, but to install Chromium where
+# neither it nor a download of it is to be had.
 
 PYTHON ?= python3
 # On Linux, PyPI's PyTorch brings CUDA along. For the CPU build:
@@ -12,11 +14,13 @@ FLOOR = $(shell sed -n 's/.*"keras>=\([0-9.]*\)".*/\1/p' pyproject.toml).0
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-floor tutorials lint clean
+.PHONY: demo test test-floor test-page tutorials lint clean
 
 demo: .venv-demo/ready
 	KERAS_BACKEND=jax .venv-demo/bin/python -m keras_facnn explain \
 		samples/*.jpg --preset cifar10 --output maps.png
+	KERAS_BACKEND=jax .venv-demo/bin/python -m keras_facnn explain \
+		samples/clothing/*.jpg --preset clothing --output clothing.png
 
 # The backends run side by side; what each says comes when it ends. Over its
 # processes, the suite compiles the same models many times.
@@ -51,6 +55,11 @@ test-floor: .venv-floor/ready
 		tests/presets/preset_test.py tests/deep_alignment_test.py \
 		tests/custom_loops_test.py tests/private_names_test.py
 
+# PyTorch compiles nothing, so it starts soonest.
+test-page: .venv-test/browser
+	@echo "=== The page, in a browser"
+	KERAS_BACKEND=torch .venv-test/bin/python -m pytest tests/page.py
+
 # In full, and with what they put out kept:
 #   .venv-test/bin/python tutorials/run.py --write
 tutorials: .venv-test/ready
@@ -70,6 +79,15 @@ lint: .venv-test/ready
 	$(call make_venv,.venv-test)
 	.venv-test/bin/python -m pip install --quiet $(TORCH)
 	.venv-test/bin/python -m pip install --quiet --editable '.[jax,dev]'
+	touch $@
+
+# The machine's own Chromium; or Playwright's, which needs no root; or Debian's.
+.venv-test/browser: .venv-test/ready
+	.venv-test/bin/python -m pip install --quiet playwright
+	@command -v chromium \
+		|| .venv-test/bin/playwright install --only-shell chromium \
+		|| { apt-get update --quiet && apt-get install --quiet --yes \
+			--no-install-recommends chromium; }
 	touch $@
 
 .venv-floor/ready: pyproject.toml

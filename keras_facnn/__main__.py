@@ -2,10 +2,12 @@
 
 import argparse
 import difflib
+import importlib.util
 import json
 import math
 import os
 import shutil
+import subprocess
 import sys
 import textwrap
 import warnings
@@ -19,8 +21,10 @@ FA-CNN: an image classifier whose raw feature maps explain it.
 
 commands:
   explain   classify images and draw which pixels speak for which class
+  export    write a model as a file that runs without Keras
   presets   list the bundled models
   verify    measure on images how exactly the maps are the explanation
+  demo      open a page to try the model on photos, in the browser
 
 `python -m keras_facnn COMMAND --help` tells more.
 """
@@ -35,6 +39,12 @@ resized to what the model takes. An image that cannot be read is named, and the
 others are explained.
 """
 
+_DEMO = """\
+Serves a page on this computer: drop in a photo, see what the model sees in it,
+click a class to see what speaks for it, and slide through the layers. Nothing
+is sent anywhere. Needs keras-facnn[demo].
+"""
+
 _EXAMPLES = """\
 examples:
   python -m keras_facnn explain cat.jpg dog.png --preset cifar10
@@ -42,8 +52,10 @@ examples:
   python -m keras_facnn explain photo.jpg --preset hf://user/repo
   python -m keras_facnn explain cat.jpg --class dog --layer 12 --layer 18
   python -m keras_facnn explain *.jpg --no-figure --json
+  python -m keras_facnn export cifar10 cifar10.onnx
   python -m keras_facnn presets
   python -m keras_facnn verify samples/*.jpg --preset cifar10
+  python -m keras_facnn demo --port 8000
 
 environment:
   KERAS_BACKEND   tensorflow (default), jax or torch
@@ -55,6 +67,8 @@ cannot be read), 2 for a wrong command line, 130 after Ctrl-C.
 """
 
 
+# Of all commands that take a model.
+_PRESET = "cifar10"
 # Pixels of a photograph's longer side in the figure.
 _PHOTO = 512
 
@@ -64,7 +78,9 @@ def main(argv=None):
         # Names of files and classes have characters that terminals may lack.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    argv = sys.argv[1:] if argv is None else argv
     arguments = _parser().parse_args(argv)
+    arguments.argv = argv
     try:
         arguments.run(arguments)
     except KeyboardInterrupt:
@@ -72,7 +88,7 @@ def main(argv=None):
         return 130
     except _Told:
         return 1
-    except (ValueError, OSError, ImportError) as e:
+    except (ValueError, OSError, ImportError, RuntimeError) as e:
         _tell(e)
         return 1
     return 0
@@ -150,6 +166,46 @@ def _parser():
     )
     explain.set_defaults(run=_explain)
 
+    export = commands.add_parser(
+        "export",
+        description="Writes a model as one graph that runs without Keras. "
+        "Input `images` is 0..255; outputs are `logits` and `class_maps`. What "
+        "was written is run once and compared with the model.",
+    )
+    export.add_argument(
+        "preset",
+        metavar="PRESET",
+        help="name of a bundled model, a folder, hf://user/repo or the https "
+        "URL of a folder",
+    )
+    export.add_argument(
+        "out",
+        metavar="OUT",
+        help="file to write: .onnx, .xml (OpenVINO), .tflite (LiteRT), or a "
+        "folder without an ending (SavedModel)",
+    )
+    export.add_argument(
+        "--layer",
+        dest="layers",
+        metavar="LAYER",
+        type=int,
+        action="append",
+        help="number of an FA layer to put out the maps of too, as "
+        "class_maps_LAYER; again for more",
+    )
+    export.add_argument(
+        "--centered",
+        action="store_true",
+        help="put out maps less the mean of all classes' maps",
+    )
+    export.add_argument(
+        "--no-fuse",
+        action="store_true",
+        help="keep norms and convolutions apart",
+    )
+    _add_size(export)
+    export.set_defaults(run=_export)
+
     presets = commands.add_parser(
         "presets", description="Lists the models that ship with the package."
     )
@@ -167,16 +223,35 @@ def _parser():
     verify.add_argument("images", metavar="IMAGE", nargs="+")
     _add_preset(verify)
     verify.set_defaults(run=_verify)
+
+    demo = commands.add_parser("demo", description=_DEMO)
+    _add_preset(demo)
+    demo.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen at; default 127.0.0.1, this computer alone",
+    )
+    demo.add_argument(
+        "--port",
+        type=int,
+        default=7860,
+        help="port to listen at, 0 for any free one; default 7860",
+    )
+    demo.set_defaults(run=_demo)
     return parser
 
 
 def _add_preset(parser):
     parser.add_argument(
         "--preset",
-        default="cifar10",
+        default=_PRESET,
         help="name of a bundled model, a folder, hf://user/repo or the https "
-        "URL of a folder; default cifar10",
+        f"URL of a folder; default {_PRESET}",
     )
+    _add_size(parser)
+
+
+def _add_size(parser):
     parser.add_argument(
         "--size",
         type=int,
@@ -326,6 +401,42 @@ def _draw(arguments, told, paths, labels):
     print(f"The figure is {os.path.abspath(arguments.output)}", file=file)
 
 
+def _export(arguments):
+    import keras
+
+    from keras_facnn import export
+
+    name = export.format_of(arguments.out)
+    able = export.FORMATS[name].backends
+    backend = keras.backend.backend()
+    if backend not in able:
+        installed = [b for b in able if importlib.util.find_spec(b)]
+        if not installed:
+            raise ImportError(
+                f"A file for {name} is written by {' or '.join(able)}: pip "
+                f"install keras-facnn[{able[0]}]"
+            )
+        print(
+            f"On {installed[0]}, since {backend} cannot write it:",
+            file=sys.stderr,
+        )
+        again = subprocess.run(
+            [sys.executable, "-m", "keras_facnn", *arguments.argv],
+            env={**os.environ, "KERAS_BACKEND": installed[0]},
+        )
+        if again.returncode:
+            raise _Told
+        return
+    export.check_can_write(name)
+    model = _model(arguments)
+    model.export(
+        arguments.out,
+        layers=arguments.layers,
+        centered=arguments.centered,
+        fuse=not arguments.no_fuse,
+    )
+
+
 def _presets(arguments):
     from keras_facnn import FACNN
 
@@ -347,6 +458,9 @@ def _presets(arguments):
             f"License: {metadata['license']}."
         )
         print(textwrap.indent(textwrap.fill(text, 76), "    "))
+        # Names of ImageNet's are synonyms, joined by commas.
+        listed = "Classes: " + "; ".join(metadata["class_names"]) + "."
+        print(textwrap.indent(textwrap.fill(listed, 76), "    "))
 
 
 def _verify(arguments):
@@ -367,6 +481,19 @@ def _verify(arguments):
     if not exact:
         raise ValueError("The maps are not exactly the explanation; see above.")
     _finish(arguments, paths)
+
+
+def _demo(arguments):
+    from keras_facnn import demo
+
+    if not 0 <= arguments.port <= 65535:
+        raise ValueError(
+            f"--port must be 0 to 65535. Received: {arguments.port}"
+        )
+    demo.check_installed()
+    demo.serve(
+        _model(arguments), arguments.preset, arguments.host, arguments.port
+    )
 
 
 def _model(arguments):

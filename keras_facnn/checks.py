@@ -322,6 +322,19 @@ def warn_of_range(images, name="images"):
     )
 
 
+def warn_of_first_images(x):
+    """Warns where what Keras' `fit` takes is an array not in 0..255.
+
+    A few of the first images tell; an array may be a large file's. Datasets,
+    and what has no such shape, are left to Keras.
+    """
+    if len(getattr(x, "shape", ())) != 4 or not hasattr(x, "__getitem__"):
+        return
+    first = real_array("x", x[:32])
+    if first.size and np.isfinite(first).all():
+        warn_of_range(first, "x")
+
+
 def check_maps(maps, ndim=(3,), batch=None, finite=True, name="maps"):
     """Returns maps as float64, or raises.
 
@@ -348,36 +361,48 @@ def check_maps(maps, ndim=(3,), batch=None, finite=True, name="maps"):
 
 
 def check_boxes(boxes, batch, size):
-    """Returns boxes `(batch, 4)` as float64, or raises.
+    """Returns the boxes of each image, float64 arrays `(N, 4)`, or raises.
 
     A box is `(left, top, right, bottom)` in pixels, right and bottom not
     included, and must share some of the image.
 
     Args:
-        boxes: Array-like `(batch, 4)`.
+        boxes: Array-like `(batch, 4)`, or, for images of several objects, a
+            sequence of `batch` array-likes `(N, 4)`.
         batch: The number of images.
         size: `(height, width)` of the images.
     """
-    array = finite_array("boxes", boxes).astype("float64")
-    height, width = size
-    good = array.shape == (batch, 4)
-    if good:
-        left, top, right, bottom = array.T
-        good = (
-            (left < right)
-            & (top < bottom)
-            & (left < width)
-            & (top < height)
-            & (right > 0)
-            & (bottom > 0)
-        ).all()
-    if not good:
-        raise ValueError(
-            f"`boxes` must have shape ({batch}, 4): left < right and top < "
-            f"bottom, in pixels of an image of {height}x{width}. Received: "
-            f"boxes={_shown(boxes)}"
+    if isinstance(boxes, (list, tuple)) and any(
+        len(getattr(b, "shape", ())) == 2 for b in boxes
+    ):
+        images = [finite_array("boxes", b).astype("float64") for b in boxes]
+    else:
+        array = finite_array("boxes", boxes).astype("float64")
+        images = list(
+            array[:, None] if array.ndim == 2 else np.atleast_1d(array)
         )
-    return array
+    if len(images) != batch or not all(_are_boxes(b, size) for b in images):
+        height, width = size
+        raise ValueError(
+            f"`boxes` must have shape ({batch}, 4), or be {batch} arrays "
+            "(N, 4): left < right and top < bottom, in pixels of an image of "
+            f"{height}x{width}. Received: boxes={_shown(boxes)}"
+        )
+    return images
+
+
+def _are_boxes(boxes, size):
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or not len(boxes):
+        return False
+    (left, top, right, bottom), (height, width) = boxes.T, size
+    return (
+        (left < right)
+        & (top < bottom)
+        & (left < width)
+        & (top < height)
+        & (right > 0)
+        & (bottom > 0)
+    ).all()
 
 
 # --- Classes and labels ---

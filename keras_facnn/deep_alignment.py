@@ -1,4 +1,4 @@
-"""How an FA-CNN is trained: deep alignment, and a loss that reads logits."""
+"""How Keras runs an FA-CNN: deep alignment, a loss that reads logits."""
 
 import inspect
 import math
@@ -12,6 +12,7 @@ from keras import ops
 from keras import tree
 
 from keras_facnn.checks import is_number
+from keras_facnn.checks import warn_of_first_images
 from keras_facnn.types import Images
 from keras_facnn.types import Labels
 
@@ -178,6 +179,21 @@ class DeepAlignment:
         )
 
     # --- What Keras calls ---
+
+    def fit(self, x=None, *args, **kwargs):
+        """As `keras.Model.fit`; images that do not look like 0..255 warn."""
+        warn_of_first_images(x)
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        """As `keras.Model.evaluate`; images not in 0..255 warn."""
+        warn_of_first_images(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """As `keras.Model.predict`; images not in 0..255 warn."""
+        warn_of_first_images(x)
+        return super().predict(x, *args, **kwargs)
 
     def compile(self, optimizer="rmsprop", loss=None, *args, **kwargs):
         """As `keras.Model.compile`; a loss that wants probabilities warns."""

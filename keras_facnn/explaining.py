@@ -281,29 +281,10 @@ class Explaining:
         True
         """
         maps = check_bool("maps", maps)
-        names = ["stem"]
-        names += [f"relu_{level}" for level in range(1, self.num_layers + 1)]
-        weights = [1.0]
-        for level in range(1, self.num_layers + 1):
-            skip = self.get_layer(f"fa_{level}")
-            weights = [w * (1 - skip.alpha) for w in weights]
-            weights.append(skip.branch_weight)
-        first_levels = np.cumsum(self.depths)[:-1] + 1
-        poolings = [
-            sum(level < first for first in first_levels)
-            for level in range(self.num_layers + 1)
-        ]
+        names, read_maps = self._evidence()
 
         def read(outputs):
-            evidence = []
-            for name, weight, n in zip(names, weights, poolings, strict=True):
-                # Class means commute with the repeats, so only the pooling is
-                # left to do, on C maps instead of C * R.
-                x = self.head.class_maps(outputs[name])
-                for _ in range(n):
-                    x = ops.average_pool(x, 2, 2, data_format="channels_last")
-                evidence.append(weight * x)
-            evidence = ops.stack(evidence, axis=1)
+            evidence = read_maps(outputs)
             if maps:
                 return evidence
             return self.head.scale * ops.mean(evidence, axis=(2, 3))
@@ -349,6 +330,37 @@ class Explaining:
         True
         """
         return exactness(self, images, classes, batch_size=batch_size)
+
+    def _evidence(self):
+        """The layers that give evidence, and a function of their outputs.
+
+        The function returns class maps `(B, L + 1, h, w, C)`.
+        """
+        names = ["stem"]
+        names += [f"relu_{level}" for level in range(1, self.num_layers + 1)]
+        weights = [1.0]
+        for level in range(1, self.num_layers + 1):
+            skip = self.get_layer(f"fa_{level}")
+            weights = [w * (1 - skip.alpha) for w in weights]
+            weights.append(skip.branch_weight)
+        first_levels = np.cumsum(self.depths)[:-1] + 1
+        poolings = [
+            sum(level < first for first in first_levels)
+            for level in range(self.num_layers + 1)
+        ]
+
+        def read(outputs):
+            evidence = []
+            for name, weight, n in zip(names, weights, poolings, strict=True):
+                # Class means commute with the repeats, so only the pooling is
+                # left to do, on C maps instead of C * R.
+                x = self.head.class_maps(outputs[name])
+                for _ in range(n):
+                    x = ops.average_pool(x, 2, 2, data_format="channels_last")
+                evidence.append(weight * x)
+            return ops.stack(evidence, axis=1)
+
+        return names, read
 
     def _maps(self, images, layer, batch_size, centered):
         """Logits and class maps of checked images."""

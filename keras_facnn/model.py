@@ -11,6 +11,7 @@ from keras_facnn.checks import check_int
 from keras_facnn.checks import is_number
 from keras_facnn.deep_alignment import DeepAlignment
 from keras_facnn.explaining import Explaining
+from keras_facnn.export import Exporting
 from keras_facnn.fusing import Fusing
 from keras_facnn.graph import check_alphas
 from keras_facnn.graph import check_stages
@@ -31,7 +32,7 @@ class _BundledPresets:
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
-class FACNN(DeepAlignment, Explaining, Fusing, keras.Model):
+class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
     """FA-CNN: an image classifier whose raw feature maps explain it.
 
     A flat functional model. `x_0` copies the pixels; FA layer `l = 1..L`

@@ -122,6 +122,7 @@ def read_picture(
     """
     try:
         from PIL import Image
+        from PIL import UnidentifiedImageError
     except ImportError as e:
         raise ImportError(
             f"Reading pictures needs Pillow ({e}): pip install pillow"
@@ -153,6 +154,10 @@ def read_picture(
             if size:
                 image = _fitted(image, size, fit)
             pixels = np.array(image)
+    except UnidentifiedImageError as e:
+        raise ValueError(
+            f"{name} cannot be read as an image: it is of no known format"
+        ) from e
     except Exception as e:
         reason = " ".join(str(e).split()) or type(e).__name__
         raise ValueError(f"{name} cannot be read as an image: {reason}") from e

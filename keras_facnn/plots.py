@@ -71,6 +71,44 @@ def overlay(
     return _draw_map(ax, pixels, vmax, opacity, color)
 
 
+def painted(
+    image: np.ndarray,
+    map_: np.ndarray,
+    vmax: float | None = None,
+    opacity: float = 0.85,
+) -> np.ndarray:
+    """The pixels of an image with a map over it, for use without axes.
+
+    The colours are those of `overlay(..., color=True)`. Places where the map is
+    negative get a second scale, from black over blue to pale blue.
+
+    Args:
+        image: Array `(H, W, 1 or 3)`, 0..255.
+        map_: Array `(h, w)`, at any resolution.
+        vmax: Absolute value of the brightest colour; None is the map's largest.
+        opacity: Float in [0, 1], of the map where its absolute value is `vmax`.
+
+    Returns:
+        A uint8 NumPy array `(H, W, 3)`.
+
+    Example:
+
+    >>> image = np.full((32, 32, 3), 90, "uint8")
+    >>> pixels = keras_facnn.plots.painted(image, np.eye(8))
+    >>> pixels.shape, pixels[0, 31].tolist()
+    ((32, 32, 3), [90, 90, 90])
+    """
+    (image,) = _as_drawn(np.asarray(image)[None])
+    (values,) = resize_maps(np.asarray(map_)[None], image.shape[:2])
+    vmax = np.abs(values).max() if vmax is None else vmax
+    colors = _growing_colormap(opacity)(np.abs(values) / max(vmax, _TINY))
+    negative = values < 0
+    colors[negative, :3] = colors[negative, 2::-1]
+    alpha = colors[..., 3:]
+    pixels = alpha * colors[..., :3] * 255 + (1 - alpha) * image
+    return pixels.round().astype("uint8")
+
+
 def explanation(
     images: "np.ndarray | Explanation",
     probabilities: np.ndarray | None = None,

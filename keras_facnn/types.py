@@ -16,7 +16,7 @@ Maps: TypeAlias = Any
 Classes: TypeAlias = Any
 # One class an image.
 Labels: TypeAlias = Any
-# Boxes `(B, 4)`.
+# Boxes `(B, 4)`, or B arrays `(N, 4)`.
 Boxes: TypeAlias = Any
 # What stands in for removed pixels: a number, "mean", "blur", or an array.
 Baseline: TypeAlias = Any

@@ -106,6 +106,7 @@ def test_lists_presets(capsys):
     out = capsys.readouterr().out
     assert "cifar10" in out
     assert "top-1 accuracy" in out
+    assert "automobile; bird; cat" in " ".join(out.split())
 
 
 def test_verifies(capsys):

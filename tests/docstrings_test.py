@@ -59,8 +59,8 @@ def test_every_public_name_has_an_example():
 # Their signatures are Keras'.
 OF_KERAS = {
     "build", "call", "compile", "compile_from_config", "compute_loss",
-    "compute_output_shape", "compute_output_spec", "fit", "from_config",
-    "get_config", "train_on_batch", "train_step",
+    "compute_output_shape", "compute_output_spec", "evaluate", "fit",
+    "from_config", "get_config", "predict", "train_on_batch", "train_step",
 }  # fmt: skip
 
 

@@ -33,10 +33,15 @@ def every_read(test):
 
 
 def test_nothing_in_the_package_predicts_by_keras():
-    """On JAX, Keras' `predict` takes the variables out while it runs."""
+    """On JAX, Keras' `predict` takes the variables out while it runs.
+
+    What a user calls by that name hands itself on, in one place.
+    """
     for path in (ROOT / "keras_facnn").rglob("*.py"):
         code = re.sub(r'""".*?"""', "", path.read_text("utf-8"), flags=re.S)
-        assert ".predict(" not in code, path
+        own = code.count("super().predict(")
+        assert code.count(".predict(") == own, path
+        assert own == (path.name == "deep_alignment.py"), path
         assert ".predict_on_batch(" not in code, path
 
 

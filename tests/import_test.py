@@ -35,8 +35,10 @@ ROOMS = [
     "metrics",
     "explaining",
     "presets",
+    "export",
     "model",
     "plots",
+    "demo",
     "__main__",
 ]
 
@@ -71,10 +73,12 @@ def test_rules_of_the_house(path):
     for name in imports(path):
         top = name.split(".")[0]
         assert top != "zoo"
-        if parts != ("gradients",):
+        if parts not in (("gradients",), ("export",)):
             assert top not in FRAMEWORKS
-        if parts[0] not in ("pictures", "plots", "__main__"):
+        if parts[0] not in ("pictures", "plots", "demo", "__main__"):
             assert top not in ("matplotlib", "PIL")
+        if parts[0] != "demo":
+            assert top not in ("gradio", "fastapi", "uvicorn")
         inner = name.split(".")[1:]
         if top == "keras_facnn" and inner and parts != ("__init__",):
             assert room_of(inner[0]) <= room_of(parts[0])
@@ -97,7 +101,7 @@ def test_zoo_uses_public_names_alone():
 def test_needs_no_tensorflow_matplotlib_or_network():
     code = """
 import socket, sys
-for name in ("tensorflow", "matplotlib", "PIL"):
+for name in ("tensorflow", "matplotlib", "PIL", "gradio"):
     sys.modules[name] = None
 def no_network(*args):
     raise OSError("network")

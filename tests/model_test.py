@@ -341,6 +341,7 @@ def test_fit_learns(rng):
     labels = rng.integers(0, 4, 64)
     colours = rng.uniform(0, 255, (4, 1, 1, 3))
     x = colours[labels] + rng.normal(0, 10, (64, 16, 16, 3))
+    x = x.clip(0, 255)
     model = compiled(FACNN(4, (16, 16, 3), (1, 1), (1, 2), space_to_depth=2))
     history = model.fit(x, labels, epochs=8, batch_size=16, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]

@@ -393,3 +393,26 @@ def test_lines_that_hide_each_other_are_both_seen():
         assert (np.abs(pixels - color).max(-1) < 8).sum() > 60
     far = plots.pixel_removal({"a": result(curve), "b": result(1 - x)})
     assert {line.get_linestyle() for line in far.axes[0].lines} == {"-"}
+
+
+def test_painted_pixels_are_those_of_the_figures(rng):
+    image = rng.integers(0, 256, (40, 60, 3)).astype("uint8")
+    map_ = rng.uniform(0, 2, (40, 60)) * (rng.uniform(size=(40, 60)) < 0.5)
+    figure = Figure(figsize=(0.6, 0.4), dpi=100)
+    ax = figure.add_axes((0, 0, 1, 1))
+    plots.overlay(ax, image, map_, vmax=1.5, opacity=0.85, color=True)
+    ax.axis("off")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    drawn = np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
+    pixels = plots.painted(image, map_, 1.5)
+    assert np.abs(pixels - drawn).max() <= 4
+    np.testing.assert_array_equal(pixels[map_ == 0], image[map_ == 0])
+
+
+def test_painted_negatives_are_blue_where_positives_are_orange():
+    grey = np.full((8, 8, 3), 128, "uint8")
+    positive = plots.painted(grey, np.full((2, 2), 0.6), 1)
+    negative = plots.painted(grey, np.full((2, 2), -0.6), 1)
+    np.testing.assert_array_equal(negative, positive[..., ::-1])
+    assert (positive[..., 0] > positive[..., 2]).all()

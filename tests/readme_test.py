@@ -4,6 +4,7 @@ import pathlib
 import re
 import shutil
 
+import keras
 import numpy as np
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -19,15 +20,19 @@ def test_python_blocks_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "README.md").read_text("utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 8
     names = {}
     for block in blocks:
+        is_export = "export(" in block or "onnxruntime" in block
+        if is_export and keras.backend.backend() != "torch":
+            # As the text says.
+            continue
         exec(compile(block, "README.md", "exec"), names)
-    assert names["maps"].shape == (1, 8, 8, 10)
+    assert names["maps"].shape == (2, 14, 14, 10)
     assert names["names"] == ["animal", "vehicle"]
     assert (tmp_path / "my_photos" / "metadata.json").exists()
     assert (tmp_path / "my_hybrid" / "metadata.json").exists()
     assert (tmp_path / "compare.png").exists()
     assert (tmp_path / "why.png").exists()
-    assert names["decides"].shape == (1, 8, 8)
+    assert names["decides"].shape == (2, 14, 14)
     assert np.isfinite(names["curve"].accuracy_auc)

@@ -1,4 +1,4 @@
-"""What `compile` says of a loss, and training for several labels an image."""
+"""What `compile` and `fit` say, and training for several labels an image."""
 
 import warnings
 
@@ -152,3 +152,23 @@ def test_several_labels_are_learned_with_a_threshold_alone(rng):
         accuracy[threshold] = (present == (y > 0.5)).mean()
     assert accuracy[False] == pytest.approx(y.mean())
     assert accuracy[True] > 0.9
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+def test_images_that_were_scaled_already_warn_once(small_model, rng, method):
+    small_model.compile("sgd", "mse")
+    images = rng.uniform(size=(4, 16, 16, 3)).astype("float32")
+    labels = () if method == "predict" else (np.zeros((4, 4)),)
+
+    def told_of(x):
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            getattr(small_model, method)(x, *labels, verbose=0)
+        return [w for w in told if "0..255" in str(w.message)]
+
+    for scaled in (images, ops.convert_to_tensor(images)):
+        (warned,) = told_of(scaled)
+        assert "scaled to 0..1" in str(warned.message)
+        assert warned.filename == __file__
+    assert not told_of(255 * images)
+    assert not told_of(np.zeros((4, 16, 16, 3), "uint8"))

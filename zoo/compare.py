@@ -28,6 +28,7 @@ from zoo.training import record
 FLAGS = flags.FLAGS
 TITLES = {
     "facnn": "FA-CNN",
+    "facnn_centered": "FA-CNN, centered",
     "grad_cam": "Grad-CAM",
     "tf_keras_vis": "Grad-CAM by tf-keras-vis",
     "hires_cam": "HiResCAM",
@@ -39,7 +40,47 @@ TITLES = {
     "random": "random",
 }
 # What looks at a layer, and so is made at each.
-LAYERED = ("facnn", "grad_cam", "tf_keras_vis", "hires_cam", "layer_cam")
+LAYERED = (
+    "facnn",
+    "facnn_centered",
+    "grad_cam",
+    "tf_keras_vis",
+    "hires_cam",
+    "layer_cam",
+)
+# Which way is better, and what the numbers are.
+COLUMNS = {
+    "accuracy AUC": (
+        "↓",
+        "Area under the accuracy as pixels are removed, most relevant first, "
+        "with half the width of its 95 % confidence interval. A map that finds "
+        "the pixels that matter takes the accuracy down fast.",
+    ),
+    "probability AUC": (
+        "↓",
+        "The same area, of the probability of the image's class.",
+    ),
+    "ties": (
+        "",
+        "Share of neighbours in the order of removal whose values are equal, "
+        "so that their place alone decides.",
+    ),
+    "pointing game": (
+        "↑",
+        "How often a map's largest value is in the object's box.",
+    ),
+    "energy in box": (
+        "↑",
+        "Share of a map's positive values that is in the object's box.",
+    ),
+}
+BASELINES = {
+    "road": "Removed pixels are filled in from their neighbours, with noise "
+    "(ROAD), so that the holes do no harm of their own.",
+    "other": "Removed pixels leave holes, and scattered holes harm a network "
+    "by themselves, more than one hole of the same area. So random order can "
+    "win here; --baseline road fills the holes in.",
+}
 
 
 def define_flags():
@@ -69,10 +110,10 @@ def define_flags():
     flags.DEFINE_string(
         "boxes",
         None,
-        "Table of one object's box an image of a folder, with the columns file "
-        "(split/class/name.jpg), xmin, ymin, xmax, ymax, in pixels, the last "
-        "ones included. Adds the pointing games of the images whose class is "
-        "predicted right.",
+        "Table of the objects' boxes in a folder's images, with the columns "
+        "file (split/class/name.jpg), xmin, ymin, xmax, ymax, in pixels, the "
+        "last ones included. Only images with a box are compared. Adds the "
+        "pointing games of those whose class is predicted right.",
     )
     flags.DEFINE_integer("seed", 0, "Of RISE's masks and random order.")
 
@@ -103,6 +144,10 @@ def main():
                 f"{layer}"
             )
     boxes = read_boxes(images, inputs.fit(model.preset_metadata))
+    if boxes is not None:
+        boxed = np.flatnonzero([len(b) > 0 for b in boxes])
+        images, labels = images[boxed], labels[boxed]
+        boxes = [boxes[i] for i in inputs.spread(boxed, FLAGS.images)]
     os.makedirs(FLAGS.output, exist_ok=True)
     images = inputs.spread(images, FLAGS.images)
     labels = inputs.spread(labels, FLAGS.images)
@@ -137,6 +182,7 @@ def main():
                     "layer": layer,
                     "method": TITLES[method],
                     "accuracy AUC": round(curve.accuracy_auc, 4),
+                    "±": round(curve.accuracy_interval, 4),
                     "probability AUC": round(curve.probability_auc, 4),
                     "ties": round(curve.ties, 4),
                     **others,
@@ -187,15 +233,14 @@ def title(method, layer):
 
 
 def read_boxes(images, fit):
-    """The boxes of `--images` images, or None."""
+    """The boxes of each image, or None."""
     from zoo.data import boxes
 
     if FLAGS.boxes is None:
         return None
-    found = boxes.load(
+    return boxes.load(
         FLAGS.boxes, FLAGS.data, FLAGS.split, images.shape[1:], fit
     )
-    return inputs.spread(found, FLAGS.images)
 
 
 def judge(model, images, labels, predictions, boxes, method, layer):
@@ -229,7 +274,7 @@ def judge(model, images, labels, predictions, boxes, method, layer):
         right = defined & (predictions == labels)
         columns = pointing_games(
             None if maps is None else maps[right],
-            boxes[right],
+            [boxes[i] for i in np.flatnonzero(right)],
             images.shape[1:3],
         )
     columns |= {
@@ -253,10 +298,23 @@ def pointing_games(maps, boxes, size):
     else:
         pointing = metrics.pointing_game(maps, boxes, size)
         energy = metrics.energy_pointing_game(maps, boxes, size)
-    return {
-        "pointing game": round(float(pointing.mean()), 4),
-        "energy in box": round(float(np.nanmean(energy)), 4),
-    }
+    columns = {}
+    for name, values in (
+        ("pointing game", pointing),
+        ("energy in box", energy),
+    ):
+        mean, half_width = mean_and_half_width(values[~np.isnan(values)])
+        columns[name] = round(mean, 4)
+        columns[f"± {name.split()[0]}"] = round(half_width, 4)
+    return columns
+
+
+def mean_and_half_width(values):
+    """The mean, and half the width of its 95 % confidence interval."""
+    if len(values) < 2:
+        return float(values.sum()) if len(values) else math.nan, math.nan
+    error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    return float(values.mean()), 1.96 * error
 
 
 def timed(make, images, predictions, method):
@@ -294,9 +352,12 @@ def maker(model, method, layer):
             function, model, batch_size=FLAGS.batch_size, **options
         )
 
-    if method == "facnn":
+    if method in ("facnn", "facnn_centered"):
         make = functools.partial(
-            model.class_maps, layer=layer, batch_size=FLAGS.batch_size
+            model.class_maps,
+            layer=layer,
+            centered=method == "facnn_centered",
+            batch_size=FLAGS.batch_size,
         )
         return make, 1, 0
     if method in LAYERED:
@@ -344,8 +405,13 @@ def write_tables(rows, results, depth):
         )
 
 
+def heading(column):
+    """A column's name, and an arrow to where it is better."""
+    return f"{column} {COLUMNS.get(column, ('',))[0]}".strip()
+
+
 def markdown(rows):
-    lines = [list(rows[0]), ["---"] * len(rows[0])]
+    lines = [[*map(heading, rows[0])], ["---"] * len(rows[0])]
     lines += [[str(v) for v in row.values()] for row in rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -358,7 +424,15 @@ def report(rows, figures, depth, command):
 
     def table(rows):
         body = "".join(f"<tr>{cells('td', r.values())}</tr>" for r in rows)
-        return f"<table><tr>{cells('th', rows[0])}</tr>{body}</table>"
+        heads = cells("th", map(heading, rows[0]))
+        return f"<table><tr>{heads}</tr>{body}</table>"
+
+    terms = "".join(
+        f"<dt>{heading(name)}</dt><dd>{meaning}</dd>"
+        for name, (_, meaning) in COLUMNS.items()
+        if name in rows[0]
+    )
+    holes = BASELINES["road" if FLAGS.baseline == "road" else "other"]
 
     def image(name):
         with open(os.path.join(FLAGS.output, name), "rb") as file:
@@ -388,7 +462,9 @@ def report(rows, figures, depth, command):
         f"<h1>Ways to make a map</h1><p><code>{html.escape(command)}</code></p>"
         "<h2>Accuracy and probability as pixels are removed, most relevant "
         "first, and cost</h2>"
-        f"{table(rows)}{''.join(map(image, figures))}"
+        f"{table(rows)}<p>↓ less is better, ↑ more is better.</p>"
+        f"<dl>{terms}</dl><p>{html.escape(holes)}</p>"
+        f"{''.join(map(image, figures))}"
         "<h2>Raw maps against Grad-CAM, by depth</h2>"
         f"{table(layers)}</html>"
     )

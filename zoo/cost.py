@@ -29,11 +29,16 @@ def multiply_adds(model):
 
     Args:
         model: Functional `keras.Model` of known image size, whose kernels
-            belong to `Conv2D` and `Dense` layers.
+            belong to `Conv2D`, `DepthwiseConv2D` and `Dense` layers, its own
+            or those of models within.
     """
     total = 0
     for layer in model.layers:
-        if isinstance(layer, keras.layers.Conv2D):
+        if isinstance(layer, keras.Model):
+            total += multiply_adds(layer)
+        elif isinstance(
+            layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+        ):
             places = math.prod(layer.output.shape[1:3])
             total += places * math.prod(layer.kernel.shape)
         elif isinstance(layer, keras.layers.Dense):
@@ -47,10 +52,10 @@ def activations(model):
 
 
 def main():
-    import keras_facnn
+    from zoo import networks
 
     config = inputs.read_config(FLAGS.config).config
-    model = keras_facnn.FACNN(**config["model"])
+    model = networks.facnn(config["model"], pretrained=False)
     batch = config["batch_size"]
     if batch % FLAGS.devices:
         raise app.UsageError(

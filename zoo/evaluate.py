@@ -14,6 +14,8 @@ import os
 import numpy as np
 from absl import app
 from absl import flags
+from scipy import special
+from scipy import stats
 
 from zoo import cost
 from zoo import inputs
@@ -36,6 +38,13 @@ def define_flags():
     flags.DEFINE_integer(
         "verify_images", 256, "Images to verify the theorems on.", 1
     )
+    flags.DEFINE_string(
+        "unknown",
+        None,
+        "Folder or data set of images of other classes: how well weak evidence "
+        "tells them from those of --data.",
+    )
+    flags.DEFINE_string("unknown_split", "test", "Split of --unknown.")
     flags.DEFINE_bool("write", False, "Whether to write into the metadata.")
 
 
@@ -47,13 +56,16 @@ def main():
         inputs.baseline_and_images if is_baseline else inputs.preset_and_images
     )
     model, images, labels, _ = read()
+    logits = logits_of(model, images)
     report = {
         "split": FLAGS.split,
         "parameters": model.count_params(),
         "multiply_adds": cost.multiply_adds(model),
-        **accuracy(model, images, labels),
+        **accuracy(logits, labels),
         "command": record.command(),
     }
+    if FLAGS.unknown:
+        report["unknown"] = unknown(model, logits)
     if not is_baseline:
         some = inputs.spread(images, FLAGS.verify_images)
         report["alignment"] = alignment(
@@ -68,11 +80,14 @@ def main():
         write(model, report)
 
 
-def accuracy(model, images, labels):
+def logits_of(model, images):
     logits = model.predict(images, batch_size=FLAGS.batch_size, verbose=0)
-    logits = logits.astype("float64")
     if not np.isfinite(logits).all():
         raise ValueError("The logits of this preset are not all finite.")
+    return logits.astype("float64")
+
+
+def accuracy(logits, labels):
     rows = np.arange(len(labels))
     best = np.argsort(-logits, axis=-1, kind="stable")
     rank = (best == labels[:, None]).argmax(-1)
@@ -82,7 +97,43 @@ def accuracy(model, images, labels):
         "images": len(labels),
         "top_1": float((rank < 1).mean()),
         "top_5": float((rank < 5).mean()),
+        # The mean of the classes' own, where some have few images.
+        "balanced": float(
+            np.mean([(rank[labels == c] < 1).mean() for c in set(labels)])
+        ),
         "cross_entropy": float((log_sum - logits[rows, labels]).mean()),
+    }
+
+
+def unknown(model, logits):
+    """How well a low score tells images of other classes from known ones.
+
+    An area under the receiver operating characteristic of 1 is always, 0.5 is
+    chance.
+    """
+    from zoo.data import images as data
+
+    found = data.find(FLAGS.unknown, FLAGS.unknown_split, FLAGS.data_dir)
+    images, _ = found.read(
+        model.input_shape[1:], FLAGS.fit or "crop", FLAGS.skip_broken
+    )
+    others = logits_of(model, images)
+    scores = {
+        "largest_logit": lambda x: x.max(-1),
+        "largest_above_mean": lambda x: x.max(-1) - x.mean(-1),
+        "largest_probability": lambda x: special.softmax(x, -1).max(-1),
+    }
+    return {
+        # Its last part, as in `command`.
+        "data": os.path.basename(os.path.normpath(FLAGS.unknown)),
+        "images": len(images),
+        "auroc": {
+            name: float(
+                stats.mannwhitneyu(score(logits), score(others)).statistic
+                / (len(logits) * len(others))
+            )
+            for name, score in scores.items()
+        },
     }
 
 

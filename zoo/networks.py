@@ -2,12 +2,21 @@
 
 import functools
 import math
+import re
 
 import keras
 from keras import layers
 
 import keras_facnn
 from zoo.cost import multiply_adds
+from zoo.efficientnet_lite0 import efficientnet_lite0
+
+# Of images to maps; what a config's `backbone` names.
+BACKBONES = {
+    "efficientnet_lite0": functools.partial(
+        efficientnet_lite0, include_top=False
+    )
+}
 
 
 def build(kind, arguments, init=None):
@@ -15,11 +24,17 @@ def build(kind, arguments, init=None):
 
     Args:
         kind: `"facnn"`, `"resnet"` or `"plain"`.
-        arguments: Those of the `FACNN`.
+        arguments: Those of the `FACNN`; a `backbone` is a dict with the `name`
+            of one in `BACKBONES` and its arguments.
         init: Preset, or `model.keras` of a baseline, whose weights to start
             from, or None.
     """
-    model = keras_facnn.FACNN(**arguments)
+    if "backbone" in arguments and kind != "facnn":
+        raise ValueError(
+            "A config with a `backbone` is for `--model facnn` alone."
+        )
+    # Those of `init` take the place of pretrained weights.
+    model = facnn(arguments, pretrained=not init)
     if kind != "facnn":
         model = of_equal_cost({"resnet": resnet, "plain": plain}[kind], model)
         if init:
@@ -57,6 +72,29 @@ def build(kind, arguments, init=None):
             f"Expected: {expected}. Received: {received}"
         )
     return start
+
+
+def facnn(arguments, pretrained=True):
+    """The FA-CNN of a config's arguments, whose `backbone` is a dict.
+
+    Args:
+        arguments: As in `build`.
+        pretrained: Whether the backbone has its trained weights.
+    """
+    arguments = dict(arguments)
+    if backbone := arguments.pop("backbone", None):
+        options = {k: v for k, v in backbone.items() if k != "name"}
+        arguments["backbone"] = BACKBONES[backbone["name"]](
+            arguments["image_shape"], pretrained=pretrained, **options
+        )
+    return keras_facnn.FACNN(**arguments)
+
+
+def freeze(model, pattern):
+    """Freezes those layers of a hybrid's backbone whose names fit a pattern."""
+    for layer in model.backbone.layers:
+        if re.fullmatch(pattern, layer.name):
+            layer.trainable = False
 
 
 def resnet(num_classes, image_shape, width, synchronized=False):

@@ -338,6 +338,8 @@ def build(config, steps, replicas):
         "synchronized_batch_norm": replicas > 1,
     }
     model = networks.build(FLAGS.model, arguments, FLAGS.init)
+    if "freeze_backbone" in config:
+        networks.freeze(model, config["freeze_backbone"])
     jit_compile = FLAGS.jit_compile
     if jit_compile is None:
         jit_compile = keras.backend.backend() != "tensorflow"

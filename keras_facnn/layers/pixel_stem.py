@@ -69,7 +69,8 @@ class PixelStem(keras.layers.Layer):
             x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
             x = ops.reshape(x, (-1, h // s, w // s, s * s * c))
         channels = self.num_classes * self.maps_per_class
-        copies = -(-channels // x.shape[-1])
+        # Of positive numbers, since tracers divide towards zero.
+        copies = (channels + x.shape[-1] - 1) // x.shape[-1]
         return ops.tile(x, (1, 1, 1, copies))[..., :channels]
 
     def compute_output_shape(self, input_shape):

@@ -20,7 +20,7 @@ from keras_facnn.types import Maps
 def pointing_game(
     maps: Maps, boxes: Boxes, size: tuple[int, int], tolerance: float = 0
 ) -> np.ndarray:
-    """Whether a map's largest value lies in the box of its object.
+    """Whether a map's largest value lies in a box of its object.
 
     Source: Zhang et al., "Top-down Neural Attention by Excitation Backprop",
     arXiv 1608.00507, section 4.2 (whose tolerance is 15 pixels).
@@ -28,7 +28,8 @@ def pointing_game(
     Args:
         maps: Array `(B, h, w)`.
         boxes: Array `(B, 4)` of `(left, top, right, bottom)` in pixels of the
-            image, right and bottom not included.
+            image, right and bottom not included; or, for images of several
+            objects, a sequence of B arrays `(N, 4)`, of which any counts.
         size: `(height, width)` of the images, in pixels.
         tolerance: Non-negative number of pixels around the box that count too.
 
@@ -46,25 +47,31 @@ def pointing_game(
     tolerance = check_float("tolerance", tolerance, least=0)
     maps, boxes = _check(maps, boxes, size)
     y, x = np.divmod(places_by_value(maps)[:, 0], maps.shape[2])
-    left, top, right, bottom = boxes.T
-    return (
-        (x >= left - tolerance)
-        & (x < right + tolerance)
-        & (y >= top - tolerance)
-        & (y < bottom + tolerance)
-    )
+    hits = []
+    for (left, top, right, bottom), column, row in zip(
+        (b.T for b in boxes), x, y, strict=True
+    ):
+        inside = (
+            (column >= left - tolerance)
+            & (column < right + tolerance)
+            & (row >= top - tolerance)
+            & (row < bottom + tolerance)
+        )
+        hits.append(inside.any())
+    return np.array(hits)
 
 
 def energy_pointing_game(
     maps: Maps, boxes: Boxes, size: tuple[int, int]
 ) -> np.ndarray:
-    """The share of a map's positive values that lies in the box.
+    """The share of a map's positive values that lies in the boxes.
 
     Source: Wang et al., "Score-CAM", arXiv 1910.01279, section 4.3.
 
     Args:
         maps: Array `(B, h, w)`. Negative values count as 0.
-        boxes: As in `pointing_game`, rounded to whole pixels.
+        boxes: As in `pointing_game`, rounded to whole pixels; of several, the
+            places that are in any.
         size: `(height, width)` of the images, in pixels.
 
     Returns:
@@ -79,14 +86,15 @@ def energy_pointing_game(
     """
     maps, boxes = _check(maps, boxes, size)
     inside = np.zeros(maps.shape, bool)
-    boxes = np.clip(boxes.round(), 0, max(maps.shape[1:])).astype(int)
-    if ((boxes[:, 2:] - boxes[:, :2]) < 1).any():
-        raise ValueError(
-            "`boxes` must hold at least one whole pixel, after rounding. "
-            f"Received: boxes={boxes.tolist()}"
-        )
-    for one, (left, top, right, bottom) in zip(inside, boxes, strict=True):
-        one[top:bottom, left:right] = True
+    for one, several in zip(inside, boxes, strict=True):
+        whole = np.clip(several.round(), 0, max(one.shape)).astype(int)
+        if (whole[:, 2:] - whole[:, :2] < 1).any():
+            raise ValueError(
+                "`boxes` must hold at least one whole pixel, after rounding. "
+                f"Received: boxes={several.tolist()}"
+            )
+        for left, top, right, bottom in whole:
+            one[top:bottom, left:right] = True
     return _share(maps, inside)
 
 

@@ -27,6 +27,7 @@ from keras_facnn.maps import constant_maps
 from keras_facnn.maps import places_by_value
 from keras_facnn.maps import resize_maps
 from keras_facnn.metrics.result import Result
+from keras_facnn.metrics.result import half_width
 from keras_facnn.types import Baseline
 from keras_facnn.types import Images
 from keras_facnn.types import Labels
@@ -48,6 +49,8 @@ class PixelRemoval(Result):
         ties: Share of neighbours in the order of removal whose values are
             equal, so that their place alone decides.
         settings: What it was made with.
+        accuracy_interval: Half the width of the 95 % confidence interval of
+            `accuracy_auc`, over images; NaN for a single one.
     """
 
     fractions: list
@@ -57,6 +60,7 @@ class PixelRemoval(Result):
     probability_auc: float
     ties: float
     settings: dict
+    accuracy_interval: float = math.nan
 
     columns = ("fractions", "accuracy", "probability")
 
@@ -166,11 +170,13 @@ def pixel_removal(
     hit = p.argmax(axis=-1) == labels
     of_label = p[:, np.arange(len(labels)), labels]
     accuracy, probability = hit.mean(axis=1), of_label.mean(axis=1)
+    areas = np.trapezoid(hit.astype("float64"), steps, axis=0)
     return PixelRemoval(
         fractions=steps,
         accuracy=accuracy.tolist(),
         probability=probability.tolist(),
-        accuracy_auc=float(np.trapezoid(accuracy, steps)),
+        accuracy_auc=float(areas.mean()),
+        accuracy_interval=half_width(areas),
         probability_auc=float(np.trapezoid(probability, steps)),
         ties=float(np.mean(ties)) if ties else 0.0,
         settings={

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 
 import numpy as np
 
@@ -36,6 +37,14 @@ def _plain(value):
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value
+
+
+def half_width(values):
+    """Half the width of the mean's 95 % confidence interval, or NaN."""
+    values = np.asarray(values, "float64")
+    if len(values) < 2:
+        return math.nan
+    return float(1.96 * values.std(ddof=1) / math.sqrt(len(values)))
 
 
 def name_of(function):

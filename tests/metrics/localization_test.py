@@ -74,6 +74,11 @@ def test_a_true_map_beats_chance_on_mosaics(rng):
         [[-5, -5, -1, -1]],
         [[4, 0, 8, 2]],
         [[0, 1e30, 1, 2e30]],
+        [np.zeros((0, 4))],
+        [np.array([[0, 0, 1, 1], [2, 2, 1, 3]])],
+        np.zeros((2, 1, 4)),
+        np.zeros(4),
+        7,
     ],
 )
 def test_refuses_bad_boxes(metric, boxes):
@@ -129,3 +134,25 @@ def test_boxes_that_stand_out_of_the_image_are_cut():
 def test_refuses_maps_that_are_not_finite(metric):
     with pytest.raises(ValueError, match="`maps` must be finite"):
         metric(np.full((1, 4, 4), np.nan), [[0, 0, 1, 1]], (4, 4))
+
+
+def test_any_of_several_boxes_counts(rng):
+    maps = rng.uniform(size=(20, 6, 6))
+    one, other = [0, 0, 3, 4], [2, 1, 6, 3]
+    both = [np.array([one, other])] * 19 + [np.array([one])]
+
+    def hits(boxes):
+        return pointing_game(maps, boxes, (6, 6))
+
+    expected = hits([one] * 20) | hits([other] * 20)
+    expected[-1] = hits([one] * 20)[-1]
+    np.testing.assert_array_equal(hits(both), expected)
+    np.testing.assert_array_equal(
+        hits(np.stack(both[:19] + both[:1]))[:19], expected[:19]
+    )
+    inside = np.zeros((6, 6), bool)
+    inside[:4, :3] = inside[1:3, 2:] = True
+    shares = energy_pointing_game(maps, both, (6, 6))
+    expected = maps[:, inside].sum(-1) / maps.sum((1, 2))
+    np.testing.assert_allclose(shares[:19], expected[:19])
+    assert shares[19] < expected[19]

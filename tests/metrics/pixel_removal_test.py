@@ -3,6 +3,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from scipy import stats
 
 from keras_facnn.imputation import impute
 from keras_facnn.metrics import deletion
@@ -42,6 +43,22 @@ def test_the_true_map_beats_random_and_inverted_maps(planted):
     assert auc(maps, "random") == pytest.approx(0.5, abs=0.12)
     assert auc(maps, "least_relevant_first") > 0.84
     assert auc(-maps) > 0.84
+
+
+def test_the_interval_is_of_the_images_own_areas(planted, rng):
+    model, images, labels, _ = planted
+    maps = rng.uniform(size=(6, 10, 10))
+
+    def removal(part):
+        return pixel_removal(
+            model, images[part], labels[part], maps[part], baseline=0.0
+        )
+
+    areas = [removal(slice(i, i + 1)).accuracy_auc for i in range(6)]
+    found = removal(slice(None)).accuracy_interval
+    assert found == pytest.approx(1.96 * stats.sem(areas))
+    assert found > 0
+    assert np.isnan(removal(slice(1)).accuracy_interval)
 
 
 def test_curves_by_hand(planted):

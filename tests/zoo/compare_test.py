@@ -14,7 +14,14 @@ from tests.zoo.conftest import start
 
 pytest.importorskip("tensorflow")
 
-METHODS = ["facnn", "grad_cam", "hires_cam", "layer_cam", "saliency"]
+METHODS = [
+    "facnn",
+    "facnn_centered",
+    "grad_cam",
+    "hires_cam",
+    "layer_cam",
+    "saliency",
+]
 METHODS += ["integrated_gradients", "rise", "occlusion", "random"]
 
 
@@ -80,6 +87,8 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
         assert (out / f"{name}.png").exists()
     assert "://" not in page  # base64 has no colon
     assert str(tmp_path) not in page
+    assert "<th>accuracy AUC ↓</th>" in page and "pointing game ↑" in page
+    assert "scattered holes" in page
     assert (out / "table.md").read_text().count("\n| ") >= 10
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import zoo.configs
 from keras_facnn import FACNN
+from zoo import networks
 from zoo.configs import imagenet100_224
 
 NAMES = [m.name for m in pkgutil.iter_modules(zoo.configs.__path__)]
@@ -15,7 +16,7 @@ NAMES = [m.name for m in pkgutil.iter_modules(zoo.configs.__path__)]
 @pytest.mark.parametrize("name", NAMES)
 def test_every_config_builds(name):
     config = importlib.import_module(f"zoo.configs.{name}").config
-    model = FACNN(**config["model"])
+    model = networks.facnn(config["model"], pretrained=False)
     assert model.num_layers == 24 or config["model"]["num_classes"] == 10
     assert {"description", "dataset", "dataset_license", "license"} == set(
         config["about"]

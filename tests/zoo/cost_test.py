@@ -29,7 +29,12 @@ def test_counts_a_closed_form():
             keras.layers.Dense(7),
         ]
     )
-    assert multiply_adds(model) == 4 * 4 * 27 * 5 + 2 * 2 * 45 * 4 + 4 * 7
+    own = 4 * 4 * 27 * 5 + 2 * 2 * 45 * 4 + 4 * 7
+    assert multiply_adds(model) == own
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.DepthwiseConv2D(5, 2, "same")(inputs)
+    nested = keras.Model(inputs, model(x))
+    assert multiply_adds(nested) == own + 8 * 8 * 25 * 3
 
 
 @pytest.mark.parametrize(

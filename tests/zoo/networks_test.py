@@ -6,6 +6,9 @@ import pytest
 
 from keras_facnn import FACNN
 from zoo.cost import multiply_adds
+from zoo.networks import build as build_network
+from zoo.networks import facnn
+from zoo.networks import freeze
 from zoo.networks import of_equal_cost
 from zoo.networks import plain
 from zoo.networks import resnet
@@ -43,3 +46,26 @@ def test_refuses_costs_that_no_width_has():
     model = FACNN(2, (32, 32, 1), (1,), (1,), space_to_depth=4)
     with pytest.raises(ValueError, match="No width of resnet costs"):
         of_equal_cost(resnet, model)
+
+
+def test_a_hybrid_goes_on_from_a_preset_with_some_layers_frozen(tmp_path):
+    """The two parts of `clothing`, at 32x32."""
+    head, whole = (
+        importlib.import_module(f"zoo.configs.{name}").config
+        for name in ("clothing_head", "clothing")
+    )
+    arguments = {**head["model"], "image_shape": (32, 32, 3)}
+    first = facnn(arguments, pretrained=False)
+    freeze(first, head["freeze_backbone"])
+    assert not first.backbone.trainable_variables
+    assert first.get_layer("conv_1").trainable_variables
+    first.save_to_preset(tmp_path / "first")
+
+    second = build_network("facnn", arguments, tmp_path / "first")
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    freeze(second, whole["freeze_backbone"])
+    trained = {v.path for v in second.backbone.trainable_variables}
+    assert trained and not any("norm" in path for path in trained)
+    with pytest.raises(ValueError, match="is for `--model facnn` alone"):
+        build_network("resnet", arguments)

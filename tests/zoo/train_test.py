@@ -389,6 +389,8 @@ def test_evaluates_and_writes_the_metrics(folder, trained, tmp_path):
         data=folder,
         alignment_images=20,
         verify_images=8,
+        unknown=folder,
+        unknown_split="train",
         write="true",
     )
     assert result.returncode == 0, result.output
@@ -402,11 +404,24 @@ def test_evaluates_and_writes_the_metrics(folder, trained, tmp_path):
     np.testing.assert_allclose(
         metrics["top_1"], (logits.argmax(-1) == labels).mean()
     )
+    table = np.zeros((10, 10))
+    np.add.at(table, (labels, logits.argmax(-1)), 1)
+    recalls = table.diagonal() / table.sum(1)
+    np.testing.assert_allclose(metrics["balanced"], recalls.mean())
     in_top_5 = np.argsort(-logits)[:, :5] == labels[:, None]
     np.testing.assert_allclose(metrics["top_5"], in_top_5.any(-1).mean())
     assert metrics["alignment"]["mean_pearson"]["fa_3"] > 0.99999
     assert metrics["exactness"]["completeness_error"] < 1e-3
     assert os.fspath(folder) not in json.dumps(metrics)
+    others, _, _ = data.load(str(folder), "train", (32, 32, 3))
+    known = logits.max(-1)[:, None]
+    unknown = model.predict(others, verbose=0).max(-1)
+    np.testing.assert_allclose(
+        metrics["unknown"]["auroc"]["largest_logit"],
+        (known > unknown).mean() + (known == unknown).mean() / 2,
+        atol=1e-3,
+    )
+    assert metrics["unknown"]["images"] == len(others)
     FACNN.from_preset(tmp_path / "p")
 
 

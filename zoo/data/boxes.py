@@ -13,7 +13,7 @@ COLUMNS = ["file", "xmin", "ymin", "xmax", "ymax"]
 
 
 def load(path, folder, split, image_shape, fit="crop"):
-    """Loads the box of each image of a split, in the order of the images.
+    """Loads the boxes of each image of a split, in the order of the images.
 
     Args:
         path: Path of a table with the columns file (`split/class/name.jpg`),
@@ -25,37 +25,52 @@ def load(path, folder, split, image_shape, fit="crop"):
         fit: How, as in `keras_facnn.load_images`.
 
     Returns:
-        A float array `(N, 4)` of `(left, top, right, bottom)` in pixels of
-        the images as they were brought to `image_shape`, right and bottom not
-        included; of a cropped image, what is left of the box.
+        For each image a float array `(N, 4)`, empty where the table has no
+        box for it, of `(left, top, right, bottom)` in pixels of the image as it
+        was brought to `image_shape`, right and bottom not included; of a
+        cropped image, what is left of the boxes.
     """
     table = read_table(path)
-    boxes = []
+    target = np.array(image_shape[1::-1])
+    found = []
     for image in find(folder, split).sources:
         name = os.path.relpath(image, folder).replace(os.sep, "/")
-        if name not in table:
-            raise ValueError(f"`--boxes {path}` has no box for {name}.")
+        boxes = table.pop(name, None)
+        if boxes is None:
+            found.append(np.zeros((0, 4)))
+            continue
         size = upright_size(image)
-        if (table[name][2:] >= size).any():
+        if (boxes[:, 2:] >= size).any():
             raise ValueError(
                 f"`--boxes {path}` has a box that is not within the "
                 f"{size[0]} x {size[1]} pixels of {name}. Received: "
-                f"{table[name].tolist()}"
+                f"{boxes.tolist()}"
             )
-        scale, offset = placing(size, np.array(image_shape[1::-1]), fit)
-        corners = table[name].reshape(2, 2) + [[0, 0], [1, 1]]
-        corners = np.clip(corners * scale + offset, 0, image_shape[1::-1])
-        if (corners[0] >= corners[1]).any():
+        scale, offset = placing(size, target, fit)
+        corners = boxes.reshape(-1, 2, 2) + [[0, 0], [1, 1]]
+        corners = np.clip(corners * scale + offset, 0, target)
+        corners = corners[(corners[:, 0] < corners[:, 1]).all(-1)]
+        if not len(corners):
             raise ValueError(
                 f"The box of {name} lies outside of what `--fit {fit}` shows "
                 "of the image; `--fit pad` shows all of it."
             )
-        boxes.append(corners.ravel())
-    return np.array(boxes)
+        found.append(corners.reshape(-1, 4))
+    missing = [name for name in table if name.startswith(f"{split}/")]
+    if missing:
+        raise ValueError(
+            f"`--boxes {path}` has a box for {missing[0]}, which is not among "
+            f"the images of {folder}."
+        )
+    if not any(map(len, found)):
+        raise ValueError(
+            f"`--boxes {path}` has no box for an image of the split {split}."
+        )
+    return found
 
 
 def read_table(path):
-    """The edges of each file's box."""
+    """The edges of each file's boxes, an array `(N, 4)`."""
     with open(path, newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         if reader.fieldnames is None or set(COLUMNS) - set(reader.fieldnames):
@@ -77,10 +92,8 @@ def read_table(path):
                     "0 <= xmin <= xmax and 0 <= ymin <= ymax. "
                     f"Received: {row}"
                 )
-            if name in table:
-                raise ValueError(f"`--boxes {path}` has two boxes for {name}.")
-            table[name] = edges
-    return table
+            table.setdefault(name, []).append(edges)
+    return {name: np.array(boxes) for name, boxes in table.items()}
 
 
 def upright_size(path):

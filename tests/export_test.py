@@ -1,0 +1,220 @@
+"""What was exported, run without Keras, answers as the model does."""
+
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+import keras_facnn
+from keras_facnn import FACNN
+from keras_facnn import export
+from keras_facnn.__main__ import main
+
+BACKEND = keras.backend.backend()
+NAMES = ["ant", "bee", "cat", "dog"]
+
+
+def formats(test):
+    able = [n for n, f in export.FORMATS.items() if BACKEND in f.backends]
+    return pytest.mark.parametrize("name", able)(test)
+
+
+def run_onnx(path, images):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(path)
+    names = [output.name for output in session.get_outputs()]
+    (given,) = session.get_inputs()
+    assert given.name == "images" and isinstance(given.shape[0], str)
+    return dict(zip(names, session.run(None, {"images": images}), strict=True))
+
+
+def run_openvino(path, images):
+    openvino = pytest.importorskip("openvino")
+    model = openvino.compile_model(
+        path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    return {k.get_any_name(): v for k, v in model({"images": images}).items()}
+
+
+def run_litert(path, images):
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+    runner = interpreter.Interpreter(str(path)).get_signature_runner()
+    return runner(images=images)
+
+
+def run_saved_model(path, images):
+    tf = pytest.importorskip("tensorflow")
+    # Its variables live as long as this does.
+    loaded = tf.saved_model.load(str(path))
+    outputs = loaded.serve(images)
+    return {k: v.numpy() for k, v in outputs.items()}
+
+
+RUN = {
+    "onnx": run_onnx,
+    "openvino": run_openvino,
+    "litert": run_litert,
+    "tf_saved_model": run_saved_model,
+}
+
+
+def facts_in(name, path):
+    if name == "onnx":
+        import onnx
+
+        return {p.key: p.value for p in onnx.load(path).metadata_props}
+    if name == "openvino":
+        import openvino
+
+        info = openvino.Core().read_model(path).get_rt_info(["keras_facnn"])
+        return {key: info.aslist() for key, info in info.items()}
+    if name == "litert":
+        return json.loads(zipfile.ZipFile(path).read("keras_facnn.json"))
+    return json.loads((path / "assets.extra/keras_facnn.json").read_text())
+
+
+def assert_same(found, expected):
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+    pairs = found.ravel(), np.asarray(expected).ravel()
+    assert np.corrcoef(*pairs)[0, 1] > 0.9999
+
+
+@formats
+def test_the_file_gives_logits_and_maps(small_model, images, tmp_path, name):
+    small_model.preset_metadata = {"class_names": NAMES, "license": "CC0"}
+    path = tmp_path / f"m{export.FORMATS[name].ending}"
+    small_model.export(path, layers=(2, 3), verbose=False)
+    before = {p.name for p in tmp_path.iterdir()}
+    assert before == ({"m.xml", "m.bin"} if name == "openvino" else {path.name})
+    for batch in (images[:1], images):
+        found = RUN[name](path, batch.astype("float32"))
+        assert sorted(found) == ["class_maps", "class_maps_2", "logits"]
+        logits, maps = small_model.predict_with_maps(batch)
+        assert_same(found["logits"], logits)
+        assert_same(found["class_maps"], maps)
+        assert_same(
+            found["class_maps_2"], small_model.class_maps(batch, layer=2)
+        )
+    if name != "openvino":
+        facts = facts_in(name, path)
+        assert json.loads(facts["class_names"]) == NAMES
+        assert facts["license"] == "CC0"
+        logit = float(facts["scale"]) * maps[0, ..., 1].mean()
+        assert logit == pytest.approx(logits[0, 1], rel=1e-4)
+    else:
+        import openvino
+
+        graph = openvino.Core().read_model(path)
+        told = graph.get_rt_info(["keras_facnn", "class_names"]).value
+        assert json.loads(told) == NAMES
+
+
+@formats
+def test_centered_maps_of_a_float16_model_that_is_not_fused(
+    images, tmp_path, name
+):
+    model = FACNN(
+        3, (16, 16, 3), (1, 1), (1, 2), space_to_depth=2, dtype="mixed_bfloat16"
+    )
+    path = tmp_path / f"m{export.FORMATS[name].ending}"
+    model.export(path, centered=True, fuse=False, verbose=False)
+    found = RUN[name](path, images.astype("float32"))
+    maps = model.class_maps(images, centered=True)
+    np.testing.assert_allclose(
+        found["class_maps"], maps, atol=0.02 * np.abs(maps).max()
+    )
+    # Centered exactly, whatever bfloat16 does.
+    np.testing.assert_allclose(found["class_maps"].sum(-1), 0, atol=1e-5)
+
+
+@formats
+def test_a_hybrid_is_exported(tmp_path, name):
+    backbone = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(6, 3, 2, "same"),
+            keras.layers.BatchNormalization(),
+            keras.layers.DepthwiseConv2D(3, padding="same"),
+        ]
+    )
+    model = FACNN(3, backbone=keras.Model(backbone.inputs, backbone.outputs))
+    path = tmp_path / f"m{export.FORMATS[name].ending}"
+    model.export(path, verbose=False)
+    images = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3))
+    found = RUN[name](path, images.astype("float32"))
+    logits, maps = model.predict_with_maps(images)
+    np.testing.assert_allclose(found["logits"], logits, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found["class_maps"], maps, rtol=1e-3, atol=1e-3)
+
+
+def test_the_command_line_picks_a_backend_that_can(tmp_path, capfd):
+    """And writes a bundled preset, which answers rightly."""
+    pytest.importorskip("torch")
+    path = tmp_path / "cifar10.onnx"
+    assert main(["export", "cifar10", str(path), "--layer", "18"]) == 0
+    assert ("On torch" in capfd.readouterr().err) == (BACKEND != "torch")
+    images = keras_facnn.load_images("samples/cat.jpg", image_size=32)
+    found = run_onnx(path, images.astype("float32"))
+    model = FACNN.from_preset("cifar10")
+    logits, maps = model.predict_with_maps(images)
+    assert_same(found["logits"], logits)
+    assert_same(found["class_maps"], maps)
+    assert_same(found["class_maps_18"], model.class_maps(images, layer=18))
+
+
+def test_says_what_cannot_be_written(small_model, tmp_path, monkeypatch):
+    for given, message in (
+        ({"filepath": tmp_path / "m.pt"}, "must end in one of .onnx"),
+        ({"filepath": tmp_path / "m.xml", "format": "onnx"}, "end in .onnx"),
+        ({"filepath": tmp_path / "m", "format": "gguf"}, "`format` must be"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            small_model.export(**given)
+    for form in export.FORMATS.values():
+        path = tmp_path / f"m{form.ending}"
+        if BACKEND not in form.backends:
+            with pytest.raises(RuntimeError, match=f"on {form.backends[0]}"):
+                small_model.export(path)
+            continue
+        with pytest.raises(ValueError, match="`layer` must be an FA layer"):
+            small_model.export(path, layers=9)
+        with pytest.raises(ValueError, match="`centered` must be True"):
+            small_model.export(path, centered="yes")
+        with pytest.raises(ValueError, match="there is no folder"):
+            small_model.export(tmp_path / "none" / path.name)
+        monkeypatch.setattr(export, "_is_installed", lambda module: False)
+        with pytest.raises(ImportError, match="pip install"):
+            small_model.export(path)
+        monkeypatch.undo()
+    assert not list(tmp_path.iterdir())
+
+
+@formats
+def test_a_file_that_answers_otherwise_is_not_kept(
+    small_model, tmp_path, monkeypatch, name
+):
+    load = export.FORMATS[name].load
+
+    def wrong(path):
+        function = load(path)
+        return lambda x: {k: 1.01 * v for k, v in function(x).items()}
+
+    changed = {**vars(export.FORMATS[name]), "load": wrong}
+    monkeypatch.setitem(export.FORMATS, name, export.Format(**changed))
+    path = tmp_path / f"m{export.FORMATS[name].ending}"
+    with pytest.raises(RuntimeError, match="was not kept"):
+        small_model.export(path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_something_else_stays(small_model, tmp_path):
+    if BACKEND == "torch":
+        pytest.skip("no format that is a folder")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="is not a SavedModel"):
+        small_model.export(tmp_path / "mine")
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"

@@ -1,0 +1,303 @@
+"""Clicks through `python -m keras_facnn demo`: `make test-page`.
+
+Needs Chromium, Playwright and Gradio, so it is no part of the suite.
+"""
+
+import base64
+import io
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+from playwright.sync_api import sync_playwright
+
+ROOT = pathlib.Path(__file__).parents[1]
+# Where to put pictures of the page, for a person to look at.
+SCREENSHOTS = os.environ.get("KERAS_FACNN_SCREENSHOTS")
+
+
+# The command line, which complains of any look at the network.
+COMMAND = """
+import runpy, socket, sys
+
+def guarded(function, place):
+    def asked(*args, **kwargs):
+        if place(args) not in (None, "127.0.0.1", "localhost"):
+            print("asks the network for", args, file=sys.stderr)
+            raise OSError("network")
+        return function(*args, **kwargs)
+    return asked
+
+socket.socket.connect = guarded(
+    socket.socket.connect,
+    lambda args: args[1][0] if args[0].family == socket.AF_INET else "other",
+)
+socket.getaddrinfo = guarded(socket.getaddrinfo, lambda args: args[0])
+sys.argv = ["keras_facnn", "demo", "--port", "0"]
+runpy.run_module("keras_facnn", run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def url():
+    """The page's, as the command line serves it; closed by Ctrl-C."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    try:
+        line = process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:\d+", line)
+        assert found, line + process.communicate(timeout=30)[1]
+        yield found[0]
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert out == "The page is closed\n"
+    assert err == ""
+    assert process.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[1280, 390], ids=["wide", "narrow"])
+def page(request, browser, url):
+    """The page, opened; no request leaves this computer."""
+    context = browser.new_context(
+        viewport={"width": request.param, "height": 900}
+    )
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    expect.set_options(timeout=120_000)
+    asked, errors = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(url)
+    expect(page.locator("#fa-second img")).to_be_attached()
+    yield page
+    if SCREENSHOTS:
+        page.screenshot(
+            path=f"{SCREENSHOTS}/{request.node.name}.png", full_page=True
+        )
+    # Nothing is wider than the screen.
+    width = page.evaluate("document.documentElement.scrollWidth")
+    context.close()
+    assert width == request.param
+    assert errors == []
+    assert len(asked) > 10
+    hosts = {urllib.parse.urlsplit(a).hostname for a in asked}
+    # Without a host are data: and blob: URLs, which are the page's own.
+    assert hosts - {None} == {"127.0.0.1"}
+
+
+def heading(page):
+    return page.locator("#fa-view h3")
+
+
+def picture(page, where="#fa-view"):
+    return page.locator(f"{where} img").get_attribute("src")
+
+
+def pixels(source):
+    data = base64.b64decode(source.partition("base64,")[2])
+    return np.asarray(Image.open(io.BytesIO(data)), "float32")
+
+
+def changes(page, before, where="#fa-view"):
+    """Waits for another picture, and returns it."""
+    image = page.locator(f"{where} img")
+    expect(image).not_to_have_attribute("src", before)
+    return image.get_attribute("src")
+
+
+def slide(page, layer):
+    page.locator("#fa-layer input[type=range]").fill(str(layer))
+
+
+def bars(page):
+    """Each layer's share, signed, in pixels of the chart, and their sum."""
+    chart = page.locator("#fa-evidence svg")
+    heights = [
+        float(rect.get_attribute("height"))
+        * (1 if "fa-for" in rect.get_attribute("class") else -1)
+        for rect in chart.locator("rect").all()
+    ]
+    return heights, float(chart.get_attribute("data-sum"))
+
+
+def test_shows_what_speaks_for_each_class_at_each_layer(page):
+    expect(heading(page)).to_have_text("Evidence for cat, layer 24")
+    first = page.locator("#fa-bars button").first
+    expect(first).to_contain_text("cat")
+    expect(first).to_have_attribute("aria-pressed", "true")
+    cat = picture(page)
+    heights, total = bars(page)
+    assert len(heights) == 25
+    expect(page.locator("#fa-view")).to_contain_text(f"score: {total:.2f}")
+
+    slide(page, 12)
+    expect(heading(page)).to_have_text("Evidence for cat, layer 12")
+    expect(page.locator("#fa-view")).to_contain_text(
+        "Stopped at layer 12 of 24, the network would say"
+    )
+    middle = changes(page, cat)
+    # The bars are of all layers: another one is marked.
+    assert bars(page) == (heights, total)
+    slide(page, 24)
+    expect(heading(page)).to_have_text("Evidence for cat, layer 24")
+    assert changes(page, middle) == cat
+
+    second = page.locator("#fa-bars button").nth(1)
+    name = second.locator(".fa-name").inner_text()
+    second.click()
+    expect(heading(page)).to_have_text(f"Evidence for {name}, layer 24")
+    expect(second).to_have_attribute("aria-pressed", "true")
+    expect(first).to_have_attribute("aria-pressed", "false")
+    expect(page.locator("#fa-class input")).to_have_value(name)
+    changes(page, cat)
+    assert bars(page)[1] < total
+
+
+def test_shows_what_decides(page):
+    raw = picture(page)
+    whole = bars(page)[1]
+    page.get_by_label("centered").check()
+    expect(page.locator("#fa-view")).to_contain_text("the average class")
+    centered = changes(page, raw)
+    beyond = bars(page)[1]
+    assert 0 < beyond < whole
+
+    expect(page.locator("#fa-rival")).to_be_hidden()
+    page.get_by_label("contrast").check()
+    rival = page.locator("#fa-bars .fa-name").nth(1).inner_text()
+    expect(heading(page)).to_have_text(f"cat against {rival}, layer 24")
+    expect(page.locator("#fa-rival input")).to_have_value(rival)
+    contrast = changes(page, centered)
+    margin = bars(page)[1]
+    expect(page.locator("#fa-view")).to_contain_text(
+        f"the difference of their scores: {margin:+.2f}"
+    )
+
+    page.locator("#fa-rival input").click()
+    page.get_by_role("option", name="dog").click()
+    expect(heading(page)).to_have_text("cat against dog, layer 24")
+    changes(page, contrast)
+    assert bars(page)[1] > margin - 1e-6
+
+    # The other way round, all signs turn.
+    page.locator("#fa-class input").click()
+    page.get_by_role("option", name="dog").click()
+    expect(heading(page)).to_contain_text("dog against")
+    page.locator("#fa-rival input").click()
+    page.get_by_role("option", name="cat").click()
+    expect(heading(page)).to_have_text("dog against cat, layer 24")
+    assert bars(page)[1] < 0
+
+
+def test_compares_with_grad_cam(page):
+    beside = page.locator("#fa-second")
+    expect(beside).to_contain_text("32 x 32 pixels")
+    box = page.get_by_label("Compare with Grad-CAM")
+    box.check()
+    expect(beside.locator("h3")).to_have_text("Grad-CAM for cat, layer 24")
+    expect(beside).to_contain_text("it is the same map")
+    # Coloured alike, it is the same picture too.
+    last = picture(page, "#fa-second")
+    difference = pixels(last) - pixels(picture(page))
+    assert np.abs(difference).max() < 8
+    slide(page, 8)
+    expect(beside.locator("h3")).to_have_text("Grad-CAM for cat, layer 8")
+    changes(page, last, "#fa-second")
+    box.uncheck()
+    expect(beside).to_contain_text("32 x 32 pixels")
+
+
+def test_takes_another_photo(page):
+    before = picture(page)
+    page.locator("#fa-samples button[title=ship]").click()
+    expect(heading(page)).to_have_text("Evidence for ship, layer 24")
+    sample = changes(page, before)
+
+    file = io.BytesIO()
+    Image.new("RGB", (900, 300), "skyblue").save(file, "JPEG")
+    upload(page, "sky.jpg", file.getvalue())
+    changes(page, sample)
+    expect(page.locator("#fa-photo")).to_contain_text("looks at the middle")
+    # The drop zone is there for the next one.
+    expect(page.locator("#fa-file")).to_contain_text("Drop File Here")
+    expect(page.locator("#fa-message")).to_be_hidden()
+
+
+def upload(page, name, content):
+    page.set_input_files(
+        "#fa-file input[type=file]",
+        {
+            "name": name,
+            "mimeType": "image/" + name.rpartition(".")[2],
+            "buffer": content,
+        },
+    )
+
+
+def test_limits_the_bytes_of_a_file(page, url, tmp_path):
+    path = tmp_path / "long.png"
+    path.write_bytes(bytes(33 * 2**20))
+    page.set_input_files("#fa-file input[type=file]", path)
+    expect(page.get_by_text("exceed the maximum allowed size")).to_be_visible()
+    # Nor does the server take it, from whoever doesn't ask the page first.
+    request = urllib.request.Request(
+        f"{url}/gradio_api/upload",
+        b'--x\r\nContent-Disposition: form-data; name="files"; '
+        b'filename="long.png"\r\n\r\n' + path.read_bytes() + b"\r\n--x--",
+        {"Content-Type": "multipart/form-data; boundary=x"},
+    )
+    with pytest.raises(urllib.error.HTTPError, match="413"):
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            request, timeout=30
+        )
+
+
+def test_refuses_bad_files_and_lives_on(page):
+    def as_png(*args):
+        file = io.BytesIO()
+        Image.new(*args).save(file, "PNG")
+        return file.getvalue()
+
+    before = picture(page)
+    message = page.locator("#fa-message")
+    for name, content, told in (
+        ("text.png", b"I am no picture.", "it is of no known format"),
+        ("bomb.png", as_png("1", (13000, 13000)), "13000 x 13000 pixels"),
+        ("dot.png", as_png("RGB", (1, 1)), "has 1 x 1 pixels, too few"),
+        ("cut.png", as_png("RGB", (90, 90))[:60], "truncated"),
+    ):
+        upload(page, name, content)
+        expect(message).to_contain_text(told)
+        assert picture(page) == before
+
+    page.locator("#fa-samples button[title=ship]").click()
+    expect(heading(page)).to_have_text("Evidence for ship, layer 24")
+    expect(message).to_be_hidden()

@@ -1,0 +1,69 @@
+"""What the bundled `clothing` preset promises, on real photographs."""
+
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+from keras_facnn import FACNN
+from keras_facnn import load_images
+from keras_facnn.attribution import grad_cam
+from keras_facnn.metrics import pearson
+
+ROOT = pathlib.Path(__file__).parents[2]
+SAMPLES = sorted((ROOT / "samples" / "clothing").glob("*.jpg"))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return FACNN.from_preset("clothing")
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    """Every third of the 341 validation photographs."""
+    root = os.environ.get("KERAS_FACNN_CLOTHING")
+    if not root:
+        pytest.skip("KERAS_FACNN_CLOTHING, a folder with val/CLASS/*.jpg")
+    paths = sorted(pathlib.Path(root).glob("val/*/*.jpg"))
+    assert len(paths) == 341
+    paths = paths[::3]
+    return load_images(paths, image_size=224), [p.parent.name for p in paths]
+
+
+def test_accuracy_is_what_the_metadata_say(model, photographs):
+    images, names = photographs
+    best = model.predict(images, verbose=0).argmax(-1)
+    predicted = [model.class_names[c] for c in best]
+    accuracy = np.mean([a == b for a, b in zip(predicted, names, strict=True)])
+    stated = model.preset_metadata["metrics"]["top_1"]
+    assert stated > 0.9
+    standard_error = np.sqrt(stated * (1 - stated) / len(names))
+    assert abs(accuracy - stated) < 3 * standard_error
+
+
+def test_every_backend_gives_the_logits_that_tensorflow_gave(model):
+    golden = np.load(pathlib.Path(__file__).with_name("clothing_golden.npz"))
+    logits = model.predict(golden["images"], verbose=0)
+    expected = golden["logits"]
+    assert np.abs(logits - expected).max() <= 1e-4 * np.ptp(expected)
+
+
+def test_maps_equal_grad_cam_at_every_layer(model):
+    images = load_images(SAMPLES, model)
+    assert model.class_maps(images[:1], 0).shape == (1, 14, 14)
+    stated = model.preset_metadata["metrics"]["alignment"]["mean_pearson"]
+    for layer in range(1, 5):
+        correlations = pearson(
+            model.class_maps(images, None, layer=layer),
+            grad_cam(model, images, layer=f"fa_{layer}"),
+        )
+        assert correlations.mean() >= stated[f"fa_{layer}"] - 0.05
+    assert model.verify(images)["completeness_error"] < 1e-4
+
+
+def test_samples_are_told(model):
+    told = model.explain(load_images(SAMPLES, model))
+    names = [told.name_of(c) for c in told.classes]
+    assert names == [path.stem for path in SAMPLES]
