@@ -374,15 +374,16 @@ def evidence_html(seen: Seen, c: int, layer: int, kind: str, rival: int) -> str:
     span = max(top - bottom, 1e-30)
     width, height, pad = 600, 150, 24
     step = width / count
+    thick = min(0.7 * step, 48)
     zero = pad + (height - 2 * pad) * top / span
     bars = []
     for i, value in enumerate(values):
         length = (height - 2 * pad) * abs(value) / span
         source = f"layer {i}" if i else seen.source
-        x = i * step + 0.15 * step
+        x = (i + 0.5) * step - thick / 2
         y = zero - length if value > 0 else zero
         bars.append(
-            f'<rect x="{x:.1f}" y="{y:.1f}" width="{0.7 * step:.1f}" '
+            f'<rect x="{x:.1f}" y="{y:.1f}" width="{thick:.1f}" '
             f'height="{max(length, 0.5):.1f}" rx="1.5" '
             f'class="{"fa-for" if value >= 0 else "fa-against"}'
             f'{" fa-here" if i == layer else ""}">'
@@ -396,7 +397,9 @@ def evidence_html(seen: Seen, c: int, layer: int, kind: str, rival: int) -> str:
     most = int(np.abs(values).argmax())
     peak = zero - (height - 2 * pad) * values[most] / span
     above = peak - 6 if values[most] >= 0 else min(peak + 15, height - pad)
-    anchor = "start" if most < 2 else "end" if most > count - 3 else "middle"
+    # Where bars are thin, a label at an end would stick out.
+    at_start, at_end = most < 2 and step < 40, most > count - 3 and step < 40
+    anchor = "start" if at_start else "end" if at_end else "middle"
     x = {"start": most, "end": most + 1, "middle": most + 0.5}[anchor] * step
     label = (
         f'<text x="{x:.1f}" y="{above:.1f}" '

@@ -44,7 +44,7 @@ socket.socket.connect = guarded(
     lambda args: args[1][0] if args[0].family == socket.AF_INET else "other",
 )
 socket.getaddrinfo = guarded(socket.getaddrinfo, lambda args: args[0])
-sys.argv = ["keras_facnn", "demo", "--port", "0"]
+sys.argv = ["keras_facnn", "demo", "--preset", "cifar10", "--port", "0"]
 runpy.run_module("keras_facnn", run_name="__main__")
 """
 
