@@ -295,3 +295,5 @@ judge(hybrid, hybrid_maps)
 # %% [markdown]
 # `centered` is a class' map less the average map of all classes: softmax
 # ignores what all classes share, so this is the part that decides.
+#
+# Next: [fine-tune a hybrid on photographs](fine_tune.ipynb).

@@ -263,6 +263,6 @@ print(strategy.num_replicas_in_sync, "devices")
 print(f"{history['accuracy'][-1]:.1%} of the training pictures right")
 
 # %% [markdown]
-# Small sets of photographs do better from a trained model:
-# `FACNN.from_preset("imagenet100", num_classes=3)`. Long trainings that survive
+# Small sets of photographs do better from a trained model: see
+# [fine-tune on your photographs](fine_tune.ipynb). Long trainings that survive
 # a kill and keep their record: `python -m zoo.train --help`.
