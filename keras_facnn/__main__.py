@@ -295,6 +295,10 @@ def _explain(arguments):
         for label, cs, p in zip(labels, best, told.probabilities, strict=True):
             listed = "   ".join(f"{told.name_of(c)} {p[c]:6.1%}" for c in cs)
             print(f"{label:{width}}   {listed}")
+        print(
+            f"Whatever a picture shows, it gets one of the {model.num_classes} "
+            "classes that the model knows."
+        )
     if not arguments.no_figure:
         _draw(arguments, told, paths, labels)
     _finish(arguments, paths)
@@ -455,7 +459,7 @@ def _presets(arguments):
             f"classes, images {size}, {metadata['parameters']:,} parameters, "
             f"{metrics['top_1']:.1%} top-1 accuracy on the "
             f"{metrics['split']} split of {metadata['dataset']['name']}. "
-            f"License: {metadata['license']}."
+            f"License: {metadata['license'].rstrip('.')}."
         )
         print(textwrap.indent(textwrap.fill(text, 76), "    "))
         # Names of ImageNet's are synonyms, joined by commas.

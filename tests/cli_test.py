@@ -107,6 +107,7 @@ def test_lists_presets(capsys):
     assert "cifar10" in out
     assert "top-1 accuracy" in out
     assert "automobile; bird; cat" in " ".join(out.split())
+    assert ".." not in out and "Not stated" not in out
 
 
 def test_verifies(capsys):

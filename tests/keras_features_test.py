@@ -123,7 +123,7 @@ def test_exports_a_saved_model(small_model, images, tmp_path):
     small_model.export(str(tmp_path / "saved"), verbose=False)
     served = tf.saved_model.load(str(tmp_path / "saved"))
     np.testing.assert_allclose(
-        served.serve(images.astype("float32")),
+        served.serve(images.astype("float32"))["logits"],
         small_model.predict(images, verbose=0),
         atol=1e-4,
     )

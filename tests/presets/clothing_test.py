@@ -63,6 +63,14 @@ def test_maps_equal_grad_cam_at_every_layer(model):
     assert model.verify(images)["completeness_error"] < 1e-4
 
 
+def test_says_whose_photographs_and_weights_it_is_made_of(model):
+    metadata = model.preset_metadata
+    assert "EfficientNet-Lite0" in metadata["description"]
+    assert "Apache-2.0" in metadata["license"]
+    assert metadata["dataset"]["license"] == "CC0"
+    assert "clothing-dataset-small" in metadata["dataset"]["name"]
+
+
 def test_samples_are_told(model):
     told = model.explain(load_images(SAMPLES, model))
     names = [told.name_of(c) for c in told.classes]

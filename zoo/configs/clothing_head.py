@@ -33,6 +33,8 @@ config = {
         "deep_alignment": 0.4,
         "stochastic_depth": 0.1,
     },
+    "class_folders": "dress|hat|longsleeve|outwear|pants|shirt|shoes|shorts|"
+    "skirt|t-shirt",
     "freeze_backbone": ".*",
     "train_split": "train",
     "validation_split": "val",
