@@ -1,7 +1,8 @@
 # `make demo` explains the sample images; `make test` runs the suite on three
 # backends; `make test-floor` runs a part of it on the oldest Keras that is
 # supported; `make test-page` clicks through the page of `python -m keras_facnn
-# demo` in Chromium; `make tutorials` runs the notebooks on little data. Each
+# demo` in Chromium, `make test-browser` through `docs/demo`, where ONNX Runtime
+# runs a bundled preset in the browser; `make tutorials` runs the notebooks on little data. Each
 # makes a virtual environment; none needs root, but to install Chromium where
 # neither it nor a download of it is to be had.
 
@@ -14,7 +15,7 @@ FLOOR = $(shell sed -n 's/.*"keras>=\([0-9.]*\)".*/\1/p' pyproject.toml).0
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-floor test-page tutorials lint clean
+.PHONY: demo test test-floor test-page test-browser tutorials lint clean
 
 demo: .venv-demo/ready
 	KERAS_BACKEND=jax .venv-demo/bin/python -m keras_facnn explain \
@@ -60,6 +61,10 @@ test-page: .venv-test/browser
 	@echo "=== The page, in a browser"
 	KERAS_BACKEND=torch .venv-test/bin/python -m pytest tests/page.py
 
+test-browser: .venv-test/browser .venv-test/onnxruntime-web/ready
+	@echo "=== An exported preset, in a browser"
+	KERAS_BACKEND=torch .venv-test/bin/python -m pytest tests/browser.py
+
 # In full, and with what they put out kept:
 #   .venv-test/bin/python tutorials/run.py --write
 tutorials: .venv-test/ready
@@ -88,6 +93,15 @@ lint: .venv-test/ready
 		|| .venv-test/bin/playwright install --only-shell chromium \
 		|| { apt-get update --quiet && apt-get install --quiet --yes \
 			--no-install-recommends chromium; }
+	touch $@
+
+# The version that the page names.
+.venv-test/onnxruntime-web/ready: docs/demo/index.html .venv-test/ready
+	@command -v npm || { echo "npm is needed, to fetch onnxruntime-web."; exit 1; }
+	rm -rf $(@D) && mkdir $(@D)
+	cd $(@D) && npm pack --silent onnxruntime-web@$$(sed -n \
+		's|.*npm/onnxruntime-web@\([^/]*\)/.*|\1|p' ../../docs/demo/index.html)
+	cd $(@D) && tar -xzf *.tgz --strip-components 1 && rm *.tgz
 	touch $@
 
 .venv-floor/ready: pyproject.toml

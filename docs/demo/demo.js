@@ -1,0 +1,186 @@
+// Classifies a photo by an exported FA-CNN, and lays each class's map over it.
+
+const SHOWN = 5;
+const byId = (id) => document.getElementById(id);
+// What is on the page: a session and the facts of its file; a picture, the
+// session's answer to it, and the class whose map is seen.
+const state = {};
+
+// The properties of an ONNX file, which ONNX Runtime doesn't give in browsers.
+// A ModelProto is a row of fields; number 14 has a key (1) and a value (2).
+function properties(bytes) {
+  const found = {};
+  for (const [number, field] of fields(bytes)) {
+    if (number !== 14) continue;
+    const pair = Object.fromEntries(fields(field));
+    found[text(pair[1])] = text(pair[2]);
+  }
+  return found;
+}
+
+const text = (bytes) => new TextDecoder().decode(bytes);
+
+function* fields(bytes) {
+  let at = 0;
+  const varint = () => {
+    let value = 0, place = 1, byte;
+    do {
+      byte = bytes[at++];
+      value += (byte & 127) * place;
+      place *= 128;
+    } while (byte & 128);
+    return value;
+  };
+  while (at < bytes.length) {
+    const tag = varint();
+    const kind = tag % 8;
+    if (kind === 0) varint();
+    else if (kind === 2) {
+      const length = varint();
+      yield [(tag - kind) / 8, bytes.subarray(at, at + length)];
+      at += length;
+    } else at += kind === 1 ? 8 : kind === 5 ? 4 : NaN;
+  }
+}
+
+async function open(bytes) {
+  const facts = properties(bytes);
+  if (!facts.image_shape) {
+    throw new Error("it was not written by `python -m keras_facnn export`.");
+  }
+  state.session = await ort.InferenceSession.create(bytes);
+  state.facts = Object.fromEntries(
+    ["image_shape", "class_names"].map((key) => [key, JSON.parse(facts[key])]));
+  state.facts.maps = facts.maps;
+  byId("photo").disabled = false;
+  say("");
+}
+
+function say(message) {
+  byId("message").textContent = message;
+}
+
+// Of the model's images; one of any size looks at 224 pixels.
+const sides = () => state.facts.image_shape.slice(0, 2).map((n) => n ?? 224);
+
+// The photo's middle, in so many pixels.
+function middle(picture, width, height) {
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingQuality = "high";
+  context.fillStyle = "white";  // Behind what is transparent.
+  context.fillRect(0, 0, width, height);
+  const scale = Math.min(picture.width / width, picture.height / height);
+  const [w, h] = [width * scale, height * scale];
+  context.drawImage(picture, (picture.width - w) / 2, (picture.height - h) / 2,
+    w, h, 0, 0, width, height);
+  return canvas;
+}
+
+function tensor(picture) {
+  const [height, width] = sides();
+  const channels = state.facts.image_shape[2];
+  const rgba = middle(picture, width, height).getContext("2d")
+    .getImageData(0, 0, width, height).data;
+  const values = new Float32Array(height * width * channels);
+  for (let i = 0; i < height * width; i++) {
+    const [r, g, b] = rgba.subarray(4 * i);
+    if (channels === 1) values[i] = 0.299 * r + 0.587 * g + 0.114 * b;
+    else values.set([r, g, b], 3 * i);
+  }
+  return new ort.Tensor("float32", values, [1, height, width, channels]);
+}
+
+async function explain(file) {
+  let picture;
+  try {
+    picture = await createImageBitmap(file);
+  } catch {
+    throw new Error(`${file.name} is no picture that this browser can read.`);
+  }
+  const { logits, class_maps } = await state.session.run(
+    { images: tensor(picture) });
+  const scores = Array.from(logits.data);
+  state.picture = picture;
+  state.logits = scores;
+  state.maps = class_maps;
+  state.order = scores.map((_, c) => c).sort((a, b) => scores[b] - scores[a]);
+  byId("answer").hidden = false;
+  say("");
+  show(state.order[0]);
+}
+
+const nameOf = (c) => state.facts.class_names?.[c] ?? `class ${c}`;
+
+function show(chosen) {
+  const highest = state.logits[state.order[0]];
+  const powers = state.logits.map((y) => Math.exp(y - highest));
+  const total = powers.reduce((a, b) => a + b);
+  byId("bars").replaceChildren(...state.order.slice(0, SHOWN).map((c) => {
+    const share = `${(100 * powers[c] / total).toFixed(1)}%`;
+    const button = document.createElement("button");
+    const number = document.createElement("span");
+    const bar = document.createElement("i");
+    number.textContent = share;
+    bar.style.width = share;
+    button.append(nameOf(c), number, bar);
+    button.setAttribute("aria-pressed", c === chosen);
+    button.onclick = () => {
+      show(c);
+      byId("bars").children[state.order.indexOf(c)].focus();
+    };
+    return button;
+  }));
+  byId("heading").textContent = `Evidence for ${nameOf(chosen)}`;
+  byId("legend").textContent = "The brighter, the more evidence. All classes have one scale"
+    + (state.facts.maps === "centered"
+      ? "; only what is beyond the average class is shown." : ".");
+  draw(chosen);
+}
+
+function draw(chosen) {
+  const { data, dims: [, rows, columns, classes] } = state.maps;
+  const most = Math.max(data.reduce((a, b) => Math.max(a, b), 0), 1e-12);
+  const colours = new ImageData(columns, rows);
+  for (let i = 0; i < rows * columns; i++) {
+    const value = Math.max(data[i * classes + chosen], 0) / most;
+    // From dark blue to yellow: red less blue grows evenly.
+    colours.data.set(
+      [30 + 225 * value, 20 + 200 * value ** 2, 60 * (1 - value), 160], 4 * i);
+  }
+  const map = new OffscreenCanvas(columns, rows);
+  map.getContext("2d").putImageData(colours, 0, 0);
+  const view = byId("view");
+  const [height, width] = sides();
+  view.height = Math.round(view.width * height / width);
+  const context = view.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(middle(state.picture, view.width, view.height), 0, 0);
+  // Grey, so that all colour is the map's.
+  context.globalCompositeOperation = "saturation";
+  context.fillStyle = "grey";
+  context.fillRect(0, 0, view.width, view.height);
+  context.globalCompositeOperation = "source-over";
+  context.drawImage(map, 0, 0, view.width, view.height);
+}
+
+byId("photo").onchange = async ({ target }) => {
+  if (!target.files.length) return;
+  say("Looking …");
+  await explain(target.files[0]).catch((error) => say(error.message));
+  target.value = "";  // So that the same file can be chosen again.
+};
+
+byId("model").onchange = async ({ target }) => {
+  if (!target.files.length) return;
+  say("Loading the model …");
+  byId("answer").hidden = true;
+  const bytes = new Uint8Array(await target.files[0].arrayBuffer());
+  await open(bytes).catch((error) => say(`Not a model: ${error.message}`));
+};
+
+fetch("model.onnx").then(async (response) => {
+  if (!response.ok) throw new Error("there is no model.onnx.");
+  await open(new Uint8Array(await response.arrayBuffer()));
+}).catch((error) => say(
+  `Choose a model below. Beside this page, ${error.message}`));

@@ -1,0 +1,223 @@
+"""Explains photos by `docs/demo`, a page without a server: `make test-browser`.
+
+Needs Chromium, Playwright, and npm's onnxruntime-web, so it is no part of the
+suite.
+"""
+
+import functools
+import http.server
+import io
+import mimetypes
+import os
+import pathlib
+import shutil
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+from playwright.sync_api import sync_playwright
+
+import keras_facnn
+
+ROOT = pathlib.Path(__file__).parents[1]
+RUNTIME = ROOT / ".venv-test" / "onnxruntime-web"
+CDN = "https://cdn.jsdelivr.net/npm/onnxruntime-web@"
+# Where to put pictures of the page, for a person to look at.
+SCREENSHOTS = os.environ.get("KERAS_FACNN_SCREENSHOTS")
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def model():
+    return keras_facnn.FACNN.from_preset("cifar10")
+
+
+@pytest.fixture(scope="module")
+def folder(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo") / "demo"
+    shutil.copytree(ROOT / "docs" / "demo", folder)
+    model.export(folder / "model.onnx", verbose=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def url(folder):
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=folder)
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[1280, 390], ids=["wide", "narrow"])
+def page(request, browser, url):
+    """The page, opened; whatever it asks for, it sends nothing."""
+    context = browser.new_context(
+        viewport={"width": request.param, "height": 900}
+    )
+    context.route(f"{CDN}**", from_package)
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    expect.set_options(timeout=120_000)
+    asked, errors = [], []
+    page.on("request", lambda request: asked.append(request))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(url)
+    expect(page.locator("#photo")).to_be_enabled()
+    yield page
+    if SCREENSHOTS:
+        page.screenshot(
+            path=f"{SCREENSHOTS}/{request.node.name}.png", full_page=True
+        )
+    width = page.evaluate("document.documentElement.scrollWidth")
+    context.close()
+    # Nothing is wider than the screen.
+    assert width == request.param
+    assert errors == []
+    assert len(asked) > 4
+    for one in asked:
+        assert one.url.startswith((url, CDN, "blob:")), one.url
+        assert one.method == "GET" and one.post_data is None
+
+
+def from_package(route):
+    """Answers with the file of npm's package that the network would give."""
+    name = route.request.url.removeprefix(CDN).partition("/dist/")[2]
+    kind = "text/javascript" if name.endswith(".mjs") else None
+    route.fulfill(
+        body=(RUNTIME / "dist" / name).read_bytes(),
+        content_type=kind or mimetypes.guess_type(name)[0],
+        headers={"Access-Control-Allow-Origin": "*"},
+    )
+
+
+def choose(page, name, content):
+    kind = "image/" + name.rpartition(".")[2]
+    page.set_input_files(
+        "#photo", {"name": name, "mimeType": kind, "buffer": content}
+    )
+
+
+def as_png(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def drawn(page):
+    """What the canvas shows, `(H, W, 3)`."""
+    values = page.evaluate(
+        """() => {
+            const view = document.getElementById("view");
+            const {data} = view.getContext("2d").getImageData(
+                0, 0, view.width, view.height);
+            return [view.height, view.width, Array.from(data)];
+        }"""
+    )
+    height, width, data = values
+    return np.reshape(data, (height, width, 4))[..., :3].astype("float32")
+
+
+def test_answers_as_keras_does(page, model):
+    photo = keras_facnn.load_images(ROOT / "samples" / "cat.jpg", model)
+    logits, maps = model.predict_with_maps(photo)
+    heading = page.locator("#heading")
+    choose(page, "cat.png", as_png(photo[0]))
+    expect(heading).to_have_text("Evidence for cat")
+
+    found = np.array(page.evaluate("state.logits"), "float32")
+    found_maps = page.evaluate(
+        "({dims: state.maps.dims, data: Array.from(state.maps.data)})"
+    )
+    found_maps = np.reshape(found_maps["data"], found_maps["dims"])
+    assert found_maps.shape == maps.shape
+    np.testing.assert_allclose(found, logits[0], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found_maps, maps, rtol=1e-3, atol=1e-3)
+    assert np.corrcoef(found_maps.ravel(), maps.ravel())[0, 1] > 0.9999
+
+    # The bars: the five likeliest classes, the first one chosen.
+    order = np.argsort(-logits[0])[:5]
+    powers = np.exp(logits[0] - logits.max())
+    buttons = page.locator("#bars button")
+    expect(buttons).to_have_count(5)
+    for button, index in zip(buttons.all(), order, strict=True):
+        expect(button).to_contain_text(model.class_names[index])
+        expect(button).to_contain_text(f"{powers[index] / powers.sum():.1%}")
+    expect(buttons.first).to_have_attribute("aria-pressed", "true")
+
+    # The map over the grey photo: the more evidence, the more red than blue.
+    cat = drawn(page)
+    side = cat.shape[0] // maps.shape[1]
+    warm = (cat[..., 0] - cat[..., 2]).reshape(
+        maps.shape[1], side, maps.shape[2], side
+    )
+    evidence = maps[0, ..., order[0]]
+    warm = warm.mean((1, 3))
+    assert np.corrcoef(warm.ravel(), evidence.ravel())[0, 1] > 0.95
+
+    second = model.class_names[order[1]]
+    buttons.nth(1).click()
+    expect(heading).to_have_text(f"Evidence for {second}")
+    expect(buttons.nth(1)).to_have_attribute("aria-pressed", "true")
+    assert np.abs(drawn(page) - cat).max() > 20
+    buttons.first.click()
+    expect(heading).to_have_text("Evidence for cat")
+    np.testing.assert_array_equal(drawn(page), cat)
+
+
+def test_takes_any_photo(page):
+    heading = page.locator("#heading")
+    for name in ("ship", "horse"):
+        # Larger, and wider than high.
+        photo = Image.open(ROOT / "samples" / f"{name}.jpg")
+        wide = Image.new("RGB", (900, 600), "grey")
+        wide.paste(photo.resize((600, 600)), (150, 0))
+        file = io.BytesIO()
+        wide.save(file, "JPEG")
+        choose(page, f"{name}.jpeg", file.getvalue())
+        expect(heading).to_have_text(f"Evidence for {name}")
+    choose(page, "text.png", b"I am no picture.")
+    message = page.locator("#message")
+    expect(message).to_contain_text("text.png is no picture")
+    expect(heading).to_have_text("Evidence for horse")
+
+
+def test_takes_another_model(page, folder, tmp_path):
+    small = keras_facnn.FACNN(
+        3, (16, 24, 1), (1,), (2,), deep_alignment=0.0, space_to_depth=1
+    )
+    small.export(tmp_path / "small.onnx", centered=True, verbose=False)
+    (tmp_path / "bad.onnx").write_bytes(b"not a model")
+    message = page.locator("#message")
+    page.set_input_files("#model", tmp_path / "bad.onnx")
+    expect(message).to_contain_text("Not a model")
+    page.set_input_files("#model", tmp_path / "small.onnx")
+    expect(message).to_be_empty()
+    rng = np.random.default_rng(0)
+    photo = rng.integers(0, 256, (16, 24), dtype="uint8")
+    choose(page, "grey.png", as_png(photo))
+    expect(page.locator("#heading")).to_contain_text("Evidence for class")
+    expect(page.locator("#legend")).to_contain_text("beyond the average class")
+    logits = small.predict_with_maps(photo[None, ..., None])[0]
+    np.testing.assert_allclose(
+        page.evaluate("state.logits"), logits[0], rtol=1e-3, atol=1e-3
+    )
