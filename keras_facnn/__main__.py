@@ -297,7 +297,8 @@ def _explain(arguments):
             print(f"{label:{width}}   {listed}")
         print(
             f"Whatever a picture shows, it gets one of the {model.num_classes} "
-            "classes that the model knows."
+            "classes that the model knows.",
+            file=sys.stderr,
         )
     if not arguments.no_figure:
         _draw(arguments, told, paths, labels)

@@ -8,8 +8,8 @@
         --init runs/imagenette_96/preset --workdir runs/imagenette
 
 36, 8 and 4 epochs gave 90.1 % of the validation photographs at 128x128 and
-89.8 % at 160x160, where raw maps correlate with Grad-CAM by 0.86 at layer 18 and
-0.33 at layer 12 (100 photographs, none with a constant map there).
+89.8 % at 160x160, where raw maps correlate with Grad-CAM by 0.86 at layer 18
+and 0.33 at layer 12 (100 photographs, none with a constant map there).
 
 No weight of an FA-CNN depends on the image's size, and small images are cheap.
 """
