@@ -64,7 +64,8 @@ def backbone_config(backbone: keras.Model, policy: str = "float32") -> dict:
     """A backbone's architecture as JSON holds it, to be built anywhere.
 
     Layers of the dtype policy `policy` get the dtype None, which stands for
-    that of the model they are built for. What is frozen is not kept.
+    that of the model they are built for. What is frozen is not kept, nor are
+    options of initializers that were not set, which older Keras may not know.
 
     Args:
         backbone: A functional model.
@@ -82,6 +83,9 @@ def backbone_config(backbone: keras.Model, policy: str = "float32") -> dict:
         inner = entry["config"]
         if "trainable" in inner:
             inner["trainable"] = True
+        if entry.get("module") == "keras.initializers":
+            for option in [k for k, value in inner.items() if value is None]:
+                del inner[option]
         dtype = inner.get("dtype")
         if isinstance(dtype, dict) and dtype["config"].get("name") == policy:
             inner["dtype"] = None
