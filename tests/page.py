@@ -202,17 +202,17 @@ def test_shows_what_decides(page):
     )
 
     page.locator("#fa-rival input").click()
-    page.get_by_role("option", name="dog").click()
+    page.locator("#fa-rival").get_by_role("option", name="dog").click()
     expect(heading(page)).to_have_text("cat against dog, layer 24")
     changes(page, contrast)
     assert bars(page)[1] > margin - 1e-6
 
     # The other way round, all signs turn.
     page.locator("#fa-class input").click()
-    page.get_by_role("option", name="dog").click()
+    page.locator("#fa-class").get_by_role("option", name="dog").click()
     expect(heading(page)).to_contain_text("dog against")
     page.locator("#fa-rival input").click()
-    page.get_by_role("option", name="cat").click()
+    page.locator("#fa-rival").get_by_role("option", name="cat").click()
     expect(heading(page)).to_have_text("dog against cat, layer 24")
     assert bars(page)[1] < 0
 

@@ -92,6 +92,8 @@ def main():
         os.environ["KERAS_FACNN_QUICK"] = "1"
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Where they run, `..` holds the samples alone, without `zoo`.
+    os.environ["PYTHONPATH"] = str(ROOT)
     for name in flags.names:
         start = time.monotonic()
         notebook = read(TUTORIALS / f"{name}.py")
