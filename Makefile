@@ -2,9 +2,10 @@
 # backends; `make test-floor` runs a part of it on the oldest Keras that is
 # supported; `make test-page` clicks through the page of `python -m keras_facnn
 # demo` in Chromium, `make test-browser` through `docs/demo`, where ONNX Runtime
-# runs a bundled preset in the browser; `make tutorials` runs the notebooks on little data. Each
-# makes a virtual environment; none needs root, but to install Chromium where
-# neither it nor a download of it is to be had.
+# runs a bundled preset in the browser; `make tutorials` runs the notebooks on
+# little data; `make docs` builds the documentation in build/site. Each makes a
+# virtual environment; none needs root, but to install Chromium where neither it
+# nor a download of it is to be had.
 
 PYTHON ?= python3
 # On Linux, PyPI's PyTorch brings CUDA along. For the CPU build:
@@ -15,7 +16,8 @@ FLOOR = $(shell sed -n 's/.*"keras>=\([0-9.]*\)".*/\1/p' pyproject.toml).0
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-floor test-page test-browser tutorials lint clean
+.PHONY: demo test test-floor test-page test-browser tutorials docs lint \
+	clean
 
 demo: .venv-demo/ready
 	KERAS_BACKEND=jax .venv-demo/bin/python -m keras_facnn explain \
@@ -70,6 +72,12 @@ test-browser: .venv-test/browser .venv-test/onnxruntime-web/ready
 tutorials: .venv-test/ready
 	.venv-test/bin/python tutorials/run.py
 
+# Sources are read, not imported. The variable turns off what Material says of
+# its successor.
+docs: .venv-docs/ready
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+	@echo "=== The documentation: build/site/index.html"
+
 lint: .venv-test/ready
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
@@ -110,6 +118,11 @@ lint: .venv-test/ready
 		'keras==$(FLOOR)' pytest pytest-timeout
 	touch $@
 
+.venv-docs/ready: pyproject.toml
+	$(call make_venv,.venv-docs)
+	.venv-docs/bin/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
 # Debian keeps what `venv` gets pip from in a package of its own.
 define make_venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -123,4 +136,4 @@ define make_venv
 endef
 
 clean:
-	rm -rf .venv-demo .venv-test .venv-floor build dist *.egg-info maps.png
+	rm -rf .venv-demo .venv-test .venv-floor .venv-docs build dist *.egg-info maps.png

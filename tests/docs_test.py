@@ -1,0 +1,82 @@
+"""The documentation names all that is public, and its numbers are measured.
+
+`readme_test.py` runs its lines; `make docs` builds it.
+"""
+
+import pathlib
+import re
+
+import pytest
+
+import keras_facnn
+from keras_facnn import plots
+from tests.docstrings_test import methods
+from tests.docstrings_test import public
+
+DOCS = pathlib.Path(__file__).parents[1] / "docs"
+CARDS = dict(
+    re.findall(
+        r"^## (\w+)\n(.*?)(?=^## |\Z)",
+        (DOCS / "models.md").read_text("utf-8"),
+        re.DOTALL | re.MULTILINE,
+    )
+)
+
+
+def test_the_reference_has_every_public_name():
+    text = "".join(
+        path.read_text("utf-8") for path in (DOCS / "reference").glob("*.md")
+    )
+    shown = set(re.findall(r"^::: (\S+)$", text, re.MULTILINE))
+    rooms = {
+        "": keras_facnn,
+        "layers.": keras_facnn.layers,
+        "attribution.": keras_facnn.attribution,
+        "metrics.": keras_facnn.metrics,
+        "plots.": plots,
+    }
+    for name, thing in public():
+        assert any(
+            f"keras_facnn.{room}{name}" in shown
+            and getattr(module, name) is thing
+            for room, module in rooms.items()
+            if hasattr(module, name)
+        ), name
+    for name, _ in methods(keras_facnn.FACNN):
+        name = name.split(".")[-1]
+        assert name == "__init__" or f"keras_facnn.FACNN.{name}" in shown, name
+
+
+def test_the_page_of_metrics_has_each():
+    text = (DOCS / "metrics.md").read_text("utf-8")
+    headings = re.findall(r"^### (\w+)$", text, re.MULTILINE)
+    assert sorted(headings) == sorted(keras_facnn.metrics.__all__)
+
+
+def test_every_preset_has_a_card():
+    assert set(keras_facnn.FACNN.presets) <= set(CARDS)
+
+
+@pytest.mark.parametrize("name", keras_facnn.FACNN.presets)
+def test_numbers_of_a_card_are_those_that_were_measured(name):
+    card, record = CARDS[name], keras_facnn.FACNN.presets[name]
+    metrics = record["metrics"]
+    shape = record["input"]["shape"]
+    assert "x".join(map(str, shape)) in card
+    assert f"| {record['parameters'] / 1e6:.2f} M parameters," in card
+    accuracies = f"{metrics['top_1']:.1%}, {metrics['top_5']:.1%}"
+    assert f"{accuracies.replace('%', ' %')} of {metrics['images']:,}" in card
+    if "balanced" in metrics:
+        assert f"{metrics['balanced']:.1%}".replace("%", " %") in card
+    if "multiply_adds" in metrics:
+        assert f"{metrics['multiply_adds'] / 1e6:.0f} M multiply-adds" in card
+    if len(record["class_names"]) <= 10:
+        assert ", ".join(record["class_names"]) in card
+    assert f"--alignment_images {metrics['alignment']['images']}" in (
+        card.replace("\n", " ")
+    )
+    row = re.search(r"`r` at layer ([\d, ]+) \| ([\d., ]+) ", card)
+    layers, values = (cell.split(", ") for cell in row.groups())
+    for layer, value in zip(layers, values, strict=True):
+        measured = metrics["alignment"]["mean_pearson"][f"fa_{layer}"]
+        assert f"{measured:.{len(value) - 2}f}" == value, layer
