@@ -13,13 +13,15 @@ class KerasDocstrings(griffe.Extension):
 
     def on_instance(self, *, obj, **kwargs):
         if obj.docstring and not obj.is_alias:
-            obj.docstring.value = google_style(obj.docstring.value)
+            # What a layer's call returns, not its constructor.
+            own = HEADINGS + "|Returns" * obj.is_class
+            obj.docstring.value = google_style(obj.docstring.value, own)
 
 
-def google_style(text):
+def google_style(text, headings):
     """Indents examples as a section, and makes Keras' own sections text."""
     text = re.sub(
-        rf"^({HEADINGS}):\n((?: +.*\n?|\n)+)",
+        rf"^({headings}):\n((?: +.*\n?|\n)+)",
         lambda found: f"**{found[1]}**\n\n{textwrap.dedent(found[2])}",
         text,
         flags=re.M,
