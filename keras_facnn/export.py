@@ -219,7 +219,7 @@ def _write_by_keras(source, outputs, name, path, kwargs):
             shape=(None, *source.image_shape), dtype="float32", name="images"
         )
     ]
-    with warnings.catch_warnings(), _quiet():
+    with warnings.catch_warnings(), _quiet(), _sizes_of_norms():
         # What the exporters say of their own insides.
         warnings.simplefilter("ignore")
         graph.export(
@@ -229,6 +229,32 @@ def _write_by_keras(source, outputs, name, path, kwargs):
             input_signature=signature,
             **kwargs,
         )
+
+
+@contextlib.contextmanager
+def _sizes_of_norms():
+    """Makes numbers of the sizes that PyTorch's `layer_norm` gets.
+
+    Where PyTorch traces, Keras' LayerNormalization hands it tensors, which
+    ONNX has no place for.
+    """
+    if keras.backend.backend() != "torch":
+        yield
+        return
+    from torch.nn import functional
+
+    layer_norm = functional.layer_norm
+
+    def of_numbers(x, normalized_shape, *args, **kwargs):
+        return layer_norm(
+            x, [int(n) for n in normalized_shape], *args, **kwargs
+        )
+
+    functional.layer_norm = of_numbers
+    try:
+        yield
+    finally:
+        functional.layer_norm = layer_norm
 
 
 def _in_float32(model):

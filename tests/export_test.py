@@ -133,6 +133,7 @@ def test_a_hybrid_is_exported(tmp_path, name):
             keras.layers.Conv2D(6, 3, 2, "same"),
             keras.layers.BatchNormalization(),
             keras.layers.DepthwiseConv2D(3, padding="same"),
+            keras.layers.LayerNormalization(),
         ]
     )
     model = FACNN(3, backbone=keras.Model(backbone.inputs, backbone.outputs))
