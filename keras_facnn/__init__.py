@@ -18,6 +18,7 @@ else:
     from keras_facnn.maps import resize_maps
     from keras_facnn.model import FACNN
     from keras_facnn.pictures import load_images
+    from keras_facnn.sharing import upload_preset
 
 __all__ = [
     "FACNN",
@@ -29,6 +30,7 @@ __all__ = [
     "metrics",
     "plots",
     "resize_maps",
+    "upload_preset",
 ]
 
 

@@ -18,6 +18,7 @@ from keras import ops
 
 from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_option
+from keras_facnn.gradients import compiled_function
 from keras_facnn.layers import ClassMean
 from keras_facnn.presets import folders
 from keras_facnn.types import LayerName
@@ -218,7 +219,7 @@ def _write_by_keras(source, outputs, name, path, kwargs):
             shape=(None, *source.image_shape), dtype="float32", name="images"
         )
     ]
-    with warnings.catch_warnings(), _quiet():
+    with warnings.catch_warnings(), _quiet(), _sizes_of_norms():
         # What the exporters say of their own insides.
         warnings.simplefilter("ignore")
         graph.export(
@@ -228,6 +229,32 @@ def _write_by_keras(source, outputs, name, path, kwargs):
             input_signature=signature,
             **kwargs,
         )
+
+
+@contextlib.contextmanager
+def _sizes_of_norms():
+    """Makes numbers of the sizes that PyTorch's `layer_norm` gets.
+
+    Where PyTorch traces, Keras' LayerNormalization hands it tensors, which
+    ONNX has no place for.
+    """
+    if keras.backend.backend() != "torch":
+        yield
+        return
+    from torch.nn import functional
+
+    layer_norm = functional.layer_norm
+
+    def of_numbers(x, normalized_shape, *args, **kwargs):
+        return layer_norm(
+            x, [int(n) for n in normalized_shape], *args, **kwargs
+        )
+
+    functional.layer_norm = of_numbers
+    try:
+        yield
+    finally:
+        functional.layer_norm = layer_norm
 
 
 def _in_float32(model):
@@ -275,7 +302,10 @@ def _compare(source, outputs, function, name):
     rng = np.random.default_rng(0)
     images = rng.uniform(0, 255, (2, height, width, channels))
     images = images.astype("float32")
-    expected = keras.Model(source.input, outputs)(images, training=False)
+    graph = keras.Model(source.input, outputs)
+    expected = compiled_function(
+        lambda x: graph(x, training=False), graph.variables
+    )(images)
     found = function(images)
     for key, tensor in expected.items():
         tensor = ops.convert_to_numpy(tensor)

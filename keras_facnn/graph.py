@@ -1,5 +1,7 @@
 """FA layers, stages and head as a functional graph."""
 
+import functools
+
 import keras
 from keras import layers
 
@@ -10,6 +12,7 @@ from keras_facnn.checks import check_int
 from keras_facnn.checks import check_ints
 from keras_facnn.checks import is_number
 from keras_facnn.layers import ClassMajorRepeat
+from keras_facnn.layers import ClasswiseConv2D
 from keras_facnn.layers import DampenedSkip
 from keras_facnn.layers import GlobalAvgPool3DHead
 from keras_facnn.layers import PixelStem
@@ -23,12 +26,13 @@ def fa_stages(
     depths,
     maps_per_class,
     alphas,
-    drop_rates,
-    batch_norm_gain=False,
-    synchronized_batch_norm=False,
-    threshold=False,
-    dtype=None,
-    fused=False,
+    stochastic_depth,
+    classwise_layers,
+    threshold,
+    batch_norm_gain,
+    synchronized_batch_norm,
+    dtype,
+    fused,
 ):
     """Adds the stages of an FA-CNN and its head to a functional graph.
 
@@ -43,17 +47,21 @@ def fa_stages(
         depths: Number of FA layers of each stage.
         maps_per_class: Maps R of each class in each stage.
         alphas: The weight of each layer's branch, L floats.
-        drop_rates: How often each layer's branch is left out in training.
+        stochastic_depth: How often the last layer's branch is left out in
+            training; others are less often, in proportion to `l`.
+        classwise_layers: How many of the last layers see only their own
+            class' maps.
+        threshold: Whether the head learns a threshold.
         batch_norm_gain: Whether the branches' batch norm learns a gain.
         synchronized_batch_norm: Whether replicas share batch statistics.
-        threshold: Whether the head learns a threshold.
         dtype: Dtype policy of all layers.
         fused: Whether norm and `a_l` are in the convolutions, see `fuse`.
 
     Returns:
         The Keras tensor of the logits, `(B, C)`.
     """
-    level = 0
+    level, last = 0, sum(depths)
+    drop_rate = 0.0 if fused else stochastic_depth / last
     for stage, (depth, maps) in enumerate(
         zip(depths, maps_per_class, strict=True)
     ):
@@ -74,7 +82,9 @@ def fa_stages(
             branch = _branch(
                 x,
                 level,
-                num_classes * maps,
+                num_classes,
+                maps,
+                level > last - classwise_layers,
                 batch_norm_gain,
                 synchronized_batch_norm,
                 dtype,
@@ -82,7 +92,7 @@ def fa_stages(
             )
             x = DampenedSkip(
                 alphas[level - 1],
-                drop_rate=drop_rates[level - 1],
+                drop_rate=drop_rate * level,
                 folded=fused,
                 dtype=dtype,
                 name=f"fa_{level}",
@@ -102,6 +112,7 @@ def image_and_x0(
     depths,
     maps_per_class,
     space_to_depth,
+    classwise_layers,
     backbone,
     feature_layer,
     dtype,
@@ -119,6 +130,7 @@ def image_and_x0(
         depths: Number of FA layers of each stage.
         maps_per_class: Maps R of each class in each stage.
         space_to_depth: Side of the pixel blocks that become channels.
+        classwise_layers: As for `fa_stages`.
         backbone: A functional model, a config of one, or None.
         feature_layer: As for `FACNN`.
         dtype: Dtype policy of all layers but the backbone's.
@@ -139,7 +151,12 @@ def image_and_x0(
         image_shape = (32, 32, 3) if image_shape is None else image_shape
         image_shape = check_image_shape(image_shape, least)
         check_model_size(
-            num_classes, image_shape, depths, maps_per_class, space_to_depth
+            num_classes,
+            image_shape,
+            depths,
+            maps_per_class,
+            space_to_depth,
+            classwise_layers=classwise_layers,
         )
         inputs = keras.Input(image_shape, name="images")
         x = PixelStem(
@@ -161,7 +178,11 @@ def image_and_x0(
         image_shape = check_image_shape(image_shape, 1)
     # The least images, as those of the backbone are not known yet.
     check_model_size(
-        num_classes, image_shape or (1, 1, 1), depths, maps_per_class
+        num_classes,
+        image_shape or (1, 1, 1),
+        depths,
+        maps_per_class,
+        classwise_layers=classwise_layers,
     )
     if isinstance(backbone, dict):
         backbone = backbone_from_config(backbone, dtype.name)
@@ -206,9 +227,22 @@ def _projection(
     return layers.ReLU(dtype=dtype, name="stem")(x)
 
 
-def _branch(x, level, channels, gain, synchronized, dtype, fused):
-    x = layers.Conv2D(
-        channels,
+def _branch(
+    x,
+    level,
+    num_classes,
+    maps,
+    classwise,
+    gain,
+    synchronized,
+    dtype,
+    fused,
+):
+    conv = layers.Conv2D
+    if classwise:
+        conv = functools.partial(ClasswiseConv2D, num_classes)
+    x = conv(
+        num_classes * maps,
         3,
         padding="same",
         use_bias=fused,

@@ -1,4 +1,5 @@
 import os
+import types
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,16 +20,9 @@ from keras_facnn.graph import fa_stages
 from keras_facnn.graph import freeze_layers
 from keras_facnn.graph import frozen_layers
 from keras_facnn.graph import image_and_x0
-from keras_facnn.presets import bundled_presets
+from keras_facnn.presets import BundledPresets
 from keras_facnn.presets import load_preset
 from keras_facnn.presets import save_preset
-
-
-class _BundledPresets:
-    """What `FACNN.presets` gives, on the class as on a model."""
-
-    def __get__(self, model, cls):
-        return bundled_presets()
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
@@ -63,6 +57,10 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
             one float a layer.
         space_to_depth: Positive integer, the side of the pixel blocks that the
             stem moves into channels.
+        classwise_layers: Non-negative integer, how many of the last FA layers
+            have branches that see only the maps of their own class
+            (`ClasswiseConv2D`). From the layer before them on, no logit
+            depends on another class' maps.
         batch_norm_gain: Whether the branches' batch norm learns a gain. Off by
             default: unit gain bounds the norm of a branch, which is what gives
             the bound of Theorem 2 its meaning.
@@ -129,6 +127,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         maps_per_class: Sequence[int] | None = None,
         alpha: str | float | Sequence[float] = "harmonic",
         space_to_depth: int = 1,
+        classwise_layers: int = 0,
         batch_norm_gain: bool = False,
         synchronized_batch_norm: bool = False,
         deep_alignment: float = 0.0,
@@ -144,6 +143,9 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         space_to_depth = check_int("space_to_depth", space_to_depth)
         depths, maps_per_class = check_stages(
             depths, maps_per_class, hybrid=backbone is not None
+        )
+        classwise_layers = check_int(
+            "classwise_layers", classwise_layers, least=0, most=sum(depths)
         )
         batch_norm_gain = check_bool("batch_norm_gain", batch_norm_gain)
         synchronized_batch_norm = check_bool(
@@ -170,6 +172,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
             depths,
             maps_per_class,
             space_to_depth,
+            classwise_layers,
             backbone,
             feature_layer,
             **options,
@@ -181,11 +184,9 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
             depths,
             maps_per_class,
             alphas,
-            [
-                0.0 if fused else stochastic_depth * n / len(alphas)
-                for n in range(1, len(alphas) + 1)
-            ],
-            threshold=threshold,
+            stochastic_depth,
+            classwise_layers,
+            threshold,
             **options,
         )
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
@@ -199,6 +200,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         if not isinstance(alpha, str):
             self.alpha = alphas[0] if is_number(alpha) else alphas
         self.space_to_depth = space_to_depth
+        self.classwise_layers = classwise_layers
         self.batch_norm_gain = batch_norm_gain
         self.synchronized_batch_norm = synchronized_batch_norm
         self.stochastic_depth = stochastic_depth
@@ -207,7 +209,8 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         self.alphas = alphas
         self.size_rules = size_rules
         self._policy_name = policy.name
-        self._untracked = _Untracked(
+        # What Keras must not track, or it would save it.
+        self._untracked = types.SimpleNamespace(
             depths=keras.Model(
                 self.input,
                 [
@@ -233,6 +236,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
             if isinstance(self.alpha, tuple)
             else self.alpha,
             "space_to_depth": self.space_to_depth,
+            "classwise_layers": self.classwise_layers,
             "batch_norm_gain": self.batch_norm_gain,
             "synchronized_batch_norm": self.synchronized_batch_norm,
             "deep_alignment": self.deep_alignment,
@@ -274,7 +278,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
 
     # --- Presets ---
 
-    presets = _BundledPresets()
+    presets = BundledPresets()
 
     @property
     def preset_metadata(self):
@@ -391,10 +395,3 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         ['ant', 'bee']
         """
         save_preset(self, directory, metadata, weights_dtype)
-
-
-class _Untracked:
-    """What Keras must not track, or it would save it."""
-
-    def __init__(self, **attributes):
-        vars(self).update(attributes)

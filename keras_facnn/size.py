@@ -23,6 +23,7 @@ def check_model_size(
     batch_norm_gain: bool = False,
     fused: bool = False,
     threshold: bool = False,
+    classwise_layers: int = 0,
 ) -> int:
     """Refuses an FA-CNN that is too large to build.
 
@@ -70,9 +71,15 @@ def check_model_size(
     # Beside the kernel: a bias, or beta, the norm's statistics and gamma.
     values_a_channel = 1 if fused else 4 if batch_norm_gain else 3
     parameters = 1 + bool(threshold)  # The head's scale.
+    dense = sum(depths) - check_int(
+        "classwise_layers", classwise_layers, least=0
+    )
     for depth, maps in zip(depths, maps_per_class, strict=False):
         width = num_classes * maps
-        parameters += depth * (9 * width**2 + values_a_channel * width)
+        parameters += depth * values_a_channel * width
+        mixing = min(max(dense, 0), depth)
+        dense -= depth
+        parameters += 9 * width * (mixing * width + (depth - mixing) * maps)
     if parameters > MAX_PARAMETERS:
         raise ValueError(
             "`num_classes`, `depths` and `maps_per_class` must give at most "

@@ -37,6 +37,7 @@ ROOMS = [
     "presets",
     "export",
     "model",
+    "sharing",
     "plots",
     "demo",
     "__main__",

@@ -14,6 +14,13 @@ def convolve(x, kernel):
     )
 
 
+def convolve_each_class(x, kernel, classes):
+    blocks = zip(
+        np.split(x, classes, -1), np.split(kernel, classes, -1), strict=True
+    )
+    return np.concatenate([convolve(*block) for block in blocks], -1)
+
+
 def pool(x):
     b, h, w, c = x.shape
     return x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))
@@ -46,7 +53,11 @@ def logits(model, images):
         for _ in range(depth):
             level += 1
             norm = f"norm_{level}"
-            branch = convolve(x, weight(f"conv_{level}", "kernel"))
+            kernel = weight(f"conv_{level}", "kernel")
+            if level > sum(config["depths"]) - config["classwise_layers"]:
+                branch = convolve_each_class(x, kernel, classes)
+            else:
+                branch = convolve(x, kernel)
             branch -= weight(norm, "moving_mean")
             branch /= np.sqrt(weight(norm, "moving_variance") + 1e-3)
             branch = np.maximum(branch + weight(norm, "beta"), 0)

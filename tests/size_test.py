@@ -9,6 +9,8 @@ from keras_facnn.size import check_model_size
     [
         {},
         {"batch_norm_gain": True},
+        {"classwise_layers": 1},
+        {"classwise_layers": 3},
         {"space_to_depth": 2, "image_shape": (None, None, 1)},
         {"depths": (3,), "maps_per_class": (2,)},
     ],

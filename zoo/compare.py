@@ -5,12 +5,16 @@
 writes into the output folder: `compare.png` (Figures 1 and 5 of the paper),
 `pixel_removal_LAYER.png` (Figure 4), `depth.png`, `depth.csv`, `table.csv`,
 `table.md`, `results.json` and `report.html`, which opens from disk alone.
+
+`--preset MODEL.keras` compares the maps of any Keras classifier instead, CAM's
+where it ends in an average and one dense layer; there is nothing of depth then.
 """
 
 import base64
 import csv
 import functools
 import html
+import itertools
 import json
 import math
 import os
@@ -29,6 +33,7 @@ FLAGS = flags.FLAGS
 TITLES = {
     "facnn": "FA-CNN",
     "facnn_centered": "FA-CNN, centered",
+    "cam": "CAM",
     "grad_cam": "Grad-CAM",
     "tf_keras_vis": "Grad-CAM by tf-keras-vis",
     "hires_cam": "HiResCAM",
@@ -48,6 +53,9 @@ LAYERED = (
     "hires_cam",
     "layer_cam",
 )
+# Without `--methods`, of an FA-CNN and of other models.
+METHODS = ("facnn", "grad_cam", "rise", "occlusion", "random")
+METHODS_OF_OTHERS = ("cam", *METHODS[1:])
 # Which way is better, and what the numbers are.
 COLUMNS = {
     "accuracy AUC": (
@@ -92,11 +100,19 @@ def define_flags():
     )
     flags.DEFINE_integer("images", 1000, "Images, evenly spread.", 1)
     flags.DEFINE_integer("figure_images", 6, "Of these, rows of figures.", 1)
-    flags.DEFINE_list("layers", ["24", "18"], "FA layers to compare at.")
+    flags.DEFINE_list(
+        "layers",
+        None,
+        "Layers to compare at: numbers of FA layers, by default 24,18; of "
+        "another model, names of its layers, by default the one before its "
+        "GlobalAveragePooling2D.",
+    )
     flags.DEFINE_list(
         "methods",
-        ["facnn", "grad_cam", "rise", "occlusion", "random"],
-        f"Some of {', '.join(TITLES)}; tf_keras_vis on TensorFlow alone.",
+        None,
+        f"Some of {', '.join(TITLES)}; tf_keras_vis on TensorFlow alone. The "
+        f"default is {','.join(METHODS)}, and of a model that is no FA-CNN "
+        f"{','.join(METHODS_OF_OTHERS)}.",
     )
     flags.DEFINE_integer("rise_masks", 4000, "RISE's N.", 1)
     flags.DEFINE_integer("occlusion_size", 8, "Side of K-OCC's square.", 1)
@@ -130,20 +146,28 @@ def main():
             "--classes nor --skip_broken nor --validation_fraction. "
             f"Received: --data {FLAGS.data}"
         )
-    unknown = set(FLAGS.methods) - set(TITLES)
+    unknown = set(FLAGS.methods or ()) - set(TITLES)
     if unknown:
         raise app.UsageError(f"Unknown --methods: {', '.join(unknown)}")
-    model, images, labels, names = inputs.preset_and_images()
+    is_baseline = FLAGS.preset.endswith(".keras")
+    read = (
+        inputs.baseline_and_images if is_baseline else inputs.preset_and_images
+    )
+    model, images, labels, names = read()
+    from keras_facnn import FACNN
     from keras_facnn import metrics
     from keras_facnn import plots
 
-    for layer in FLAGS.layers:
-        if not layer.isdecimal() or not 1 <= int(layer) <= model.num_layers:
-            raise app.UsageError(
-                f"--layers must be of 1 to {model.num_layers}. Received: "
-                f"{layer}"
-            )
-    boxes = read_boxes(images, inputs.fit(model.preset_metadata))
+    is_facnn = isinstance(model, FACNN)
+    methods = FLAGS.methods or (METHODS if is_facnn else METHODS_OF_OTHERS)
+    if not is_facnn and not {"facnn", "facnn_centered"}.isdisjoint(methods):
+        raise app.UsageError(
+            "--methods facnn and facnn_centered are of an FA-CNN alone. "
+            f"Received: --preset {FLAGS.preset}"
+        )
+    layers = layers_of(model) if is_facnn else layers_of_other(model)
+    metadata = getattr(model, "preset_metadata", None) or {}
+    boxes = read_boxes(images, inputs.fit(metadata))
     if boxes is not None:
         boxed = np.flatnonzero([len(b) > 0 for b in boxes])
         images, labels = images[boxed], labels[boxed]
@@ -155,23 +179,25 @@ def main():
         images, batch_size=FLAGS.batch_size, verbose=0
     ).argmax(-1)
 
-    logging.info("Similarity by depth")
-    depth = metrics.similarity_by_depth(
-        model, images, predictions, batch_size=FLAGS.batch_size
-    )
-    depth.to_dataframe().to_csv(
-        os.path.join(FLAGS.output, "depth.csv"), index=False
-    )
+    depth = None
+    if is_facnn:
+        logging.info("Similarity by depth")
+        depth = metrics.similarity_by_depth(
+            model, images, predictions, batch_size=FLAGS.batch_size
+        )
+        depth.to_dataframe().to_csv(
+            os.path.join(FLAGS.output, "depth.csv"), index=False
+        )
 
     judged, rows, results, figures = {}, [], {}, {}
     shown = inputs.spread(np.arange(len(images)), FLAGS.figure_images)
     columns, reference = {}, {}
-    for layer in map(int, FLAGS.layers):
+    for layer in layers:
         curves = {}
-        for method in FLAGS.methods:
+        for method in methods:
             key = (method, layer if method in LAYERED else None)
             if key not in judged:
-                logging.info("%s at layer %d", TITLES[method], layer)
+                logging.info("%s at layer %s", TITLES[method], layer)
                 judged[key] = judge(
                     model, images, labels, predictions, boxes, *key
                 )
@@ -194,7 +220,9 @@ def main():
             if maps is not None:
                 columns[key] = maps[shown]
                 reference.setdefault(key, ("grad_cam", layer))
-        figures[f"pixel_removal_{layer}.png"] = plots.pixel_removal(curves)
+        # A layer of a model inside the model has a path.
+        name = f"pixel_removal_{layer}.png".replace("/", "-")
+        figures[name] = plots.pixel_removal(curves)
     columns = dict(sorted(columns.items(), key=lambda c: c[0][1] is None))
     if columns:
         figures["compare.png"] = plots.compare(
@@ -207,17 +235,18 @@ def main():
             },
             [names[c] for c in predictions[shown]],
         )
-    one, c = images[shown[:1]], predictions[shown[0]]
-    figures["depth.png"] = plots.depth(
-        one[0],
-        {
-            layer: model.class_maps(one, int(c), layer)[0]
-            for layer in inputs.spread(
-                np.arange(1, model.num_layers + 1), 8
-            ).tolist()
-        },
-        names[c],
-    )
+    if is_facnn:
+        one, c = images[shown[:1]], predictions[shown[0]]
+        figures["depth.png"] = plots.depth(
+            one[0],
+            {
+                layer: model.class_maps(one, int(c), layer)[0]
+                for layer in inputs.spread(
+                    np.arange(1, model.num_layers + 1), 8
+                ).tolist()
+            },
+            names[c],
+        )
     for name, figure in figures.items():
         figure.savefig(os.path.join(FLAGS.output, name), dpi=150)
     page = os.path.join(FLAGS.output, "report.html")
@@ -225,6 +254,34 @@ def main():
         file.write(report(rows, sorted(figures), depth, record.command()))
     print(markdown(rows))
     print(f"The report is {os.path.abspath(page)}")
+
+
+def layers_of(model):
+    """The FA layers to compare at, ints."""
+    numbers = FLAGS.layers or ["24", "18"]
+    for layer in numbers:
+        if not layer.isdecimal() or not 1 <= int(layer) <= model.num_layers:
+            raise app.UsageError(
+                f"--layers must be of 1 to {model.num_layers}. Received: "
+                f"{layer}"
+            )
+    return [int(layer) for layer in numbers]
+
+
+def layers_of_other(model):
+    """The layers to compare at, names, of a model that is no FA-CNN."""
+    from keras.layers import GlobalAveragePooling2D
+
+    if FLAGS.layers:
+        return FLAGS.layers
+    pairs = list(itertools.pairwise(model.layers))
+    for layer, after in reversed(pairs):
+        if isinstance(after, GlobalAveragePooling2D):
+            return [layer.name]
+    raise app.UsageError(
+        "--layers must name layers of a model without a layer "
+        f"GlobalAveragePooling2D of its own. Received: --preset {FLAGS.preset}"
+    )
 
 
 def title(method, layer):
@@ -360,6 +417,8 @@ def maker(model, method, layer):
             batch_size=FLAGS.batch_size,
         )
         return make, 1, 0
+    if method == "cam":
+        return call(attribution.cam), 1, 0
     if method in LAYERED:
         name = {"tf_keras_vis": "tf_keras_vis_grad_cam"}.get(method, method)
         return call(getattr(attribution, name), layer=layer), 1, 1
@@ -377,7 +436,7 @@ def maker(model, method, layer):
         make = call(attribution.occlusion, size=size, stride=stride, **shows)
         sides = [
             -(-max(0, side - size) // stride) + 1
-            for side in model.image_shape[:2]
+            for side in model.input_shape[1:3]
         ]
         return make, math.prod(sides) + 1, 0
     return None, 0, 0
@@ -398,7 +457,7 @@ def write_tables(rows, results, depth):
         json.dump(
             {
                 "command": command,
-                "depth": json.loads(depth.to_json()),
+                "depth": depth and json.loads(depth.to_json()),
                 "pixel_removal": results,
             },
             file,
@@ -439,21 +498,26 @@ def report(rows, figures, depth, command):
             data = base64.b64encode(file.read()).decode()
         return f'<h2>{name}</h2><img src="data:image/png;base64,{data}">'
 
-    layers = [
-        {
-            "layer": layer,
-            "mean correlation": f"{mean:.4f}",
-            "95 % interval": f"± {interval:.4f}",
-            "undefined": undefined,
-        }
-        for layer, mean, interval, undefined in zip(
-            depth.layers,
-            depth.mean,
-            depth.interval,
-            depth.undefined,
-            strict=True,
+    by_depth = ""
+    if depth is not None:
+        layers = [
+            {
+                "layer": layer,
+                "mean correlation": f"{mean:.4f}",
+                "95 % interval": f"± {interval:.4f}",
+                "undefined": undefined,
+            }
+            for layer, mean, interval, undefined in zip(
+                depth.layers,
+                depth.mean,
+                depth.interval,
+                depth.undefined,
+                strict=True,
+            )
+        ]
+        by_depth = (
+            f"<h2>Raw maps against Grad-CAM, by depth</h2>{table(layers)}"
         )
-    ]
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         "<title>keras_facnn: comparison</title>"
@@ -465,8 +529,7 @@ def report(rows, figures, depth, command):
         f"{table(rows)}<p>↓ less is better, ↑ more is better.</p>"
         f"<dl>{terms}</dl><p>{html.escape(holes)}</p>"
         f"{''.join(map(image, figures))}"
-        "<h2>Raw maps against Grad-CAM, by depth</h2>"
-        f"{table(layers)}</html>"
+        f"{by_depth}</html>"
     )
 
 

@@ -92,6 +92,13 @@ def define_flags():
         0.0,
         1.0,
     )
+    flags.DEFINE_integer(
+        "classwise_layers",
+        None,
+        "How many of the last layers see only their own class' maps; the "
+        "config's by default.",
+        0,
+    )
     flags.DEFINE_list(
         "maps_per_class",
         None,
@@ -177,7 +184,7 @@ def read_config():
         if FLAGS[name].value is not None:
             config[name] = FLAGS[name].value
     config.setdefault("fit", "crop")
-    for name in ("deep_alignment", "alpha"):
+    for name in ("deep_alignment", "alpha", "classwise_layers"):
         if FLAGS[name].value is not None:
             config["model"][name] = FLAGS[name].value
     if FLAGS.maps_per_class:

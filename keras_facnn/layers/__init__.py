@@ -2,6 +2,7 @@
 
 from keras_facnn.layers.class_major_repeat import ClassMajorRepeat
 from keras_facnn.layers.class_mean import ClassMean
+from keras_facnn.layers.classwise_conv_2d import ClasswiseConv2D
 from keras_facnn.layers.dampened_skip import DampenedSkip
 from keras_facnn.layers.global_avg_pool_3d_head import GlobalAvgPool3DHead
 from keras_facnn.layers.pixel_stem import PixelStem
@@ -9,6 +10,7 @@ from keras_facnn.layers.pixel_stem import PixelStem
 __all__ = [
     "ClassMajorRepeat",
     "ClassMean",
+    "ClasswiseConv2D",
     "DampenedSkip",
     "GlobalAvgPool3DHead",
     "PixelStem",

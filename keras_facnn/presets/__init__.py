@@ -1,5 +1,6 @@
-from keras_facnn.presets.load import bundled_presets
+from keras_facnn.presets.hub import Repository
+from keras_facnn.presets.load import BundledPresets
 from keras_facnn.presets.load import load_preset
 from keras_facnn.presets.save import save_preset
 
-__all__ = ["bundled_presets", "load_preset", "save_preset"]
+__all__ = ["BundledPresets", "Repository", "load_preset", "save_preset"]

@@ -18,7 +18,9 @@ NOT_IN_PRESETS = frozenset(
     }
 )
 # Presets from before these arguments lack them.
-ADDED_LATER = frozenset({"fused", "threshold", "backbone", "feature_layer"})
+ADDED_LATER = frozenset(
+    {"fused", "threshold", "backbone", "feature_layer", "classwise_layers"}
+)
 
 
 def arguments(cls) -> list:

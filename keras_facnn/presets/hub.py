@@ -1,5 +1,6 @@
 """Presets on the Hugging Face Hub, fetched by its own library."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -57,18 +58,27 @@ class Repository:
         files.check_file_size(path.stat().st_size, largest, path)
         return path
 
+    def upload(self, folder: pathlib.Path, private: bool) -> str:
+        """Commits the files of a preset; returns the commit's URL."""
+        with self._errors("uploaded") as huggingface_hub:
+            api = huggingface_hub.HfApi(
+                endpoint=os.environ.get("HF_ENDPOINT"),
+                library_name="keras_facnn",
+                library_version=__version__,
+            )
+            api.create_repo(self.repository, private=private, exist_ok=True)
+            commit = api.upload_folder(
+                repo_id=self.repository,
+                folder_path=folder,
+                allow_patterns=list(files.ALL),
+                revision=self.revision,
+                commit_message="Upload a preset of keras_facnn",
+            )
+        return commit.commit_url
+
     def _download(self, name, **options):
-        try:
-            from huggingface_hub import errors
-            from huggingface_hub import hf_hub_download
-        except ImportError as e:
-            raise ImportError(
-                f"{self.handle} needs the library of the Hugging Face Hub: "
-                "`pip install 'keras-facnn[hub]'`."
-            ) from e
-        failed = f"{name} of {self.handle} could not be fetched: "
-        try:
-            return hf_hub_download(
+        with self._errors("fetched", f"{name} of ") as huggingface_hub:
+            return huggingface_hub.hf_hub_download(
                 self.repository,
                 name,
                 revision=self.revision,
@@ -77,7 +87,21 @@ class Repository:
                 library_version=__version__,
                 **options,
             )
-        except (errors.HfHubHTTPError, ValueError) as e:
+
+    @contextlib.contextmanager
+    def _errors(self, done, what=""):
+        """Gives the Hub's library, whose errors then name the handle."""
+        try:
+            import huggingface_hub
+        except ImportError as e:
+            raise ImportError(
+                f"{self.handle} needs the library of the Hugging Face Hub: "
+                "`pip install 'keras-facnn[hub]'`."
+            ) from e
+        failed = f"{what}{self.handle} could not be {done}: "
+        try:
+            yield huggingface_hub
+        except (huggingface_hub.errors.HfHubHTTPError, ValueError) as e:
             raise ValueError(
                 f"{failed}{_line(e)} Check the address. Is it private? A "
                 "token for the Hub is read from HF_TOKEN."

@@ -38,6 +38,13 @@ def bundled_presets() -> dict:
     }
 
 
+class BundledPresets:
+    """What `FACNN.presets` gives, on the class as on a model."""
+
+    def __get__(self, model, cls):
+        return bundled_presets()
+
+
 def load_preset(cls, handle, load_weights=True, **overrides):
     """Builds a model from a preset; see `FACNN.from_preset`."""
     source = _find(handle)

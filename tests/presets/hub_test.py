@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+import keras_facnn
 from keras_facnn import FACNN
 from tests.presets.server import Hub
 from tests.presets.server import Server
@@ -96,6 +97,50 @@ def test_what_was_not_fetched_is_not_there_offline(hub, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ConnectionError, match="config.json of hf://user/repo"):
         FACNN.from_preset("hf://user/repo")
+
+
+def test_uploads_what_loads(hub, small_model, tmp_path):
+    for file in hub.folder.iterdir():
+        file.unlink()
+    small_model.save_to_preset(tmp_path / "mine", {"license": "CC0-1.0"})
+    (tmp_path / "mine" / "notes.txt").write_text("not for others")
+    url = keras_facnn.upload_preset("hf://user/repo", tmp_path / "mine")
+    assert url == f"{hub.url}/user/repo/commit/{hub.commit}"
+    assert {token for _, token in hub.requests} == {"Bearer secret"}
+    assert sorted(p.name for p in hub.folder.iterdir()) == [
+        "config.json",
+        "metadata.json",
+        "model.weights.h5",
+    ]
+    loaded = FACNN.from_preset("hf://user/repo")
+    same(loaded, small_model)
+    assert loaded.preset_metadata["license"] == "CC0-1.0"
+
+
+def test_uploads_nothing_damaged(hub, small_model, tmp_path):
+    small_model.save_to_preset(tmp_path / "mine")
+    path = tmp_path / "mine" / "model.weights.h5"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(ValueError, match="damaged"):
+        keras_facnn.upload_preset("hf://user/repo", tmp_path / "mine")
+    with pytest.raises(ValueError, match="no preset"):
+        keras_facnn.upload_preset("hf://user/repo", tmp_path / "other")
+    assert hub.requests == []
+
+
+def test_says_what_the_hub_refuses(hub, small_model, tmp_path):
+    small_model.save_to_preset(tmp_path / "mine")
+    with pytest.raises(ValueError, match="hf://user/other could not be upl"):
+        keras_facnn.upload_preset("hf://user/other", tmp_path / "mine")
+    hub.close()
+    with pytest.raises(ConnectionError, match="hf://user/repo could not be"):
+        keras_facnn.upload_preset("hf://user/repo", tmp_path / "mine")
+
+
+@pytest.mark.parametrize("handle", ["user/repo", "hf://user", "https://a/b", 1])
+def test_uploads_to_the_hub_alone(handle):
+    with pytest.raises(ValueError, match="must be `hf://user/repo`"):
+        keras_facnn.upload_preset(handle, "mine")
 
 
 def test_says_what_to_install(monkeypatch):

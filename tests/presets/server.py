@@ -1,6 +1,8 @@
 """A web server on this machine, which can misbehave."""
 
+import base64
 import http.server
+import json
 import pathlib
 import threading
 
@@ -12,7 +14,8 @@ class Server:
 
     `redirect` is where it sends one who asks for weights; `cut` is how many
     bytes of them it holds back; `answer`, a function of the handler, replies
-    in place of it where it returns True.
+    in place of it where it returns True; `post`, one of path and content, gives
+    the JSON that a POST is answered by, or None, which is not found.
     """
 
     def __init__(self, folder):
@@ -20,6 +23,7 @@ class Server:
         self.redirect = None
         self.cut = 0
         self.answer = lambda handler: False
+        self.post = lambda path, content: None
         server = self
 
         class Handler(http.server.SimpleHTTPRequestHandler):
@@ -43,6 +47,16 @@ class Server:
                 else:
                     super().do_GET()
 
+            def do_POST(self):
+                requests.append((self.path, self.headers["Authorization"]))
+                length = int(self.headers["Content-Length"])
+                answer = server.post(self.path, self.rfile.read(length))
+                data = json.dumps(answer or {}).encode()
+                self.send_response(404 if answer is None else 200)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
             def do_HEAD(self):
                 requests.append((self.path, self.headers["Authorization"]))
                 if not server.answer(self):
@@ -63,7 +77,10 @@ class Server:
 
 
 class Hub(Server):
-    """As much of the Hugging Face Hub as fetching from `user/repo` takes."""
+    """As much of the Hugging Face Hub as `user/repo` takes.
+
+    What is uploaded is written into the folder that it serves.
+    """
 
     commit = "c" * 40
 
@@ -71,6 +88,32 @@ class Hub(Server):
         super().__init__(folder)
         self.folder = pathlib.Path(folder)
         self.answer = self._resolve
+        self.post = self._commit
+
+    def _commit(self, path, content):
+        if path == "/api/repos/create":
+            return {"url": f"{self.url}/user/{json.loads(content)['name']}"}
+        if path.endswith("/user/repo/preupload/main"):
+            return {
+                "files": [
+                    {
+                        "path": file["path"],
+                        "uploadMode": "regular",
+                        "shouldIgnore": False,
+                    }
+                    for file in json.loads(content)["files"]
+                ]
+            }
+        if path.endswith("/user/repo/commit/main"):
+            for line in map(json.loads, content.splitlines()):
+                if line["key"] == "file":
+                    name, text = line["value"]["path"], line["value"]["content"]
+                    (self.folder / name).write_bytes(base64.b64decode(text))
+            return {
+                "commitUrl": f"{self.url}/user/repo/commit/{self.commit}",
+                "commitOid": self.commit,
+            }
+        return None
 
     def _resolve(self, handler):
         path = handler.path.partition("?")[0]

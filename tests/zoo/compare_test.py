@@ -3,11 +3,14 @@ import json
 import shutil
 import time
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 from keras_facnn import FACNN
+from keras_facnn import attribution
+from keras_facnn import metrics
 from tests.zoo.conftest import NAMES
 from tests.zoo.conftest import run
 from tests.zoo.conftest import start
@@ -17,6 +20,7 @@ pytest.importorskip("tensorflow")
 METHODS = [
     "facnn",
     "facnn_centered",
+    "cam",
     "grad_cam",
     "hires_cam",
     "layer_cam",
@@ -90,6 +94,74 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
     assert "<th>accuracy AUC ↓</th>" in page and "pointing game ↑" in page
     assert "scattered holes" in page
     assert (out / "table.md").read_text().count("\n| ") >= 10
+
+
+def averaging_model(path):
+    model = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            keras.layers.Rescaling(1 / 127.5, -1.0),
+            keras.layers.Conv2D(8, 3, 4, activation="relu", name="last_maps"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(10, bias_initializer="normal"),
+        ]
+    )
+    model.save(path)
+    return model
+
+
+def test_compares_cam_of_a_model_that_is_no_fa_cnn(rng, folder, tmp_path):
+    model = averaging_model(tmp_path / "model.keras")
+    flags = {
+        "preset": tmp_path / "model.keras",
+        "data": folder,
+        "output": tmp_path / "out",
+        "images": 10,
+        "figure_images": 2,
+        "rise_masks": 10,
+        "steps": 4,
+    }
+    result = run("compare", **flags)
+    assert result.returncode == 0, result.output
+    out = tmp_path / "out"
+    with open(out / "table.csv", newline="") as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    assert sorted(rows) == ["CAM", "Grad-CAM", "K-OCC", "RISE", "random"]
+    assert {row["layer"] for row in rows.values()} == {"last_maps"}
+    assert rows["CAM"]["forward passes an image"] == "1"
+    assert rows["CAM"]["backward passes an image"] == "0"
+    # What removing nothing leaves is the accuracy, by the model itself.
+    files = sorted(folder.glob("test/*/*.png"))
+    shown = np.linspace(0, 39, 10).astype(int)
+    images = np.stack([np.asarray(Image.open(files[k])) for k in shown])
+    right = model.predict(images, verbose=0).argmax(-1) == shown // 4
+    results = json.loads((out / "results.json").read_text())
+    curve = results["pixel_removal"]["cam_last_maps"]
+    assert curve["accuracy"][0] == pytest.approx(right.mean())
+    maps = attribution.cam(model, images)
+    expected = metrics.pixel_removal(
+        model, images, shown // 4, maps, fractions=np.linspace(0, 1, 5)
+    )
+    assert curve["probability"] == pytest.approx(expected.probability)
+    assert results["depth"] is None and not (out / "depth.csv").exists()
+    page = (out / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 2 and "by depth" not in page
+
+
+def test_says_what_a_model_that_is_no_fa_cnn_lacks(folder, tmp_path):
+    averaging_model(tmp_path / "model.keras")
+    flags = {"data": folder, "output": tmp_path / "out", "images": 4}
+    flags["preset"] = tmp_path / "model.keras"
+    result = run("compare", methods="facnn,cam", **flags)
+    assert result.returncode == 1
+    assert "of an FA-CNN alone" in result.output
+    result = run("compare", methods="grad_cam", layers="none", **flags)
+    assert result.returncode == 1 and "last_maps" in result.output
+    inputs = keras.Input((32, 32, 3))
+    x = keras.layers.Dense(10)(keras.layers.Flatten()(inputs))
+    keras.Model(inputs, x).save(flags["preset"])
+    result = run("compare", **flags)
+    assert result.returncode == 1 and "--layers must name" in result.output
 
 
 def test_a_kill_leaves_what_was_measured(folder, tmp_path):

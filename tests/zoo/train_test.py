@@ -335,12 +335,14 @@ def test_flags_change_the_model(folder, tmp_path):
         steps_per_epoch=1,
         alpha=0.3,
         maps_per_class="2,2",
+        classwise_layers=1,
         deep_alignment=0,
     )
     assert result.returncode == 0, result.output
     config = FACNN.from_preset(tmp_path / "preset").get_config()
     assert config["alpha"] == 0.3
     assert config["maps_per_class"] == [2, 2]
+    assert config["classwise_layers"] == 1
     assert config["deep_alignment"] == 0
 
 

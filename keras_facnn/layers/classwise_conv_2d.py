@@ -1,0 +1,74 @@
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_facnn.checks import check_int
+
+
+@keras.saving.register_keras_serializable(package="keras_facnn")
+class ClasswiseConv2D(keras.layers.Conv2D):
+    """A convolution in which each class sees its own maps alone.
+
+    Input and output are class-major: channel `c * R + r` is map `r` of class
+    `c`. It is `Conv2D` with one group a class, so the weights of a dense
+    convolution divided by C, and no map of class `c` depends on another
+    class' maps.
+
+    Args:
+        num_classes: Positive integer, the number of classes C.
+        filters: Positive integer, all output channels; a multiple of C.
+        kernel_size: Integer or tuple of 2 integers.
+        **kwargs: Further arguments of `keras.layers.Conv2D`, but for `groups`.
+
+    Input shape:
+        `(batch, height, width, channels)`, channels a multiple of C.
+
+    Output shape:
+        `(batch, new_height, new_width, filters)`.
+
+    Example:
+
+    >>> layer = keras_facnn.layers.ClasswiseConv2D(2, filters=6, kernel_size=3)
+    >>> layer(np.ones((1, 8, 8, 4), "float32")).shape == (1, 6, 6, 6)
+    True
+    >>> layer.kernel.shape == (3, 3, 2, 6)
+    True
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        filters: int,
+        kernel_size: int | tuple[int, int],
+        **kwargs,
+    ):
+        self.num_classes = check_int("num_classes", num_classes)
+        if check_int("filters", filters) % num_classes:
+            raise ValueError(
+                f"`filters` must be a multiple of num_classes={num_classes}. "
+                f"Received: filters={filters}"
+            )
+        kwargs.pop("groups", None)
+        super().__init__(filters, kernel_size, groups=num_classes, **kwargs)
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        # On CPU, TensorFlow and JAX take a group at a time, at many times the
+        # cost of one dense convolution whose other entries are 0.
+        if keras.backend.backend() != "torch":
+            kernel = self._dense(kernel)
+        return super().convolution_op(inputs, kernel)
+
+    def _dense(self, kernel):
+        *size, maps, filters = kernel.shape
+        classes = self.num_classes
+        own = ops.reshape(
+            ops.eye(classes, dtype=kernel.dtype), (classes, 1, classes, 1)
+        )
+        kernel = own * ops.reshape(
+            kernel, (*size, 1, maps, classes, filters // classes)
+        )
+        return ops.reshape(kernel, (*size, classes * maps, filters))
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "num_classes": self.num_classes}

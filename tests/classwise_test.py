@@ -1,0 +1,97 @@
+"""FA layers whose branches see only the maps of their own class."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_facnn import FACNN
+from tests import numpy_reference
+
+
+@pytest.fixture
+def model(rng):
+    """Two of four FA layers are class-wise; statistics are not trivial."""
+    model = FACNN(3, (16, 16, 3), (2, 2), (2, 4), classwise_layers=2)
+    model.set_weights(
+        [
+            w + 0.1 * rng.uniform(size=w.shape).astype(w.dtype)
+            for w in model.get_weights()
+        ]
+    )
+    return model
+
+
+def predict(model, images):
+    return model.predict(images, verbose=0)
+
+
+def test_computes_the_equations(model, images):
+    np.testing.assert_allclose(
+        predict(model, images),
+        numpy_reference.logits(model, images),
+        rtol=1e-4,
+    )
+
+
+def test_logits_depend_on_the_maps_of_their_class_alone(model, images, rng):
+    """From the layer before the class-wise ones on, and not before."""
+
+    def changes(level):
+        maps = model.get_layer(f"fa_{level}").output
+        tail = keras.Model(maps, model.output)
+        before = predict(keras.Model(model.input, maps), images)
+        after = rng.uniform(0, 1, before.shape).astype("float32")
+        own = before.shape[-1] // 3
+        after[..., own : 2 * own] = before[..., own : 2 * own]
+        return np.abs(predict(tail, after) - predict(tail, before)).max(0)
+
+    for level in (2, 3):
+        of = changes(level)
+        assert of[1] < 1e-6
+        assert of[[0, 2]].min() > 1e-3
+    assert changes(1)[1] > 1e-3
+
+
+def test_keeps_its_promises(model, images):
+    measured = model.verify(images)
+    assert measured["theorem_1_correlation"] > 0.9999
+    for name in ("theorem_1_error", "completeness_error", "evidence_error"):
+        assert measured[name] < 1e-4
+
+
+def test_fuses_saves_and_loads(model, images, tmp_path):
+    expected = predict(model, images)
+    np.testing.assert_allclose(
+        predict(model.fuse(), images), expected, rtol=1e-4
+    )
+    model.save(tmp_path / "model.keras")
+    model.save_to_preset(tmp_path / "preset")
+    for loaded in (
+        keras.models.load_model(tmp_path / "model.keras"),
+        FACNN.from_preset(tmp_path / "preset"),
+    ):
+        assert loaded.classwise_layers == 2
+        np.testing.assert_array_equal(predict(loaded, images), expected)
+
+
+def test_transfers_to_other_classes(model, images, tmp_path):
+    model.save_to_preset(tmp_path / "preset")
+    with pytest.warns(UserWarning, match="does not divide"):
+        other = FACNN.from_preset(tmp_path / "preset", num_classes=4)
+    assert predict(other, images).shape == (5, 4)
+
+
+def test_learns(rng):
+    """Where the bright square is: the maps of a class must find it alone."""
+    images = np.zeros((64, 8, 8, 3), "float32")
+    labels = np.arange(64) % 2
+    images[labels == 0, :, :4] = 255
+    images[labels == 1, :, :, :4] = 255
+    model = FACNN(2, (8, 8, 3), (2, 2), (2, 2), classwise_layers=2)
+    model.compile(
+        keras.optimizers.Adam(0.01),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    history = model.fit(images, labels, 16, epochs=8, verbose=0).history
+    assert history["accuracy"][-1] == 1.0
