@@ -18,7 +18,12 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 BACKEND = keras.backend.backend()
-TABS = {"TensorFlow": "tensorflow", "JAX": "jax", "PyTorch": "torch"}
+TABS = {
+    "TensorFlow": "tensorflow",
+    "JAX": "jax",
+    "PyTorch": "torch",
+    "ONNX Runtime": "torch",
+}
 BLOCK = re.compile(
     r'^=== "(?P<tab>[^"]+)"\n'
     r"|^(?P<indent> *)```python\n(?P<code>.*?)^(?P=indent)```\n"

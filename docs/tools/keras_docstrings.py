@@ -5,7 +5,11 @@ import textwrap
 
 import griffe
 
-HEADINGS = r"Call arguments|Input shape|Output shape"
+# To Google's style, what stands before a colon in `Returns` is a type.
+AS_TEXT = re.compile(
+    r"^(Call arguments|Input shape|Output shape|Returns):\n((?: +.*\n?|\n)+)",
+    re.MULTILINE,
+)
 
 
 class KerasDocstrings(griffe.Extension):
@@ -13,18 +17,13 @@ class KerasDocstrings(griffe.Extension):
 
     def on_instance(self, *, obj, **kwargs):
         if obj.docstring and not obj.is_alias:
-            # What a layer's call returns, not its constructor.
-            own = HEADINGS + "|Returns" * obj.is_class
-            obj.docstring.value = google_style(obj.docstring.value, own)
+            obj.docstring.value = google_style(obj.docstring.value)
 
 
-def google_style(text, headings):
-    """Indents examples as a section, and makes Keras' own sections text."""
-    text = re.sub(
-        rf"^({headings}):\n((?: +.*\n?|\n)+)",
-        lambda found: f"**{found[1]}**\n\n{textwrap.dedent(found[2])}",
-        text,
-        flags=re.M,
+def google_style(text):
+    """Indents examples as a section, and makes some sections text."""
+    text = AS_TEXT.sub(
+        lambda found: f"**{found[1]}:**\n\n{textwrap.dedent(found[2])}", text
     )
     before, example, after = text.partition("\nExample:\n")
     if not example:
