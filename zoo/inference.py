@@ -1,17 +1,27 @@
-"""Speed of inference: Keras plain, fused, in bfloat16, and exported files.
+"""Formats and speed of inference: Keras, and the files that run without it.
 
     KERAS_BACKEND=torch python -m zoo.inference --preset cifar10
 
-All are timed in turn, round after round, so that what else the machine does
-meets all of them; the table has medians, and how many times the images a second
-of `predict_on_batch`. Files need `pip install '.[export]'`; those that the
-backend cannot write are left out (LiteRT's is written on TensorFlow).
+prints two tables. The first is of the files: their size, and how their logits
+and maps differ from Keras' in float32. The second is of speed, maps with and
+without: all ways are timed in turn, round after round, so that what else the
+machine does meets all of them; it has medians, and how many times the images a
+second of `predict_on_batch`.
+
+Which files there are is up to the backend: ONNX and OpenVINO on PyTorch, LiteRT
+on TensorFlow, SavedModel on TensorFlow and JAX. They need
+`pip install '.[export]'`. With `--data`, agreement is measured on images of
+the split, not on noise, and there is an ONNX file in int8, which other images
+of the split calibrate.
 """
 
 import functools
 import os
+import pathlib
 import tempfile
 import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from absl import flags
@@ -20,13 +30,31 @@ from zoo import inputs
 
 FLAGS = flags.FLAGS
 BASE = "Keras, logits alone"
+CALIBRATION = 64
+
+
+class Way(NamedTuple):
+    """A way to run a model.
+
+    Attributes:
+        run: Function of images to a pair of logits and maps, or to others.
+        has_maps: Whether it is such a pair.
+        size: Bytes of the file or folder that it runs, or None.
+    """
+
+    run: Callable
+    has_maps: bool = False
+    size: int | None = None
 
 
 def define_flags():
-    flags.DEFINE_string(
-        "preset", None, "Name, folder or URL of the preset.", required=True
-    )
+    inputs.define_preset_flags(data_required=False)
+    # Or `--help` leaves them out.
+    flags.adopt_module_key_flags(inputs)
     flags.DEFINE_list("batch_sizes", ["1", "32"], "Images a forward pass.")
+    flags.DEFINE_integer(
+        "images", 256, "Images to measure agreement on, evenly spread.", 2
+    )
     flags.DEFINE_integer("rounds", 7, "How often each is timed.", 1)
     inputs.define_number(
         "seconds", 0.3, "Least time of each, each time.", 0.001, 60.0
@@ -36,33 +64,100 @@ def define_flags():
 def main():
     import keras
 
+    from keras_facnn import FACNN
+
     sizes = [int(size) for size in FLAGS.batch_sizes]
+    if FLAGS.data is None:
+        model = FACNN.from_preset(FLAGS.preset)
+        images, calibration = noise(model, FLAGS.images), None
+        of_what = f"{FLAGS.images} images of noise"
+    else:
+        model, images, _, _ = inputs.preset_and_images()
+        images, calibration = apart(images)
+        of_what = f"{len(images)} images of {FLAGS.split}"
     with tempfile.TemporaryDirectory() as folder:
-        ways = {**in_keras(), **in_files(folder)}
-        rates = {size: measure(ways, size) for size in sizes}
+        files = in_files(model, pathlib.Path(folder), calibration)
+        rows = agreement(model, files, images)
+        ways = {**in_keras(model), **files}
+        rates = {size: measure(ways, noise(model, size)) for size in sizes}
     print(f"{keras.backend.backend()}, {FLAGS.preset}")
-    heads = [f"batch {n}: images/s | of `predict`" for n in sizes]
+    if rows:
+        print(f"Agreement with Keras in float32 over {of_what}:")
+        print(
+            "| file | MB | largest difference of logits | of maps | mean "
+            "correlation of predicted class' maps | same class |"
+        )
+        print("|---|---|---|---|---|---|")
+        print("\n".join(rows))
+    heads = [f"batch {n}: ms | images/s | of `predict`" for n in sizes]
     print(f"| way | {' | '.join(heads)} |")
-    print(f"|---|{'---|---|' * len(sizes)}")
+    print(f"|---|{'---|---|---|' * len(sizes)}")
     for name in ways:
         cells = [
-            f"{rates[n][name]:.0f} | {rates[n][name] / rates[n][BASE]:.2f}"
+            f"{1000 * n / rates[n][name]:.2f} | {rates[n][name]:.0f} | "
+            f"{rates[n][name] / rates[n][BASE]:.2f}"
             for n in sizes
         ]
         print(f"| {name} | {' | '.join(cells)} |")
 
 
-def measure(ways, batch_size):
-    """Images a second of each way, the median over the rounds."""
-    shape = ways[BASE].args[0].input_shape[1:]
+def noise(model, count):
     rng = np.random.default_rng(0)
-    images = rng.uniform(0, 255, (batch_size, *shape)).astype("float32")
+    shape = (count, *model.image_shape)
+    return rng.uniform(0, 255, shape).astype("float32")
+
+
+def apart(images):
+    """Images to measure on, and others to calibrate with."""
+    chosen = inputs.spread(np.arange(len(images)), FLAGS.images + CALIBRATION)
+    calibration = inputs.spread(chosen, min(CALIBRATION, len(chosen) // 2))
+    measured = np.setdiff1d(chosen, calibration)
+    return images[measured].astype("float32"), images[calibration].astype(
+        "float32"
+    )
+
+
+def agreement(model, ways, images):
+    """The table's rows, of the ways that give maps."""
+    from keras_facnn import metrics
+
+    def in_batches(run):
+        pairs = [
+            run(images[i : i + FLAGS.batch_size])
+            for i in range(0, len(images), FLAGS.batch_size)
+        ]
+        return (np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
+
+    logits, maps = in_batches(model.predict_with_maps)
+    each, best = np.arange(len(images)), logits.argmax(-1)
+    rows = []
+    for name, way in ways.items():
+        if not way.has_maps:
+            continue
+        found, found_maps = in_batches(way.run)
+        correlation = np.nanmean(
+            metrics.pearson(found_maps[each, ..., best], maps[each, ..., best])
+        )
+        cells = (
+            name,
+            f"{way.size / 1e6:.3g}",
+            f"{np.abs(found - logits).max():.1e}",
+            f"{np.abs(found_maps - maps).max():.1e}",
+            f"{correlation:.6f}",
+            f"{100 * (found.argmax(-1) == best).mean():.1f} %",
+        )
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
+def measure(ways, images):
+    """Images a second of each way, the median over the rounds."""
     calls = {}
     for name, way in ways.items():
-        print(f"Warming up: {name}, batches of {batch_size}", flush=True)
-        way(images)
+        print(f"Warming up: {name}, batches of {len(images)}", flush=True)
+        way.run(images)
         start = time.perf_counter()
-        way(images)
+        way.run(images)
         taken = time.perf_counter() - start
         calls[name] = max(1, round(FLAGS.seconds / taken))
     rates = {name: [] for name in ways}
@@ -71,18 +166,17 @@ def measure(ways, batch_size):
         for name, way in ways.items():
             start = time.perf_counter()
             for _ in range(calls[name]):
-                way(images)
+                way.run(images)
             taken = time.perf_counter() - start
-            rates[name].append(calls[name] * batch_size / taken)
+            rates[name].append(calls[name] * len(images) / taken)
     return {name: float(np.median(values)) for name, values in rates.items()}
 
 
-def in_keras():
-    """Functions of images, by name; the first one is the base."""
+def in_keras(model):
+    """Ways by name; the first one is the base."""
     from keras_facnn import FACNN
     from keras_facnn import attribution
 
-    model = FACNN.from_preset(FLAGS.preset)
     half = FACNN.from_preset(FLAGS.preset, dtype="mixed_bfloat16")
 
     def maps(model, images):
@@ -95,70 +189,141 @@ def in_keras():
         )
 
     return {
-        BASE: functools.partial(_logits, model),
-        "Keras, all maps": functools.partial(maps, model),
-        "Keras fused, all maps": functools.partial(maps, model.fuse()),
-        "Keras bfloat16, all maps": functools.partial(maps, half),
-        "Keras, Grad-CAM of one class": grad_cam,
+        BASE: Way(model.predict_on_batch),
+        "Keras, all maps": Way(functools.partial(maps, model)),
+        "Keras fused, all maps": Way(functools.partial(maps, model.fuse())),
+        "Keras bfloat16, all maps": Way(functools.partial(maps, half)),
+        "Keras, Grad-CAM of one class": Way(grad_cam),
     }
 
 
-def _logits(model, images):
-    return model.predict_on_batch(images)
+def in_files(model, folder, calibration):
+    """Ways by name, of the files that can be written on this backend.
 
-
-def in_files(folder):
-    """Functions of images, by name, of the files that can be written."""
+    Args:
+        model: A `FACNN`.
+        folder: Path of the folder to write into.
+        calibration: Images for int8, or None.
+    """
     import keras
 
-    from keras_facnn import FACNN
-
-    model = FACNN.from_preset(FLAGS.preset)
     backend = keras.backend.backend()
     ways = {}
     if backend == "torch":
-        onnx = os.path.join(folder, "model.onnx")
-        openvino = os.path.join(folder, "model.xml")
+        onnx, openvino = folder / "model.onnx", folder / "model.xml"
         model.export(onnx)
         model.export(openvino)
-        run = _onnx(onnx)
-        ways["ONNX Runtime, logits alone"] = functools.partial(run, ["logits"])
-        ways["ONNX Runtime, all maps"] = functools.partial(run, None)
-        for name in ("f32", "bf16"):
-            ways[f"OpenVINO {name}, all maps"] = _openvino(openvino, name)
+        ways |= {
+            "ONNX Runtime, logits alone": _onnx(onnx, ["logits"]),
+            "ONNX Runtime, all maps": _onnx(onnx),
+            "OpenVINO f32, logits alone": _openvino(openvino, "f32", 1),
+            "OpenVINO f32, all maps": _openvino(openvino, "f32"),
+            "OpenVINO bf16, all maps": _openvino(openvino, "bf16"),
+        }
+        if calibration is not None:
+            int8 = folder / "int8.onnx"
+            quantize(onnx, int8, calibration)
+            ways["ONNX Runtime int8, all maps"] = _onnx(int8)
     if backend == "tensorflow":
-        path = os.path.join(folder, "model.tflite")
+        path, alone = folder / "model.tflite", folder / "logits.tflite"
         model.export(path)
+        _export_logits(model, alone, "litert")
+        ways["LiteRT, logits alone"] = _litert(alone)
         ways["LiteRT, all maps"] = _litert(path)
+    if backend in ("tensorflow", "jax"):
+        path, alone = folder / "model", folder / "logits"
+        model.export(path)
+        _export_logits(model, alone, "tf_saved_model")
+        ways["SavedModel, logits alone"] = _saved_model(alone)
+        ways["SavedModel, all maps"] = _saved_model(path)
     return ways
 
 
-def _onnx(path):
+def quantize(path, to, images):
+    """Writes an ONNX file whose convolutions are of int8."""
+    from onnxruntime import quantization
+
+    class Reader(quantization.CalibrationDataReader):
+        def __init__(self):
+            self.batches = iter(np.split(images, len(images)))
+
+        def get_next(self):
+            batch = next(self.batches, None)
+            return None if batch is None else {"images": batch}
+
+    quantization.quantize_static(
+        path, to, Reader(), per_channel=True, op_types_to_quantize=["Conv"]
+    )
+
+
+def _export_logits(model, path, format):
+    import keras
+
+    # Keras' own, which knows of no maps.
+    keras.Model.export(model.fuse(), path, format=format, verbose=False)
+
+
+def _onnx(path, outputs=("logits", "class_maps")):
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path)
 
-    def run(outputs, images):
+    def run(images):
         return session.run(outputs, {"images": images})
 
-    return run
+    return Way(run, len(outputs) == 2, _size(path))
 
 
-def _openvino(path, precision):
+def _openvino(path, precision, outputs=2):
     import openvino
 
+    graph = openvino.Core().read_model(path)
+    graph = openvino.Model(graph.outputs[:outputs], graph.get_parameters(), "m")
     compiled = openvino.Core().compile_model(
-        path, "CPU", {"INFERENCE_PRECISION_HINT": precision}
+        graph, "CPU", {"INFERENCE_PRECISION_HINT": precision}
     )
-    return lambda images: compiled({"images": images})
+
+    def run(images):
+        return list(compiled({"images": images}).values())
+
+    return Way(run, outputs == 2, _size(path, path.with_suffix(".bin")))
 
 
 def _litert(path):
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(path, num_threads=os.cpu_count())
+    interpreter = Interpreter(str(path), num_threads=os.cpu_count())
     runner = interpreter.get_signature_runner()
-    return lambda images: runner(images=images)
+
+    def run(images):
+        return _pair(runner(images=images))
+
+    has_maps = "class_maps" in runner.get_output_details()
+    return Way(run, has_maps, _size(path))
+
+
+def _saved_model(path):
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(path))
+
+    def run(images):
+        return _pair(loaded.serve(images))
+
+    has_maps = (
+        "class_maps" in loaded.signatures["serving_default"].structured_outputs
+    )
+    return Way(run, has_maps, _size(*path.rglob("*")))
+
+
+def _pair(outputs):
+    if isinstance(outputs, dict) and "class_maps" in outputs:
+        return tuple(np.array(outputs[key]) for key in ("logits", "class_maps"))
+    return outputs
+
+
+def _size(*paths):
+    return sum(path.stat().st_size for path in paths if path.is_file())
 
 
 if __name__ == "__main__":

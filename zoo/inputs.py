@@ -82,13 +82,13 @@ def read_config(name):
     return importlib.import_module(f"zoo.configs.{name}")
 
 
-def define_data_flags():
+def define_data_flags(required=True):
     flags.DEFINE_string(
         "data",
         None,
         "Folder split/class/*.jpg, or the name of a TensorFlow Dataset; a "
         "folder class/*.jpg with --validation_fraction.",
-        required=True,
+        required=required,
     )
     flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets are kept.")
     define_number(
@@ -118,8 +118,8 @@ def define_data_flags():
     )
 
 
-def define_preset_flags():
-    define_data_flags()
+def define_preset_flags(data_required=True):
+    define_data_flags(data_required)
     flags.DEFINE_string(
         "preset", None, "Name, folder or URL of the preset.", required=True
     )
