@@ -9,6 +9,7 @@ import os
 import pathlib
 import socket
 import tempfile
+import threading
 import typing
 import warnings
 
@@ -618,13 +619,32 @@ _CSS = """
 }
 """
 
-# Which of the buttons of a component was clicked.
-_WHICH_BUTTON = """
+# The sample that was clicked, which may be the one of before.
+_PICK_SAMPLE = """
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-index]");
-  if (button) trigger("click", { index: Number(button.dataset.index) });
+  if (!button) return;
+  props.value = { index: Number(button.dataset.index), at: Date.now() };
+  trigger("click");
 });
 """
+_PRESS_BAR = """
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-index]");
+  if (!button) return;
+  for (const other of element.querySelectorAll("button[data-index]"))
+    other.setAttribute("aria-pressed", other === button);
+  trigger("click");
+});
+"""
+_PRESSED_BAR = """
+() => Number(
+  document.querySelector("#fa-bars [aria-pressed=true]").dataset.index
+)
+"""
+
+# Whatever runs the model: a photo may take much memory.
+_one_at_a_time = threading.Lock()
 
 
 def sample_paths(preset: str) -> list[pathlib.Path]:
@@ -672,59 +692,60 @@ def page(
         "and are not kept."
     )
 
-    def painted(seen, c, layer, kind, rival):
-        """The class, and all that depends on it."""
+    def new_photo(seen, last, file, sample):
+        """The bytes of the photo that was asked for, if it is another one."""
+        if file is not None:
+            path = pathlib.Path(file)
+            data = path.read_bytes()
+            # It is not needed again, and is the user's own.
+            path.unlink(missing_ok=True)
+            return data
+        if sample != last:
+            return samples[sample["index"]].read_bytes()
+        if seen is None and samples:
+            return samples[0].read_bytes()
+        return None
+
+    def draw(seen, last, file, sample, c, layer, kind, rival):
+        """All but what is beside the map."""
+        data = new_photo(seen, last, file, sample)
+        shown = {}
+        if data is not None:
+            shown = {last_sample: sample, file_input: None}
+            try:
+                with _one_at_a_time:
+                    seen = look(model, data)
+            except ValueError as e:
+                told = gr.update(value=error_html(e), visible=True)
+                return {**shown, message: told}
+            c, rival = seen.ranking[0], None
+            shown |= {
+                state: seen,
+                photo: gr.update(value=photo_html(seen), visible=True),
+                chosen: c,
+                message: gr.update(value="", visible=False),
+                results: gr.update(visible=True),
+            }
         if seen is None:
-            return [gr.skip()] * 5
-        c, layer = int(c), int(layer)
+            return gr.skip()
+        against = {"visible": kind == "contrast"}
         if rival is None or rival == c:
-            rival = seen.rival_of(c)
-        return (
-            c,
-            gr.update(value=bars_html(seen, c), visible=True),
-            gr.update(value=rival, visible=kind == "contrast"),
-            view_html(seen, c, layer, kind, rival),
-            evidence_html(seen, c, layer, kind, rival),
-        )
+            rival = against["value"] = seen.rival_of(c)
+        return {
+            **shown,
+            bars: gr.update(value=bars_html(seen, c), visible=True),
+            rival_input: gr.update(**against),
+            view: view_html(seen, c, layer, kind, rival),
+            evidence: evidence_html(seen, c, layer, kind, rival),
+        }
 
     def beside(seen, c, layer, asked):
         if seen is None:
             return gr.skip()
         if not asked:
             return input_html(seen)
-        return grad_cam_html(model, seen, int(c), int(layer))
-
-    def looked(data, layer, kind):
-        try:
-            seen = look(model, data)
-        except ValueError as e:
-            shown = gr.update(value=error_html(e), visible=True)
-            return [gr.skip()] * 7 + [None, shown, gr.skip()]
-        first = seen.ranking[0]
-        return (
-            seen,
-            gr.update(value=photo_html(seen), visible=True),
-            *painted(seen, first, layer, kind, None),
-            None,
-            gr.update(value="", visible=False),
-            gr.update(visible=True),
-        )
-
-    def uploaded(path, layer, kind):
-        file = pathlib.Path(path)
-        data = file.read_bytes()
-        # It is not needed again, and is the user's own.
-        file.unlink(missing_ok=True)
-        return looked(data, layer, kind)
-
-    def sampled(layer, kind, event: gr.EventData):
-        return looked(samples[event.index].read_bytes(), layer, kind)
-
-    def opened(layer, kind):
-        return looked(samples[0].read_bytes(), layer, kind)
-
-    def clicked(seen, layer, kind, rival, event: gr.EventData):
-        return painted(seen, event.index, layer, kind, rival)
+        with _one_at_a_time:
+            return grad_cam_html(model, seen, c, layer)
 
     names = model.class_names or [
         f"class {c}" for c in range(model.num_classes)
@@ -737,6 +758,7 @@ def page(
         delete_cache=(600, 600),
     ) as blocks:
         state = gr.State(None)
+        last_sample = gr.State(None)
         gr.HTML(
             '<header class="fa-head"><h1>What does it see, and why?</h1><p>'
             "Drop in a photo. The network says what it sees and shows which "
@@ -744,7 +766,7 @@ def page(
         )
         with gr.Row():
             with gr.Column(scale=3, min_width=280):
-                file = gr.File(
+                file_input = gr.File(
                     label=f"Your photo (at most {MAX_BYTES // 2**20} MB)",
                     file_types=["image"],
                     height=150,
@@ -752,14 +774,14 @@ def page(
                 )
                 message = gr.HTML(visible=False, elem_id="fa-message")
                 sample = gr.HTML(
-                    samples_html(samples),
-                    js_on_load=_WHICH_BUTTON,
+                    html_template=samples_html(samples),
+                    js_on_load=_PICK_SAMPLE,
                     visible=bool(samples),
                     elem_id="fa-samples",
                 )
                 photo = gr.HTML(visible=False, elem_id="fa-photo")
                 bars = gr.HTML(
-                    js_on_load=_WHICH_BUTTON, visible=False, elem_id="fa-bars"
+                    js_on_load=_PRESS_BAR, visible=False, elem_id="fa-bars"
                 )
             with gr.Column(scale=9, min_width=280, visible=False) as results:
                 with gr.Row():
@@ -794,7 +816,7 @@ def page(
                         min_width=140,
                         elem_id="fa-class",
                     )
-                    rival = gr.Dropdown(
+                    rival_input = gr.Dropdown(
                         choices,
                         label="Against",
                         min_width=140,
@@ -804,34 +826,47 @@ def page(
                 evidence = gr.HTML(elem_id="fa-evidence")
         gr.HTML(about_html(model, preset))
 
-        drawn = [chosen, bars, rival, view, evidence]
-        told = [state, photo, *drawn, file, message, results]
-        silent = {"show_progress": "hidden", "api_visibility": "private"}
-        # Drawn from what is kept, so that a slider may ask again and again.
-        quick = {**silent, "trigger_mode": "always_last", "queue": False}
-        again = {
-            **silent,
-            "fn": beside,
-            "inputs": [state, chosen, layer, asked],
-            "outputs": second,
+        # Not by Gradio's queue: it loses what is asked for as it closes the
+        # stream of its answers. And what is drawn of what by one listener
+        # alone, from values, not events: the last that was asked for is drawn,
+        # and drawn last.
+        options = {
+            "queue": False,
             "trigger_mode": "always_last",
+            "show_progress": "hidden",
+            "api_visibility": "private",
         }
-        file.upload(uploaded, [file, layer, kind], told, **silent).then(**again)
-        if samples:
-            sample.click(sampled, [layer, kind], told, **silent).then(**again)
-            blocks.load(opened, [layer, kind], told, **silent).then(**again)
-        bars.click(clicked, [state, layer, kind, rival], drawn, **quick).then(
-            **again
-        )
-        # One listener: what was asked for last is what is drawn last.
+        bars.click(None, None, chosen, js=_PRESSED_BAR, queue=False)
+        asked_for = [
+            blocks.load,
+            file_input.upload,
+            sample.click,
+            chosen.change,
+            kind.input,
+            rival_input.input,
+            layer.input,
+            asked.input,
+        ]
+        inputs = [file_input, sample, chosen, layer, kind, rival_input]
         gr.on(
-            [chosen.input, kind.input, rival.input, layer.input],
-            painted,
-            [state, chosen, layer, kind, rival],
-            drawn,
-            **quick,
-        )
-        gr.on([chosen.input, layer.input, asked.input], **again)
+            asked_for,
+            draw,
+            [state, last_sample, *inputs],
+            [
+                state,
+                last_sample,
+                file_input,
+                message,
+                photo,
+                chosen,
+                bars,
+                rival_input,
+                view,
+                evidence,
+                results,
+            ],
+            **options,
+        ).then(beside, [state, chosen, layer, asked], second, **options)
     return blocks
 
 
