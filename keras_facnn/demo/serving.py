@@ -84,6 +84,10 @@ def serve(
                 primary_hue="orange",
                 font=("system-ui", "sans-serif"),
                 font_mono=("ui-monospace", "monospace"),
+            ).set(
+                # As dark as other small print, to be read.
+                block_info_text_color="*neutral_500",
+                block_info_text_color_dark="*neutral_400",
             ),
             css_paths=pathlib.Path(__file__).with_name("page.css"),
         )
