@@ -50,7 +50,13 @@ runpy.run_module("keras_facnn", run_name="__main__")
 
 
 @pytest.fixture(scope="module")
-def url():
+def temporary(tmp_path_factory):
+    """The folder of temporary files of the process that serves."""
+    return tmp_path_factory.mktemp("temporary")
+
+
+@pytest.fixture(scope="module")
+def url(temporary):
     """The page's, as the command line serves it; closed by Ctrl-C."""
     process = subprocess.Popen(
         [sys.executable, "-c", COMMAND],
@@ -58,6 +64,7 @@ def url():
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(temporary)},
     )
     try:
         line = process.stdout.readline()
@@ -70,6 +77,7 @@ def url():
     assert out == "The page is closed\n"
     assert err == ""
     assert process.returncode == 0
+    assert not list(temporary.rglob("*.png"))
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +245,7 @@ def test_compares_with_grad_cam(page):
     expect(beside).to_contain_text("32 x 32 pixels")
 
 
-def test_takes_another_photo(page):
+def test_takes_another_photo(page, temporary):
     before = picture(page)
     page.locator("#fa-samples button[title=ship]").click()
     expect(heading(page)).to_have_text("Evidence for ship, layer 24")
@@ -330,7 +338,7 @@ def test_limits_the_bytes_of_a_file(page, url, tmp_path):
         )
 
 
-def test_refuses_bad_files_and_lives_on(page):
+def test_refuses_bad_files_and_lives_on(page, temporary):
     def as_png(*args):
         file = io.BytesIO()
         Image.new(*args).save(file, "PNG")
@@ -347,6 +355,7 @@ def test_refuses_bad_files_and_lives_on(page):
         upload(page, name, content)
         expect(message).to_contain_text(told)
         assert picture(page) == before
+        assert not list(temporary.rglob(name))
 
     page.locator("#fa-samples button[title=ship]").click()
     expect(heading(page)).to_have_text("Evidence for ship, layer 24")
