@@ -13,8 +13,10 @@ from PIL import ImageFile
 import keras_facnn
 from keras_facnn import __main__ as cli
 from keras_facnn import attribution
-from keras_facnn import demo
 from keras_facnn import explaining
+from keras_facnn.demo import drawing
+from keras_facnn.demo import looking
+from keras_facnn.demo import serving
 
 KINDS = ("raw", "centered", "contrast")
 
@@ -33,7 +35,7 @@ def data(rng):
 
 @pytest.fixture
 def seen(small_model, data):
-    return demo.look(small_model, data)
+    return looking.look(small_model, data)
 
 
 def test_one_forward_pass_tells_all(small_model, data, monkeypatch):
@@ -43,14 +45,14 @@ def test_one_forward_pass_tells_all(small_model, data, monkeypatch):
         "run",
         lambda *args: passes.append(1) or keras_facnn.forward.run(*args),
     )
-    seen = demo.look(small_model, data)
+    seen = looking.look(small_model, data)
     for layer in (1, 3):
         for kind in KINDS:
-            demo.view_html(seen, 2, layer, kind, 1)
-            demo.evidence_html(seen, 2, layer, kind, 1)
-    demo.bars_html(seen, 2)
-    demo.photo_html(seen)
-    demo.input_html(seen)
+            drawing.view_html(seen, 2, layer, kind, 1)
+            drawing.evidence_html(seen, 2, layer, kind, 1)
+    drawing.bars_html(seen, 2)
+    drawing.photo_html(seen)
+    drawing.input_html(seen)
     assert passes == [1]
 
     images = seen.image
@@ -85,19 +87,19 @@ def test_map_evidence_and_score_are_of_one_kind(small_model, seen, kind):
     scale = float(
         keras_facnn.forward.ops.convert_to_numpy(small_model.head.scale)
     )
-    total = demo.of_kind(seen.logits, kind, 2, 1)
-    map_ = demo.of_kind(seen.maps[3], kind, 2, 1)
+    total = looking.of_kind(seen.logits, kind, 2, 1)
+    map_ = looking.of_kind(seen.maps[3], kind, 2, 1)
     assert scale * map_.mean() == pytest.approx(total, abs=1e-5)
-    assert demo.of_kind(seen.evidence, kind, 2, 1).sum() == pytest.approx(
+    assert looking.of_kind(seen.evidence, kind, 2, 1).sum() == pytest.approx(
         total, abs=1e-5
     )
-    assert np.abs(map_).max() <= demo.brightest(seen.maps[3], kind, 2, 1)
+    assert np.abs(map_).max() <= looking.brightest(seen.maps[3], kind, 2, 1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bars_of_evidence_are_drawn_to_scale(seen, kind):
-    drawn = demo.evidence_html(seen, 2, 1, kind, 1)
-    values = demo.of_kind(seen.evidence, kind, 2, 1)
+    drawn = drawing.evidence_html(seen, 2, 1, kind, 1)
+    values = looking.of_kind(seen.evidence, kind, 2, 1)
     heights = [float(h) for h in re.findall(r'<rect .*?height="(.*?)"', drawn)]
     signs = re.findall(r'class="fa-(for|against)', drawn)
     np.testing.assert_allclose(
@@ -107,16 +109,16 @@ def test_bars_of_evidence_are_drawn_to_scale(seen, kind):
     )
     assert signs == ["for" if v >= 0 else "against" for v in values]
     (total,) = re.findall(r'data-sum="(.*?)"', drawn)
-    logit = demo.of_kind(seen.logits, kind, 2, 1)
+    logit = looking.of_kind(seen.logits, kind, 2, 1)
     assert float(total) == pytest.approx(logit, abs=1e-4)
     assert drawn.count("fa-here") == 1
 
 
 def test_bars_show_the_likeliest_and_the_chosen_class(rng, data):
     model = keras_facnn.FACNN(8, (16, 16, 3), (1,), (1,))
-    seen = demo.look(model, data)
+    seen = looking.look(model, data)
     chosen = seen.ranking[-1]
-    drawn = demo.bars_html(seen, chosen)
+    drawn = drawing.bars_html(seen, chosen)
     shown = [int(i) for i in re.findall(r'data-index="(\d+)"', drawn)]
     assert shown == [*seen.ranking[:5], chosen]
     assert re.findall(r'data-index="(\d+)" aria-pressed="true"', drawn) == [
@@ -128,29 +130,29 @@ def test_bars_show_the_likeliest_and_the_chosen_class(rng, data):
 def test_grad_cam_is_made_when_asked_for_and_once(
     small_model, seen, monkeypatch
 ):
-    drawn = demo.grad_cam_html(small_model, seen, 2, 3)
+    drawn = drawing.grad_cam_html(small_model, seen, 2, 3)
     assert "r&nbsp;=&nbsp;1.00, that is, it is the same map" in drawn
     expected = attribution.grad_cam(small_model, seen.image, 2, layer=2)[0]
-    found = demo.see_grad_cam(small_model, seen, 2, 2)
+    found = looking.see_grad_cam(small_model, seen, 2, 2)
     np.testing.assert_allclose(found, expected, atol=1e-6)
-    monkeypatch.setattr(demo, "grad_cam", None)
-    assert demo.see_grad_cam(small_model, seen, 2, 2) is found
+    monkeypatch.setattr(looking, "grad_cam", None)
+    assert looking.see_grad_cam(small_model, seen, 2, 2) is found
 
 
 def test_colours_are_alike_for_all_classes_of_a_layer(seen):
     """So that a class with little evidence looks so."""
-    values = {demo.brightest(seen.maps[2], "raw", c, 0) for c in range(4)}
+    values = {looking.brightest(seen.maps[2], "raw", c, 0) for c in range(4)}
     assert values == {float(seen.maps[2].max())}
 
 
 def test_a_grey_model_and_a_photo_upright(rng):
     model = keras_facnn.FACNN(2, (16, 32, 1), (1,), (1,))
     data = as_file(rng.integers(0, 256, (90, 40), "uint8"))
-    seen = demo.look(model, data)
+    seen = looking.look(model, data)
     assert seen.view.shape == (240, 480, 1)
     for drawn in (
-        demo.photo_html(seen),
-        demo.view_html(seen, 0, 1, "contrast", 1),
+        drawing.photo_html(seen),
+        drawing.view_html(seen, 0, 1, "contrast", 1),
     ):
         assert "data:image/jpeg;base64," in drawn
 
@@ -163,15 +165,15 @@ def test_names_are_text(small_model, data, tmp_path):
         folder, {"class_names": [evil, "b", "c", "&amp;"]}
     )
     model = keras_facnn.FACNN.from_preset(folder)
-    seen = demo.look(model, data)
+    seen = looking.look(model, data)
     for drawn in (
-        demo.bars_html(seen, 0),
-        demo.view_html(seen, 0, 1, "raw", 3),
-        demo.view_html(seen, 3, 3, "contrast", 0),
-        demo.evidence_html(seen, 0, 1, "contrast", 3),
-        demo.grad_cam_html(model, seen, 0, 2),
-        demo.about_html(model, evil),
-        demo.error_html(evil),
+        drawing.bars_html(seen, 0),
+        drawing.view_html(seen, 0, 1, "raw", 3),
+        drawing.view_html(seen, 3, 3, "contrast", 0),
+        drawing.evidence_html(seen, 0, 1, "contrast", 3),
+        drawing.grad_cam_html(model, seen, 0, 2),
+        drawing.about_html(model, evil),
+        drawing.error_html(evil),
     ):
         assert "<img src=x" not in drawn
         assert "&lt;img src=x" in drawn
@@ -210,16 +212,16 @@ def test_refuses_what_is_no_photo(
             "bytes": bytes(33 * 2**20),
         }[case]
     with pytest.raises(ValueError, match=message):
-        demo.look(small_model, content)
+        looking.look(small_model, content)
 
 
 def test_samples_are_pictures_of_the_bundled_presets():
     for name in ("cifar10", "clothing", "imagenet100"):
-        paths = demo.sample_paths(name)
+        paths = serving.sample_paths(name)
         assert len(paths) > 1
-        assert demo.samples_html(paths).count("<button") == len(paths)
-    assert demo.sample_paths("my/preset") == []
-    assert demo.sample_paths("..") == []
+        assert drawing.samples_html(paths).count("<button") == len(paths)
+    assert serving.sample_paths("my/preset") == []
+    assert serving.sample_paths("..") == []
 
 
 def test_says_what_to_install(capsys, monkeypatch):

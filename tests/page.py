@@ -50,7 +50,13 @@ runpy.run_module("keras_facnn", run_name="__main__")
 
 
 @pytest.fixture(scope="module")
-def url():
+def temporary(tmp_path_factory):
+    """The folder of temporary files of the process that serves."""
+    return tmp_path_factory.mktemp("temporary")
+
+
+@pytest.fixture(scope="module")
+def url(temporary):
     """The page's, as the command line serves it; closed by Ctrl-C."""
     process = subprocess.Popen(
         [sys.executable, "-c", COMMAND],
@@ -58,6 +64,7 @@ def url():
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(temporary)},
     )
     try:
         line = process.stdout.readline()
@@ -70,6 +77,7 @@ def url():
     assert out == "The page is closed\n"
     assert err == ""
     assert process.returncode == 0
+    assert not list(temporary.rglob("*.png"))
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +116,8 @@ def page(request, browser, url):
     assert width == request.param
     assert errors == []
     assert len(asked) > 10
+    # Gradio's queue loses what is asked for while it closes a stream.
+    assert not [a for a in asked if "/queue/" in a]
     hosts = {urllib.parse.urlsplit(a).hostname for a in asked}
     # Without a host are data: and blob: URLs, which are the page's own.
     assert hosts - {None} == {"127.0.0.1"}
@@ -235,7 +245,7 @@ def test_compares_with_grad_cam(page):
     expect(beside).to_contain_text("32 x 32 pixels")
 
 
-def test_takes_another_photo(page):
+def test_takes_another_photo(page, temporary):
     before = picture(page)
     page.locator("#fa-samples button[title=ship]").click()
     expect(heading(page)).to_have_text("Evidence for ship, layer 24")
@@ -249,6 +259,54 @@ def test_takes_another_photo(page):
     # The drop zone is there for the next one.
     expect(page.locator("#fa-file")).to_contain_text("Drop File Here")
     expect(page.locator("#fa-message")).to_be_hidden()
+
+
+def hold(page):
+    """Keeps the next answer back until what this returns is called."""
+    held = []
+
+    def handle(route):
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    def let_go():
+        held[0].continue_()
+
+    page.route("**/gradio_api/run/**", handle)
+    return let_go
+
+
+def test_draws_what_was_asked_for_last(page):
+    def bar(n):
+        return page.locator("#fa-bars button").nth(n)
+
+    let_go = hold(page)
+    with page.expect_request("**/gradio_api/run/**"):
+        bar(1).click()
+    bar(2).click()
+    expect(bar(2)).to_have_attribute("aria-pressed", "true")
+    slide(page, 5)
+    name = bar(2).locator(".fa-name").inner_text()
+    let_go()
+    expect(heading(page)).to_have_text(f"Evidence for {name}, layer 5")
+    expect(page.locator("#fa-class input")).to_have_value(name)
+    slide(page, 24)
+    expect(heading(page)).to_have_text(f"Evidence for {name}, layer 24")
+
+    page.unroute("**/gradio_api/run/**")
+    let_go = hold(page)
+    with page.expect_request("**/gradio_api/run/**"):
+        page.locator("#fa-samples button[title=horse]").click()
+    page.locator("#fa-samples button[title=ship]").click()
+    let_go()
+    expect(heading(page)).to_have_text("Evidence for ship, layer 24")
+    # Asked for again, it is the likeliest class that is shown again.
+    bar(1).click()
+    expect(heading(page)).not_to_have_text("Evidence for ship, layer 24")
+    page.locator("#fa-samples button[title=ship]").click()
+    expect(heading(page)).to_have_text("Evidence for ship, layer 24")
 
 
 def upload(page, name, content):
@@ -280,7 +338,7 @@ def test_limits_the_bytes_of_a_file(page, url, tmp_path):
         )
 
 
-def test_refuses_bad_files_and_lives_on(page):
+def test_refuses_bad_files_and_lives_on(page, temporary):
     def as_png(*args):
         file = io.BytesIO()
         Image.new(*args).save(file, "PNG")
@@ -297,6 +355,7 @@ def test_refuses_bad_files_and_lives_on(page):
         upload(page, name, content)
         expect(message).to_contain_text(told)
         assert picture(page) == before
+        assert not list(temporary.rglob(name))
 
     page.locator("#fa-samples button[title=ship]").click()
     expect(heading(page)).to_have_text("Evidence for ship, layer 24")

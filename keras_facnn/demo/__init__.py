@@ -1,0 +1,6 @@
+"""A page to play with: `python -m keras_facnn demo`. Needs Gradio."""
+
+from keras_facnn.demo.serving import check_installed
+from keras_facnn.demo.serving import serve
+
+__all__ = ["check_installed", "serve"]
