@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import operator
 import sys
 import warnings
 from collections.abc import Iterator
@@ -28,11 +29,16 @@ def is_number(value):
 
 def is_integer(value):
     """Whether `value` is an integer, and not a bool or an array."""
-    return (
-        hasattr(value, "__index__")
-        and not isinstance(value, (bool, np.bool_))
-        and np.ndim(value) == 0
-    )
+    if isinstance(value, (bool, np.bool_)) or "bool" in str(
+        getattr(value, "dtype", "")
+    ):
+        return False
+    try:
+        # Tensors and arrays of floats have `__index__` too; it raises.
+        operator.index(value)
+    except (TypeError, ValueError, RuntimeError):
+        return False
+    return np.ndim(value) == 0
 
 
 def check_int(name, value, least=1, most=2**31 - 1):
@@ -69,7 +75,10 @@ def check_float(
         least: Smallest value, in place of `above`.
         most: Largest value, in place of `below`.
     """
-    good = is_number(value) and math.isfinite(value)
+    try:
+        good = is_number(value) and math.isfinite(value)
+    except OverflowError:  # An integer beyond all floats.
+        good = False
     if good:
         good = (value > above) if least is None else (value >= least)
         good = good and ((value < below) if most is None else (value <= most))
@@ -119,8 +128,7 @@ def check_bool(name, value):
 def check_size(name, size):
     """Returns `size` as `(height, width)`, positive integers, or raises."""
     if (
-        isinstance(size, (str, bytes, set, dict))
-        or np.ndim(size) != 1
+        not (isinstance(size, (list, tuple)) or getattr(size, "ndim", 0) == 1)
         or len(size) != 2
         or not all(is_integer(n) and n >= 1 for n in size)
     ):
@@ -129,6 +137,15 @@ def check_size(name, size):
             f"Received: {name}={_shown(size)}"
         )
     return tuple(n.__index__() for n in size)
+
+
+def check_callable(name, value):
+    """Returns `value` if it can be called, or raises."""
+    if not callable(value):
+        raise ValueError(
+            f"`{name}` must be a function. Received: {name}={_shown(value)}"
+        )
+    return value
 
 
 def check_memory(arguments, *shape):
@@ -234,6 +251,24 @@ def finite_array(name, values):
     return array
 
 
+def check_range(name, array):
+    """Raises where float32, which all is computed in, turns values infinite.
+
+    Args:
+        name: What the caller calls it.
+        array: What `real_array` returned.
+    """
+    if array.dtype != "float64":
+        return
+    with np.errstate(over="ignore"):
+        lost = np.isinf(array.astype("float32")) & ~np.isinf(array)
+    if lost.any():
+        raise ValueError(
+            f"`{name}` must be finite as float32. Received: values up to "
+            f"{np.abs(array[lost]).max():.3g}"
+        )
+
+
 def check_images(images, image_shape=(None, None, None), name="images"):
     """Returns `images` as a finite array `(B, H, W, channels)`, or raises.
 
@@ -250,6 +285,7 @@ def check_images(images, image_shape=(None, None, None), name="images"):
                 f"resize them. Received: images of shapes {sorted(shapes)}"
             )
     array = finite_array(name, images)
+    check_range(name, array)
     expected = ", ".join("any" if n is None else str(n) for n in image_shape)
     if (
         array.ndim != 4
@@ -346,6 +382,7 @@ def check_maps(maps, ndim=(3,), batch=None, finite=True, name="maps"):
         name: What the caller calls them.
     """
     array = (finite_array if finite else real_array)(name, maps)
+    check_range(name, array)
     if (
         array.ndim not in ndim
         or 0 in array.shape
@@ -421,7 +458,7 @@ def check_classes(classes, batch, num_classes, names=None, name="classes"):
     """
     if classes is None or (isinstance(classes, str) and classes == "all"):
         return classes
-    numbers_ = np.asarray(_class_number(classes, names, name))
+    numbers_ = _class_numbers(classes, names, name)
     if numbers_.dtype.kind in "iu" and numbers_.shape in ((), (batch,)):
         if (numbers_ >= 0).all() and (numbers_ < num_classes).all():
             return np.broadcast_to(numbers_, (batch,)).astype(int)
@@ -445,7 +482,7 @@ def one_class_an_image(classes, name="classes"):
 def check_labels(labels, batch, num_classes, names=None):
     """Returns labels as an int array `(batch,)`, or raises."""
     classes = labels if isinstance(labels, str) else _listed(labels)
-    array = np.asarray(_class_number(classes, names, "labels"))
+    array = _class_numbers(classes, names, "labels")
     if (
         array.shape != (batch,)
         or array.dtype.kind not in "iu"
@@ -458,6 +495,18 @@ def check_labels(labels, batch, num_classes, names=None):
             f"Received: labels={_shown(labels)}"
         )
     return array.astype(int)
+
+
+def _class_numbers(classes, names, name):
+    """As `_class_number`, an array; of objects where it is no array."""
+    none = np.asarray(None, object)
+    if isinstance(classes, np.ma.MaskedArray) and np.ma.is_masked(classes):
+        return none
+    found = _class_number(classes, names, name)
+    try:
+        return np.asarray(found)
+    except (TypeError, ValueError, RuntimeError):
+        return none
 
 
 def _class_number(classes, names, name):
@@ -535,7 +584,7 @@ def classifier_shapes(model):
 
 def check_fa_model(model):
     """Raises where `model` is no FA-CNN, whose maps belong to classes."""
-    if not hasattr(model, "predict_with_maps"):
+    if isinstance(model, type) or not hasattr(model, "predict_with_maps"):
         raise ValueError(
             "`model` must be an FA-CNN, such as `FACNN`, since only its maps "
             "belong to classes; `attribution.grad_cam` explains any Keras "
@@ -544,6 +593,16 @@ def check_fa_model(model):
             "`FACNN.from_config(model.get_config())` is.)"
         )
     return model
+
+
+def check_outputs(outputs):
+    """Raises where a model's outputs are not finite."""
+    if not np.isfinite(outputs).all():
+        raise ValueError(
+            "The model's outputs must be finite; are its weights? Received: "
+            f"NaN or infinity for {int((~np.isfinite(outputs)).sum())} of "
+            f"{outputs.size} scores"
+        )
 
 
 def are_probabilities(outputs):

@@ -1,6 +1,7 @@
 """What any graph of FA layers can say of its decisions."""
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from keras import ops
 
 from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_classes
+from keras_facnn.checks import check_outputs
 from keras_facnn.checks import images_for
 from keras_facnn.checks import is_integer
 from keras_facnn.checks import one_class_an_image
@@ -382,10 +384,12 @@ class Explaining:
         logits, values = read(images)
         return pick_classes(values, classes, logits)
 
-    def check_classes(self, classes: Classes, batch: int) -> Any:
+    def check_classes(
+        self, classes: Classes, batch: int, name: str = "classes"
+    ) -> Any:
         """Returns `classes` as None, "all" or ints `(batch,)`, or raises."""
         return check_classes(
-            classes, batch, self.num_classes, names=self.class_names
+            classes, batch, self.num_classes, self.class_names, name
         )
 
     def fa_levels(
@@ -396,7 +400,9 @@ class Explaining:
             return list(range(1, self.num_layers + 1))
         if isinstance(layers, str) or is_integer(layers):
             return [self._level(layers)]
-        some: Any = layers
+        some: Any = list(layers) if isinstance(layers, Iterable) else [None]
+        if any(layer is None for layer in some):
+            raise self._no_level("layers", layers)
         return [self._level(layer) for layer in some]
 
     def _level(self, layer):
@@ -408,12 +414,15 @@ class Explaining:
             names = [f"fa_{n}" for n in range(self.num_layers + 1)]
             level = names.index(layer) if layer in names else 0
         if not is_integer(level) or not 1 <= level <= self.num_layers:
-            raise ValueError(
-                f"`layer` must be an FA layer, 1 to {self.num_layers} or "
-                f'"fa_1" to "fa_{self.num_layers}". '
-                f"Received: layer={layer!r}"
-            )
+            raise self._no_level("layer", layer)
         return level.__index__()
+
+    def _no_level(self, name, value):
+        kind = "an FA layer" if name == "layer" else "a sequence of FA layers"
+        return ValueError(
+            f"`{name}` must be {kind}, 1 to {self.num_layers} or "
+            f'"fa_1" to "fa_{self.num_layers}". Received: {name}={value!r}'
+        )
 
     def _read(self, images, key, names, read, batch_size):
         """Logits and `read(feature maps)` of checked images, as NumPy."""
@@ -427,4 +436,6 @@ class Explaining:
 
             return logits_and_read
 
-        return run(kept_function(self, key, make), images, batch_size)
+        told = run(kept_function(self, key, make), images, batch_size)
+        check_outputs(told[0])
+        return told

@@ -13,6 +13,7 @@ from keras import ops
 from keras import tree
 
 from keras_facnn.checks import check_int
+from keras_facnn.checks import check_outputs
 from keras_facnn.checks import one_class_an_image
 from keras_facnn.gradients import compiled_function
 
@@ -121,7 +122,9 @@ def logits_of(model, images, batch_size=32):
         images: Float32 array `(B, H, W, channels)`.
         batch_size: Positive integer, images a forward pass.
     """
-    return run(classifier_function(model), images, batch_size)
+    logits = run(classifier_function(model), images, batch_size)
+    check_outputs(logits)
+    return logits
 
 
 def classifier_function(model):

@@ -7,6 +7,7 @@ import typing
 
 import numpy as np
 
+from keras_facnn.checks import check_int
 from keras_facnn.checks import check_memory
 from keras_facnn.checks import check_option
 from keras_facnn.checks import check_size
@@ -127,7 +128,15 @@ def read_picture(
         raise ImportError(
             f"Reading pictures needs Pillow ({e}): pip install pillow"
         ) from e
+    if not isinstance(image_shape, (list, tuple)) or len(image_shape) != 3:
+        raise ValueError(
+            "`image_shape` must be (height, width, channels). "
+            f"Received: image_shape={image_shape!r}"
+        )
     height, width, channels = image_shape
+    for side in (height, width):
+        if side is not None:
+            check_int("image_shape", side)
     if channels not in (1, 3):
         raise ValueError(
             "Pictures have 1 channel (grey) or 3 (RGB), in the last axis. "

@@ -1,5 +1,6 @@
 """Ways to see a map. Needs Matplotlib: `pip install keras-facnn[plots]`."""
 
+import dataclasses
 import functools
 import typing
 import warnings
@@ -15,7 +16,11 @@ from matplotlib.ticker import FuncFormatter
 from matplotlib.ticker import MaxNLocator
 from matplotlib.ticker import PercentFormatter
 
+from keras_facnn.checks import check_bool
+from keras_facnn.checks import check_float
 from keras_facnn.checks import check_images
+from keras_facnn.checks import check_maps
+from keras_facnn.checks import finite_array
 from keras_facnn.explanation import Explanation
 from keras_facnn.maps import resize_maps
 from keras_facnn.metrics import pearson
@@ -62,8 +67,11 @@ def overlay(
     (32, 32)
     """
     (image,) = _as_drawn(np.asarray(image)[None])
-    (pixels,) = resize_maps(np.asarray(map_)[None], image.shape[:2])
-    if color:
+    (pixels,) = resize_maps(_one_map("map_", map_)[None], image.shape[:2])
+    opacity = check_float("opacity", opacity, least=0, most=1)
+    if vmax is not None:
+        vmax = check_float("vmax", vmax, least=0)
+    if check_bool("color", color):
         ax.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
     else:
         grey = image.astype("float32").mean(axis=-1)
@@ -99,8 +107,13 @@ def painted(
     ((32, 32, 3), [90, 90, 90])
     """
     (image,) = _as_drawn(np.asarray(image)[None])
-    (values,) = resize_maps(np.asarray(map_)[None], image.shape[:2])
-    vmax = np.abs(values).max() if vmax is None else vmax
+    (values,) = resize_maps(_one_map("map_", map_)[None], image.shape[:2])
+    opacity = check_float("opacity", opacity, least=0, most=1)
+    vmax = (
+        np.abs(values).max()
+        if vmax is None
+        else check_float("vmax", vmax, least=0)
+    )
     colors = _growing_colormap(opacity)(np.abs(values) / max(vmax, _TINY))
     negative = values < 0
     colors[negative, :3] = colors[negative, 2::-1]
@@ -188,6 +201,7 @@ def explanation(
             class_names=class_names,
         )
     shown = _as_drawn(told.images)
+    told = _checked(told)
     photos = shown if photos is None else photos
     for name, values in (("names", names), ("photos", photos)):
         _check_one_an_image(name, values, len(shown))
@@ -272,8 +286,12 @@ def depth(
     >>> len(keras_facnn.plots.depth(image, maps).axes)
     3
     """
-    image = np.asarray(image)[None]
-    figure = _grid(image, {name: [m] for name, m in maps.items()})
+    _check_dict("maps", maps)
+    columns = {
+        name: _one_map(f"maps[{name!r}]", map_)[None]
+        for name, map_ in maps.items()
+    }
+    figure = _grid(np.asarray(image)[None], columns)
     for ax, layer in zip(figure.axes[1:], maps, strict=True):
         _title(ax, layer if isinstance(layer, str) else f"layer {layer}")
     if class_name is not None:
@@ -325,19 +343,22 @@ def compare(
     """
     images = check_images(images)
     size = images.shape[1:3]
-    for title, values in maps.items():
-        shape = np.shape(values)
-        if len(shape) != 3 or shape[0] != len(images):
-            raise ValueError(
-                f"`maps[{title!r}]` must have shape ({len(images)}, h, w), one "
-                f"map an image. Received: {shape}"
-            )
+    _check_dict("maps", maps)
+    maps = {
+        title: check_maps(values, batch=len(images), name=f"maps[{title!r}]")
+        for title, values in maps.items()
+    }
+    if not isinstance(reference, (str, dict, type(None))):
+        raise ValueError(
+            "`reference` must be a title of `maps`, a dict of titles, or None. "
+            f"Received: reference={reference!r}"
+        )
     compared = (
         reference
         if isinstance(reference, dict)
         else dict.fromkeys(maps, reference)
     )
-    unknown = set(compared.values()) - set(maps) - {None}
+    unknown = {*compared, *compared.values()} - set(maps) - {None}
     if unknown:
         raise ValueError(
             f"`reference` must name columns among {list(maps)}. Received: "
@@ -401,6 +422,13 @@ def pixel_removal(results: dict[str, typing.Any]) -> Figure:
     >>> figure.axes[0].get_xlabel()
     'pixels removed'
     """
+    _check_dict("results", results)
+    for name, result in results.items():
+        if not hasattr(result, "fractions") or not hasattr(result, "accuracy"):
+            raise ValueError(
+                f"`results[{name!r}]` must be what `metrics.pixel_removal` "
+                f"returned. Received: {type(result).__name__}"
+            )
     figure = Figure(figsize=(7.4, 3.6), layout="constrained")
     ax = figure.add_subplot()
     # Okabe and Ito's colours, which colour-blind readers can tell apart.
@@ -451,6 +479,11 @@ _TINY = float(np.finfo("float32").tiny)
 def _as_drawn(images):
     """Images `(B, H, W, channels)` as uint8, with a word where they differ."""
     images = check_images(images)
+    if images.shape[-1] not in (1, 3):
+        raise ValueError(
+            "`images` must have 1 channel (grey) or 3 (RGB) to be drawn. "
+            f"Received: images of shape {images.shape}"
+        )
     if images.dtype == np.uint8:
         return images
     pixels = images.astype("float32")
@@ -612,11 +645,66 @@ def _bare(ax):
 
 
 def _check_one_an_image(name, values, count):
-    if values is not None and len(values) != count:
+    if values is None:
+        return
+    if isinstance(values, str) or len(values) != count:
         raise ValueError(
             f"`{name}` must have one entry for each of the {count} images. "
-            f"Received: {len(values)}"
+            f"Received: {values!r:.200}"
         )
+
+
+def _check_dict(name, values):
+    if not isinstance(values, dict) or not values:
+        raise ValueError(
+            f"`{name}` must be a dict that is not empty. "
+            f"Received: {type(values).__name__}"
+        )
+
+
+def _one_map(name, map_):
+    """A map `(h, w)` as a finite array, or raises."""
+    array = finite_array(name, map_)
+    if array.ndim != 2 or not array.size:
+        raise ValueError(
+            f"`{name}` must have shape (h, w), with at least one place. "
+            f"Received: shape {array.shape}"
+        )
+    return array
+
+
+def _checked(told):
+    """An explanation whose parts fit together, or raises."""
+    batch = len(told.images)
+    maps = check_maps(told.maps, ndim=(4,), batch=batch, name="maps")
+    count = maps.shape[-1]
+    if not isinstance(told.depth_maps, dict):
+        raise ValueError(
+            "`depth_maps` must be a dict from layers' numbers to maps. "
+            f"Received: {type(told.depth_maps).__name__}"
+        )
+    depth_maps = {
+        level: check_maps(values, batch=batch, name=f"depth_maps[{level!r}]")
+        for level, values in told.depth_maps.items()
+    }
+    for name, expected in (
+        ("probabilities", (batch, count)),
+        ("depth_probabilities", (batch, None, count)),
+    ):
+        shape = finite_array(name, getattr(told, name)).shape
+        if len(shape) != len(expected) or any(
+            n not in (None, m) for n, m in zip(expected, shape, strict=True)
+        ):
+            raise ValueError(
+                f"`{name}` must fit {batch} images and {count} classes. "
+                f"Received: shape {shape}"
+            )
+    if told.class_names is not None and len(told.class_names) != count:
+        raise ValueError(
+            f"`class_names` must be {count} names, one a class. "
+            f"Received: {told.class_names!r:.200}"
+        )
+    return dataclasses.replace(told, maps=maps, depth_maps=depth_maps)
 
 
 # --- Words ---

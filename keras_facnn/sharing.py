@@ -50,6 +50,11 @@ def upload_preset(
         )
     repository = Repository(handle)
     private = check_bool("private", private)
+    if not isinstance(directory, (str, os.PathLike)):
+        raise ValueError(
+            "`directory` must be the path of a preset's folder. "
+            f"Received: directory={directory!r}"
+        )
     folder = pathlib.Path(os.path.abspath(os.path.expanduser(directory)))
     FACNN.from_preset(folder)
     return repository.upload(folder, private)

@@ -121,7 +121,19 @@ def test_images_of_any_kind_give_the_same_maps(small_model, images, change):
 
 @pytest.mark.parametrize(
     "size",
-    [(1.9, 16.9), "16", "12", (True, True), (0, 4), 4, None, (4, 4, 4), {4, 5}],
+    [
+        (1.9, 16.9),
+        "16",
+        "12",
+        (True, True),
+        (0, 4),
+        4,
+        None,
+        (4, 4, 4),
+        {4, 5},
+        ((1, 2), 3),
+        [[4, 4], [4, 4]],
+    ],  # fmt: skip
 )
 def test_resize_refuses_sizes(size):
     with pytest.raises(ValueError, match="`size` must be two positive"):
@@ -148,7 +160,16 @@ def test_what_would_eat_the_machine_is_refused_before_it_does(
 
 
 @pytest.mark.parametrize(
-    "maps", [np.zeros((1, 0, 4)), "maps", None, [[1, 2]], {"a": 1}, [[[1j]]]]
+    "maps",
+    [
+        np.zeros((1, 0, 4)),
+        "maps",
+        None,
+        [[1, 2]],
+        {"a": 1},
+        [[[1j]]],
+        [[[1e39]]],
+    ],
 )
 def test_resize_refuses_what_are_no_maps(maps):
     with pytest.raises(ValueError, match="`maps` must"):
@@ -223,3 +244,177 @@ def test_messages_stay_short(small_model, images):
         small_model.class_maps(images, classes=list(range(10**5)))
     assert len(str(caught.value)) < 1000
     assert sys.getsizeof(str(caught.value)) < 4000
+
+
+@everything
+def test_images_that_float32_cannot_hold_are_refused(call, small_model, images):
+    with pytest.raises(ValueError, match="`images` must be finite as float32"):
+        call(small_model, images * 1e39)
+
+
+def test_datasets_are_told_to_come_as_batches(small_model, images):
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            return images
+
+    with pytest.raises(ValueError, match="`images` must.*one batch"):
+        small_model.class_maps(Batches())
+
+
+BAD_CLASSES = {
+    "ragged": [[0, 1], [2], [1], [1], [1]],
+    "symbolic": keras.KerasTensor((5,)),
+    "masked": np.ma.masked_equal([0, 1, 2, 1, 3], 1),
+    "floats": [0.0, 1.0, 2.0, 1.0, 3.0],
+    "bools": [True, False, True, False, True],
+    "too few": [0, 1],
+    "negative": [0, 1, 2, 1, -1],
+    "huge": 10**30,
+    "set": {0, 1, 2, 3},
+    "nested names": [["a"], "b", "c", "d", "a"],
+}
+
+
+@pytest.mark.parametrize("bad", BAD_CLASSES.values(), ids=BAD_CLASSES)
+def test_classes_that_are_none_are_refused_by_name(small_model, images, bad):
+    m, x = small_model, images
+    m.preset_metadata = {"class_names": ["a", "b", "c", "d"]}
+    maps = np.eye(4)[None].repeat(5, 0)
+    calls = {
+        "classes": [
+            lambda: m.class_maps(x, bad),
+            lambda: m.layer_evidence(x, bad),
+            lambda: m.explain(x, bad),
+            lambda: m.verify(x, bad),
+            lambda: attribution.disagreement(m, x, bad),
+            lambda: attribution.grad_cam(m, x, bad, layer=1),
+            lambda: attribution.cam(m, x, bad),
+            lambda: attribution.saliency(m, x, bad),
+            lambda: attribution.occlusion(m, x, bad),
+            lambda: attribution.rise(m, x, bad),
+            lambda: metrics.similarity_by_depth(m, x, bad),
+            lambda: metrics.cascading_randomisation(
+                m, x, attribution.saliency, bad
+            ),
+        ],
+        "a": [lambda: attribution.contrast(m, x, bad, 1)],
+        "b": [lambda: attribution.contrast(m, x, 1, bad)],
+        "labels": [
+            lambda: metrics.deletion(m, x, bad, maps),
+            lambda: metrics.insertion(m, x, bad, maps),
+            lambda: metrics.pixel_removal(m, x, bad, maps),
+            lambda: metrics.make_grids(x, bad, 1),
+        ],
+    }
+    for name, several in calls.items():
+        for call in several:
+            with pytest.raises(ValueError, match=f"`{name}` must.*Received"):
+                call()
+
+
+NO_MODELS = {
+    "several outputs": lambda i, y: keras.Model(i, [y, y + 1]),
+    "several inputs": lambda i, y: keras.Model(
+        [i, j := keras.Input((16, 16, 3))],
+        y + keras.layers.GlobalAveragePooling2D()(j)[:, :1],
+    ),
+    "no images": lambda i, y: keras.Model(
+        i := keras.Input((5,)), keras.layers.Dense(4)(i)
+    ),
+    "no classes": lambda i, y: keras.Model(i, keras.layers.ReLU()(i)),
+    "a class": lambda i, y: FACNN,
+}
+
+
+@pytest.mark.parametrize("build", NO_MODELS.values(), ids=NO_MODELS)
+@everything
+def test_models_of_other_graphs_are_refused(call, images, build):
+    if call in [CALLS[n] for n in list(CALLS)[:6]]:
+        pytest.skip("a method of the model")
+    inputs = keras.Input((16, 16, 3))
+    outputs = keras.layers.Dense(4)(
+        keras.layers.GlobalAveragePooling2D()(inputs)
+    )
+    with pytest.raises(ValueError, match="`model` must be"):
+        call(build(inputs, outputs), images)
+
+
+@everything
+def test_weights_that_are_not_finite_are_said(call, small_model, images):
+    *weights, scale = small_model.get_weights()
+    small_model.set_weights([*weights, scale * np.nan])
+    with pytest.raises(ValueError, match="outputs must be finite.*Received"):
+        call(small_model, images)
+
+
+@pytest.mark.parametrize("bad", [np.array(1.5), np.array(True), "tensor"])
+def test_arrays_that_are_no_integers_are_refused(small_model, images, bad):
+    if isinstance(bad, str):
+        bad = keras.ops.convert_to_tensor(1.5)
+    for name, call in (
+        ("batch_size", lambda: small_model.class_maps(images, batch_size=bad)),
+        ("layer", lambda: small_model.class_maps(images, layer=bad)),
+        ("layer", lambda: attribution.grad_cam(small_model, images, layer=bad)),
+        ("num_classes", lambda: FACNN(bad)),
+        ("size", lambda: resize_maps(np.ones((1, 2, 2)), (bad, 4))),
+    ):
+        with pytest.raises(ValueError, match=f"`{name}` must be"):
+            call()
+    good = np.array(2)
+    assert len(small_model.class_maps(images, batch_size=good)) == len(images)
+
+
+def test_numbers_beyond_all_floats_are_refused(small_model, images):
+    for name, call in (
+        (
+            "baseline",
+            lambda n: attribution.integrated_gradients(
+                small_model, images, baseline=n
+            ),
+        ),
+        (
+            "baseline",
+            lambda n: attribution.occlusion(small_model, images, baseline=n),
+        ),
+        ("p", lambda n: attribution.rise(small_model, images, p=n)),
+        (
+            "tolerance",
+            lambda n: metrics.pointing_game(
+                np.eye(4)[None], [[0, 0, 1, 1]], (4, 4), n
+            ),
+        ),
+    ):
+        with pytest.raises(ValueError, match=f"`{name}` must be"):
+            call(10**400)
+
+
+@pytest.mark.parametrize("layers", [1.5, 2.0, [None], object()])
+def test_layers_that_are_none_are_refused(small_model, images, layers):
+    for call in (
+        lambda: small_model.feature_extractor(layers),
+        lambda: small_model.explain(images, layers=layers),
+        lambda: metrics.similarity_by_depth(small_model, images, layers=layers),
+    ):
+        with pytest.raises(ValueError, match="`layers` must be.*Received"):
+            call()
+
+
+@pytest.mark.parametrize("bad", [None, 3, "grad_cam"])
+def test_what_cannot_be_called_is_refused(small_model, images, bad):
+    m, x = small_model, images
+    for name, call in (
+        ("attribution", lambda: metrics.cascading_randomisation(m, x, bad)),
+        (
+            "metric",
+            lambda: metrics.cascading_randomisation(
+                m, x, attribution.saliency, metric=bad
+            ),
+        ),
+        ("metric", lambda: metrics.similarity_by_depth(m, x, metric=bad)),
+        ("reference", lambda: metrics.similarity_by_depth(m, x, reference=bad)),
+    ):
+        with pytest.raises(ValueError, match=f"`{name}` must be a function"):
+            call()

@@ -145,3 +145,18 @@ def test_channels_first_as_the_global_default_changes_nothing(
         )
     finally:
         keras.config.set_image_data_format("channels_last")
+
+
+def test_verifies_in_float16(rng):
+    """Over 64x64 places a gradient is below float16's least value."""
+    model = FACNN(
+        4,
+        image_shape=(64, 64, 3),
+        depths=(1,),
+        maps_per_class=(2,),
+        dtype="mixed_float16",
+    )
+    images = rng.uniform(0, 255, (2, 64, 64, 3))
+    found = model.verify(images)
+    assert found["theorem_1_correlation"] > 0.9999
+    assert found["theorem_1_error"] < 1e-3

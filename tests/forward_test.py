@@ -155,6 +155,20 @@ def test_a_last_smaller_batch_compiles_nothing_new(small_model, images):
     )
 
 
+def test_an_explanation_compiles_one_function(small_model, images, monkeypatch):
+    made = []
+    compiled = forward.compiled_function
+
+    def counted(*args):
+        made.append(1)
+        return compiled(*args)
+
+    monkeypatch.setattr(forward, "compiled_function", counted)
+    for _ in range(2):
+        small_model.explain(images)
+    assert len(made) == 1
+
+
 @pytest.mark.skipif(BACKEND == "torch", reason="PyTorch compiles nothing")
 def test_cams_are_compiled_once(small_model, images, monkeypatch):
     calls = []

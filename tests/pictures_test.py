@@ -222,6 +222,15 @@ def test_refuses_bad_arguments(tmp_path, pixels, arguments, error, message):
         keras_facnn.load_images(**{"paths": tmp_path / "a.png", **arguments})
 
 
+@pytest.mark.parametrize(
+    "shape", [None, "x", (8, 8), (0, 8, 3), (1.5, 8, 3), (8, True, 3)]
+)
+def test_refuses_shapes_that_no_image_has(tmp_path, pixels, shape):
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="`image_shape` must be.*Received"):
+        keras_facnn.pictures.read_picture(tmp_path / "a.png", shape)
+
+
 def test_refuses_models_of_other_channels(tmp_path, pixels):
     Image.fromarray(pixels).save(tmp_path / "a.png")
     model = keras.Sequential([keras.Input((3, 8, 8)), keras.layers.Flatten()])

@@ -114,6 +114,9 @@ def test_compare_shows_maps_with_an_offset(images, rng):
         (np.ones((1, 4, 4)), None, r"`maps\['a'\]` must have shape \(2, h"),
         (np.ones((2, 4, 4)), "b", r"`reference` must name.*\['a'\].*'b'"),
         (np.ones((2, 4, 4)), {"a": "c"}, "`reference` must name.*'c'"),
+        (np.ones((2, 4, 4)), {"c": "a"}, "`reference` must name.*'c'"),
+        (np.ones((2, 4, 4)), ["a"], "`reference` must be a title"),
+        (np.ones((2, 4, 4)), 3, "`reference` must be a title"),
     ],
 )
 def test_compare_refuses_bad_arguments(images, maps, reference, message):
@@ -357,6 +360,7 @@ def test_long_names_never_overprint_their_neighbours(images):
     [
         lambda x: plots.compare(x, {"a": np.ones((2, 4, 4))}, row_names=["a"]),
         lambda x: plots.explanation(explanation_of(x), names=list("abc")),
+        lambda x: plots.explanation(explanation_of(x), names="ab"),
         lambda x: plots.explanation(explanation_of(x), photos=x[:1]),
     ],
 )
@@ -416,3 +420,109 @@ def test_painted_negatives_are_blue_where_positives_are_orange():
     negative = plots.painted(grey, np.full((2, 2), -0.6), 1)
     np.testing.assert_array_equal(negative, positive[..., ::-1])
     assert (positive[..., 0] > positive[..., 2]).all()
+
+
+BAD_MAPS = {
+    "nan": [[np.nan, 1.0], [0.0, 1.0]],
+    "infinite": [[np.inf, 1.0], [0.0, 1.0]],
+    "masked": np.ma.masked_equal(np.eye(2), 1),
+    "complex": np.eye(2) + 1j,
+    "strings": [["1", "0"], ["0", "1"]],
+    "none of it": np.zeros((0, 2)),
+    "three axes": np.zeros((2, 2, 2)),
+    "ragged": [[1.0, 2.0], [1.0]],
+    "mapping": {},
+    "none": None,
+}
+
+
+@pytest.mark.parametrize("bad", BAD_MAPS.values(), ids=BAD_MAPS)
+def test_refuses_what_are_no_maps(images, bad):
+    several = bad if bad is None or isinstance(bad, dict) else [bad]
+    if isinstance(bad, np.ma.MaskedArray):
+        several = bad[None]
+    image = images[0]
+    for name, draw in (
+        ("map_", lambda: plots.overlay(Figure().add_subplot(), image, bad)),
+        ("map_", lambda: plots.painted(image, bad)),
+        (r"maps\[1\]", lambda: plots.depth(image, {1: bad})),
+        (r"maps\['a'\]", lambda: plots.compare(images[:1], {"a": several})),
+    ):
+        with pytest.raises(ValueError, match=f"`{name}` must.*Received"):
+            draw()
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("vmax", np.nan),
+        ("vmax", -1),
+        ("vmax", "1"),
+        ("vmax", np.inf),
+        ("opacity", 2),
+        ("opacity", np.nan),
+        ("opacity", None),
+    ],
+)
+def test_refuses_options_by_name(images, name, value):
+    for draw in (
+        lambda **k: plots.overlay(
+            Figure().add_subplot(), images[0], np.eye(4), **k
+        ),
+        lambda **k: plots.painted(images[0], np.eye(4), **k),
+    ):
+        with pytest.raises(ValueError, match=f"`{name}` must be a finite"):
+            draw(**{name: value})
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_refuses_images_that_are_neither_grey_nor_rgb(channels):
+    images = np.zeros((2, 8, 8, channels), "uint8")
+    for draw in (
+        lambda: plots.painted(images[0], np.eye(4)),
+        lambda: plots.depth(images[0], {1: np.eye(4)}),
+        lambda: plots.compare(images, {"a": np.ones((2, 4, 4))}),
+    ):
+        with pytest.raises(ValueError, match="`images` must have 1 channel"):
+            draw()
+
+
+@pytest.mark.parametrize("bad", [None, [np.eye(4)], {}, "maps"])
+def test_refuses_what_is_no_dict(images, bad):
+    for name, draw in (
+        ("maps", lambda: plots.depth(images[0], bad)),
+        ("maps", lambda: plots.compare(images, bad)),
+        ("results", lambda: plots.pixel_removal(bad)),
+    ):
+        with pytest.raises(ValueError, match=f"`{name}` must be a dict"):
+            draw()
+
+
+def test_refuses_results_of_something_else():
+    with pytest.raises(ValueError, match=r"`results\['a'\]` must be what"):
+        plots.pixel_removal({"a": 3})
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("probabilities", np.full((4, 4), 0.25)),
+        ("probabilities", np.full(4, 0.25)),
+        ("maps", np.ones((5, 4, 4))),
+        ("maps", np.full((5, 4, 4, 4), np.nan)),
+        ("depth_maps", [np.ones((5, 4, 4))]),
+        ("depth_maps", {1: np.ones((4, 4, 4))}),
+        ("depth_probabilities", np.full((5, 4), 0.25)),
+        ("class_names", ["a"]),
+    ],
+)
+def test_parts_of_an_explanation_fit_together(images, name, value):
+    parts = {
+        "probabilities": np.full((5, 4), 0.25),
+        "maps": np.ones((5, 4, 4, 4)),
+        "depth_maps": {1: np.ones((5, 8, 8))},
+        "depth_probabilities": np.full((5, 3, 4), 0.25),
+        "class_names": list("abcd"),
+    }
+    with pytest.raises(ValueError, match=f"`{name}.*` must.*Received"):
+        plots.explanation(images, **{**parts, name: value})

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_facnn.checks import check_classes
 from keras_facnn.checks import check_int
+from keras_facnn.checks import check_outputs
 from keras_facnn.checks import classifier_shapes
 from keras_facnn.checks import images_for
 from keras_facnn.forward import kept
@@ -84,11 +85,13 @@ def cam(
     maps = []
     for start in range(0, len(images), batch_size):
         a = run(function, images[start : start + batch_size], batch_size)
+        logits = a.mean((1, 2)) @ weights + bias
+        check_outputs(logits)
         if isinstance(classes, str):
             maps.append(a @ weights)
             continue
         if classes is None:
-            wanted = np.argmax(a.mean((1, 2)) @ weights + bias, axis=-1)
+            wanted = np.argmax(logits, axis=-1)
         else:
             wanted = classes[start : start + batch_size]
         maps.append(np.einsum("bhwk,kb->bhw", a, weights[:, wanted]))

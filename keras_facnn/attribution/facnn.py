@@ -51,7 +51,8 @@ def contrast(
     """
     check_fa_model(model)
     images = check_images(images, model.image_shape)
-    a, b = (model.check_classes(c, len(images)) for c in (a, b))
+    a = model.check_classes(a, len(images), "a")
+    b = model.check_classes(b, len(images), "b")
     if isinstance(a, str) or isinstance(b, str):
         raise ValueError(
             "`a` and `b` must be classes, one an image, not 'all'. "

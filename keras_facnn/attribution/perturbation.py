@@ -21,6 +21,11 @@ def scorer(
     model: keras.Model, probabilities: bool, batch_size: int
 ) -> Callable:
     """A function from up to `batch_size` images to float64 scores `(n, C)`."""
+    if probabilities and classifier_shapes(model)[1] == 1:
+        raise ValueError(
+            "`probabilities` must be False for a model of one output, whose "
+            "softmax is always 1. Received: probabilities=True"
+        )
     function = classifier_function(model)
     checked = False
 

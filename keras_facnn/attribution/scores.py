@@ -11,6 +11,7 @@ from keras import ops
 from keras_facnn.checks import all_layers
 from keras_facnn.checks import are_probabilities
 from keras_facnn.checks import callers_stacklevel
+from keras_facnn.checks import check_outputs
 from keras_facnn.gradients import gradient_function
 
 # Powers of two by which scores are tried, largest first, where a model computes
@@ -87,12 +88,7 @@ def check_scores(
         gradient: Whether they are differentiated.
         softmax: Whether they are put through a softmax.
     """
-    if not np.isfinite(scores).all():
-        raise ValueError(
-            "The model's outputs must be finite; are its weights? Received: "
-            f"NaN or infinity for {int((~np.isfinite(scores)).sum())} of "
-            f"{scores.size} scores"
-        )
+    check_outputs(scores)
     if not (gradient or softmax) or not are_probabilities(scores):
         return
     warnings.warn(

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_facnn.checks import are_probabilities
+from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_float
 from keras_facnn.checks import check_fractions
 from keras_facnn.checks import check_int
@@ -14,6 +15,7 @@ from keras_facnn.checks import check_labels
 from keras_facnn.checks import check_maps
 from keras_facnn.checks import check_memory
 from keras_facnn.checks import check_option
+from keras_facnn.checks import check_outputs
 from keras_facnn.checks import check_seed
 from keras_facnn.checks import classifier_shapes
 from keras_facnn.checks import images_for
@@ -363,6 +365,8 @@ def _curves(
     counts = [round(f * height * width) for f in fractions]
     batch_size = min(check_int("batch_size", batch_size), total * len(counts))
     check_memory("`batch_size` and `images`", batch_size, *shape[1:])
+    if from_logits is not None:
+        from_logits = check_bool("from_logits", from_logits)
     function = classifier_function(model)
     altered = (
         change(index, order[:count])
@@ -377,6 +381,7 @@ def _curves(
         # A last smaller batch would be compiled by itself.
         batch += batch[-1:] * (batch_size - len(batch))
         outputs = run(function, np.stack(batch), batch_size)
+        check_outputs(outputs)
         if from_logits is None:
             from_logits = not are_probabilities(outputs)
         p.append(as_probabilities(outputs) if from_logits else outputs)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from keras_facnn.checks import check_callable
 from keras_facnn.checks import check_classes
 from keras_facnn.checks import check_seed
 from keras_facnn.checks import classifier_shapes
@@ -81,6 +82,8 @@ def cascading_randomisation(
     >>> result.layers[-1]
     'conv_1'
     """
+    check_callable("attribution", attribution)
+    check_callable("metric", metric)
     _, num_classes = classifier_shapes(model)
     images = images_for(model, images)
     classes = check_classes(
@@ -122,7 +125,9 @@ def _check_layers(model, layers):
     names = [x.name for x in model.layers if x.weights][::-1]
     if layers is None:
         return names
-    if isinstance(layers, str) or not set(layers) <= set(names):
+    if not isinstance(layers, (list, tuple)) or not all(
+        isinstance(name, str) and name in names for name in layers
+    ):
         raise ValueError(
             "`layers` must be a sequence of names of layers that have weights, "
             f"among {', '.join(names)}. Received: layers={layers!r}"

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import stats
 
 from keras_facnn.attribution import grad_cam
+from keras_facnn.checks import check_callable
 from keras_facnn.checks import check_fa_model
 from keras_facnn.checks import check_float
 from keras_facnn.checks import check_int
@@ -173,8 +174,14 @@ def similarity_by_depth(
     1.0
     """
     check_fa_model(model)
+    check_callable("metric", metric)
+    check_callable("reference", reference)
     check_int("batch_size", batch_size)
     levels = model.fa_levels(layers)
+    if not levels:
+        raise ValueError(
+            f"`layers` must name a layer at least. Received: layers={layers!r}"
+        )
     images = images_for(model, images)
     classes = model.check_classes(classes, len(images))
     classes = class_an_image(model, images, classes, batch_size)

@@ -79,7 +79,8 @@ def _asides(directory):
     """The folders of this module beside `directory`, the newest first."""
     prefix = f".{directory.name}-"
     found = []
-    with contextlib.suppress(OSError):
+    # A ValueError is of a path that holds a null character.
+    with contextlib.suppress(OSError, ValueError):
         for path in directory.parent.iterdir():
             middle = path.name.removeprefix(prefix).removesuffix(_SUFFIX)
             if (

@@ -7,6 +7,7 @@ import warnings
 
 import keras
 
+from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_int
 from keras_facnn.presets import config as configs
 from keras_facnn.presets import files
@@ -47,6 +48,7 @@ class BundledPresets:
 
 def load_preset(cls, handle, load_weights=True, **overrides):
     """Builds a model from a preset; see `FACNN.from_preset`."""
+    load_weights = check_bool("load_weights", load_weights)
     source = _find(handle)
     data = source.read(files.CONFIG)
     config = configs.parse_config(cls, data, handle)
@@ -128,7 +130,7 @@ def _find(handle):
         return files.Folder(_BUNDLED / name)
     if name:
         folders.restore(folder)
-    if not name or not folder.is_dir():
+    if not name or not os.path.isdir(folder):
         raise ValueError(
             f"There is no preset {name!r}. Bundled presets: "
             f"{', '.join(bundled) or 'none'}. A preset can also be "

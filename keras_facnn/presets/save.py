@@ -58,7 +58,11 @@ def _target(directory):
         if isinstance(directory, os.PathLike)
         else directory
     )
-    if not isinstance(name, str) or not name or "://" in name:
+    if (
+        not isinstance(name, str)
+        or not name
+        or any(part in name for part in ("://", "\0"))
+    ):
         raise ValueError(
             "`directory` must be the path of a folder on this machine. "
             f"Received: directory={directory!r}"

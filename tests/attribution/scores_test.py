@@ -193,3 +193,12 @@ def test_pixels_of_another_range_warn_once(small_model, rng, name):
     with pytest.warns(UserWarning, match="0..255") as caught:
         call(small_model, rng.uniform(0, 1, (2, 16, 16, 3)))
     assert [w.category for w in caught].count(UserWarning) == 1
+
+
+@pytest.mark.parametrize("method", [rise, occlusion])
+def test_one_output_has_no_softmax(rng, method):
+    x = keras.Input((8, 8, 3))
+    y = layers.Dense(1)(layers.GlobalAveragePooling2D()(x))
+    images = rng.normal(size=(2, 8, 8, 3))
+    with pytest.raises(ValueError, match="`probabilities` must be False"):
+        method(keras.Model(x, y), images, probabilities=True)

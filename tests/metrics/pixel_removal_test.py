@@ -290,3 +290,11 @@ def test_one_output_gives_no_probability(planted):
     one = keras.Sequential([model, keras.layers.Dense(1)])
     with pytest.raises(ValueError, match="`model` must put out at least two"):
         deletion(one, images, 0 * labels, maps)
+
+
+@pytest.mark.parametrize("metric", [pixel_removal, deletion, insertion])
+@pytest.mark.parametrize("value", ["no", 1, 0.0])
+def test_from_logits_is_true_or_false(planted, metric, value):
+    model, images, labels, maps = planted
+    with pytest.raises(ValueError, match="`from_logits` must be True or Fal"):
+        metric(model, images, labels, maps, from_logits=value)

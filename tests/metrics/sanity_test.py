@@ -45,7 +45,9 @@ def test_weights_come_back_after_an_error(small_model, images):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("layers", ["conv_3", ["conv_9"], ["fa_1"]])
+@pytest.mark.parametrize(
+    "layers", ["conv_3", ["conv_9"], ["fa_1"], 5, [["conv_3"]], {"conv_3"}]
+)
 def test_refuses_layers_without_weights(small_model, images, layers):
     with pytest.raises(ValueError, match="`layers` must be a sequence of name"):
         cascading_randomisation(

@@ -137,3 +137,15 @@ def test_a_bad_batch_size_leaves_the_model_whole(
 def test_similarity_by_depth_says_what_it_takes(images, model):
     with pytest.raises(ValueError, match="`model` must be an FA-CNN"):
         similarity_by_depth(model, images)
+
+
+def test_maps_that_float32_cannot_hold_are_refused(rng):
+    maps = 1e39 * rng.uniform(0.5, 1, (2, 3, 4))
+    for metric in (pearson, spearman, top_iou):
+        with pytest.raises(ValueError, match="`maps` must be finite as flo"):
+            metric(maps, maps)
+
+
+def test_similarity_by_depth_refuses_no_layer(small_model, images):
+    with pytest.raises(ValueError, match="`layers` must name a layer"):
+        similarity_by_depth(small_model, images, layers=[])

@@ -31,7 +31,7 @@ def test_a_bundled_name_is_no_trap(small_model, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "directory", ["hf://user/repo", "https://host/p", "", None, b"p", 3]
+    "directory", ["hf://user/repo", "https://host/p", "", None, b"p", 3, "a\0b"]
 )
 def test_what_is_no_folder_is_refused(
     small_model, tmp_path, monkeypatch, directory

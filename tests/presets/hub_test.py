@@ -143,6 +143,12 @@ def test_uploads_to_the_hub_alone(handle):
         keras_facnn.upload_preset(handle, "mine")
 
 
+@pytest.mark.parametrize("directory", [None, 3, b"mine"])
+def test_uploads_folders_alone(directory):
+    with pytest.raises(ValueError, match="`directory` must be.*Received"):
+        keras_facnn.upload_preset("hf://user/repo", directory)
+
+
 def test_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ImportError, match=r"keras-facnn\[hub\]"):

@@ -441,8 +441,12 @@ def test_metadata_without_a_hash_are_refused(folder, part, value):
 
 
 @pytest.mark.parametrize(
-    "handle", ["no_such_preset", "../presets", "", 3, None, "ftp://host/p"]
-)
+    "handle",
+    [
+        "no_such_preset", "../presets", "", 3, None, "ftp://host/p", b"cifar10",
+        "x" * 5000, "a\0b", "a\0b/c", "~nobody_here/p",
+    ],
+)  # fmt: skip
 def test_unknown_handles_say_what_there_is(handle, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="(preset|hf://user/repo).*") as e:
@@ -451,6 +455,12 @@ def test_unknown_handles_say_what_there_is(handle, tmp_path, monkeypatch):
 
 
 # --- Overrides ---
+
+
+@pytest.mark.parametrize("value", ["no", 1, None])
+def test_load_weights_is_true_or_false(folder, value):
+    with pytest.raises(ValueError, match="`load_weights` must be True or Fa"):
+        FACNN.from_preset(folder, load_weights=value)
 
 
 def test_without_weights_anything_may_change(folder):
