@@ -36,7 +36,7 @@ def is_integer(value):
     try:
         # Tensors and arrays of floats have `__index__` too; it raises.
         operator.index(value)
-    except (TypeError, ValueError, RuntimeError):
+    except (AttributeError, TypeError, ValueError, RuntimeError):
         return False
     return np.ndim(value) == 0
 
