@@ -77,18 +77,11 @@ def main():
         of_what = f"{len(images)} images of {FLAGS.split}"
     with tempfile.TemporaryDirectory() as folder:
         files = in_files(model, pathlib.Path(folder), calibration)
-        rows = agreement(model, files, images)
+        if files:
+            print_agreement(model, files, images, of_what)
         ways = {**in_keras(model), **files}
         rates = {size: measure(ways, noise(model, size)) for size in sizes}
     print(f"{keras.backend.backend()}, {FLAGS.preset}")
-    if rows:
-        print(f"Agreement with Keras in float32 over {of_what}:")
-        print(
-            "| file | MB | largest difference of logits | of maps | mean "
-            "correlation of predicted class' maps | same class |"
-        )
-        print("|---|---|---|---|---|---|")
-        print("\n".join(rows))
     heads = [f"batch {n}: ms | images/s | of `predict`" for n in sizes]
     print(f"| way | {' | '.join(heads)} |")
     print(f"|---|{'---|---|---|' * len(sizes)}")
@@ -117,8 +110,8 @@ def apart(images):
     )
 
 
-def agreement(model, ways, images):
-    """The table's rows, of the ways that give maps."""
+def print_agreement(model, ways, images, of_what):
+    """Prints the table of those ways that give maps."""
     from keras_facnn import metrics
 
     def in_batches(run):
@@ -130,7 +123,12 @@ def agreement(model, ways, images):
 
     logits, maps = in_batches(model.predict_with_maps)
     each, best = np.arange(len(images)), logits.argmax(-1)
-    rows = []
+    print(f"Agreement with Keras in float32 over {of_what}:")
+    print(
+        "| file | MB | largest difference of logits | of maps | mean "
+        "correlation of predicted class' maps | same class |"
+    )
+    print("|---|---|---|---|---|---|")
     for name, way in ways.items():
         if not way.has_maps:
             continue
@@ -146,8 +144,7 @@ def agreement(model, ways, images):
             f"{correlation:.6f}",
             f"{100 * (found.argmax(-1) == best).mean():.1f} %",
         )
-        rows.append(f"| {' | '.join(cells)} |")
-    return rows
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def measure(ways, images):
