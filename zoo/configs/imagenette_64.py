@@ -10,7 +10,9 @@
         --init runs/imagenette_128/preset --workdir runs/imagenette
 
 No weight of an FA-CNN depends on the image's size, and small images are cheap.
-The last 12 layers are class-wise.
+The last 12 layers are class-wise. These lengths, 70 minutes on two cores of an
+AMD CPU without AMX, give 87.8 % of the validation photographs, less than what a
+bundled preset should; see "Class-wise layers" in `zoo/README.md`.
 """
 
 from zoo.configs import imagenet100_48
