@@ -87,7 +87,7 @@ def main():
     print(f"|---|{'---|---|---|' * len(sizes)}")
     for name in ways:
         cells = [
-            f"{1000 * n / rates[n][name]:.2f} | {rates[n][name]:.0f} | "
+            f"{1000 * n / rates[n][name]:.4g} | {rates[n][name]:.0f} | "
             f"{rates[n][name] / rates[n][BASE]:.2f}"
             for n in sizes
         ]
