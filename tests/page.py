@@ -259,6 +259,8 @@ def test_takes_another_photo(page, temporary):
     # The drop zone is there for the next one.
     expect(page.locator("#fa-file")).to_contain_text("Drop File Here")
     expect(page.locator("#fa-message")).to_be_hidden()
+    # It is kept nowhere.
+    assert not list(temporary.rglob("sky.jpg"))
 
 
 def hold(page):
