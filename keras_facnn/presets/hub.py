@@ -60,12 +60,7 @@ class Repository:
 
     def upload(self, folder: pathlib.Path, private: bool) -> str:
         """Commits the files of a preset; returns the commit's URL."""
-        with self._errors("uploaded") as huggingface_hub:
-            api = huggingface_hub.HfApi(
-                endpoint=os.environ.get("HF_ENDPOINT"),
-                library_name="keras_facnn",
-                library_version=__version__,
-            )
+        with self._api("uploaded") as api:
             api.create_repo(self.repository, private=private, exist_ok=True)
             commit = api.upload_folder(
                 repo_id=self.repository,
@@ -77,20 +72,14 @@ class Repository:
         return commit.commit_url
 
     def _download(self, name, **options):
-        with self._errors("fetched", f"{name} of ") as huggingface_hub:
-            return huggingface_hub.hf_hub_download(
-                self.repository,
-                name,
-                revision=self.revision,
-                endpoint=os.environ.get("HF_ENDPOINT"),
-                library_name="keras_facnn",
-                library_version=__version__,
-                **options,
+        with self._api("fetched", f"{name} of ") as api:
+            return api.hf_hub_download(
+                self.repository, name, revision=self.revision, **options
             )
 
     @contextlib.contextmanager
-    def _errors(self, done, what=""):
-        """Gives the Hub's library, whose errors then name the handle."""
+    def _api(self, done, what=""):
+        """Gives the client of the Hub, whose errors then name the handle."""
         try:
             import huggingface_hub
         except ImportError as e:
@@ -100,7 +89,11 @@ class Repository:
             ) from e
         failed = f"{what}{self.handle} could not be {done}: "
         try:
-            yield huggingface_hub
+            yield huggingface_hub.HfApi(
+                endpoint=os.environ.get("HF_ENDPOINT"),
+                library_name="keras_facnn",
+                library_version=__version__,
+            )
         except (huggingface_hub.errors.HfHubHTTPError, ValueError) as e:
             raise ValueError(
                 f"{failed}{_line(e)} Check the address. Is it private? A "
