@@ -6,7 +6,6 @@ Models are timed in turn, round after round, so that what else the machine does
 meets all of them; the table has medians and ratios to the first row.
 """
 
-import functools
 import time
 
 import numpy as np
@@ -95,29 +94,25 @@ def convolutions(shape, norm=False):
     from keras import Model
     from keras import layers
 
+    import keras_facnn
     from keras_facnn.layers import ClassMajorRepeat
-    from keras_facnn.layers import ClasswiseConv2D
     from keras_facnn.layers import GlobalAvgPool3DHead
     from keras_facnn.layers import PixelStem
 
     num_classes, maps = shape["num_classes"], shape["maps_per_class"]
+    model, level = keras_facnn.FACNN(**shape), 0
     inputs = Input(shape["image_shape"])
     x = PixelStem(num_classes, maps[0], shape["space_to_depth"], 1 / 255)(
         inputs
     )
-    mixing = sum(shape["depths"]) - shape.get("classwise_layers", 0)
     for stage, depth in enumerate(shape["depths"]):
         if stage:
             x = layers.AveragePooling2D(2)(x)
             x = ClassMajorRepeat(maps[stage] // maps[stage - 1])(x)
         for _ in range(depth):
-            conv = layers.Conv2D
-            if mixing <= 0:
-                conv = functools.partial(ClasswiseConv2D, num_classes)
-            mixing -= 1
-            x = conv(
-                num_classes * maps[stage], 3, padding="same", use_bias=False
-            )(x)
+            level += 1
+            conv = model.get_layer(f"conv_{level}")
+            x = type(conv).from_config(conv.get_config())(x)
             if norm:
                 x = layers.BatchNormalization(scale=False)(x)
                 x = layers.ReLU()(x)
