@@ -67,6 +67,18 @@ class Seen:
         return next((c for c in self.ranking if c != index), index)
 
 
+def names_of(model: typing.Any) -> list[str]:
+    """What the page calls the classes of a model.
+
+    Example:
+
+    >>> model = keras_facnn.FACNN(2, depths=(2,), maps_per_class=(1,))
+    >>> keras_facnn.demo.looking.names_of(model)
+    ['class 0', 'class 1']
+    """
+    return model.class_names or [f"class {c}" for c in range(model.num_classes)]
+
+
 def look(model: typing.Any, data: bytes) -> Seen:
     """Reads a picture, and runs the model on it, once.
 
@@ -132,12 +144,11 @@ def look(model: typing.Any, data: bytes) -> Seen:
         }
 
     logits, told = model._read(image, "page", [*names, *sources], read, 1)
-    class_names = model.class_names
     return Seen(
         photo=photo,
         view=view,
         image=image,
-        names=class_names or [f"class {c}" for c in range(model.num_classes)],
+        names=names_of(model),
         probabilities=as_probabilities(logits)[0],
         logits=logits[0],
         offset=float(ops.convert_to_numpy(model.head.offset)),

@@ -16,6 +16,7 @@ from keras_facnn.demo.drawing import samples_html
 from keras_facnn.demo.drawing import view_html
 from keras_facnn.demo.looking import MAX_BYTES
 from keras_facnn.demo.looking import look
+from keras_facnn.demo.looking import names_of
 
 # The sample that was clicked, which may be the one of before.
 _PICK_SAMPLE = """
@@ -130,10 +131,7 @@ def page(
         with _one_at_a_time:
             return grad_cam_html(model, seen, c, layer)
 
-    names = model.class_names or [
-        f"class {c}" for c in range(model.num_classes)
-    ]
-    choices = [(name, c) for c, name in enumerate(names)]
+    choices = [(name, c) for c, name in enumerate(names_of(model))]
     with gr.Blocks(
         title="What does it see, and why?",
         analytics_enabled=False,
