@@ -330,7 +330,8 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
                 `name`, and `num_classes`, for transfer: each stage keeps its
                 width as nearly as the number of classes divides it, every
                 weight that fits is kept, and a warning names those that were
-                cut or extended.
+                cut or extended. The preset's record moves to
+                `preset_metadata["transferred_from"]`.
 
         Returns:
             A `FACNN`, not compiled. Its `preset_metadata` says what it was

@@ -88,9 +88,6 @@ def load_preset(cls, handle, load_weights=True, **overrides):
     )
     if num_classes != original.num_classes:
         config["maps_per_class"] = _widths_kept(original, num_classes)
-        # These describe the old classes.
-        record.pop("class_names", None)
-        record.pop("metrics", None)
     configs.check_size({**config, **overrides})
     model = cls(**{**config, **overrides})
     if model.image_shape[-1] != original.image_shape[-1]:
@@ -101,6 +98,9 @@ def load_preset(cls, handle, load_weights=True, **overrides):
         )
     _load_weights(original, source, record, handle)
     _transfer(original, model, handle)
+    if num_classes != original.num_classes:
+        # What is said of the old classes and their data is not of the new.
+        record = {"transferred_from": record}
     model.preset_metadata = record
     return model
 
@@ -193,7 +193,8 @@ def _transfer(source, model, handle):
     if partly:
         warnings.warn(
             f"num_classes={model.num_classes} does not divide the widths of "
-            f"{str(handle)!r}, so {len(partly)} of {len(new_weights)} weights "
+            f"{str(handle)!r}, or regroups its class-wise layers, so "
+            f"{len(partly)} of {len(new_weights)} weights "
             "were cut, or extended by fresh values, among them "
             + ", ".join([x for x in partly if "/kernel" in x][:3]),
             stacklevel=4,

@@ -510,6 +510,25 @@ def test_transfer_keeps_every_weight_that_fits(small_model, folder, images):
     assert "class_names" not in model.preset_metadata
 
 
+def test_transfer_says_nothing_of_the_old_classes(small_model, tmp_path):
+    said = {
+        "description": "Tells ants, bees, cats and dogs apart.",
+        "class_names": ["ant", "bee", "cat", "dog"],
+        "dataset": {"name": "Theirs", "license": "Research alone"},
+        "license": "MIT",
+        "metrics": {"top_1": 0.9},
+    }
+    small_model.save_to_preset(tmp_path / "theirs", said)
+    model = FACNN.from_preset(tmp_path / "theirs", num_classes=2)
+    model.save_to_preset(tmp_path / "mine", {"class_names": ["yes", "no"]})
+    record = FACNN.from_preset(tmp_path / "mine").preset_metadata
+    assert record["class_names"] == ["yes", "no"]
+    assert not {"description", "dataset", "license", "metrics"} & set(record)
+    # Where the weights come from, and on what terms, stays said.
+    before = record["transferred_from"]
+    assert {name: before[name] for name in said} == said
+
+
 def test_transfer_says_which_weights_were_cut_or_extended(folder, images):
     source = FACNN.from_preset(folder)
     with pytest.warns(
