@@ -5,6 +5,7 @@ import math
 import re
 
 import keras
+import numpy as np
 from keras import layers
 
 import keras_facnn
@@ -27,7 +28,8 @@ def build(kind, arguments, init=None):
         arguments: Those of the `FACNN`; a `backbone` is a dict with the `name`
             of one in `BACKBONES` and its arguments.
         init: Preset, or `model.keras` of a baseline, whose weights to start
-            from, or None.
+            from, or None. Layers that are class-wise in the config alone take
+            what the preset's give each class of its own maps.
     """
     if "backbone" in arguments and kind != "facnn":
         raise ValueError(
@@ -61,17 +63,51 @@ def build(kind, arguments, init=None):
     start = keras_facnn.FACNN.from_preset(
         init, **{name: arguments[name] for name in free if name in arguments}
     )
+    # What is said of the weights, and the name, may differ.
+    may_differ = {"preset_metadata": None, "name": start.name}
+    if start.classwise_layers < model.classwise_layers:
+        may_differ["classwise_layers"] = None
     expected, received = (
-        # What is said of the weights, and the name, may differ.
-        {**one.get_config(), "preset_metadata": None, "name": start.name}
-        for one in (model, start)
+        {**one.get_config(), **may_differ} for one in (model, start)
     )
     if received != expected:
         raise ValueError(
             f"`--init {init}` must be the config's model. "
             f"Expected: {expected}. Received: {received}"
         )
+    if "classwise_layers" in may_differ:
+        return _with_own_kernels(start, model.classwise_layers)
     return start
+
+
+def _with_own_kernels(dense, classwise_layers):
+    """A model whose class-wise kernels are those of a dense one's own maps."""
+    model = keras_facnn.FACNN.from_config(
+        {**dense.get_config(), "classwise_layers": classwise_layers}
+    )
+    for layer in model.layers:
+        weights = dense.get_layer(layer.name).get_weights()
+        if weights and weights[0].shape != layer.get_weights()[0].shape:
+            weights[0] = _own_kernel(weights[0], dense.num_classes)
+        layer.set_weights(weights)
+    return model
+
+
+def _own_kernel(kernel, num_classes):
+    """`(h, w, maps * C, filters)` to `(h, w, maps, filters)`, class-major."""
+    height, width, channels, filters = kernel.shape
+    own = np.einsum(
+        "hwcmcf->hwmcf",
+        kernel.reshape(
+            height,
+            width,
+            num_classes,
+            channels // num_classes,
+            num_classes,
+            filters // num_classes,
+        ),
+    )
+    return own.reshape(height, width, -1, filters)
 
 
 def facnn(arguments, pretrained=True):

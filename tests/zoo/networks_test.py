@@ -69,3 +69,43 @@ def test_a_hybrid_goes_on_from_a_preset_with_some_layers_frozen(tmp_path):
     assert trained and not any("norm" in path for path in trained)
     with pytest.raises(ValueError, match="is for `--model facnn` alone"):
         build_network("resnet", arguments)
+
+
+def test_class_wise_layers_start_from_what_dense_ones_give_the_own_maps(
+    tmp_path, rng
+):
+    """A dense model whose late kernels are 0 between classes stays itself."""
+    arguments = {
+        "num_classes": 3,
+        "image_shape": (16, 16, 3),
+        "depths": (1, 2),
+        "maps_per_class": (2, 4),
+    }
+    dense = FACNN(**arguments)
+    for layer in dense.layers:
+        if layer.name in ("conv_2", "conv_3"):
+            kernel, *rest = layer.get_weights()
+            inputs, outputs = (
+                np.arange(n) // (n // 3) for n in kernel.shape[2:]
+            )
+            kernel *= inputs[:, None] == outputs
+            layer.set_weights([kernel, *rest])
+    dense.save_to_preset(tmp_path / "dense")
+    arguments["classwise_layers"] = 2
+    model = build_network("facnn", arguments, tmp_path / "dense")
+    assert model.count_params() < dense.count_params()
+    assert model.classwise_layers == 2
+    images = rng.uniform(0, 255, (4, 16, 16, 3)).astype("float32")
+    np.testing.assert_allclose(
+        model.predict(images, verbose=0),
+        dense.predict(images, verbose=0),
+        rtol=1e-4,
+        atol=1e-6,
+    )
+    model.save_to_preset(tmp_path / "class-wise")
+    with pytest.raises(ValueError, match="must be the config's model"):
+        build_network(
+            "facnn",
+            {**arguments, "classwise_layers": 1},
+            tmp_path / "class-wise",
+        )
