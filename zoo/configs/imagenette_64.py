@@ -13,7 +13,7 @@ The others start from the one before, by `--init runs/BEFORE/preset`:
 
 No weight of an FA-CNN depends on the image's size, and small images are cheap.
 In the first three parts all layers are dense. From the fourth on, the last six
-are class-wise and start from what the dense ones gave each class of its own maps.
+are class-wise and start from what the dense gave each class of its own maps.
 """
 
 from zoo.configs import imagenet100_48
