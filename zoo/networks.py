@@ -1,4 +1,4 @@
-"""What is trained: FA-CNN, or a ResNet or a plain CNN of equal cost."""
+"""What is trained: FA-CNN, or what it is compared with."""
 
 import functools
 import math
@@ -21,24 +21,31 @@ BACKBONES = {
 
 
 def build(kind, arguments, init=None):
-    """The model to train: an FA-CNN, or a baseline of its cost.
+    """The model to train: an FA-CNN, or a baseline.
 
     Args:
-        kind: `"facnn"`, `"resnet"` or `"plain"`.
+        kind: `"facnn"`, `"resnet"` or `"plain"`; of a config with a `backbone`,
+            `"facnn"` or `"pooled"`.
         arguments: Those of the `FACNN`; a `backbone` is a dict with the `name`
             of one in `BACKBONES` and its arguments.
         init: Preset, or `model.keras` of a baseline, whose weights to start
             from, or None. Layers that are class-wise in the config alone take
             what the preset's give each class of its own maps.
     """
-    if "backbone" in arguments and kind != "facnn":
+    if kind != "facnn" and (kind == "pooled") != ("backbone" in arguments):
         raise ValueError(
-            "A config with a `backbone` is for `--model facnn` alone."
+            "`--model` must be facnn or pooled for a config with a `backbone`, "
+            "and facnn, resnet or plain for one without. Received: --model "
+            f"{kind}"
         )
     # Those of `init` take the place of pretrained weights.
-    model = facnn(arguments, pretrained=not init)
-    if kind != "facnn":
+    if kind == "pooled":
+        model = pooled(arguments, pretrained=not init)
+    else:
+        model = facnn(arguments, pretrained=not init)
+    if kind in ("resnet", "plain"):
         model = of_equal_cost({"resnet": resnet, "plain": plain}[kind], model)
+    if kind != "facnn":
         if init:
             start = keras.saving.load_model(init)
             shapes, received = (
@@ -46,8 +53,8 @@ def build(kind, arguments, init=None):
             )
             if received != shapes:
                 raise ValueError(
-                    f"`--init {init}` must be a {kind} of the "
-                    f"config's cost. Expected weights of shapes {shapes}. "
+                    f"`--init {init}` must be the config's {kind} model. "
+                    f"Expected weights of shapes {shapes}. "
                     f"Received: {received}"
                 )
             model.set_weights(start.get_weights())
@@ -118,17 +125,41 @@ def facnn(arguments, pretrained=True):
         pretrained: Whether the backbone has its trained weights.
     """
     arguments = dict(arguments)
-    if backbone := arguments.pop("backbone", None):
-        options = {k: v for k, v in backbone.items() if k != "name"}
-        arguments["backbone"] = BACKBONES[backbone["name"]](
-            arguments["image_shape"], pretrained=pretrained, **options
-        )
+    if "backbone" in arguments:
+        arguments["backbone"] = _backbone(arguments, pretrained)
     return keras_facnn.FACNN(**arguments)
 
 
+def pooled(arguments, pretrained=True):
+    """The usual classifier on a hybrid's backbone: an average and one `Dense`.
+
+    The average is of the backbone's last maps, those before its own pooling.
+
+    Args:
+        arguments: As in `build`.
+        pretrained: Whether the backbone has its trained weights.
+
+    Returns:
+        A `keras.Model` from images in 0..255 to logits.
+    """
+    backbone = _backbone(arguments, pretrained)
+    return keras.Model(
+        backbone.input, _head(backbone.output, arguments["num_classes"])
+    )
+
+
+def _backbone(arguments, pretrained):
+    options = dict(arguments["backbone"])
+    return BACKBONES[options.pop("name")](
+        arguments["image_shape"], pretrained=pretrained, **options
+    )
+
+
 def freeze(model, pattern):
-    """Freezes those layers of a hybrid's backbone whose names fit a pattern."""
-    for layer in model.backbone.layers:
+    """Freezes those layers of the backbone whose names fit a pattern."""
+    is_facnn = isinstance(model, keras_facnn.FACNN)
+    # A `pooled` model ends in the two layers of its head.
+    for layer in model.backbone.layers if is_facnn else model.layers[:-2]:
         if re.fullmatch(pattern, layer.name):
             layer.trainable = False
 

@@ -60,9 +60,11 @@ def define_flags():
     flags.DEFINE_enum(
         "model",
         "facnn",
-        ["facnn", "resnet", "plain"],
-        "FA-CNN, or a baseline of zoo/networks.py of equal multiply-adds, "
-        "trained in the same way and saved as model.keras.",
+        ["facnn", "resnet", "plain", "pooled"],
+        "FA-CNN, or a baseline of zoo/networks.py, trained in the same way and "
+        "saved as model.keras: resnet and plain have equal multiply-adds; "
+        "pooled is the backbone of a hybrid's config, an average and one "
+        "dense layer.",
     )
     flags.DEFINE_string(
         "init",

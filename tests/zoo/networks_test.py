@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 
 from keras_facnn import FACNN
+from keras_facnn.attribution import cam
 from zoo.cost import multiply_adds
 from zoo.networks import build as build_network
 from zoo.networks import facnn
 from zoo.networks import freeze
 from zoo.networks import of_equal_cost
 from zoo.networks import plain
+from zoo.networks import pooled
 from zoo.networks import resnet
 
 
@@ -67,8 +69,46 @@ def test_a_hybrid_goes_on_from_a_preset_with_some_layers_frozen(tmp_path):
     freeze(second, whole["freeze_backbone"])
     trained = {v.path for v in second.backbone.trainable_variables}
     assert trained and not any("norm" in path for path in trained)
-    with pytest.raises(ValueError, match="is for `--model facnn` alone"):
+    with pytest.raises(ValueError, match="must be facnn or pooled"):
         build_network("resnet", arguments)
+    with pytest.raises(ValueError, match="for one without"):
+        build_network(
+            "pooled", {k: v for k, v in arguments.items() if k != "backbone"}
+        )
+
+
+def test_the_usual_head_on_a_backbone_alone_is_trained(tmp_path, rng):
+    """Its logits are those of the averaged maps, and CAM sums to them."""
+    arguments = {
+        **importlib.import_module("zoo.configs.imagenette_head").config[
+            "model"
+        ],
+        "image_shape": (64, 64, 3),
+    }
+    model = pooled(arguments, pretrained=False)
+    freeze(model, ".*")
+    kernel, bias = model.layers[-1].get_weights()
+    assert [tuple(v.shape) for v in model.trainable_variables] == [
+        kernel.shape,
+        bias.shape,
+    ]
+    images = rng.uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    logits = model.predict(images, verbose=0)
+    backbone = keras.Model(model.input, model.layers[-3].output)
+    maps = backbone.predict(images, verbose=0)
+    np.testing.assert_allclose(
+        maps.mean((1, 2)) @ kernel + bias, logits, atol=1e-5
+    )
+    cams = cam(model, images, [3, 5])
+    assert cams.shape == (2, 2, 2)
+    np.testing.assert_allclose(
+        cams.mean((1, 2)), logits[[0, 1], [3, 5]] - bias[[3, 5]], atol=1e-5
+    )
+
+    model.save(tmp_path / "model.keras")
+    again = build_network("pooled", arguments, tmp_path / "model.keras")
+    for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_class_wise_layers_start_from_what_dense_ones_give_the_own_maps(

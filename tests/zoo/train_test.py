@@ -166,7 +166,7 @@ def test_trains_a_baseline_on(folder, baseline, tmp_path):
         )
     result = train(folder, tmp_path / "other", model="resnet", **flags)
     assert result.returncode != 0
-    assert "must be a resnet of the config's cost" in result.output
+    assert "must be the config's resnet model" in result.output
 
 
 def test_evaluates_a_baseline(folder, baseline):
