@@ -1,5 +1,7 @@
 """FA layers whose branches see only the maps of their own class."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -95,3 +97,19 @@ def test_learns(rng):
     )
     history = model.fit(images, labels, 16, epochs=8, verbose=0).history
     assert history["accuracy"][-1] == 1.0
+
+
+def test_transfer_keeps_what_classes_saw_that_become_one(tmp_path, images):
+    """4 classes become 2, each with the maps of two; nothing is lost."""
+    theirs = FACNN(4, (16, 16, 3), (2, 2), (2, 4), classwise_layers=2)
+    theirs.save_to_preset(tmp_path / "theirs")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        mine = FACNN.from_preset(tmp_path / "theirs", num_classes=2)
+    assert mine.classwise_layers == 2
+    old, new = (predict(model, images) for model in (theirs, mine))
+    np.testing.assert_allclose(
+        new, old.reshape(-1, 2, 2).mean(-1), rtol=1e-4, atol=1e-6
+    )
+    with pytest.warns(UserWarning, match="splits classes of its class-wise"):
+        FACNN.from_preset(tmp_path / "theirs", num_classes=8)

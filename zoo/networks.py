@@ -5,10 +5,10 @@ import math
 import re
 
 import keras
-import numpy as np
 from keras import layers
 
 import keras_facnn
+from keras_facnn.layers.classwise_conv_2d import own_kernel
 from zoo.cost import multiply_adds
 from zoo.efficientnet_lite0 import efficientnet_lite0
 
@@ -95,26 +95,9 @@ def _with_own_kernels(dense, classwise_layers):
     for layer in model.layers:
         weights = dense.get_layer(layer.name).get_weights()
         if weights and weights[0].shape != layer.get_weights()[0].shape:
-            weights[0] = _own_kernel(weights[0], dense.num_classes)
+            weights[0] = own_kernel(weights[0], dense.num_classes)
         layer.set_weights(weights)
     return model
-
-
-def _own_kernel(kernel, num_classes):
-    """`(h, w, maps * C, filters)` to `(h, w, maps, filters)`, class-major."""
-    height, width, channels, filters = kernel.shape
-    own = np.einsum(
-        "hwcmcf->hwmcf",
-        kernel.reshape(
-            height,
-            width,
-            num_classes,
-            channels // num_classes,
-            num_classes,
-            filters // num_classes,
-        ),
-    )
-    return own.reshape(height, width, -1, filters)
 
 
 def facnn(arguments, pretrained=True):

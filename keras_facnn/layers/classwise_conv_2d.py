@@ -56,19 +56,58 @@ class ClasswiseConv2D(keras.layers.Conv2D):
         # On CPU, TensorFlow and JAX take a group at a time, at many times the
         # cost of one dense convolution whose other entries are 0.
         if keras.backend.backend() != "torch":
-            kernel = self._dense(kernel)
+            kernel = dense_kernel(kernel, self.num_classes)
         return super().convolution_op(inputs, kernel)
-
-    def _dense(self, kernel):
-        *size, maps, filters = kernel.shape
-        classes = self.num_classes
-        own = ops.reshape(
-            ops.eye(classes, dtype=kernel.dtype), (classes, 1, classes, 1)
-        )
-        kernel = own * ops.reshape(
-            kernel, (*size, 1, maps, classes, filters // classes)
-        )
-        return ops.reshape(kernel, (*size, classes * maps, filters))
 
     def get_config(self) -> dict:
         return {**super().get_config(), "num_classes": self.num_classes}
+
+
+def dense_kernel(kernel: Any, num_classes: int) -> Any:
+    """The kernel of the same convolution as a dense one, 0 between classes.
+
+    Args:
+        kernel: Tensor `(height, width, maps, filters)`, class-major.
+        num_classes: The number of classes C, of which `filters` is a multiple.
+
+    Returns:
+        A tensor `(height, width, maps * C, filters)`.
+    """
+    *size, maps, filters = kernel.shape
+    own = ops.reshape(
+        ops.eye(num_classes, dtype=kernel.dtype),
+        (num_classes, 1, num_classes, 1),
+    )
+    kernel = own * ops.reshape(
+        kernel, (*size, 1, maps, num_classes, filters // num_classes)
+    )
+    return ops.reshape(kernel, (*size, num_classes * maps, filters))
+
+
+def own_kernel(kernel: Any, num_classes: int) -> Any:
+    """What a dense kernel gives each class of its own maps.
+
+    Args:
+        kernel: Tensor `(height, width, channels, filters)`, class-major; both
+            are multiples of `num_classes`.
+        num_classes: The number of classes C.
+
+    Returns:
+        A tensor `(height, width, channels / C, filters)`, whose `dense_kernel`
+        is `kernel` with 0 between classes.
+    """
+    *size, channels, filters = kernel.shape
+    own = ops.einsum(
+        "hwcmcf->hwmcf",
+        ops.reshape(
+            kernel,
+            (
+                *size,
+                num_classes,
+                channels // num_classes,
+                num_classes,
+                filters // num_classes,
+            ),
+        ),
+    )
+    return ops.reshape(own, (*size, channels // num_classes, filters))

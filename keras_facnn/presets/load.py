@@ -9,6 +9,9 @@ import keras
 
 from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_int
+from keras_facnn.layers.classwise_conv_2d import ClasswiseConv2D
+from keras_facnn.layers.classwise_conv_2d import dense_kernel
+from keras_facnn.layers.classwise_conv_2d import own_kernel
 from keras_facnn.presets import config as configs
 from keras_facnn.presets import files
 from keras_facnn.presets import folders
@@ -179,21 +182,40 @@ def _transfer(source, model, handle):
     """Copies every weight that fits; where one is cut or new, says so."""
     partly = []
     new_weights = []
+    old_classes, new_classes = source.num_classes, model.num_classes
+    classwise = {
+        layer.kernel.path
+        for layer in model.layers
+        if isinstance(layer, ClasswiseConv2D)
+    }
     for old, new in zip(source.weights, model.weights, strict=True):
-        value = keras.ops.convert_to_numpy(new).copy()
-        old_value = keras.ops.convert_to_numpy(old)
+        is_classwise = new.path in classwise
+        # Dense kernels fit, however many classes share the maps.
+        old_value, value = (
+            keras.ops.convert_to_numpy(
+                dense_kernel(w, classes) if is_classwise else w
+            )
+            for w, classes in ((old, old_classes), (new, new_classes))
+        )
+        value = value.copy()
         common = tuple(
-            slice(min(a, b)) for a, b in zip(old.shape, new.shape, strict=True)
+            slice(min(a, b))
+            for a, b in zip(old_value.shape, value.shape, strict=True)
         )
         value[common] = old_value[common]
+        fits = old_value.shape == value.shape
+        if is_classwise:
+            # A new class that is several old ones keeps what they saw.
+            fits = fits and old_classes % new_classes == 0
+            value = keras.ops.convert_to_numpy(own_kernel(value, new_classes))
         new_weights.append(value)
-        if old.shape != new.shape:
+        if not fits:
             partly.append(f"{new.path} {tuple(old.shape)}->{tuple(new.shape)}")
     model.set_weights(new_weights)
     if partly:
         warnings.warn(
-            f"num_classes={model.num_classes} does not divide the widths of "
-            f"{str(handle)!r}, or regroups its class-wise layers, so "
+            f"num_classes={new_classes} does not divide the widths of "
+            f"{str(handle)!r}, or splits classes of its class-wise layers, so "
             f"{len(partly)} of {len(new_weights)} weights "
             "were cut, or extended by fresh values, among them "
             + ", ".join([x for x in partly if "/kernel" in x][:3]),
