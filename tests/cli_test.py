@@ -281,6 +281,39 @@ def test_says_what_to_install_without_a_backend():
     assert "pip install" in line
 
 
+def test_every_command_says_which_backend_is_installed(tmp_path):
+    """Where Keras' usual one is not, and nobody named another."""
+    code = """
+import sys
+sys.modules["tensorflow"] = None
+from keras_facnn.__main__ import main
+for command in (
+    ["presets"],
+    ["explain", "cat.jpg"],
+    ["export", "cifar10", "cifar10.onnx"],
+    ["verify", "cat.jpg"],
+    ["demo"],
+):
+    assert main(command) == 1
+"""
+    environment = {**os.environ, "KERAS_HOME": str(tmp_path)}
+    environment.pop("KERAS_BACKEND", None)
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    lines = result.stderr.splitlines()
+    assert len(lines) == 5, result.stderr
+    for line in lines:
+        assert line.startswith("keras_facnn: error: ")
+        assert "tensorflow" in line
+        assert re.search("set KERAS_BACKEND=(jax|torch), which is inst", line)
+        assert "pip install '.[jax]'" in line
+
+
 def test_prints_names_that_the_terminal_cannot(
     tmp_path, photos, preset, monkeypatch
 ):
