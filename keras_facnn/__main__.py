@@ -478,7 +478,7 @@ def _verify(arguments):
     measured = model.verify(images)
     for name, value in measured.items():
         if math.isnan(value):
-            print(f"{name:22} no map varies")
+            print(f"{name:22} no map varies, so there is no correlation")
         else:
             print(f"{name:22} {value:.3g}")
     # Maps that are constant have no correlation, and may be exact all the same.
@@ -506,8 +506,17 @@ def _demo(arguments):
 
 
 def _model(arguments):
+    import keras
+
     from keras_facnn import FACNN
 
+    # For who waits; what reads this stream is told of errors alone.
+    if sys.stderr.isatty():
+        print(
+            f"Loading {arguments.preset} on {keras.backend.backend()}; the "
+            "first run takes the longest ...",
+            file=sys.stderr,
+        )
     model = FACNN.from_preset(arguments.preset)
     height, width, channels = model.image_shape
     if channels not in (1, 3):

@@ -378,7 +378,8 @@ def warn_of_range(images, name="images"):
         guess = "Do they have more than 8 bits?"
     warnings.warn(
         f"`{name}` should be in 0..255, but the smallest value is {low:.3g}, "
-        f"the largest is {high:.3g}. {guess} The model rescales by itself.",
+        f"the largest is {high:.3g}. {guess} Undo that: the model does its "
+        "own scaling, of values in 0..255.",
         stacklevel=callers_stacklevel(),
     )
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zlib
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -369,6 +370,19 @@ def test_explains_the_class_and_layers_that_were_asked_for(
                 told["map"], maps[i, ..., told["explained"]], atol=1e-5
             )
     assert output.stat().st_size > 10_000
+
+
+def test_who_waits_at_a_terminal_is_told_why(
+    preset, photos, capsys, monkeypatch
+):
+    arguments = ["explain", photos[0], "--preset", preset, "--size", 16]
+    arguments += ["--no-figure"]
+    assert run(*arguments) == 0
+    assert "Loading" not in capsys.readouterr().err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert run(*arguments) == 0
+    told = capsys.readouterr().err.splitlines()[0]
+    assert told.startswith(f"Loading {preset} on {keras.backend.backend()};")
 
 
 def test_a_preset_of_any_size_needs_a_size(photos, preset, capsys):
