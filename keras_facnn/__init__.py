@@ -1,7 +1,9 @@
 """FA-CNN in Keras 3: image classifiers whose feature maps explain them."""
 
 import importlib
+import importlib.util
 
+from keras_facnn.installing import how_to_install
 from keras_facnn.version import __version__
 
 _no_keras: Exception | None = None
@@ -36,11 +38,18 @@ __all__ = [
 
 def __getattr__(name):
     if _no_keras is not None and name in __all__:
+        backends = ("tensorflow", "jax", "torch")
+        here = [b for b in backends if importlib.util.find_spec(b)]
+        hint = how_to_install("jax") + (
+            ", or tensorflow or torch in place of jax, and set KERAS_BACKEND "
+            "to that"
+        )
+        if here:
+            hint = f"set KERAS_BACKEND={here[0]}, which is installed; or {hint}"
         raise ImportError(
             "Keras cannot be imported with the backend that KERAS_BACKEND or "
-            f"~/.keras/keras.json names ({_no_keras}). pip install one of "
-            "keras-facnn[tensorflow], keras-facnn[jax] and keras-facnn[torch], "
-            "and set KERAS_BACKEND to tensorflow, jax or torch"
+            f"~/.keras/keras.json names, or with tensorflow, where they name "
+            f"none ({_no_keras}). To go on, {hint}"
         ) from _no_keras
     # `plots` needs Matplotlib, so it is imported when it is first asked for.
     if name == "plots":

@@ -15,6 +15,7 @@ import warnings
 import numpy as np
 
 from keras_facnn import __version__
+from keras_facnn.installing import how_to_install
 
 _DESCRIPTION = """\
 FA-CNN: an image classifier whose raw feature maps explain it.
@@ -82,6 +83,9 @@ def main(argv=None):
     arguments = _parser().parse_args(argv)
     arguments.argv = argv
     try:
+        # Where Keras has no backend, this says what to install.
+        from keras_facnn import FACNN  # noqa: F401
+
         arguments.run(arguments)
     except KeyboardInterrupt:
         print("keras_facnn: interrupted", file=sys.stderr)
@@ -312,7 +316,7 @@ def _check_output(output, images):
         from matplotlib.figure import Figure
     except ImportError as e:
         raise ImportError(
-            f"Drawing needs Matplotlib ({e}): pip install keras-facnn[plots]"
+            f"Drawing needs Matplotlib ({e}): {how_to_install('plots')}"
         ) from e
     kinds = Figure().canvas.get_supported_filetypes()
     kind = os.path.splitext(output)[1].lstrip(".").lower()
@@ -418,8 +422,8 @@ def _export(arguments):
         installed = [b for b in able if importlib.util.find_spec(b)]
         if not installed:
             raise ImportError(
-                f"A file for {name} is written by {' or '.join(able)}: pip "
-                f"install keras-facnn[{able[0]}]"
+                f"A file for {name} is written by {' or '.join(able)}: "
+                + how_to_install(able[0], "export")
             )
         print(
             f"On {installed[0]}, since {backend} cannot write it:",
@@ -474,7 +478,7 @@ def _verify(arguments):
     measured = model.verify(images)
     for name, value in measured.items():
         if math.isnan(value):
-            print(f"{name:22} no map varies")
+            print(f"{name:22} no map varies, so there is no correlation")
         else:
             print(f"{name:22} {value:.3g}")
     # Maps that are constant have no correlation, and may be exact all the same.
@@ -502,8 +506,17 @@ def _demo(arguments):
 
 
 def _model(arguments):
+    import keras
+
     from keras_facnn import FACNN
 
+    # For who waits; what reads this stream is told of errors alone.
+    if sys.stderr.isatty():
+        print(
+            f"Loading {arguments.preset} on {keras.backend.backend()}; the "
+            "first run takes the longest ...",
+            file=sys.stderr,
+        )
     model = FACNN.from_preset(arguments.preset)
     height, width, channels = model.image_shape
     if channels not in (1, 3):

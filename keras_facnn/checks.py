@@ -125,6 +125,31 @@ def check_bool(name, value):
     return bool(value)
 
 
+def check_verbose(verbose):
+    """Returns Keras' `verbose` as 0, 1 or 2, or raises."""
+    if isinstance(verbose, (bool, np.bool_)):
+        return int(verbose)
+    if not is_integer(verbose) or not 0 <= verbose.__index__() <= 2:
+        raise ValueError(
+            "`verbose` must be 0 or False (silent), 1 or True, or 2. "
+            f"Received: verbose={_shown(verbose)}"
+        )
+    return verbose.__index__()
+
+
+def check_policy(dtype):
+    """Returns Keras' dtype policy of a `dtype`, or raises."""
+    if dtype is None:
+        return keras.config.dtype_policy()
+    try:
+        return keras.dtype_policies.get(dtype)
+    except (AttributeError, TypeError, ValueError):
+        raise ValueError(
+            '`dtype` must be a dtype policy of Keras, such as "float32" or '
+            f'"mixed_bfloat16". Received: dtype={_shown(dtype)}'
+        ) from None
+
+
 def check_size(name, size):
     """Returns `size` as `(height, width)`, positive integers, or raises."""
     if (
@@ -353,7 +378,8 @@ def warn_of_range(images, name="images"):
         guess = "Do they have more than 8 bits?"
     warnings.warn(
         f"`{name}` should be in 0..255, but the smallest value is {low:.3g}, "
-        f"the largest is {high:.3g}. {guess} The model rescales by itself.",
+        f"the largest is {high:.3g}. {guess} Undo that: the model does its "
+        "own scaling, of values in 0..255.",
         stacklevel=callers_stacklevel(),
     )
 

@@ -18,7 +18,9 @@ from keras import ops
 
 from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_option
+from keras_facnn.checks import check_verbose
 from keras_facnn.gradients import compiled_function
+from keras_facnn.installing import how_to_install
 from keras_facnn.layers import ClassMean
 from keras_facnn.presets import folders
 from keras_facnn.types import LayerName
@@ -162,8 +164,7 @@ def check_can_write(name: str) -> None:
     if missing:
         raise ImportError(
             f"format={name!r} needs {' and '.join(missing)}: "
-            f"`pip install {' '.join(missing)}`, or "
-            "`pip install 'keras-facnn[export]'` for all formats."
+            + how_to_install(form.backends[0], "export")
         )
 
 
@@ -183,6 +184,7 @@ def write(
     form = FORMATS[name]
     centered = check_bool("centered", centered)
     fuse = check_bool("fuse", fuse)
+    verbose = check_verbose(True if verbose is None else verbose)
     levels = [] if layers is None else model.fa_levels(layers)
     check_can_write(name)
     path = pathlib.Path(filepath).expanduser().absolute()
@@ -204,7 +206,7 @@ def write(
         _write_by_keras(source, outputs, name, written, kwargs)
         form.finish(written, list(outputs), facts)
         _compare(source, outputs, form.load(written), name)
-    if verbose is not False:
+    if verbose:
         print(f"Saved {path}, which answers as the model does.")
 
 
@@ -327,6 +329,7 @@ def _compare(source, outputs, function, name):
 
 
 def _check_place(path, form):
+    folders.check_name("filepath", path)
     if not path.parent.is_dir():
         raise ValueError(f"`filepath`: there is no folder {path.parent}.")
     if form.ending:

@@ -14,6 +14,7 @@ from keras import tree
 
 from keras_facnn.checks import check_int
 from keras_facnn.checks import check_outputs
+from keras_facnn.checks import check_verbose
 from keras_facnn.checks import one_class_an_image
 from keras_facnn.gradients import compiled_function
 
@@ -96,7 +97,7 @@ def run(
     total = len(arrays[0])
     # Another shape would compile anew; PyTorch compiles nothing.
     pads = keras.backend.backend() != "torch"
-    bar = keras.utils.Progbar(total, verbose=verbose, unit_name=unit)
+    bar = progress_bar(total, verbose, unit)
     parts = []
     for start in range(0, total, batch_size):
         batch = [
@@ -112,6 +113,12 @@ def run(
         )
         bar.add(n)
     return tree.map_structure(lambda *values: np.concatenate(values), *parts)
+
+
+def progress_bar(total, verbose, unit):
+    """Keras' progress bar; `verbose` is checked."""
+    verbose = check_verbose(verbose)
+    return keras.utils.Progbar(total, verbose=verbose, unit_name=unit)
 
 
 def logits_of(model, images, batch_size=32):

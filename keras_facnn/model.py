@@ -9,6 +9,7 @@ from keras_facnn.backbone_config import backbone_config
 from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_float
 from keras_facnn.checks import check_int
+from keras_facnn.checks import check_policy
 from keras_facnn.checks import is_number
 from keras_facnn.deep_alignment import DeepAlignment
 from keras_facnn.explaining import Explaining
@@ -156,7 +157,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         )
         fused = check_bool("fused", fused)
         threshold = check_bool("threshold", threshold)
-        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        policy = check_policy(dtype)
 
         # === Functional graph ===
         options = {

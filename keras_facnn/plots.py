@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import textwrap
 import typing
 import warnings
 
@@ -140,7 +141,8 @@ def explanation(
     explained class' logit each part of the image gives; the map of the
     explained class at some depths, as shares of what the head reads there, in
     the same colours; and the probability of both classes that the head reads
-    off every depth. Places without evidence keep their own colours.
+    off every depth. Places without evidence keep their own colours; a map that
+    shows nothing for that reason says so. A caption explains the colours.
 
     Args:
         images: Array `(B, H, W, channels)`, 0..255, or an `Explanation`, which
@@ -223,6 +225,7 @@ def explanation(
     headings = ["photograph", "evidence for", "evidence for rival"]
     headings += [f"evidence at layer {level}" for level in told.depth_maps]
     headings += ["probability by layer"]
+    pale = False
     for row, axes in enumerate(grid):
         top = headings if row == 0 else [""] * columns
         (photo,) = _as_drawn(np.asarray(photos[row])[None])
@@ -231,14 +234,16 @@ def explanation(
         second = next(
             int(c) for c in np.argsort(-p, kind="stable") if c != first
         )
-        _draw_photo(axes[0], photo, (height, width))
+        pale |= _draw_photo(axes[0], photo, (height, width))
         _title(axes[0], top[0], names[row] if names is not None else "")
         vmax = told.maps[row, ..., [first, second]].max()
+        total = float(told.maps[row, ..., first].sum())
         for ax, heading, c in zip(
             axes[1:3], top[1:3], (first, second), strict=True
         ):
             _draw_view(ax, photo, shown[row])
-            drawn = _draw_shares(ax, told.maps[row, ..., c], shown[row], vmax)
+            map_ = told.maps[row, ..., c]
+            drawn = _draw_shares(ax, map_, shown[row], vmax, total)
             _title(ax, heading, told.name_of(c), f"{p[c]:.1%}")
         level = told.maps[row, ..., first].mean()
         most = vmax
@@ -250,13 +255,16 @@ def explanation(
             # In units of the last layer's map, whatever its own are.
             map_ = map_ * (level / max(map_.mean(), _TINY))
             most = max(most, map_.max())
-            drawn = _draw_shares(ax, map_, shown[row], vmax)
+            drawn = _draw_shares(ax, map_, shown[row], vmax, total)
             _title(ax, heading, told.name_of(first))
-        _draw_bar(axes[-2], drawn, told.maps[row, ..., first], most > vmax)
+        cells = told.maps[row, ..., first].size
+        if total > 0:
+            _draw_bar(axes[-2], drawn, total, cells, most > vmax)
         _draw_probabilities(
             axes[-1], told, row, (first, second), row == len(shown) - 1
         )
         _title(axes[-1], top[-1])
+    _draw_caption(figure, pale)
     return figure
 
 
@@ -474,6 +482,8 @@ def pixel_removal(results: dict[str, typing.Any]) -> Figure:
 # --- Pixels and maps ---
 
 _TINY = float(np.finfo("float32").tiny)
+# Maps below this share of the brightest colour can hardly be seen.
+_FAINT = 0.5
 
 
 def _as_drawn(images):
@@ -528,11 +538,26 @@ def _draw_map(ax, pixels, vmax, opacity, growing):
     return drawn
 
 
-def _draw_shares(ax, map_, image, vmax):
+def _draw_shares(ax, map_, image, vmax, total):
+    """A map over its view, with a word where it is too faint to be seen."""
     (pixels,) = resize_maps(map_[None], image.shape[:2])
     drawn = _draw_map(ax, pixels, vmax, 0.85, growing=True)
     height, width = image.shape[:2]
     ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    most = map_.max()
+    if most <= 0 or (total > 0 and most < _FAINT * vmax):
+        ax.text(
+            0.5,
+            0.03,
+            "no evidence"
+            if most <= 0
+            else f"faint: nowhere above {100 * most / total:.2g}%",
+            transform=ax.transAxes,
+            horizontalalignment="center",
+            color="white",
+            fontsize=7,
+            bbox={"facecolor": "black", "alpha": 0.6, "pad": 1.5},
+        )
     return drawn
 
 
@@ -562,7 +587,7 @@ def _draw_view(ax, photo, image):
 
 
 def _draw_photo(ax, photo, size):
-    """A whole photo, pale outside the view of the model."""
+    """A whole photo, pale outside the view of the model; whether it is so."""
     height, width = size
     left, right, bottom, top = extent = _around(photo, size)
     ax.imshow(photo.squeeze(), cmap="gray", vmin=0, vmax=255, extent=extent)
@@ -576,13 +601,19 @@ def _draw_photo(ax, photo, size):
             ax.add_patch(
                 Rectangle((x, y), w, h, color="white", alpha=0.65, linewidth=0)
             )
-    ax.set(xlim=(left, right), ylim=(bottom, top))
+    # A tall photo gets no more height than the maps beside it.
+    aside = max(0, ((bottom - top) * width / height - (right - left)) / 2)
+    ax.set(xlim=(left - aside, right + aside), ylim=(bottom, top))
+    ax.spines["left"].set_position(("data", left))
+    ax.spines["right"].set_position(("data", right))
+    for side in ("top", "bottom"):
+        ax.spines[side].set_bounds(left, right)
     _bare(ax)
+    return bool(ax.patches)
 
 
-def _draw_bar(ax, drawn, map_, more):
-    """A colour bar beside `ax` in shares of the sum of a map."""
-    total = max(float(map_.sum()), _TINY)
+def _draw_bar(ax, drawn, total, cells, more):
+    """A colour bar beside `ax` in shares of a map's sum, its class' score."""
     most = drawn.get_clim()[1] / total
     shares = MaxNLocator(4).tick_values(0, most)
     bar = ax.figure.colorbar(
@@ -593,8 +624,29 @@ def _draw_bar(ax, drawn, map_, more):
         format=FuncFormatter(lambda value, _: f"{100 * value / total:.3g}%"),
     )
     bar.ax.tick_params(labelsize=7)
-    cells = map_.size
-    bar.set_label(f"of the logit, in 1/{cells} of the image", fontsize=7)
+    bar.set_label(
+        f"share of the score from\n1/{cells} of the picture", fontsize=7
+    )
+
+
+def _draw_caption(figure, pale):
+    """What a reader must know who has never seen such a figure."""
+    sentences = [
+        "The yellower a place, the more it adds to the score that the model "
+        "gives the class above, on one scale a row; places in their own "
+        "colours add next to nothing. All places together make up the score.",
+        "Beside a class is the probability that the model gives it.",
+        "Layers run from the photograph to the answer.",
+    ]
+    if pale:
+        sentences += [
+            "The pale sides of the photograph are cut off before the model "
+            "looks."
+        ]
+    # About the letters of this size that fit an inch.
+    lines = textwrap.wrap(" ".join(sentences), int(16 * figure.get_figwidth()))
+    figure.set_figheight(figure.get_figheight() + 0.15 * len(lines))
+    figure.supxlabel("\n".join(lines), fontsize=8)
 
 
 def _draw_probabilities(ax, told, row, classes, last):

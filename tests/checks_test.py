@@ -233,10 +233,37 @@ def test_arguments_of_a_model_are_refused_by_name():
         ("stochastic_depth", 1.0),
         ("num_classes", 1),
         ("depths", "12"),
+        ("dtype", "x"),
+        ("dtype", ""),
+        ("dtype", 3),
+        ("dtype", ["float32"]),
     ):
         arguments = {"num_classes": 3, name: value}
         with pytest.raises(ValueError, match=f"`{name}` must be .*Received"):
             FACNN(**arguments)
+
+
+@pytest.mark.parametrize("verbose", ["yes", 2.5, -1, 3, None, [1]])
+def test_verbose_is_what_keras_takes(small_model, images, verbose):
+    m, x, labels = small_model, images, [1] * 5
+    maps = np.eye(4)[None].repeat(5, 0)
+    for call in (
+        lambda: attribution.rise(m, x, 1, masks=2, verbose=verbose),
+        lambda: attribution.occlusion(m, x, 1, size=16, verbose=verbose),
+        lambda: metrics.pixel_removal(m, x, labels, maps, verbose=verbose),
+        lambda: metrics.deletion(m, x, labels, maps, verbose=verbose),
+        lambda: metrics.insertion(m, x, labels, maps, verbose=verbose),
+        lambda: metrics.similarity_by_depth(m, x, 1, verbose=verbose),
+        lambda: m.export("m.onnx", verbose=verbose or "no"),
+    ):
+        with pytest.raises(ValueError, match="`verbose` must.*Received"):
+            call()
+
+
+def test_verbose_may_be_a_bool(small_model, images, capsys):
+    for verbose, shows in ((True, True), (1, True), (False, False), (0, False)):
+        attribution.rise(small_model, images, 1, masks=2, verbose=verbose)
+        assert bool(capsys.readouterr().out) == shows
 
 
 def test_messages_stay_short(small_model, images):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zlib
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -281,6 +282,39 @@ def test_says_what_to_install_without_a_backend():
     assert "pip install" in line
 
 
+def test_every_command_says_which_backend_is_installed(tmp_path):
+    """Where Keras' usual one is not, and nobody named another."""
+    code = """
+import sys
+sys.modules["tensorflow"] = None
+from keras_facnn.__main__ import main
+for command in (
+    ["presets"],
+    ["explain", "cat.jpg"],
+    ["export", "cifar10", "cifar10.onnx"],
+    ["verify", "cat.jpg"],
+    ["demo"],
+):
+    assert main(command) == 1
+"""
+    environment = {**os.environ, "KERAS_HOME": str(tmp_path)}
+    environment.pop("KERAS_BACKEND", None)
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    lines = result.stderr.splitlines()
+    assert len(lines) == 5, result.stderr
+    for line in lines:
+        assert line.startswith("keras_facnn: error: ")
+        assert "tensorflow" in line
+        assert re.search("set KERAS_BACKEND=(jax|torch), which is inst", line)
+        assert "pip install '.[jax]'" in line
+
+
 def test_prints_names_that_the_terminal_cannot(
     tmp_path, photos, preset, monkeypatch
 ):
@@ -336,6 +370,19 @@ def test_explains_the_class_and_layers_that_were_asked_for(
                 told["map"], maps[i, ..., told["explained"]], atol=1e-5
             )
     assert output.stat().st_size > 10_000
+
+
+def test_who_waits_at_a_terminal_is_told_why(
+    preset, photos, capsys, monkeypatch
+):
+    arguments = ["explain", photos[0], "--preset", preset, "--size", 16]
+    arguments += ["--no-figure"]
+    assert run(*arguments) == 0
+    assert "Loading" not in capsys.readouterr().err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert run(*arguments) == 0
+    told = capsys.readouterr().err.splitlines()[0]
+    assert told.startswith(f"Loading {preset} on {keras.backend.backend()};")
 
 
 def test_a_preset_of_any_size_needs_a_size(photos, preset, capsys):

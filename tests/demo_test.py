@@ -229,7 +229,8 @@ def test_says_what_to_install(capsys, monkeypatch):
     assert cli.main(["demo"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("keras_facnn: error: The page needs Gradio")
-    assert "pip install keras-facnn[demo]" in line
+    assert "pip install 'keras-facnn[demo]'" in line
+    assert "pip install '.[demo]'" in line
 
 
 def test_says_that_the_port_is_taken(capsys):

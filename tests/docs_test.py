@@ -13,12 +13,14 @@ from keras_facnn import plots
 from tests.docstrings_test import methods
 from tests.docstrings_test import public
 
-DOCS = pathlib.Path(__file__).parents[1] / "docs"
+ROOT = pathlib.Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+DOTALL = re.DOTALL | re.MULTILINE
 CARDS = dict(
     re.findall(
         r"^## (\w+)\n(.*?)(?=^## |\Z)",
         (DOCS / "models.md").read_text("utf-8"),
-        re.DOTALL | re.MULTILINE,
+        DOTALL,
     )
 )
 
@@ -45,6 +47,41 @@ def test_the_reference_has_every_public_name():
     for name, _ in methods(keras_facnn.FACNN):
         name = name.split(".")[-1]
         assert name == "__init__" or f"keras_facnn.FACNN.{name}" in shown, name
+
+
+TEXTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(DOCS.rglob("*.md")),
+    *sorted((ROOT / "tutorials").glob("*.md")),
+    *sorted((ROOT / "zoo").glob("*.md")),
+]
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_relative_links_lead_somewhere_in_a_checkout(path):
+    """Where a host of Git shows the text; the site's are seen to by mkdocs."""
+    text = re.sub(
+        r"^ *```.*?^ *```$", "", path.read_text("utf-8"), flags=DOTALL
+    )
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    links += re.findall(r"\b(?:src|srcset|href)=\"([^\"]+)\"", text)
+    for link in links:
+        if re.match(r"https?:|mailto:", link):
+            continue
+        target, _, anchor = link.partition("#")
+        page = path.parent / target if target else path
+        assert page.exists(), link
+        # Material's way to have a picture for light and for dark pages.
+        if anchor and not anchor.startswith("only-"):
+            assert anchor in anchors(page), link
+
+
+def anchors(page):
+    """What Git's hosts and mkdocs make of the headings of a text."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    kept = (re.sub(r"[^\w\- ]", "", h.lower()) for h in headings)
+    return {h.replace(" ", "-") for h in kept}
 
 
 def test_the_page_of_metrics_has_each():

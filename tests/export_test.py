@@ -196,8 +196,11 @@ def test_says_what_cannot_be_written(small_model, tmp_path, monkeypatch):
             small_model.export(path, centered="yes")
         with pytest.raises(ValueError, match="there is no folder"):
             small_model.export(tmp_path / "none" / path.name)
+        with pytest.raises(ValueError, match="`filepath` must be a shorter"):
+            small_model.export(tmp_path / ("m" * 250 + path.suffix))
         monkeypatch.setattr(export, "_is_installed", lambda module: False)
-        with pytest.raises(ImportError, match="pip install"):
+        install = rf"pip install '\.\[{form.backends[0]},export\]'"
+        with pytest.raises(ImportError, match=install):
             small_model.export(path)
         monkeypatch.undo()
     assert not list(tmp_path.iterdir())

@@ -16,6 +16,7 @@ FRAMEWORKS = {"tensorflow", "tf", "jax", "jaxlib", "torch", "flax"}
 # Data goes one way: a room imports only from rooms to its left.
 ROOMS = [
     "version",
+    "installing",
     "types",
     "checks",
     "pictures",

@@ -224,12 +224,76 @@ def test_colour_bar_gives_shares_of_the_logit(images):
     (bar,) = ax.child_axes
     assert bar.yaxis.get_major_formatter()(3.0) == "50%"
     assert bar.get_ylim() == (0, 3)
-    assert bar.get_ylabel() == "of the logit, in 1/16 of the image"
+    assert bar.get_ylabel() == "share of the score from\n1/16 of the picture"
     # The layer's own units are gone.
     last, layer = (
         np.asarray(a.images[1].get_array()) for a in figure.axes[1:4:2]
     )
     np.testing.assert_allclose(layer, last, rtol=1e-5)
+
+
+def words_on(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def test_maps_that_show_nothing_say_why(images):
+    """A rival without evidence, one of little, and one of enough."""
+    maps = np.zeros((3, 4, 4, 3), "float32")
+    maps[..., 1] = 2
+    maps[1, 0, 0, 0] = 0.5
+    maps[2, 0, 0, 0] = 1.5
+    told = explanation_of(
+        images[:3],
+        maps=maps,
+        probabilities=np.array([[0.3, 0.6, 0.1]] * 3),
+        classes=np.array([1] * 3),
+        depth_maps={2: maps[..., 1]},
+    )
+    axes = np.array(plots.explanation(told).axes).reshape(3, 5)
+    # 0.5 of 16 * 2.
+    rivals = [["no evidence"], ["faint: nowhere above 1.6%"], []]
+    assert [words_on(ax) for ax in axes[:, 2]] == rivals
+    assert not any(words_on(ax) for ax in axes[:, [1, 3]].ravel())
+
+
+def test_a_class_without_evidence_has_no_colour_bar(images):
+    """No share of nothing; the other class is drawn all the same."""
+    maps = np.zeros((1, 4, 4, 3), "float32")
+    maps[..., 0] = 1
+    told = explanation_of(
+        images[:1],
+        maps=maps,
+        classes=np.array([2]),
+        probabilities=np.array([[0.8, 0.1, 0.1]]),
+        depth_maps={2: maps[..., 2]},
+    )
+    figure = plots.explanation(told)
+    said = [words_on(ax) for ax in figure.axes]
+    assert said == [[], ["no evidence"], [], ["no evidence"], []]
+    assert not any(ax.child_axes for ax in figure.axes)
+    assert figure.axes[2].images[1].get_array().max() == 1
+
+
+@pytest.mark.parametrize("depth_maps", [{}, {6: 1, 12: 1, 18: 1}])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_caption_explains_the_figure(images, depth_maps, count):
+    """It is whole, covers nothing, and tells of pale sides where some are."""
+    told = explanation_of(
+        images[:count],
+        depth_maps={n: np.ones((count, 4, 4)) for n in depth_maps},
+    )
+    wide = np.zeros((40, 120, 3), "uint8")
+    for photos, pale in ((None, False), ([*told.images[1:], wide], True)):
+        figure = plots.explanation(told, photos=photos)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        caption = figure.get_supxlabel()
+        assert "adds to the score" in caption
+        assert ("pale" in caption) == pale
+        box = figure._supxlabel.get_window_extent(canvas.get_renderer())
+        assert 0 <= box.x0 and box.x1 <= figure.bbox.x1 and 0 <= box.y0
+        for ax in figure.axes:
+            assert ax.get_tightbbox(canvas.get_renderer()).y0 >= box.y1
 
 
 def test_photographs_keep_their_aspect_and_their_place(images):
@@ -255,6 +319,22 @@ def test_photographs_keep_their_aspect_and_their_place(images):
     assert view.get_xlim() == (-0.5, 15.5)
     map_ = view.images[1]
     assert map_.get_extent() == [-0.5, 15.5, 15.5, -0.5]
+    # A tall one gets no more height than the maps, and its title is whole.
+    figure = plots.explanation(
+        explanation_of(images[:1]),
+        names=["a.png"],
+        photos=[wide.transpose(1, 0, 2)],
+    )
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    photo, view = figure.axes[:2]
+    box = photo.get_window_extent()
+    assert box.height <= view.get_window_extent().height * 1.01
+    (drawn,) = photo.images
+    box = drawn.get_window_extent()
+    assert box.height == pytest.approx(3 * box.width)
+    title = photo.title.get_window_extent(canvas.get_renderer())
+    assert title.y1 <= figure.bbox.y1
     # A photo of the model's own size has nothing to hide.
     assert not plots.explanation(explanation_of(images[:1])).axes[0].patches
 

@@ -41,6 +41,21 @@ def on_files(files, config):
     return files
 
 
+def on_page_markdown(markdown, page, config, files):
+    """Links that lead to a notebook in a checkout lead to its page here."""
+    return re.sub(
+        r"\]\(((?:\.\./)*)\.\./tutorials/(\w+)\.(?:ipynb|md)\)",
+        lambda link: (
+            "]("
+            + link[1]
+            + "tutorials/"
+            + ("index" if link[2] == "README" else link[2])
+            + ".md)"
+        ),
+        markdown,
+    )
+
+
 def page(path):
     """The Markdown of a notebook, and the JPEG files that it shows."""
     cells = json.loads(path.read_text("utf-8"))["cells"]

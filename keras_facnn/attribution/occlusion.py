@@ -7,6 +7,7 @@ from keras_facnn.attribution.perturbation import wanted
 from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_int
 from keras_facnn.checks import check_memory
+from keras_facnn.forward import progress_bar
 from keras_facnn.imputation import baseline_images
 from keras_facnn.types import Baseline
 from keras_facnn.types import Classes
@@ -91,9 +92,7 @@ def occlusion(
     counts = np.zeros((height, width, 1))
     for top, left in corners:
         counts[top : top + size, left : left + size] += 1
-    bar = keras.utils.Progbar(
-        len(images) * len(corners), verbose=verbose, unit_name="image"
-    )
+    bar = progress_bar(len(images) * len(corners), verbose, "image")
     for i, (image, cover) in enumerate(zip(images, covers, strict=True)):
         whole = scores_of(image[None])[0]
         target = wanted(classes, i, whole)

@@ -12,6 +12,7 @@ from keras_facnn.checks import check_float
 from keras_facnn.checks import check_int
 from keras_facnn.checks import check_memory
 from keras_facnn.checks import check_seed
+from keras_facnn.forward import progress_bar
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 
@@ -92,6 +93,7 @@ def rise(
     check_memory(
         "`images` and `classes`", *images.shape[:3], num_classes if many else 1
     )
+    bar = progress_bar(masks, verbose, "mask")
     scores_of = scorer(model, probabilities, batch_size)
     targets = [
         wanted(classes, i, scores_of(image[None])[0])
@@ -99,7 +101,6 @@ def rise(
     ]
     maps = np.zeros((len(images), *shape, num_classes if many else 1))
     before, checked = np.zeros_like(maps), 0
-    bar = keras.utils.Progbar(masks, verbose=verbose, unit_name="mask")
     for start in range(0, masks, batch_size):
         done = min(start + batch_size, masks)
         batch = _masks(start, done, shape, grid, p, seed)

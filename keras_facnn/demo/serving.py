@@ -10,6 +10,7 @@ import warnings
 
 from keras_facnn.demo.looking import MAX_BYTES
 from keras_facnn.demo.page import page
+from keras_facnn.installing import how_to_install
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -114,5 +115,5 @@ def check_installed() -> None:
         importlib.import_module("gradio")
     except ImportError as e:
         raise ImportError(
-            f"The page needs Gradio ({e}): pip install keras-facnn[demo]"
+            f"The page needs Gradio ({e}): {how_to_install('demo')}"
         ) from e

@@ -21,6 +21,7 @@ from keras_facnn.checks import classifier_shapes
 from keras_facnn.checks import images_for
 from keras_facnn.checks import is_number
 from keras_facnn.forward import classifier_function
+from keras_facnn.forward import progress_bar
 from keras_facnn.forward import run
 from keras_facnn.imputation import baseline_images
 from keras_facnn.imputation import impute
@@ -373,9 +374,7 @@ def _curves(
         for index, order in enumerate(orders)
         for count in counts
     )
-    bar = keras.utils.Progbar(
-        total * len(counts), verbose=verbose, unit_name="image"
-    )
+    bar = progress_bar(total * len(counts), verbose, "image")
     p = []
     while batch := list(itertools.islice(altered, batch_size)):
         # A last smaller batch would be compiled by itself.

@@ -15,6 +15,7 @@ from keras_facnn.checks import check_maps
 from keras_facnn.checks import images_for
 from keras_facnn.checks import real_array
 from keras_facnn.forward import class_an_image
+from keras_facnn.forward import progress_bar
 from keras_facnn.maps import constant_maps
 from keras_facnn.maps import places_by_value
 from keras_facnn.metrics.result import Result
@@ -182,11 +183,11 @@ def similarity_by_depth(
         raise ValueError(
             f"`layers` must name a layer at least. Received: layers={layers!r}"
         )
+    bar = progress_bar(len(levels), verbose, "layer")
     images = images_for(model, images)
     classes = model.check_classes(classes, len(images))
     classes = class_an_image(model, images, classes, batch_size)
     each = []
-    bar = keras.utils.Progbar(len(levels), verbose=verbose, unit_name="layer")
     for layer in levels:
         arguments = {"layer": layer, "batch_size": batch_size}
         each.append(

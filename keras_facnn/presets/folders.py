@@ -1,6 +1,7 @@
 """Replaces a folder such that a kill at any moment loses neither version."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import shutil
@@ -10,6 +11,21 @@ import time
 # A save takes seconds. What was not touched for this long has no living owner.
 _ABANDONED_SECONDS = 3600
 _SUFFIX = ".saving"
+
+
+def check_name(argument: str, path: pathlib.Path) -> None:
+    """Raises where the file system takes no name so long, or none beside it.
+
+    What is written to `path` has a longer name at first.
+    """
+    try:
+        os.lstat(path.parent / f".{path.name}-12345678{_SUFFIX}")
+    except OSError as e:
+        if e.errno == errno.ENAMETOOLONG:
+            raise ValueError(
+                f"`{argument}` must be a shorter name; the file system takes "
+                f"none so long. Received: {argument}='{str(path)[:200]}...'"
+            ) from None
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 
+from keras_facnn.installing import how_to_install
 from keras_facnn.presets import files
 from keras_facnn.version import __version__
 
@@ -85,7 +86,7 @@ class Repository:
         except ImportError as e:
             raise ImportError(
                 f"{self.handle} needs the library of the Hugging Face Hub: "
-                "`pip install 'keras-facnn[hub]'`."
+                + how_to_install("hub")
             ) from e
         failed = f"{what}{self.handle} could not be {done}: "
         try:

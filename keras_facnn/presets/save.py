@@ -75,6 +75,7 @@ def _target(directory):
         )
     # Resolved: where a link stands, what it points to is replaced.
     target = pathlib.Path(os.path.realpath(os.path.expanduser(name)))
+    folders.check_name("directory", target)
     folders.restore(target)
     if os.path.lexists(target) and not _is_replaceable(target):
         raise ValueError(

@@ -42,6 +42,17 @@ def test_what_is_no_folder_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("length", [250, 300])
+def test_a_name_that_is_too_long_is_refused(small_model, tmp_path, length):
+    """250 characters are a name, but what is written first has more."""
+    with pytest.raises(ValueError, match="`directory` must be a shorter name"):
+        small_model.save_to_preset(tmp_path / ("x" * length))
+    with pytest.raises(ValueError, match="`directory` must be a shorter name"):
+        small_model.save_to_preset(tmp_path / ("x" * 300) / "preset")
+    small_model.save_to_preset(tmp_path / ("x" * 200))
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_a_tilde_is_home(small_model, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
