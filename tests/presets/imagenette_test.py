@@ -1,0 +1,67 @@
+"""What the bundled `imagenette` preset promises, on real photographs."""
+
+import os
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+
+from keras_facnn import FACNN
+from keras_facnn import load_images
+from keras_facnn.attribution import grad_cam
+from keras_facnn.metrics import pearson
+from tests import numpy_reference
+
+SAMPLES = pathlib.Path(__file__).parents[2] / "samples"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return FACNN.from_preset("imagenette")
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    """200 validation photographs, evenly spread over the classes."""
+    root = os.environ.get("KERAS_FACNN_IMAGENETTE")
+    if not root:
+        pytest.skip("KERAS_FACNN_IMAGENETTE, a folder with val/WNID/*.JPEG")
+    paths = sorted(pathlib.Path(root).glob("val/*/*.JPEG"))
+    assert len(paths) == 3_925
+    paths = [paths[i] for i in np.linspace(0, 3_924, 200).astype(int)]
+    folders = sorted({path.parent.name for path in paths})
+    labels = np.array([folders.index(path.parent.name) for path in paths])
+    return load_images(paths, image_size=160), labels
+
+
+def test_logits_are_those_of_the_equations(model):
+    images = load_images(SAMPLES / "clothing" / "shoes.jpg", model)
+    assert images.shape == (1, 160, 160, 3)
+    expected = numpy_reference.logits(model, images)
+    actual = model.predict(images, verbose=0)
+    assert np.abs(actual - expected).max() <= 1e-4 * np.ptp(expected)
+
+
+def test_accuracy_is_what_the_metadata_say(model, photographs):
+    images, labels = photographs
+    if keras.backend.backend() != "torch":
+        # The logits are held against NumPy on each backend.
+        images, labels = images[::4], labels[::4]
+    accuracy = (model.predict(images, verbose=0).argmax(-1) == labels).mean()
+    stated = model.preset_metadata["metrics"]["top_1"]
+    standard_error = np.sqrt(stated * (1 - stated) / len(labels))
+    assert abs(accuracy - stated) < 3 * standard_error
+
+
+def test_theorem_1_and_middle_layers(model, photographs):
+    images = photographs[0][::10]
+    assert model.class_maps(images[:1], 0).shape == (1, 20, 20)
+    classes = model.predict(images, verbose=0).argmax(-1)
+    stated = model.preset_metadata["metrics"]["alignment"]["mean_pearson"]
+    for layer, least in ((24, 0.99999), (18, stated["fa_18"] - 0.05)):
+        correlations = pearson(
+            model.class_maps(images, classes, layer=layer),
+            grad_cam(model, images, classes, layer=layer),
+        )
+        assert np.nanmean(correlations) >= least
