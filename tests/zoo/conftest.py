@@ -93,6 +93,19 @@ def run(name, **flags):
     return types.SimpleNamespace(returncode=code, output=output.getvalue())
 
 
+@pytest.fixture
+def unset_kernels(monkeypatch):
+    """Kernels of zeros, where shapes alone count.
+
+    To draw them takes time, and on JAX a compilation for each shape.
+    """
+
+    def zeros(self, shape, dtype=None):
+        return keras.ops.convert_to_tensor(np.zeros(shape, "float32"), dtype)
+
+    monkeypatch.setattr(keras.initializers.VarianceScaling, "__call__", zeros)
+
+
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     """Ten classes of noisy colours: 12 training and 4 test images each."""
