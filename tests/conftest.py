@@ -2,6 +2,9 @@ import os
 
 # TensorFlow must be imported before PyTorch; either order is fine otherwise.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# To compile a small model takes longer than to run it; processes that are
+# started compile alike.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import keras
 import numpy as np

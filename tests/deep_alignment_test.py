@@ -152,6 +152,7 @@ def losses(devices):
         model.compile(
             keras.optimizers.SGD(0.05),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            jit_compile=False,
         )
     return model.fit(
         x, y, batch_size=16, epochs=5, shuffle=False, verbose=0

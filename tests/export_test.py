@@ -146,18 +146,26 @@ def test_a_hybrid_is_exported(tmp_path, name):
     np.testing.assert_allclose(found["class_maps"], maps, rtol=1e-3, atol=1e-3)
 
 
-@formats
-@pytest.mark.parametrize("preset", sorted(FACNN.presets))
-def test_bundled_presets_answer_alike_in_every_format(tmp_path, preset, name):
-    model = FACNN.from_preset(preset)
+@pytest.fixture(scope="module", params=sorted(FACNN.presets))
+def bundled(request):
+    """A bundled preset's model, images, and what it says of them."""
+    model = FACNN.from_preset(request.param)
     images = keras_facnn.load_images(SAMPLES, model)
+    logits, maps = model.predict_with_maps(images)
+    first = model.class_maps(images, layer=1)
+    said = {"logits": logits, "class_maps": maps, "class_maps_1": first}
+    return model, images, said
+
+
+@formats
+def test_bundled_presets_answer_alike_in_every_format(bundled, tmp_path, name):
+    model, images, said = bundled
     path = tmp_path / f"m{export.FORMATS[name].ending}"
     model.export(path, layers=(1,), verbose=False)
     found = RUN[name](path, images.astype("float32"))
-    logits, maps = model.predict_with_maps(images)
-    assert_same(found["logits"], logits)
-    assert_same(found["class_maps"], maps)
-    assert_same(found["class_maps_1"], model.class_maps(images, layer=1))
+    assert sorted(found) == sorted(said)
+    for key, expected in said.items():
+        assert_same(found[key], expected)
     assert json.loads(facts_in(name, path)["class_names"]) == model.class_names
 
 

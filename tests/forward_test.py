@@ -189,7 +189,7 @@ def test_cams_are_compiled_once(small_model, images, monkeypatch):
 
 def test_what_is_kept_dies_with_the_model(images):
     alive = []
-    for _ in range(200 if BACKEND == "torch" else 12):
+    for _ in range(12):
         model = FACNN(2, (4, 4, 3), (1,), (1,))
         model.class_maps(images[:1, :4, :4])
         attribution.grad_cam(model, images[:1, :4, :4], 1, layer=1)

@@ -8,7 +8,6 @@ and every layer's output for the backward pass, before a compiler fuses any.
 
 import math
 
-import keras
 from absl import app
 from absl import flags
 
@@ -32,6 +31,8 @@ def multiply_adds(model):
             belong to `Conv2D`, `DepthwiseConv2D` and `Dense` layers, its own
             or those of models within.
     """
+    import keras
+
     total = 0
     for layer in model.layers:
         if isinstance(layer, keras.Model):
@@ -52,16 +53,16 @@ def activations(model):
 
 
 def main():
-    from zoo import networks
-
     config = inputs.read_config(FLAGS.config).config
-    model = networks.facnn(config["model"], pretrained=False)
     batch = config["batch_size"]
     if batch % FLAGS.devices:
         raise app.UsageError(
             f"--devices must divide the {batch} images of a step. Received: "
             f"--devices {FLAGS.devices}"
         )
+    from zoo import networks
+
+    model = networks.facnn(config["model"], pretrained=False)
     mine = batch / FLAGS.devices
     # Weight, gradient, and Muon's one or AdamW's two moments.
     copies = {"muon": 3, "adamw": 4}[config["optimizer"]]

@@ -227,14 +227,19 @@ def of_equal_cost(build, model, tolerance=0.05):
     """
     target = multiply_adds(model)
 
-    def cost(width):
-        shape = (model.num_classes, model.image_shape, width)
-        return multiply_adds(build(*shape))
+    def of_width(width, synchronized=False):
+        return build(model.num_classes, model.image_shape, width, synchronized)
 
-    # The cost is nearly quadratic in the width.
-    guess = round(16 * math.sqrt(target / cost(16)))
+    # Each kernel grows with the width or with its square.
+    one, two = (multiply_adds(of_width(width)) for width in (1, 2))
+    square, linear = two / 2 - one, 2 * one - two / 2
+
+    def cost(width):
+        return square * width**2 + linear * width
+
+    guess = round(math.sqrt(target / square))
     width = min(
-        range(max(1, guess - 1), guess + 2),
+        range(max(1, guess - 2), guess + 2),
         key=lambda width: abs(cost(width) - target),
     )
     error = cost(width) / target - 1
@@ -247,7 +252,7 @@ def of_equal_cost(build, model, tolerance=0.05):
         model.synchronized_batch_norm
         and keras.backend.backend() == "tensorflow"
     )
-    return build(model.num_classes, model.image_shape, width, synchronized)
+    return of_width(width, synchronized)
 
 
 def _conv(x, channels, strides=1):

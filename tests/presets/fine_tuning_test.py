@@ -32,7 +32,22 @@ def photographs(tmp_path_factory):
     return folder
 
 
-def test_fine_tunes_on_a_folder_of_photographs(photographs):
+@pytest.fixture
+def optimized():
+    """Lets JAX optimise, as the suite does not: this trains for a while."""
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    name = "jax_disable_most_optimizations"
+    before = jax.config.read(name)
+    jax.config.update(name, False)
+    yield
+    jax.config.update(name, before)
+
+
+def test_fine_tunes_on_a_folder_of_photographs(photographs, optimized):
     keras.utils.set_random_seed(0)
     paths = sorted(photographs.glob("*/*.jpg"))
     assert len(paths) == 60 * len(NAMES)
@@ -45,17 +60,18 @@ def test_fine_tunes_on_a_folder_of_photographs(photographs):
         "imagenet100", num_classes=5, image_shape=(32, 32, 3)
     )
     model.compile(
-        keras.optimizers.AdamW(0.0005),
+        keras.optimizers.AdamW(0.001),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        jit_compile=keras.backend.backend() != "torch",
+        # For so few steps, XLA pays on JAX alone.
+        jit_compile=keras.backend.backend() == "jax",
     )
     log = model.fit(
         images[train],
         labels[train],
         validation_data=(images[held_out], labels[held_out]),
         batch_size=16,
-        epochs=6,
+        epochs=4,
         verbose=0,
     )
     # By chance 0.2.

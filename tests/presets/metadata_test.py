@@ -218,6 +218,9 @@ def flipped(content, bits):
         yield bit, bytes(damaged)
 
 
+BACKENDS = ["tensorflow", "jax", "torch"]
+
+
 @pytest.mark.parametrize(
     "name, stride",
     [("metadata.json", 1), ("config.json", 7), ("model.weights.h5", 9973)],
@@ -238,7 +241,11 @@ def test_every_flipped_bit_is_refused(folder, name, stride, monkeypatch):
         monkeypatch.setattr("keras_facnn.presets.load._build", build)
     with pytest.raises(Built):
         FACNN.from_preset(folder)
-    for bit, damaged in flipped(content, range(0, 8 * len(content), stride)):
+    bits = range(0, 8 * len(content), stride)
+    if stride == 1:
+        # The same on each backend, of which each takes its part.
+        bits = bits[BACKENDS.index(keras.backend.backend()) :: len(BACKENDS)]
+    for bit, damaged in flipped(content, bits):
         path.write_bytes(damaged)
         try:
             FACNN.from_preset(folder)

@@ -14,7 +14,7 @@ NAMES = [m.name for m in pkgutil.iter_modules(zoo.configs.__path__)]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_config_builds(name):
+def test_every_config_builds(unset_kernels, name):
     config = importlib.import_module(f"zoo.configs.{name}").config
     model = networks.facnn(config["model"], pretrained=False)
     assert model.num_layers == 24 or config["model"]["num_classes"] == 10

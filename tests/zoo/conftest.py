@@ -31,6 +31,10 @@ def command(module, **flags):
     return [sys.executable, "-m", f"zoo.{module}", *values]
 
 
+class Killed(BaseException):
+    """The end of a process, as far as its files can tell."""
+
+
 def start(module, log, environment=None, **flags):
     """Starts a command in a process of its own, whose output goes to `log`."""
     return subprocess.Popen(
@@ -87,6 +91,19 @@ def run(name, **flags):
         for number, function in handlers.items():
             signal.signal(number, function)
     return types.SimpleNamespace(returncode=code, output=output.getvalue())
+
+
+@pytest.fixture
+def unset_kernels(monkeypatch):
+    """Kernels of zeros, where shapes alone count.
+
+    To draw them takes time, and on JAX a compilation for each shape.
+    """
+
+    def zeros(self, shape, dtype=None):
+        return keras.ops.convert_to_tensor(np.zeros(shape, "float32"), dtype)
+
+    monkeypatch.setattr(keras.initializers.VarianceScaling, "__call__", zeros)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from zoo.networks import resnet
 
 @pytest.mark.parametrize("build", [resnet, plain])
 @pytest.mark.parametrize("name", ["cifar10", "fashion_mnist", "imagenet100_64"])
-def test_costs_the_same_within_5_percent(build, name):
+def test_costs_the_same_within_5_percent(unset_kernels, build, name):
     config = importlib.import_module(f"zoo.configs.{name}").config
     model = FACNN(**config["model"])
     baseline = of_equal_cost(build, model)
@@ -44,7 +44,7 @@ def test_learns(rng, build):
     assert log["accuracy"][-1] > 0.9
 
 
-def test_refuses_costs_that_no_width_has():
+def test_refuses_costs_that_no_width_has(unset_kernels):
     model = FACNN(2, (32, 32, 1), (1,), (1,), space_to_depth=4)
     with pytest.raises(ValueError, match="No width of resnet costs"):
         of_equal_cost(resnet, model)

@@ -1,5 +1,10 @@
-"""The commands, as a user types them."""
+"""The commands, as a user types them.
 
+In this process, where a process of its own is not what is tested: that imports
+each backend anew.
+"""
+
+import contextlib
 import csv
 import importlib
 import json
@@ -10,6 +15,7 @@ import signal
 import socket
 import subprocess
 import time
+from unittest import mock
 
 import h5py
 import keras
@@ -20,19 +26,26 @@ from keras_facnn import FACNN
 from tests.zoo import conftest
 from tests.zoo.conftest import NAMES
 from tests.zoo.conftest import ROOT
+from tests.zoo.conftest import Killed
 from tests.zoo.conftest import command
 from tests.zoo.conftest import run
 from zoo.cost import multiply_adds
 
 pytest.importorskip("tensorflow")
 
+from zoo.training import callbacks
+
+BACKEND = keras.backend.backend()
+
 FLAGS = {
     "config": "smoke",
     "batch_size": 20,
     "validate_every": 1,
     "precision": "float32",
-    "jit_compile": "false",
+    # For few steps, compiling pays on JAX alone.
+    "jit_compile": BACKEND == "jax",
 }
+LONG = {"epochs": 3, "steps_per_epoch": 40}
 
 
 def start(folder, workdir, log, environment=None, **flags):
@@ -56,7 +69,7 @@ def rows(workdir):
 def trained(folder, tmp_path_factory):
     """An uninterrupted run of 3 epochs."""
     workdir = tmp_path_factory.mktemp("run")
-    result = train(folder, workdir, epochs=3, steps_per_epoch=100)
+    result = train(folder, workdir, **LONG)
     assert result.returncode == 0, result.output
     (workdir / "out.txt").write_text(result.output)
     return workdir
@@ -68,7 +81,7 @@ def test_learns_logs_and_saves_a_preset(trained):
     assert float(log[-1]["val_accuracy"]) > 0.8
     assert list((trained / "tensorboard").rglob("*tfevents*"))
     output = (trained / "out.txt").read_text()
-    assert "epoch 3/3 step 100/100 accuracy" in output
+    assert "epoch 3/3 step 40/40 accuracy" in output
     assert "left" in output
     model = FACNN.from_preset(trained / "preset")
     assert model.preset_metadata["class_names"] == NAMES
@@ -92,17 +105,37 @@ def stored(path):
     return arrays
 
 
-def stop(process, checkpoint, output, number, saves):
-    """Sends a signal once some more checkpoints were written."""
-    before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
-    while saves:
-        assert process.poll() is None, output.read_text()
-        now = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
-        saves -= now != before
-        before = now
-        time.sleep(0.005)
-    process.send_signal(number)
-    return process.wait()
+@contextlib.contextmanager
+def killed_after(renames):
+    """Ends the run in place of one of the renames that put files in place."""
+    left = iter(range(renames))
+    replace = os.replace
+
+    def replace_or_end(source, target):
+        if next(left, None) is None:
+            raise Killed
+        replace(source, target)
+
+    with mock.patch.object(os, "replace", replace_or_end):
+        with pytest.raises(Killed):
+            yield
+
+
+@contextlib.contextmanager
+def ctrl_c_after(steps):
+    """Presses Ctrl-C during a step."""
+    left = iter(range(steps))
+    on_train_batch_end = callbacks.Checkpoint.on_train_batch_end
+
+    def press_and_go_on(self, *args, **kwargs):
+        if next(left, None) is None:
+            signal.raise_signal(signal.SIGINT)
+        on_train_batch_end(self, *args, **kwargs)
+
+    with mock.patch.object(
+        callbacks.Checkpoint, "on_train_batch_end", press_and_go_on
+    ):
+        yield
 
 
 def test_a_run_killed_three_times_ends_with_the_same_weights(
@@ -110,21 +143,31 @@ def test_a_run_killed_three_times_ends_with_the_same_weights(
 ):
     """Bit for bit, wherever in an epoch it was killed; so does Ctrl-C."""
     checkpoint, output = tmp_path / "last.weights.h5", tmp_path / "out.txt"
-    flags = {"epochs": 3, "steps_per_epoch": 100, "checkpoint_minutes": 0.001}
+    flags = {**LONG, "checkpoint_minutes": 0}
     rng = np.random.default_rng()
-    for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT):
-        with open(output, "w") as log:
-            process = start(folder, tmp_path, log, **flags)
-            saves = int(rng.integers(1, 4))
-            code = stop(process, checkpoint, output, number, saves)
-        if number == signal.SIGKILL:
-            assert code == -signal.SIGKILL
-        else:
-            assert code == 128 + signal.SIGINT
-            assert "Stopped" in output.read_text()
-        assert not (tmp_path / "preset").exists()
     with open(output, "w") as log:
-        assert start(folder, tmp_path, log, **flags).wait() == 0
+        process = start(folder, tmp_path, log, **flags)
+    while not checkpoint.exists():
+        assert process.poll() is None, output.read_text()
+        time.sleep(0.005)
+    time.sleep(rng.uniform(0, 0.1))
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "preset").exists()
+
+    # Three a checkpoint.
+    with killed_after(int(rng.integers(60))):
+        train(folder, tmp_path, **flags)
+    assert not (tmp_path / "preset").exists()
+
+    with ctrl_c_after(int(rng.integers(20))):
+        result = train(folder, tmp_path, **flags)
+    assert result.returncode == 128 + signal.SIGINT
+    assert "Stopped" in result.output
+    assert not (tmp_path / "preset").exists()
+
+    result = train(folder, tmp_path, **LONG)
+    assert result.returncode == 0, result.output
     one, other = (stored(p / "last.weights.h5") for p in (trained, tmp_path))
     assert one.keys() == other.keys()
     for name, array in one.items():
@@ -132,11 +175,15 @@ def test_a_run_killed_three_times_ends_with_the_same_weights(
     assert [row["epoch"] for row in rows(tmp_path)] == ["1", "2", "3"]
 
 
+# Of a quarter of the cost of `cifar10`.
+BASELINE = {"config": "cifar10", "maps_per_class": "3,6"}
+
+
 @pytest.fixture(scope="module")
 def baseline(folder, tmp_path_factory):
-    """A plain CNN of the cost of the config cifar10."""
+    """A plain CNN of equal cost."""
     workdir = tmp_path_factory.mktemp("baseline")
-    flags = {"config": "cifar10", "model": "plain"}
+    flags = {**BASELINE, "model": "plain"}
     result = train(folder, workdir, epochs=1, steps_per_epoch=30, **flags)
     assert result.returncode == 0, result.output
     return workdir
@@ -147,12 +194,13 @@ def test_trains_a_baseline_of_equal_cost(baseline):
     model = keras.saving.load_model(baseline / "model.keras")
     config = importlib.import_module("zoo.configs.cifar10").config
     assert multiply_adds(model) == pytest.approx(
-        multiply_adds(FACNN(**config["model"])), rel=0.05
+        multiply_adds(FACNN(**config["model"] | {"maps_per_class": (3, 6)})),
+        rel=0.05,
     )
 
 
 def test_trains_a_baseline_on(folder, baseline, tmp_path):
-    flags = {"config": "cifar10", "init": baseline / "model.keras"}
+    flags = {**BASELINE, "init": baseline / "model.keras"}
     flags |= {"epochs": 1, "steps_per_epoch": 1, "learning_rate": 0}
     result = train(folder, tmp_path, model="plain", **flags)
     assert result.returncode == 0, result.output
@@ -183,54 +231,47 @@ def test_evaluates_a_baseline(folder, baseline):
     assert "alignment" not in report
 
 
-@pytest.mark.skipif(
-    keras.backend.backend() == "torch", reason="one device on PyTorch"
-)
+def losses(workdir):
+    """Of each epoch, and of the last validation."""
+    log = rows(workdir)
+    return [float(row["loss"]) for row in log] + [float(log[-1]["val_loss"])]
+
+
+def by_one_and_two_devices(folder, tmp_path, **flags):
+    """The losses of either training, and what the second one said."""
+    one, two, output = (tmp_path / name for name in ("1", "2", "out.txt"))
+    result = train(folder, one, **flags)
+    assert result.returncode == 0, result.output
+    # Devices are split before anything runs.
+    with open(output, "w") as log:
+        process = start(folder, two, log, cpu_devices=2, **flags)
+        assert process.wait() == 0, output.read_text()
+    return losses(one), losses(two), output.read_text()
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="one device on PyTorch")
 def test_two_devices_give_the_losses_of_one(folder, tmp_path):
     """Global batch, synchronised batch norm, deep alignment, float32."""
-    output = tmp_path / "out.txt"
-    losses = []
-    for devices in (1, 2):
-        workdir = tmp_path / str(devices)
-        with open(output, "w") as log:
-            process = start(
-                folder,
-                workdir,
-                log,
-                epochs=20,
-                steps_per_epoch=1,
-                cpu_devices=devices,
-                validate_every=20,
-            )
-            assert process.wait() == 0, output.read_text()
-        losses.append([float(row["loss"]) for row in rows(workdir)])
-        val_loss = float(rows(workdir)[-1]["val_loss"])
-        losses[-1].append(val_loss)
-    assert "10 images a step on each of" in output.read_text()
-    assert len(losses[0]) == 21
-    np.testing.assert_allclose(*losses, rtol=1e-4)
+    flags = {"epochs": 20, "steps_per_epoch": 1, "validate_every": 20}
+    one, two, said = by_one_and_two_devices(folder, tmp_path, **flags)
+    assert "10 images a step on each of" in said
+    assert len(one) == 21
+    np.testing.assert_allclose(one, two, rtol=1e-4)
 
 
 @pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow",
+    BACKEND != "tensorflow",
     reason="only TensorFlow has to be asked to synchronise batch norm",
 )
 def test_two_devices_give_the_losses_of_one_for_a_baseline(folder, tmp_path):
-    losses = []
-    for devices in (1, 2):
-        workdir, output = tmp_path / str(devices), tmp_path / "out.txt"
-        flags = {"config": "fashion_mnist", "model": "plain"}
-        flags |= {"epochs": 3, "steps_per_epoch": 1, "validate_every": 3}
-        with open(output, "w") as log:
-            process = start(folder, workdir, log, cpu_devices=devices, **flags)
-            assert process.wait() == 0, output.read_text()
-        losses.append([float(row["loss"]) for row in rows(workdir)])
-    np.testing.assert_allclose(*losses, rtol=1e-3)
+    flags = {"config": "fashion_mnist", "model": "plain"}
+    flags |= {"epochs": 3, "steps_per_epoch": 1, "validate_every": 3}
+    one, two, _ = by_one_and_two_devices(folder, tmp_path, **flags)
+    assert len(one) == 4
+    np.testing.assert_allclose(one[:3], two[:3], rtol=1e-3)
 
 
-@pytest.mark.skipif(
-    keras.backend.backend() != "jax", reason="several processes need JAX"
-)
+@pytest.mark.skipif(BACKEND != "jax", reason="several processes need JAX")
 def test_two_processes_give_the_losses_of_one(folder, tmp_path):
     """As on two machines, which share the workdir; broken off and continued."""
     with socket.socket() as free:
@@ -238,9 +279,8 @@ def test_two_processes_give_the_losses_of_one(folder, tmp_path):
         address = f"127.0.0.1:{free.getsockname()[1]}"
     flags = {"epochs": 10, "steps_per_epoch": 2, "validate_every": 10}
     whole, both = tmp_path / "one", tmp_path / "two"
-    with open(tmp_path / "one.txt", "w") as log:
-        process = start(folder, whole, log, **flags)
-        assert process.wait() == 0, (tmp_path / "one.txt").read_text()
+    result = train(folder, whole, **flags)
+    assert result.returncode == 0, result.output
 
     outputs = [tmp_path / f"{i}.txt" for i in range(2)]
 
@@ -267,29 +307,39 @@ def test_two_processes_give_the_losses_of_one(folder, tmp_path):
     for process, output in zip(start_both(), outputs, strict=True):
         assert process.wait() == 0, output.read_text()
     assert "10 images a step on each of" in outputs[0].read_text()
-    one, two = (
-        [float(row["loss"]) for row in rows(workdir)]
-        + [float(rows(workdir)[-1]["val_loss"])]
-        for workdir in (whole, both)
-    )
-    np.testing.assert_allclose(one, two, rtol=1e-4)
+    np.testing.assert_allclose(losses(whole), losses(both), rtol=1e-4)
     FACNN.from_preset(both / "preset")
 
 
-@pytest.mark.parametrize(
-    "flags, message",
-    [
-        ({"cpu_devices": 3}, "multiple of the 3 devices.*--batch_size 20"),
+def test_refuses_devices_it_cannot_use(folder, tmp_path):
+    own, other = {
+        "tensorflow": ("mirrored", "data_parallel"),
+        "jax": ("data_parallel", "mirrored"),
+        "torch": ("one_device", "mirrored"),
+    }[BACKEND]
+    cases = [
         ({"strategy": "multi"}, "strategy"),
-    ],
-)
-def test_refuses_devices_it_cannot_use(folder, tmp_path, flags, message):
-    if keras.backend.backend() == "torch":
-        flags = {"strategy": "mirrored"}
-        message = "must be one_device.*KERAS_BACKEND=torch.*mirrored"
+        (
+            {"strategy": other},
+            f"must be {own} or auto.*KERAS_BACKEND={BACKEND}.*{other}",
+        ),
+    ]
+    if BACKEND == "torch":
+        message = "`--cpu_devices` needs.*Received: KERAS_BACKEND=torch"
+        cases.append(({"cpu_devices": 2}, message))
+    for flags, message in cases:
+        result = train(folder, tmp_path / "run", **flags)
+        assert result.returncode != 0
+        assert re.search(message, result.output)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="one device on PyTorch")
+def test_refuses_batches_that_devices_cannot_share(folder, tmp_path):
     with open(tmp_path / "out.txt", "w") as log:
-        assert start(folder, tmp_path / "run", log, **flags).wait() != 0
-    assert re.search(message, (tmp_path / "out.txt").read_text())
+        process = start(folder, tmp_path / "run", log, cpu_devices=3)
+        assert process.wait() != 0
+    said = (tmp_path / "out.txt").read_text()
+    assert re.search("multiple of the 3 devices.*--batch_size 20", said)
 
 
 def test_saves_averaged_weights(folder, tmp_path):
@@ -367,7 +417,7 @@ def test_a_run_killed_after_its_last_epoch_saves_its_preset(
     workdir = tmp_path / "run"
     shutil.copytree(trained, workdir)
     shutil.rmtree(workdir / "preset")
-    result = train(folder, workdir, epochs=3, steps_per_epoch=100)
+    result = train(folder, workdir, **LONG)
     assert result.returncode == 0, result.output
     one, other = (
         FACNN.from_preset(path / "preset") for path in (trained, workdir)
@@ -377,7 +427,7 @@ def test_a_run_killed_after_its_last_epoch_saves_its_preset(
 
 
 def test_refuses_to_continue_with_another_recipe(folder, trained):
-    result = train(folder, trained, epochs=4, steps_per_epoch=100)
+    result = train(folder, trained, **{**LONG, "epochs": 4})
     assert result.returncode != 0
     assert "holds another run" in result.output
 
