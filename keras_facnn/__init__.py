@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 
 from keras_facnn.installing import how_to_install
 from keras_facnn.version import __version__
@@ -39,7 +40,10 @@ __all__ = [
 def __getattr__(name):
     if _no_keras is not None and name in __all__:
         backends = ("tensorflow", "jax", "torch")
-        here = [b for b in backends if importlib.util.find_spec(b)]
+        named = os.environ.get("KERAS_BACKEND") or "tensorflow"
+        here = [
+            b for b in backends if b != named and importlib.util.find_spec(b)
+        ]
         hint = how_to_install("jax") + (
             ", or tensorflow or torch in place of jax, and set KERAS_BACKEND "
             "to that"
@@ -48,7 +52,7 @@ def __getattr__(name):
             hint = f"set KERAS_BACKEND={here[0]}, which is installed; or {hint}"
         raise ImportError(
             "Keras cannot be imported with the backend that KERAS_BACKEND or "
-            f"~/.keras/keras.json names, or with tensorflow, where they name "
+            "~/.keras/keras.json names, or with tensorflow, where they name "
             f"none ({_no_keras}). To go on, {hint}"
         ) from _no_keras
     # `plots` needs Matplotlib, so it is imported when it is first asked for.

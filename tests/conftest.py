@@ -14,6 +14,21 @@ import keras_facnn
 
 
 @pytest.fixture
+def optimized():
+    """Lets JAX optimise, as users' models are, and the suite's are not."""
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    name = "jax_disable_most_optimizations"
+    before = jax.config.read(name)
+    jax.config.update(name, False)
+    yield
+    jax.config.update(name, before)
+
+
+@pytest.fixture
 def rng():
     keras.utils.set_random_seed(0)
     return np.random.default_rng(0)

@@ -15,12 +15,12 @@ from tests.docstrings_test import public
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-DOTALL = re.DOTALL | re.MULTILINE
+BLOCKS = re.DOTALL | re.MULTILINE
 CARDS = dict(
     re.findall(
         r"^## (\w+)\n(.*?)(?=^## |\Z)",
         (DOCS / "models.md").read_text("utf-8"),
-        DOTALL,
+        BLOCKS,
     )
 )
 
@@ -52,6 +52,9 @@ def test_the_reference_has_every_public_name():
 TEXTS = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "samples" / "README.md",
+    ROOT / "keras_facnn" / "samples" / "README.md",
     *sorted(DOCS.rglob("*.md")),
     *sorted((ROOT / "tutorials").glob("*.md")),
     *sorted((ROOT / "zoo").glob("*.md")),
@@ -62,7 +65,7 @@ TEXTS = [
 def test_relative_links_lead_somewhere_in_a_checkout(path):
     """Where a host of Git shows the text; the site's are seen to by mkdocs."""
     text = re.sub(
-        r"^ *```.*?^ *```$", "", path.read_text("utf-8"), flags=DOTALL
+        r"^ *```.*?^ *```$", "", path.read_text("utf-8"), flags=BLOCKS
     )
     links = re.findall(r"\]\(([^)\s]+)\)", text)
     links += re.findall(r"\b(?:src|srcset|href)=\"([^\"]+)\"", text)
@@ -79,7 +82,8 @@ def test_relative_links_lead_somewhere_in_a_checkout(path):
 
 def anchors(page):
     """What Git's hosts and mkdocs make of the headings of a text."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text("utf-8"), flags=BLOCKS)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     kept = (re.sub(r"[^\w\- ]", "", h.lower()) for h in headings)
     return {h.replace(" ", "-") for h in kept}
 

@@ -54,7 +54,7 @@ def test_the_names_stay_but_those_of_the_norms(small_model, fused):
     assert not fused.trainable_weights
 
 
-def test_explains_as_before(small_model, fused, images):
+def test_explains_as_before(small_model, fused, images, optimized):
     for of in (
         lambda model: model.predict_with_maps(images)[1],
         lambda model: model.class_maps(images, [0, 1, 2, 3, 0], layer=1),

@@ -127,3 +127,38 @@ def test_exports_a_saved_model(small_model, images, tmp_path):
         small_model.predict(images, verbose=0),
         atol=1e-4,
     )
+
+
+def test_a_fit_goes_on_after_a_crash(small_model, images, tmp_path):
+    """By Keras' own callback, as the README has it."""
+
+    class Epochs(keras.callbacks.Callback):
+        def __init__(self, crash_in):
+            super().__init__()
+            self.begun, self.crash_in = [], crash_in
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.begun.append(epoch)
+            if epoch == self.crash_in:
+                raise KeyboardInterrupt
+
+    def fit(model, epochs):
+        model.compile(
+            keras.optimizers.AdamW(0.003),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            jit_compile=False,
+        )
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+        labels = np.arange(len(images)) % 4
+        model.fit(
+            images, labels, epochs=4, verbose=0, callbacks=[backup, epochs]
+        )
+
+    again = FACNN.from_config(small_model.get_config())
+    first, second = Epochs(crash_in=2), Epochs(crash_in=None)
+    with pytest.raises(KeyboardInterrupt):
+        fit(small_model, first)
+    fit(again, second)
+    assert (first.begun, second.begun) == ([0, 1, 2], [2, 3])
+    assert int(again.optimizer.iterations) == 4
+    assert not (tmp_path / "backup").exists()

@@ -258,7 +258,7 @@ def test_maps_follow_new_weights(small_model, images):
     assert np.abs(small_model.class_maps(images) - before).max() > 0.1
 
 
-def test_verify_measures_what_it_says(small_model, images):
+def test_verify_measures_what_it_says(small_model, images, optimized):
     measured = small_model.verify(images)
     assert measured["theorem_1_correlation"] > 0.99999
     for name in ("theorem_1_error", "completeness_error", "evidence_error"):

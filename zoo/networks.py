@@ -8,7 +8,6 @@ import keras
 from keras import layers
 
 import keras_facnn
-from keras_facnn.layers.classwise_conv_2d import own_kernel
 from zoo.cost import multiply_adds
 from zoo.efficientnet_lite0 import efficientnet_lite0
 
@@ -95,7 +94,9 @@ def _with_own_kernels(dense, classwise_layers):
     for layer in model.layers:
         weights = dense.get_layer(layer.name).get_weights()
         if weights and weights[0].shape != layer.get_weights()[0].shape:
-            weights[0] = own_kernel(weights[0], dense.num_classes)
+            weights[0] = keras_facnn.layers.ClasswiseConv2D.own_kernel(
+                weights[0], dense.num_classes
+            )
         layer.set_weights(weights)
     return model
 

@@ -56,58 +56,69 @@ class ClasswiseConv2D(keras.layers.Conv2D):
         # On CPU, TensorFlow and JAX take a group at a time, at many times the
         # cost of one dense convolution whose other entries are 0.
         if keras.backend.backend() != "torch":
-            kernel = dense_kernel(kernel, self.num_classes)
+            kernel = self.dense_kernel(kernel, self.num_classes)
         return super().convolution_op(inputs, kernel)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "num_classes": self.num_classes}
 
+    @staticmethod
+    def dense_kernel(kernel: Any, num_classes: int) -> Any:
+        """The kernel of the same convolution as a dense one.
 
-def dense_kernel(kernel: Any, num_classes: int) -> Any:
-    """The kernel of the same convolution as a dense one, 0 between classes.
+        Args:
+            kernel: Tensor `(height, width, maps, filters)`, class-major.
+            num_classes: Positive integer, the number of classes C, of which
+                `filters` is a multiple.
 
-    Args:
-        kernel: Tensor `(height, width, maps, filters)`, class-major.
-        num_classes: The number of classes C, of which `filters` is a multiple.
+        Returns:
+            A tensor `(height, width, maps * C, filters)`, 0 between classes.
 
-    Returns:
-        A tensor `(height, width, maps * C, filters)`.
-    """
-    *size, maps, filters = kernel.shape
-    own = ops.reshape(
-        ops.eye(num_classes, dtype=kernel.dtype),
-        (num_classes, 1, num_classes, 1),
-    )
-    kernel = own * ops.reshape(
-        kernel, (*size, 1, maps, num_classes, filters // num_classes)
-    )
-    return ops.reshape(kernel, (*size, num_classes * maps, filters))
+        Example:
 
+        >>> kernel = np.ones((1, 1, 1, 2), "float32")
+        >>> layers = keras_facnn.layers
+        >>> dense = layers.ClasswiseConv2D.dense_kernel(kernel, num_classes=2)
+        >>> keras.ops.convert_to_numpy(dense)[0, 0].tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+        """
+        *size, maps, filters = kernel.shape
+        own = ops.reshape(
+            ops.eye(num_classes, dtype=kernel.dtype),
+            (num_classes, 1, num_classes, 1),
+        )
+        kernel = own * ops.reshape(
+            kernel, (*size, 1, maps, num_classes, filters // num_classes)
+        )
+        return ops.reshape(kernel, (*size, num_classes * maps, filters))
 
-def own_kernel(kernel: Any, num_classes: int) -> Any:
-    """What a dense kernel gives each class of its own maps.
+    @staticmethod
+    def own_kernel(kernel: Any, num_classes: int) -> Any:
+        """What a dense kernel gives each class of its own maps.
 
-    Args:
-        kernel: Tensor `(height, width, channels, filters)`, class-major; both
-            are multiples of `num_classes`.
-        num_classes: The number of classes C.
+        Args:
+            kernel: Tensor `(height, width, channels, filters)`, class-major;
+                both are multiples of `num_classes`.
+            num_classes: Positive integer, the number of classes C.
 
-    Returns:
-        A tensor `(height, width, channels / C, filters)`, whose `dense_kernel`
-        is `kernel` with 0 between classes.
-    """
-    *size, channels, filters = kernel.shape
-    own = ops.einsum(
-        "hwcmcf->hwmcf",
-        ops.reshape(
-            kernel,
-            (
-                *size,
-                num_classes,
-                channels // num_classes,
-                num_classes,
-                filters // num_classes,
+        Returns:
+            A tensor `(height, width, channels / C, filters)`, whose
+            `dense_kernel` is `kernel` with 0 between classes.
+
+        Example:
+
+        >>> kernel = np.array([[[[1.0, 2.0], [3.0, 4.0]]]], "float32")
+        >>> layers = keras_facnn.layers
+        >>> own = layers.ClasswiseConv2D.own_kernel(kernel, num_classes=2)
+        >>> keras.ops.convert_to_numpy(own).tolist()
+        [[[[1.0, 4.0]]]]
+        """
+        *size, channels, filters = kernel.shape
+        maps, own_filters = channels // num_classes, filters // num_classes
+        own = ops.einsum(
+            "hwcmcf->hwmcf",
+            ops.reshape(
+                kernel, (*size, num_classes, maps, num_classes, own_filters)
             ),
-        ),
-    )
-    return ops.reshape(own, (*size, channels // num_classes, filters))
+        )
+        return ops.reshape(own, (*size, maps, filters))

@@ -19,13 +19,17 @@ def check_name(argument: str, path: pathlib.Path) -> None:
     What is written to `path` has a longer name at first.
     """
     try:
-        os.lstat(path.parent / f".{path.name}-12345678{_SUFFIX}")
+        os.lstat(path.parent / f"{_prefix(path)}12345678{_SUFFIX}")
     except OSError as e:
         if e.errno == errno.ENAMETOOLONG:
             raise ValueError(
                 f"`{argument}` must be a shorter name; the file system takes "
                 f"none so long. Received: {argument}='{str(path)[:200]}...'"
             ) from None
+
+
+def _prefix(path):
+    return f".{path.name}-"
 
 
 @contextlib.contextmanager
@@ -41,7 +45,7 @@ def replacing(directory: pathlib.Path):
     _sweep(directory)
     aside = pathlib.Path(
         tempfile.mkdtemp(
-            prefix=f".{directory.name}-", suffix=_SUFFIX, dir=directory.parent
+            prefix=_prefix(directory), suffix=_SUFFIX, dir=directory.parent
         )
     )
     try:

@@ -10,8 +10,6 @@ import keras
 from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_int
 from keras_facnn.layers.classwise_conv_2d import ClasswiseConv2D
-from keras_facnn.layers.classwise_conv_2d import dense_kernel
-from keras_facnn.layers.classwise_conv_2d import own_kernel
 from keras_facnn.presets import config as configs
 from keras_facnn.presets import files
 from keras_facnn.presets import folders
@@ -193,7 +191,7 @@ def _transfer(source, model, handle):
         # Dense kernels fit, however many classes share the maps.
         old_value, value = (
             keras.ops.convert_to_numpy(
-                dense_kernel(w, classes) if is_classwise else w
+                ClasswiseConv2D.dense_kernel(w, classes) if is_classwise else w
             )
             for w, classes in ((old, old_classes), (new, new_classes))
         )
@@ -207,7 +205,9 @@ def _transfer(source, model, handle):
         if is_classwise:
             # A new class that is several old ones keeps what they saw.
             fits = fits and old_classes % new_classes == 0
-            value = keras.ops.convert_to_numpy(own_kernel(value, new_classes))
+            value = keras.ops.convert_to_numpy(
+                ClasswiseConv2D.own_kernel(value, new_classes)
+            )
         new_weights.append(value)
         if not fits:
             partly.append(f"{new.path} {tuple(old.shape)}->{tuple(new.shape)}")

@@ -43,7 +43,7 @@ def photographs():
     return images, [names[path.parent.name] for path in paths]
 
 
-def test_logits_are_those_of_the_equations(model):
+def test_logits_are_those_of_the_equations(model, optimized):
     from PIL import Image
 
     image = Image.open(SAMPLES / "cat.jpg").resize((64, 64))

@@ -35,7 +35,7 @@ def photographs():
     return load_images(paths, image_size=160), labels
 
 
-def test_logits_are_those_of_the_equations(model):
+def test_logits_are_those_of_the_equations(model, optimized):
     images = load_images(SAMPLES / "clothing" / "shoes.jpg", model)
     assert images.shape == (1, 160, 160, 3)
     expected = numpy_reference.logits(model, images)

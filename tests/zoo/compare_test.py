@@ -178,13 +178,17 @@ def test_a_kill_leaves_what_was_measured(folder, tmp_path, monkeypatch):
         "methods": "facnn,rise",
     }
 
+    killed = tmp_path / "killed"
+
     def rise(*args, **kwargs):
+        # What is written from here on, a kill would not let be written.
+        shutil.copytree(out, killed)
         raise Killed
 
     monkeypatch.setattr(attribution, "rise", rise)
     with pytest.raises(Killed):
         run("compare", **flags)
-    with open(out / "table.csv", newline="") as file:
+    with open(killed / "table.csv", newline="") as file:
         assert [row["method"] for row in csv.DictReader(file)] == ["FA-CNN"]
-    results = json.loads((out / "results.json").read_text())
+    results = json.loads((killed / "results.json").read_text())
     assert len(results["pixel_removal"]["facnn_2"]["accuracy"]) == 5

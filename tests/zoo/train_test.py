@@ -106,19 +106,30 @@ def stored(path):
 
 
 @contextlib.contextmanager
-def killed_after(renames):
+def killed_after(renames, workdir):
     """Ends the run in place of one of the renames that put files in place."""
     left = iter(range(renames))
     replace = os.replace
+    killed = workdir / "killed"
 
     def replace_or_end(source, target):
+        if killed.exists():
+            raise Killed
         if next(left, None) is None:
+            # What is written from here on, a kill would not let be written.
+            shutil.copytree(workdir, killed)
             raise Killed
         replace(source, target)
 
     with mock.patch.object(os, "replace", replace_or_end):
         with pytest.raises(Killed):
             yield
+    for path in workdir.iterdir():
+        if path != killed:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in killed.iterdir():
+        path.rename(workdir / path.name)
+    killed.rmdir()
 
 
 @contextlib.contextmanager
@@ -156,7 +167,7 @@ def test_a_run_killed_three_times_ends_with_the_same_weights(
     assert not (tmp_path / "preset").exists()
 
     # Three a checkpoint.
-    with killed_after(int(rng.integers(60))):
+    with killed_after(int(rng.integers(60)), tmp_path):
         train(folder, tmp_path, **flags)
     assert not (tmp_path / "preset").exists()
 

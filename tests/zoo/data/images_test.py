@@ -361,6 +361,8 @@ def test_a_fingerprint_tells_data_apart(folder, tmp_path):
 def test_a_folder_needs_no_tensorflow_datasets(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     # Run anew, as a first import.
+    for name in [n for n in sys.modules if n.startswith("zoo.data")]:
+        monkeypatch.delitem(sys.modules, name)
     spec = importlib.util.spec_from_file_location("images_anew", data.__file__)
     images = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, images)
