@@ -4,7 +4,6 @@ In this process, where a process of its own is not what is tested: that imports
 each backend anew.
 """
 
-import contextlib
 import csv
 import importlib
 import json
@@ -15,7 +14,6 @@ import signal
 import socket
 import subprocess
 import time
-from unittest import mock
 
 import h5py
 import keras
@@ -26,14 +24,11 @@ from keras_facnn import FACNN
 from tests.zoo import conftest
 from tests.zoo.conftest import NAMES
 from tests.zoo.conftest import ROOT
-from tests.zoo.conftest import Killed
 from tests.zoo.conftest import command
 from tests.zoo.conftest import run
 from zoo.cost import multiply_adds
 
 pytest.importorskip("tensorflow")
-
-from zoo.training import callbacks
 
 BACKEND = keras.backend.backend()
 
@@ -105,48 +100,17 @@ def stored(path):
     return arrays
 
 
-@contextlib.contextmanager
-def killed_after(renames, workdir):
-    """Ends the run in place of one of the renames that put files in place."""
-    left = iter(range(renames))
-    replace = os.replace
-    killed = workdir / "killed"
-
-    def replace_or_end(source, target):
-        if killed.exists():
-            raise Killed
-        if next(left, None) is None:
-            # What is written from here on, a kill would not let be written.
-            shutil.copytree(workdir, killed)
-            raise Killed
-        replace(source, target)
-
-    with mock.patch.object(os, "replace", replace_or_end):
-        with pytest.raises(Killed):
-            yield
-    for path in workdir.iterdir():
-        if path != killed:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for path in killed.iterdir():
-        path.rename(workdir / path.name)
-    killed.rmdir()
-
-
-@contextlib.contextmanager
-def ctrl_c_after(steps):
-    """Presses Ctrl-C during a step."""
-    left = iter(range(steps))
-    on_train_batch_end = callbacks.Checkpoint.on_train_batch_end
-
-    def press_and_go_on(self, *args, **kwargs):
-        if next(left, None) is None:
-            signal.raise_signal(signal.SIGINT)
-        on_train_batch_end(self, *args, **kwargs)
-
-    with mock.patch.object(
-        callbacks.Checkpoint, "on_train_batch_end", press_and_go_on
-    ):
-        yield
+def stop(process, checkpoint, output, number, saves):
+    """Sends a signal once some more checkpoints were written."""
+    before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
+    while saves:
+        assert process.poll() is None, output.read_text()
+        now = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
+        saves -= now != before
+        before = now
+        time.sleep(0.005)
+    process.send_signal(number)
+    return process.wait()
 
 
 def test_a_run_killed_three_times_ends_with_the_same_weights(
@@ -156,27 +120,17 @@ def test_a_run_killed_three_times_ends_with_the_same_weights(
     checkpoint, output = tmp_path / "last.weights.h5", tmp_path / "out.txt"
     flags = {**LONG, "checkpoint_minutes": 0}
     rng = np.random.default_rng()
-    with open(output, "w") as log:
-        process = start(folder, tmp_path, log, **flags)
-    while not checkpoint.exists():
-        assert process.poll() is None, output.read_text()
-        time.sleep(0.005)
-    time.sleep(rng.uniform(0, 0.1))
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-    assert not (tmp_path / "preset").exists()
-
-    # Three a checkpoint.
-    with killed_after(int(rng.integers(60)), tmp_path):
-        train(folder, tmp_path, **flags)
-    assert not (tmp_path / "preset").exists()
-
-    with ctrl_c_after(int(rng.integers(20))):
-        result = train(folder, tmp_path, **flags)
-    assert result.returncode == 128 + signal.SIGINT
-    assert "Stopped" in result.output
-    assert not (tmp_path / "preset").exists()
-
+    for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT):
+        with open(output, "w") as log:
+            process = start(folder, tmp_path, log, **flags)
+            saves = int(rng.integers(1, 4))
+            code = stop(process, checkpoint, output, number, saves)
+        if number == signal.SIGKILL:
+            assert code == -signal.SIGKILL
+        else:
+            assert code == 128 + signal.SIGINT
+            assert "Stopped" in output.read_text()
+        assert not (tmp_path / "preset").exists()
     result = train(folder, tmp_path, **LONG)
     assert result.returncode == 0, result.output
     one, other = (stored(p / "last.weights.h5") for p in (trained, tmp_path))
