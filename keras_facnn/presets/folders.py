@@ -97,7 +97,7 @@ def _sweep(directory):
 
 def _asides(directory):
     """The folders of this module beside `directory`, the newest first."""
-    prefix = f".{directory.name}-"
+    prefix = _prefix(directory)
     found = []
     # A ValueError is of a path that holds a null character.
     with contextlib.suppress(OSError, ValueError):

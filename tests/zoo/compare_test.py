@@ -11,7 +11,6 @@ from keras_facnn import FACNN
 from keras_facnn import attribution
 from keras_facnn import metrics
 from tests.zoo.conftest import NAMES
-from tests.zoo.conftest import Killed
 from tests.zoo.conftest import run
 
 pytest.importorskip("tensorflow")
@@ -161,6 +160,10 @@ def test_says_what_a_model_that_is_no_fa_cnn_lacks(folder, tmp_path):
     keras.Model(inputs, x).save(flags["preset"])
     result = run("compare", **flags)
     assert result.returncode == 1 and "--layers must name" in result.output
+
+
+class Killed(BaseException):
+    """The end of a process, as far as its files can tell."""
 
 
 def test_a_kill_leaves_what_was_measured(folder, tmp_path, monkeypatch):

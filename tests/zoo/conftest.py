@@ -31,10 +31,6 @@ def command(module, **flags):
     return [sys.executable, "-m", f"zoo.{module}", *values]
 
 
-class Killed(BaseException):
-    """The end of a process, as far as its files can tell."""
-
-
 def start(module, log, environment=None, **flags):
     """Starts a command in a process of its own, whose output goes to `log`."""
     return subprocess.Popen(
