@@ -140,19 +140,31 @@ def unknown(model, logits):
 def alignment(model, images):
     """Mean correlation of raw maps with Grad-CAM, of the predicted classes.
 
+    Of the maps, and of what they have more than those of the runner-up.
     Constant maps have no correlation; `undefined` counts them.
     """
     from keras_facnn import metrics
 
-    depth = metrics.similarity_by_depth(
-        model, images, batch_size=FLAGS.batch_size
+    def means(depth):
+        return {
+            f"fa_{layer}": None if math.isnan(mean) else mean
+            for layer, mean in zip(depth.layers, depth.mean, strict=True)
+        }
+
+    depth, contrast = (
+        metrics.similarity_by_depth(
+            model, images, contrast=contrast, batch_size=FLAGS.batch_size
+        )
+        for contrast in (False, True)
     )
-    names = [f"fa_{layer}" for layer in depth.layers]
-    means = [None if math.isnan(mean) else mean for mean in depth.mean]
     return {
         "images": len(images),
-        "mean_pearson": dict(zip(names, means, strict=True)),
-        "undefined": dict(zip(names, depth.undefined, strict=True)),
+        "mean_pearson": means(depth),
+        "mean_pearson_of_contrast": means(contrast),
+        "undefined": {
+            f"fa_{layer}": count
+            for layer, count in zip(depth.layers, depth.undefined, strict=True)
+        },
     }
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 from collections.abc import Callable
 from collections.abc import Sequence
 
@@ -7,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from keras_facnn.attribution import grad_cam
+from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_callable
 from keras_facnn.checks import check_fa_model
 from keras_facnn.checks import check_float
@@ -15,6 +17,7 @@ from keras_facnn.checks import check_maps
 from keras_facnn.checks import images_for
 from keras_facnn.checks import real_array
 from keras_facnn.forward import class_an_image
+from keras_facnn.forward import logits_of
 from keras_facnn.forward import progress_bar
 from keras_facnn.maps import constant_maps
 from keras_facnn.maps import places_by_value
@@ -144,12 +147,17 @@ def similarity_by_depth(
     layers: Sequence[LayerName] | None = None,
     metric: Callable = pearson,
     reference: Callable = grad_cam,
+    contrast: bool = False,
     batch_size: int = 32,
     verbose: int = 0,
 ) -> SimilarityByDepth:
     """Similarity of an FA-CNN's raw class maps to Grad-CAM, layer by layer.
 
-    Source: FA-CNN, arXiv 2603.25798, Figure 1.
+    Maps of all classes may be alike, where all see the same object. Then a map
+    is like Grad-CAM of another class too; `contrast` takes off what the two
+    classes share.
+
+    Source: FA-CNN, arXiv 2603.25798, Figure 1; `contrast` is ours.
 
     Args:
         model: A `FACNN`.
@@ -160,6 +168,9 @@ def similarity_by_depth(
         metric: Function of maps and reference, both `(B, h, w)`, to one value
             an image, such as `pearson`, `spearman` or `top_iou`.
         reference: Attribution to compare with, called as `grad_cam` is.
+        contrast: Whether to compare differences of maps, those of the class
+            less those of its strongest rival, the other class with the largest
+            logit.
         batch_size: Positive integer, images a forward pass.
         verbose: 1 shows a progress bar, 0 does not.
 
@@ -177,6 +188,7 @@ def similarity_by_depth(
     check_fa_model(model)
     check_callable("metric", metric)
     check_callable("reference", reference)
+    check_bool("contrast", contrast)
     check_int("batch_size", batch_size)
     levels = model.fa_levels(layers)
     if not levels:
@@ -187,13 +199,22 @@ def similarity_by_depth(
     images = images_for(model, images)
     classes = model.check_classes(classes, len(images))
     classes = class_an_image(model, images, classes, batch_size)
+    if contrast:
+        rivals = _rivals(logits_of(model, images, batch_size), classes)
+
+    def maps_of(method, layer):
+        arguments = {"layer": layer, "batch_size": batch_size}
+        maps = method(images, classes, **arguments)
+        if contrast:
+            maps = maps - method(images, rivals, **arguments)
+        return maps
+
     each = []
     for layer in levels:
-        arguments = {"layer": layer, "batch_size": batch_size}
         each.append(
             metric(
-                model.class_maps(images, classes, **arguments),
-                reference(model, images, classes, **arguments),
+                maps_of(model.class_maps, layer),
+                maps_of(functools.partial(reference, model), layer),
             )
         )
         bar.add(1)
@@ -210,9 +231,17 @@ def similarity_by_depth(
         settings={
             "metric": name_of(metric),
             "reference": name_of(reference),
+            "contrast": contrast,
             "images": values.shape[1],
         },
     )
+
+
+def _rivals(logits, classes):
+    """The class with the largest logit but for `classes`, one an image."""
+    others = logits.copy()
+    others[np.arange(len(logits)), classes] = -np.inf
+    return others.argmax(axis=-1)
 
 
 def _check(maps, reference):

@@ -78,6 +78,47 @@ def test_similarity_by_depth(small_model, images):
     assert theorem_1.mean[0] > 0.99999
 
 
+def test_contrast_takes_off_what_classes_share(small_model, images):
+    """Against a reference that has the same for all classes added."""
+    shared = np.random.default_rng(1).uniform(0, 100, (5, 4, 4))
+
+    def reference(model, images, classes, *, layer, batch_size):
+        return 2 * model.class_maps(images, classes, layer=layer) + shared
+
+    logits = small_model.predict(images, verbose=0)
+    for classes in (None, 1, [0, 1, 2, 0, 1]):
+        options = {"layers": [2, "fa_3"], "reference": reference}
+        plain = similarity_by_depth(small_model, images, classes, **options)
+        assert max(plain.mean) < 0.9
+        result = similarity_by_depth(
+            small_model, images, classes, contrast=True, **options
+        )
+        np.testing.assert_allclose(result.mean, [1, 1], rtol=1e-4)
+    assert result.settings["contrast"]
+
+    # The rival is the other class with the largest logit.
+    asked = []
+
+    def asked_for(model, images, classes, *, layer, batch_size):
+        asked.append(np.broadcast_to(classes, len(images)).tolist())
+        return model.class_maps(images, classes, layer=layer)
+
+    similarity_by_depth(
+        small_model,
+        images,
+        layers=[3],
+        reference=asked_for,
+        contrast=True,
+    )
+    assert asked == np.argsort(-logits, axis=-1)[:, :2].T.tolist()
+
+
+@pytest.mark.parametrize("contrast", [None, 1, "yes"])
+def test_similarity_by_depth_refuses_contrast(small_model, images, contrast):
+    with pytest.raises(ValueError, match="`contrast` must be"):
+        similarity_by_depth(small_model, images, contrast=contrast)
+
+
 def test_names_what_a_partial_calls(small_model, images):
     result = similarity_by_depth(
         small_model,

@@ -16,10 +16,11 @@ config = {
     "model": {
         **cifar10.config["model"],
         "num_classes": 100,
-        "maps_per_class": (1, 1, 2),
-        "classwise_layers": 0,
+        "maps_per_class": (1, 2),
         "deep_alignment": 0.3,
     },
     # TensorFlow Datasets' names are too many to tell the data set by.
     "class_folders": None,
+    "pad": 4,
+    "cutout": 8,
 }

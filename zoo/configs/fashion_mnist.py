@@ -21,14 +21,10 @@ config = {
         "image_shape": (28, 28, 1),
         "depths": (6, 7),
         "maps_per_class": (4, 8),
-        "classwise_layers": 0,
-        "space_to_depth": 2,
     },
     "class_folders": "T-shirt/top|Trouser|Pullover|Dress|Coat|Sandal|Shirt|"
     "Sneaker|Bag|Ankle boot",
     "epochs": 12,
-    "batch_size": 128,
-    "learning_rate": 0.01,
     "pad": 2,
-    "cutmix": 0.0,
+    "cutout": 8,
 }
