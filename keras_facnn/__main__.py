@@ -34,7 +34,8 @@ _EXPLAIN = """\
 Classifies images and draws why, from one forward pass and without a gradient:
 the photograph, the map of the likeliest class and that of the runner-up on the
 same colour scale, the map of the likeliest class at some depths, and how the
-probability of both grows from layer to layer. Images are turned as their EXIF
+probability of both grows from layer to layer. What speaks for all classes alike
+is left out of the maps, unless --raw is given. Images are turned as their EXIF
 data say, laid on white where they are transparent, cropped to the centre and
 resized to what the model takes. An image that cannot be read is named, and the
 others are explained.
@@ -156,6 +157,12 @@ def _parser():
         action="append",
         help="number of an FA layer to show the map at, again for more; "
         "default a quarter, half and three quarters of the depth",
+    )
+    explain.add_argument(
+        "--raw",
+        action="store_true",
+        help="show all evidence, also what speaks for all classes alike, so "
+        "that the places of a map sum to the score of its class",
     )
     explain.add_argument(
         "--no-figure",
@@ -283,7 +290,7 @@ def _explain(arguments):
     names = model.class_names
     asked = _class_index(arguments.class_, names, model.num_classes)
     paths, images = _read_images(arguments, model)
-    told = model.explain(images, asked, layers)
+    told = model.explain(images, asked, layers, centered=not arguments.raw)
 
     labels = _labels(paths)
     best = [
@@ -378,6 +385,7 @@ def _as_json(told, paths, best):
                 for c in best[i]
             ],
             "explained": int(told.classes[i]),
+            "centered": told.centered,
             "map": told.maps[i, ..., told.classes[i]].tolist(),
         }
         for i, path in enumerate(paths)

@@ -155,11 +155,16 @@ class Explaining:
         classes: Classes = None,
         layers: Sequence[LayerName] | None = None,
         batch_size: int = 32,
+        centered: bool = True,
     ) -> Explanation:
         """All that a figure or a report of a decision needs.
 
         One forward pass gives probabilities, the class maps, the maps at other
         depths, and the probabilities that the head reads off every FA layer.
+
+        Its maps are centered, unlike those of `class_maps`: what speaks for all
+        classes alike says nothing about the answer, and without it maps lie
+        more on the object, as `zoo/README.md` measures.
 
         Args:
             images: Array `(B, H, W, channels)`, 0..255, any real dtype.
@@ -169,6 +174,8 @@ class Explaining:
             layers: FA layers of `depth_maps`, numbers or names. None is up to
                 six, evenly spread, the last included.
             batch_size: Positive integer, images a forward pass.
+            centered: Whether to take the mean of all classes' maps off each
+                map; False gives the raw maps, as `class_maps` does.
 
         Returns:
             An `Explanation`, which `keras_facnn.plots.explanation` draws.
@@ -183,6 +190,7 @@ class Explaining:
         """
         array = images_for(self, images)
         classes = one_class_an_image(self.check_classes(classes, len(array)))
+        centered = check_bool("centered", centered)
         if layers is None:
             spread = np.linspace(0, self.num_layers, 7).round().astype(int)
             layers = sorted(set(spread.tolist()) - {0})
@@ -205,17 +213,21 @@ class Explaining:
         )
         if classes is None:
             classes = logits.argmax(axis=-1)
+        maps, depth_maps = told["maps"], told["depth_maps"]
+        if centered:
+            maps, *depth_maps = map(center_maps, (maps, *depth_maps))
         return Explanation(
             images=array,
             classes=classes,
             probabilities=as_probabilities(logits),
-            maps=told["maps"],
+            maps=maps,
             depth_maps={
-                n: pick_classes(maps, classes, logits)
-                for n, maps in zip(levels, told["depth_maps"], strict=True)
+                n: pick_classes(of_layer, classes, logits)
+                for n, of_layer in zip(levels, depth_maps, strict=True)
             },
             depth_probabilities=as_probabilities(told["depth_logits"]),
             class_names=self.class_names,
+            centered=centered,
         )
 
     def layer_logits(self, images: Images, batch_size: int = 32) -> np.ndarray:

@@ -14,12 +14,15 @@ class Explanation:
             the predicted one, unless another was asked for.
         probabilities: Array `(B, C)`.
         maps: Array `(B, h, w, C)`, the class maps at the last FA layer. A map's
-            mean, times the scale of the head, is the logit.
+            mean, times the scale of the head, is the logit, or, of centered
+            maps, the logit less the mean of all classes' logits.
         depth_maps: Dict from the number of an FA layer to the maps `(B, h, w)`
             of `classes` there, at that layer's own resolution.
         depth_probabilities: Array `(B, L, C)`, what the head reads off every FA
             layer.
         class_names: Sequence of C strings, or None.
+        centered: Whether `maps` and `depth_maps` are centered: less the mean of
+            all classes' maps.
 
     Example:
 
@@ -46,6 +49,7 @@ class Explanation:
     depth_maps: dict[int, np.ndarray]
     depth_probabilities: np.ndarray
     class_names: typing.Sequence[str] | None = None
+    centered: bool = False
 
     def name_of(self, index: int) -> str:
         """The name of a class, or its number where names are not known."""

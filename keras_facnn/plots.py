@@ -131,6 +131,7 @@ def explanation(
     depth_probabilities: np.ndarray | None = None,
     class_names: typing.Sequence[str] | None = None,
     *,
+    centered: bool = False,
     names: typing.Sequence[str] | None = None,
     photos: typing.Sequence[np.ndarray] | None = None,
 ) -> Figure:
@@ -138,21 +139,24 @@ def explanation(
 
     The columns are the photograph; the map of the class that is explained and
     that of its strongest rival, in colours that show which share of the
-    explained class' logit each part of the image gives; the map of the
-    explained class at some depths, as shares of what the head reads there, in
-    the same colours; and the probability of both classes that the head reads
-    off every depth. Places without evidence keep their own colours; a map that
-    shows nothing for that reason says so. A caption explains the colours.
+    evidence for the explained class each part of the image gives; the map of
+    the explained class at some depths, as shares of the evidence there, in the
+    same colours; and the probability of both classes that the head reads off
+    every depth. The evidence is the logit, or, of centered maps, what they say
+    for the class and not for all alike; where they speak against it, nothing is
+    drawn. Places without evidence keep their own colours; a map that shows
+    nothing for that reason says so. A caption explains the colours.
 
     Args:
         images: Array `(B, H, W, channels)`, 0..255, or an `Explanation`, which
-            holds the next five arguments too.
+            holds the next six arguments too.
         probabilities: Array `(B, C)`.
         maps: Array `(B, h, w, C)`, the class maps.
         depth_maps: Dict from the number of an FA layer to the maps
             `(B, h, w)` of the explained class there.
         depth_probabilities: Array `(B, L, C)`, read off every FA layer.
         class_names: Sequence of C strings.
+        centered: Whether the maps are centered.
         names: Optional sequence of B strings, such as the files' names.
         photos: Optional sequence of B arrays `(H, W, 1 or 3)`, 0..255: the
             pictures, at any size, of which `images` are the centre
@@ -201,6 +205,7 @@ def explanation(
             depth_maps=depth_maps,
             depth_probabilities=np.asarray(depth_probabilities),
             class_names=class_names,
+            centered=check_bool("centered", centered),
         )
     shown = _as_drawn(told.images)
     told = _checked(told)
@@ -237,7 +242,7 @@ def explanation(
         pale |= _draw_photo(axes[0], photo, (height, width))
         _title(axes[0], top[0], names[row] if names is not None else "")
         vmax = told.maps[row, ..., [first, second]].max()
-        total = float(told.maps[row, ..., first].sum())
+        total = _evidence(told.maps[row, ..., first])
         for ax, heading, c in zip(
             axes[1:3], top[1:3], (first, second), strict=True
         ):
@@ -245,7 +250,6 @@ def explanation(
             map_ = told.maps[row, ..., c]
             drawn = _draw_shares(ax, map_, shown[row], vmax, total)
             _title(ax, heading, told.name_of(c), f"{p[c]:.1%}")
-        level = told.maps[row, ..., first].mean()
         most = vmax
         for ax, heading, layer_maps in zip(
             axes[3:-1], top[3:-1], told.depth_maps.values(), strict=True
@@ -253,7 +257,8 @@ def explanation(
             map_ = np.asarray(layer_maps[row], "float32")
             _draw_view(ax, photo, shown[row])
             # In units of the last layer's map, whatever its own are.
-            map_ = map_ * (level / max(map_.mean(), _TINY))
+            finer = map_.size / told.maps[row, ..., first].size
+            map_ = map_ * (total * finer / max(_evidence(map_), _TINY))
             most = max(most, map_.max())
             drawn = _draw_shares(ax, map_, shown[row], vmax, total)
             _title(ax, heading, told.name_of(first))
@@ -264,7 +269,7 @@ def explanation(
             axes[-1], told, row, (first, second), row == len(shown) - 1
         )
         _title(axes[-1], top[-1])
-    _draw_caption(figure, pale)
+    _draw_caption(figure, told.centered, pale)
     return figure
 
 
@@ -612,8 +617,13 @@ def _draw_photo(ax, photo, size):
     return bool(ax.patches)
 
 
+def _evidence(map_):
+    """The sum of what speaks for a map's class."""
+    return float(np.maximum(map_, 0).sum())
+
+
 def _draw_bar(ax, drawn, total, cells, more):
-    """A colour bar beside `ax` in shares of a map's sum, its class' score."""
+    """A colour bar beside `ax` in shares of the evidence for a class."""
     most = drawn.get_clim()[1] / total
     shares = MaxNLocator(4).tick_values(0, most)
     bar = ax.figure.colorbar(
@@ -625,16 +635,23 @@ def _draw_bar(ax, drawn, total, cells, more):
     )
     bar.ax.tick_params(labelsize=7)
     bar.set_label(
-        f"share of the score from\n1/{cells} of the picture", fontsize=7
+        f"share of the evidence from\n1/{cells} of the picture", fontsize=7
     )
 
 
-def _draw_caption(figure, pale):
+def _draw_caption(figure, centered, pale):
     """What a reader must know who has never seen such a figure."""
+    meaning = (
+        "The yellower a place, the more it speaks for the class above, and not "
+        "for all classes alike, on one scale a row; places in their own "
+        "colours say next to nothing for it, or speak against it."
+        if centered
+        else "The yellower a place, the more it adds to the score that the "
+        "model gives the class above, on one scale a row; places in their own "
+        "colours add next to nothing. All places together make up the score."
+    )
     sentences = [
-        "The yellower a place, the more it adds to the score that the model "
-        "gives the class above, on one scale a row; places in their own "
-        "colours add next to nothing. All places together make up the score.",
+        meaning,
         "Beside a class is the probability that the model gives it.",
         "Layers run from the photograph to the answer.",
     ]

@@ -350,10 +350,17 @@ def test_explains_the_class_and_layers_that_were_asked_for(
     model = FACNN.from_preset(preset)
     images = np.stack([read_picture(path, (16, 16, 3)) for path in photos])
     logits, maps = model.predict_with_maps(images)
+    centered = maps - maps.mean(-1, keepdims=True)
     p = np.exp(logits - logits.max(-1, keepdims=True))
     p /= p.sum(-1, keepdims=True)
-    for asked, index in (("HONEYBEE", 1), ("_ant", 0), ("3", 3), (None, None)):
+    for asked, index, raw in (
+        ("HONEYBEE", 1, False),
+        ("_ant", 0, True),
+        ("3", 3, False),
+        (None, None, True),
+    ):
         choice = [] if asked is None else ["--class", asked]
+        choice += ["--raw"] * raw
         assert run("explain", *photos, *options, *choice) == 0
         out, err = capsys.readouterr()
         assert str(output) in err
@@ -365,8 +372,10 @@ def test_explains_the_class_and_layers_that_were_asked_for(
             for c in told["classes"]:
                 assert c["probability"] == pytest.approx(p[i, c["index"]], 1e-4)
             assert told["explained"] == (best if index is None else index)
+            assert told["centered"] == (not raw)
+            expected = maps if raw else centered
             np.testing.assert_allclose(
-                told["map"], maps[i, ..., told["explained"]], atol=1e-5
+                told["map"], expected[i, ..., told["explained"]], atol=1e-5
             )
     assert output.stat().st_size > 10_000
 

@@ -116,8 +116,12 @@ def test_numbers_of_a_card_are_those_that_were_measured(name):
     assert f"--alignment_images {metrics['alignment']['images']}" in (
         card.replace("\n", " ")
     )
-    row = re.search(r"`r` at layer ([\d, ]+) \| ([\d., ]+) ", card)
-    layers, values = (cell.split(", ") for cell in row.groups())
-    for layer, value in zip(layers, values, strict=True):
-        measured = metrics["alignment"]["mean_pearson"][f"fa_{layer}"]
-        assert f"{measured:.{len(value) - 2}f}" == value, layer
+    correlations = [("`r`", "mean_pearson")]
+    if "mean_pearson_of_contrast" in metrics["alignment"]:
+        correlations += [("`r` of the contrast", "mean_pearson_of_contrast")]
+    for name, key in correlations:
+        row = re.search(rf"{name} at layer ([\d, ]+) \| ([\d., ]+) ", card)
+        layers, values = (cell.split(", ") for cell in row.groups())
+        for layer, value in zip(layers, values, strict=True):
+            measured = metrics["alignment"][key][f"fa_{layer}"]
+            assert f"{measured:.{len(value) - 2}f}" == value, layer

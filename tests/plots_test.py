@@ -224,12 +224,37 @@ def test_colour_bar_gives_shares_of_the_logit(images):
     (bar,) = ax.child_axes
     assert bar.yaxis.get_major_formatter()(3.0) == "50%"
     assert bar.get_ylim() == (0, 3)
-    assert bar.get_ylabel() == "share of the score from\n1/16 of the picture"
+    label = "share of the evidence from\n1/16 of the picture"
+    assert bar.get_ylabel() == label
     # The layer's own units are gone.
     last, layer = (
         np.asarray(a.images[1].get_array()) for a in figure.axes[1:4:2]
     )
     np.testing.assert_allclose(layer, last, rtol=1e-5)
+
+
+def test_centered_maps_show_what_speaks_for_a_class(images):
+    """Shares are of that alone, and what speaks against it is not drawn."""
+    maps = np.full((1, 4, 4, 3), -1.0, "float32")
+    maps[0, 0, :, 1] = 1, 1, 1, 3
+    told = explanation_of(
+        images[:1],
+        maps=maps,
+        classes=np.array([1]),
+        depth_maps={2: np.repeat(np.repeat(maps[..., 1], 2, 1), 2, 2) * 7},
+        centered=True,
+    )
+    figure = plots.explanation(told)
+    (bar,) = figure.axes[-2].child_axes
+    assert bar.yaxis.get_major_formatter()(3.0) == "50%"
+    assert bar.get_ylim() == (0, 3)
+    for ax in figure.axes[1:4:2]:
+        drawn = ax.images[1]
+        assert drawn.get_clim() == (0, 3)
+        alpha = drawn.to_rgba(np.asarray(drawn.get_array()))[..., 3]
+        assert alpha[0, -1] == pytest.approx(0.85) and alpha[-1].max() == 0
+    assert words_on(figure.axes[2]) == ["no evidence"]
+    assert "speak against it" in figure.get_supxlabel()
 
 
 def words_on(ax):

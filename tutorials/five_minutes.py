@@ -57,8 +57,9 @@ print(model.class_names)
 # ## Predict and see
 #
 # `explain` runs the model once and gathers all that the figure shows. Bright
-# places gave the evidence for the class named above them; the scale says how
-# much of the class' score each place gave. Beside it is the strongest rival.
+# places speak for the class named above them, and not for all classes alike;
+# the scale says how much of that each place gives. Beside it is the strongest
+# rival.
 # The curves on the right show how sure the model is after each of its 24
 # layers.
 
