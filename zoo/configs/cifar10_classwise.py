@@ -5,7 +5,7 @@
     python -m zoo.train --config cifar10_classwise --epochs 80 --data cifar10 \
         --init runs/cifar10_classwise/preset --workdir runs/cifar10_again
 
-See "Class-wise layers" in zoo/README.md for why.
+See "Trained for longer" in zoo/README.md for why.
 """
 
 config = {

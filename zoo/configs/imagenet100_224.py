@@ -16,23 +16,21 @@ parameters, 6.8 G multiply-adds an image, 10.4 TFLOP a step of 256 images;
 | 8 | 32 | 1.3 | 1.2 GiB |
 """
 
-from zoo.configs import imagenet100
+from zoo.configs import imagenet100_48
 
 config = {
     "about": {
-        **imagenet100.config["about"],
+        **imagenet100_48.config["about"],
         "description": "FA-CNN of 24 layers for 224x224 photographs of 100 "
         "ImageNet classes, trained with deep alignment.",
         "dataset": "ImageNet-100",
     },
     "model": {
-        "num_classes": 100,
+        **imagenet100_48.config["model"],
         "image_shape": (224, 224, 3),
         "depths": (6, 8, 10),
         "maps_per_class": (1, 2, 4),
-        "alpha": "harmonic",
         "space_to_depth": 4,
-        "deep_alignment": 0.3,
     },
     "class_folders": r"n\d{8}",
     "train_split": "train",

@@ -1,11 +1,11 @@
-"""Last part of the preset, at 160x160; see `zoo/configs/imagenette_128.py`."""
+"""Last part of `imagenette`, at 160x160; see `zoo/configs/imagenette_64.py`."""
 
-from zoo.configs import imagenette_128
+from zoo.configs import imagenette_classwise_96
 
 config = {
-    **imagenette_128.config,
+    **imagenette_classwise_96.config,
     "model": {
-        **imagenette_128.config["model"],
+        **imagenette_classwise_96.config["model"],
         "image_shape": (160, 160, 3),
     },
     "epochs": 2,

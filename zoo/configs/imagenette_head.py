@@ -10,17 +10,17 @@ photographs: only those named `ILSVRC2012_val_*` can judge it.
 """
 
 from zoo.configs import clothing_head
-from zoo.configs import imagenette_128
+from zoo.configs import imagenette_64
 
 config = {
     **clothing_head.config,
     "about": {
-        **imagenette_128.config["about"],
+        **imagenette_64.config["about"],
         "description": "FA-CNN on EfficientNet-Lite0 for photographs of ten "
         "ImageNet classes.",
         "license": clothing_head.config["about"]["license"],
     },
-    "class_folders": imagenette_128.config["class_folders"],
-    "validation_split": imagenette_128.config["validation_split"],
+    "class_folders": imagenette_64.config["class_folders"],
+    "validation_split": imagenette_64.config["validation_split"],
     "epochs": 3,
 }

@@ -1,0 +1,44 @@
+"""First of the six parts that train `imagenette`, at 64x64.
+
+    python -m zoo.train --config imagenette_64 --data imagenette/160px-v2 \
+        --workdir runs/imagenette_64
+
+The others start from the one before, by `--init runs/BEFORE/preset`:
+
+    imagenette_96
+    imagenette_128
+    imagenette_classwise_96
+    imagenette_classwise_128
+    imagenette
+
+No weight of an FA-CNN depends on the image's size, and small images are cheap.
+In the first three parts all layers are dense. From the fourth on, the last six
+are class-wise and start from what the dense gave each class of its own maps.
+"""
+
+from zoo.configs import imagenet100_48
+
+config = {
+    **imagenet100_48.config,
+    "about": {
+        **imagenet100_48.config["about"],
+        "description": "FA-CNN of 24 layers for photographs of ten ImageNet "
+        "classes, trained with deep alignment and stochastic depth.",
+        "dataset": "Imagenette, https://github.com/fastai/imagenette",
+    },
+    "model": {
+        **imagenet100_48.config["model"],
+        "num_classes": 10,
+        "image_shape": (64, 64, 3),
+        "depths": (12, 12),
+        "maps_per_class": (8, 16),
+        "space_to_depth": 4,
+        "deep_alignment": 0.4,
+        "stochastic_depth": 0.1,
+    },
+    "validation_split": "validation",
+    "epochs": 36,
+    "batch_size": 64,
+    "crop": {"smallest": 0.25, "from": (160, 160)},
+    "cutmix": 0.3,
+}
