@@ -136,4 +136,5 @@ define make_venv
 endef
 
 clean:
-	rm -rf .venv-demo .venv-test .venv-floor .venv-docs build dist *.egg-info maps.png
+	rm -rf .venv-demo .venv-test .venv-floor .venv-docs build dist *.egg-info \
+		clothing.png maps.png

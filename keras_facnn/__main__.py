@@ -173,7 +173,8 @@ def _parser():
         "--json",
         action="store_true",
         help="print the classes, and the map of the explained class at the "
-        "last layer, as JSON",
+        "last layer, as JSON; the figure is drawn all the same, unless "
+        "--no-figure is given",
     )
     explain.set_defaults(run=_explain)
 

@@ -89,7 +89,8 @@ class Explaining:
         Args:
             images: Array `(B, H, W, channels)`, 0..255, any real dtype.
             layer: FA layer of the maps, a number 1..L or a name `"fa_l"`. None
-                is the last one, whose maps sum to the logits.
+                is the last one, whose means, times `head.scale`, are the
+                logits.
             batch_size: Positive integer, images a forward pass.
             centered: As in `class_maps`.
 

@@ -642,9 +642,10 @@ def _draw_bar(ax, drawn, total, cells, more):
 def _draw_caption(figure, centered, pale):
     """What a reader must know who has never seen such a figure."""
     meaning = (
-        "The yellower a place, the more it speaks for the class above, and not "
-        "for all classes alike, on one scale a row; places in their own "
-        "colours say next to nothing for it, or speak against it."
+        "The yellower a place, the more it makes the model prefer the class "
+        "above to the average class, on one scale a row, in shares of all that "
+        "speaks for the first class; places in their own colours hardly matter "
+        "to it, or speak against it."
         if centered
         else "The yellower a place, the more it adds to the score that the "
         "model gives the class above, on one scale a row; places in their own "
@@ -653,7 +654,7 @@ def _draw_caption(figure, centered, pale):
     sentences = [
         meaning,
         "Beside a class is the probability that the model gives it.",
-        "Layers run from the photograph to the answer.",
+        "The later a layer, the nearer to the answer.",
     ]
     if pale:
         sentences += [
@@ -686,9 +687,11 @@ def _grid(images, columns, from_smallest=False):
     """Images and, beside each, its overlays."""
     images = _as_drawn(images)
     figure = Figure(
-        figsize=(1.6 * (1 + len(columns)) + 0.8, 1.65 * len(images) + 0.5),
+        figsize=(1.6 * (1 + len(columns)) + 0.8, 1.65 * len(images) + 0.6),
         layout="constrained",
     )
+    # Or the titles of one row stick out.
+    figure.get_layout_engine().set(h_pad=0.08)
     axes = figure.subplots(len(images), 1 + len(columns), squeeze=False)
     for row, image in enumerate(images):
         axes[row, 0].imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)

@@ -97,6 +97,17 @@ def test_pixel_removals_legend_hides_no_line():
     assert legend.x1 <= figure.bbox.x1
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_titles_of_compare_are_whole(images, rng, count):
+    maps = {f"Method {i}": rng.uniform(size=(1, 4, 4)) for i in range(count)}
+    figure = plots.compare(images[:1], maps)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    for ax in figure.axes:
+        box = ax.title.get_window_extent(canvas.get_renderer())
+        assert box.y1 <= figure.bbox.y1
+
+
 def test_compare_shows_maps_with_an_offset(images, rng):
     """RISE's maps differ little from one value, which is not to be seen."""
     map_ = rng.uniform(size=(1, 16, 16))
