@@ -8,15 +8,15 @@
 See "Trained for longer" in zoo/README.md for why.
 """
 
+from zoo.configs import cifar10
+
 config = {
+    **cifar10.config,
     "about": {
+        **cifar10.config["about"],
         "description": "FA-CNN of 24 layers for 32x32 photographs of 10 kinds "
         "of animals and vehicles, trained with deep alignment and stochastic "
         "depth.",
-        "dataset": "CIFAR-10",
-        "dataset_license": "None is stated. Cite: Krizhevsky, Learning "
-        "Multiple Layers of Features from Tiny Images, 2009.",
-        "license": "Apache-2.0",
     },
     "model": {
         "num_classes": 10,
@@ -28,17 +28,9 @@ config = {
         "deep_alignment": 0.4,
         "stochastic_depth": 0.1,
     },
-    "class_folders": "airplane|automobile|bird|cat|deer|dog|frog|horse|ship|"
-    "truck",
-    "train_split": "train",
-    "validation_split": "test",
     "epochs": 64,
     "batch_size": 256,
-    "optimizer": "muon",
     "learning_rate": 0.015,
-    "warmup_epochs": 1.0,
-    "weight_decay": 0.05,
-    "label_smoothing": 0.1,
     "pad": 4,
     "cutout": 8,
     "cutmix": 0.3,
