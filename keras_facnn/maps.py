@@ -66,6 +66,21 @@ def center_maps(maps: Maps):
     return maps - maps.mean(axis=-1, keepdims=True)
 
 
+def strongest_rivals(scores, classes):
+    """The other class with the largest score, of each image.
+
+    Args:
+        scores: Array `(B, C)`, logits or probabilities.
+        classes: An integer, or integers `(B,)`.
+
+    Returns:
+        An int array `(B,)`.
+    """
+    others = np.array(scores, "float64")
+    others[np.arange(len(others)), classes] = -np.inf
+    return others.argmax(axis=-1)
+
+
 def constant_maps(maps: Maps):
     """Where maps are constant, up to rounding.
 

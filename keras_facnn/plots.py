@@ -24,6 +24,7 @@ from keras_facnn.checks import check_maps
 from keras_facnn.checks import finite_array
 from keras_facnn.explanation import Explanation
 from keras_facnn.maps import resize_maps
+from keras_facnn.maps import strongest_rivals
 from keras_facnn.metrics import pearson
 
 if typing.TYPE_CHECKING:
@@ -209,6 +210,7 @@ def explanation(
         )
     shown = _as_drawn(told.images)
     told = _checked(told)
+    rivals = strongest_rivals(told.probabilities, told.classes)
     photos = shown if photos is None else photos
     for name, values in (("names", names), ("photos", photos)):
         _check_one_an_image(name, values, len(shown))
@@ -236,9 +238,7 @@ def explanation(
         (photo,) = _as_drawn(np.asarray(photos[row])[None])
         first = int(told.classes[row])
         p = told.probabilities[row]
-        second = next(
-            int(c) for c in np.argsort(-p, kind="stable") if c != first
-        )
+        second = int(rivals[row])
         pale |= _draw_photo(axes[0], photo, (height, width))
         _title(axes[0], top[0], names[row] if names is not None else "")
         vmax = told.maps[row, ..., [first, second]].max()

@@ -15,12 +15,13 @@ from keras_facnn.checks import check_float
 from keras_facnn.checks import check_int
 from keras_facnn.checks import check_maps
 from keras_facnn.checks import images_for
+from keras_facnn.checks import one_class_an_image
 from keras_facnn.checks import real_array
-from keras_facnn.forward import class_an_image
 from keras_facnn.forward import logits_of
 from keras_facnn.forward import progress_bar
 from keras_facnn.maps import constant_maps
 from keras_facnn.maps import places_by_value
+from keras_facnn.maps import strongest_rivals
 from keras_facnn.metrics.result import Result
 from keras_facnn.metrics.result import name_of
 from keras_facnn.types import Classes
@@ -197,10 +198,13 @@ def similarity_by_depth(
         )
     bar = progress_bar(len(levels), verbose, "layer")
     images = images_for(model, images)
-    classes = model.check_classes(classes, len(images))
-    classes = class_an_image(model, images, classes, batch_size)
+    classes = one_class_an_image(model.check_classes(classes, len(images)))
+    if contrast or classes is None:
+        logits = logits_of(model, images, batch_size)
+    if classes is None:
+        classes = logits.argmax(axis=-1)
     if contrast:
-        rivals = _rivals(logits_of(model, images, batch_size), classes)
+        rivals = strongest_rivals(logits, classes)
 
     def maps_of(method, layer):
         arguments = {"layer": layer, "batch_size": batch_size}
@@ -235,13 +239,6 @@ def similarity_by_depth(
             "images": values.shape[1],
         },
     )
-
-
-def _rivals(logits, classes):
-    """The class with the largest logit but for `classes`, one an image."""
-    others = logits.copy()
-    others[np.arange(len(logits)), classes] = -np.inf
-    return others.argmax(axis=-1)
 
 
 def _check(maps, reference):
