@@ -18,12 +18,14 @@ else:
     from keras_facnn import gradients
     from keras_facnn import layers
     from keras_facnn import metrics
+    from keras_facnn.losses import EvidencePenalty
     from keras_facnn.maps import resize_maps
     from keras_facnn.model import FACNN
     from keras_facnn.pictures import load_images
     from keras_facnn.sharing import upload_preset
 
 __all__ = [
+    "EvidencePenalty",
     "FACNN",
     "__version__",
     "attribution",

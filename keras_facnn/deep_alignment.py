@@ -13,6 +13,7 @@ from keras import tree
 
 from keras_facnn.checks import is_number
 from keras_facnn.checks import warn_of_first_images
+from keras_facnn.losses import EvidencePenalty
 from keras_facnn.types import Images
 from keras_facnn.types import Labels
 
@@ -322,6 +323,8 @@ def _read_loss(loss):
             loss = keras.losses.get(loss)
         except ValueError:
             return loss, None
+    if isinstance(loss, EvidencePenalty):
+        loss = loss.loss
     if isinstance(loss, keras.losses.Loss):
         return type(loss).__name__, getattr(loss, "from_logits", None)
     try:

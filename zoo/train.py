@@ -339,6 +339,7 @@ def build(config, steps, replicas):
     """The compiled model, with its optimizer's variables."""
     import keras
 
+    from keras_facnn import EvidencePenalty
     from zoo import networks
     from zoo.training.optimizer import build_optimizer
 
@@ -354,8 +355,11 @@ def build(config, steps, replicas):
         jit_compile = keras.backend.backend() != "tensorflow"
     model.compile(
         optimizer=build_optimizer(config, steps),
-        loss=keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=config["label_smoothing"]
+        loss=EvidencePenalty(
+            keras.losses.CategoricalCrossentropy(
+                from_logits=True, label_smoothing=config["label_smoothing"]
+            ),
+            config.get("evidence_penalty", 0.0),
         ),
         weighted_metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
         jit_compile=jit_compile,

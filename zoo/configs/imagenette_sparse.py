@@ -1,0 +1,31 @@
+"""Imagenette with sparse evidence and 12 class-wise layers, at 128x128.
+
+    python -m zoo.train --config imagenette_sparse --data imagenette/160px-v2 \
+        --workdir runs/imagenette_sparse
+    python -m zoo.train --config imagenette_sparse_160 \
+        --data imagenette/160px-v2 --init runs/imagenette_sparse/preset \
+        --workdir runs/imagenette_sparse_160
+"""
+
+from zoo.configs import imagenette_64
+
+config = {
+    **imagenette_64.config,
+    "about": {
+        **imagenette_64.config["about"],
+        "description": "FA-CNN of 24 layers for photographs of ten ImageNet "
+        "classes, the last 12 of them class-wise, trained with deep "
+        "alignment, stochastic depth and a penalty on evidence.",
+    },
+    "model": {
+        **imagenette_64.config["model"],
+        "image_shape": (128, 128, 3),
+        "depths": (8, 16),
+        "maps_per_class": (8, 24),
+        "classwise_layers": 12,
+    },
+    "epochs": 100,
+    "warmup_epochs": 2.0,
+    "evidence_penalty": 0.05,
+    "cutmix": 0.4,
+}
