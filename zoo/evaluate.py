@@ -67,6 +67,7 @@ def main():
     if FLAGS.unknown:
         report["unknown"] = unknown(model, logits)
     if not is_baseline:
+        report["shared_evidence"] = shared_evidence(model, logits)
         some = inputs.spread(images, FLAGS.verify_images)
         report["alignment"] = alignment(
             model, inputs.spread(images, FLAGS.alignment_images)
@@ -135,6 +136,17 @@ def unknown(model, logits):
             for name, score in scores.items()
         },
     }
+
+
+def shared_evidence(model, logits):
+    """The evidence of the average class, of that of the predicted class.
+
+    1 if the maps of all classes are the same.
+    """
+    from keras import ops
+
+    evidence = logits + float(ops.convert_to_numpy(model.head.offset))
+    return float(evidence.mean() / evidence.max(-1).mean())
 
 
 def alignment(model, images):

@@ -88,6 +88,12 @@ def define_flags():
         "deep_alignment", None, "Its weight; the config's by default.", 0.0
     )
     inputs.define_number(
+        "evidence_penalty",
+        None,
+        "What a mean logit of 1 costs; the config's by default.",
+        0.0,
+    )
+    inputs.define_number(
         "alpha",
         None,
         "The same weight for each layer's branch; the config's by default.",
@@ -178,6 +184,7 @@ def read_config():
         "epochs",
         "batch_size",
         "learning_rate",
+        "evidence_penalty",
         "optimizer",
         "ema",
         "clip_norm",

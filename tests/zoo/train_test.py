@@ -334,6 +334,27 @@ def test_saves_averaged_weights(folder, tmp_path):
     assert np.abs(best - first).max() < 0.1 * moved
 
 
+def test_the_evidence_of_all_classes_has_its_price(folder, tmp_path):
+    validated = []
+    for penalty in (0, 2):
+        result = train(
+            folder,
+            tmp_path / str(penalty),
+            epochs=1,
+            steps_per_epoch=1,
+            learning_rate=0,
+            evidence_penalty=penalty,
+        )
+        assert result.returncode == 0, result.output
+        validated.append(float(rows(tmp_path / str(penalty))[-1]["val_loss"]))
+    from zoo.data import images as data
+
+    images, _, _ = data.load(str(folder), "test", (32, 32, 3))
+    model = FACNN.from_preset(tmp_path / "2" / "preset")
+    mean = model.predict(images, verbose=0).mean()
+    np.testing.assert_allclose(validated[1] - validated[0], 2 * mean, rtol=1e-2)
+
+
 def kernels(model):
     return [
         keras.ops.convert_to_numpy(variable)
@@ -425,6 +446,12 @@ def test_evaluates_and_writes_the_metrics(folder, trained, tmp_path):
     np.add.at(table, (labels, logits.argmax(-1)), 1)
     recalls = table.diagonal() / table.sum(1)
     np.testing.assert_allclose(metrics["balanced"], recalls.mean())
+    evidence = model.class_maps(images).mean((1, 2))
+    np.testing.assert_allclose(
+        metrics["shared_evidence"],
+        evidence.mean() / evidence.max(-1).mean(),
+        rtol=1e-4,
+    )
     in_top_5 = np.argsort(-logits)[:, :5] == labels[:, None]
     np.testing.assert_allclose(metrics["top_5"], in_top_5.any(-1).mean())
     assert metrics["alignment"]["mean_pearson"]["fa_3"] > 0.99999
