@@ -1,6 +1,8 @@
-"""First part of the bundled preset `cifar10`: 89.61 % top-1 in 24 epochs.
+"""CIFAR-10 in short, against baselines: 89.61 % top-1 in 24 epochs.
 
-python -m zoo.train --config cifar10 --data cifar10 --workdir runs/cifar10
+    python -m zoo.train --config cifar10 --data cifar10 --workdir runs/cifar10
+
+What is bundled is `cifar10_sparse`.
 """
 
 config = {

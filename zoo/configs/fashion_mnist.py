@@ -1,6 +1,6 @@
 """Fashion-MNIST. Not yet run.
 
-    python -m zoo.train --config fashion_mnist --data fashion_mnist \
+    python -m zoo.train --config fashion_mnist --data fashion_mnist \\
         --workdir runs/fashion_mnist
 """
 

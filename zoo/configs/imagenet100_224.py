@@ -1,6 +1,6 @@
 """The paper's setting: ImageNet-100, 24 FA layers, 224x224. Not yet run.
 
-    python -m zoo.train --config imagenet100_224 --data FOLDER \
+    python -m zoo.train --config imagenet100_224 --data FOLDER \\
         --workdir runs/imagenet100_224
 
 FOLDER holds `{train,val}/WNID/*.JPEG` of the 100 classes of ImageNet-100; where

@@ -1,9 +1,9 @@
-"""Tiny ImageNet's half for long, with sparse evidence.
+"""First part of the bundled preset `imagenet100`, on crops.
 
-    python -m zoo.train --config imagenet100_sparse --data FOLDER \
+    python -m zoo.train --config imagenet100_sparse --data FOLDER \\
         --workdir runs/imagenet100_sparse
-    python -m zoo.train --config imagenet100_sparse_shifts --data FOLDER \
-        --init runs/imagenet100_sparse/preset \
+    python -m zoo.train --config imagenet100_sparse_shifts --data FOLDER \\
+        --init runs/imagenet100_sparse/preset \\
         --workdir runs/imagenet100_sparse_shifts
 
 FOLDER holds `{train,val}/WNID/*.JPEG` of 64x64 pixels or more.

@@ -1,19 +1,9 @@
-"""First of the six parts that train `imagenette`, at 64x64.
+"""Imagenette at 64x64, all layers dense; others start from this config.
 
-    python -m zoo.train --config imagenette_64 --data imagenette/160px-v2 \
+    python -m zoo.train --config imagenette_64 --data imagenette/160px-v2 \\
         --workdir runs/imagenette_64
 
-The others start from the one before, by `--init runs/BEFORE/preset`:
-
-    imagenette_96
-    imagenette_128
-    imagenette_classwise_96
-    imagenette_classwise_128
-    imagenette
-
 No weight of an FA-CNN depends on the image's size, and small images are cheap.
-In the first three parts all layers are dense. From the fourth on, the last six
-are class-wise and start from what the dense gave each class of its own maps.
 """
 
 from zoo.configs import imagenet100_48

@@ -1,8 +1,8 @@
 """FA layers on a frozen backbone, for Imagenette; beside it, the usual head.
 
-    python -m zoo.train --config imagenette_head --data imagenette/160px-v2 \
+    python -m zoo.train --config imagenette_head --data imagenette/160px-v2 \\
         --workdir runs/imagenette_facnn
-    python -m zoo.train --config imagenette_head --data imagenette/160px-v2 \
+    python -m zoo.train --config imagenette_head --data imagenette/160px-v2 \\
         --model pooled --workdir runs/imagenette_pooled
 
 As `clothing_head`. The backbone was trained on most of Imagenette's validation

@@ -1,10 +1,13 @@
-"""Imagenette with sparse evidence and 12 class-wise layers, at 128x128.
+"""First part of the bundled preset `imagenette`, at 128x128.
 
-    python -m zoo.train --config imagenette_sparse --data imagenette/160px-v2 \
+    python -m zoo.train --config imagenette_sparse --data imagenette/160px-v2 \\
         --workdir runs/imagenette_sparse
-    python -m zoo.train --config imagenette_sparse_160 \
-        --data imagenette/160px-v2 --init runs/imagenette_sparse/preset \
+    python -m zoo.train --config imagenette_sparse_160 \\
+        --data imagenette/160px-v2 --init runs/imagenette_sparse/preset \\
         --workdir runs/imagenette_sparse_160
+
+The last 12 layers are class-wise, and evidence has a price; see "Sparse
+evidence" in zoo/README.md for why.
 """
 
 from zoo.configs import imagenette_64
