@@ -297,11 +297,14 @@ def warn_of_loss(loss, threshold: bool) -> None:
         threshold: Whether the head has one, so that logits can be negative.
     """
     for given in tree.flatten(loss):
+        within = ""
+        while isinstance(given, EvidencePenalty):
+            given, within = given.loss, "within EvidencePenalty "
         name, from_logits = _read_loss(given)
         if from_logits is False:
             warnings.warn(
                 f"The outputs of an FA-CNN are logits, and `loss={given!r}` "
-                "takes them for probabilities. Write "
+                f"takes them for probabilities. Write {within}"
                 f"loss=keras.losses.{name}(from_logits=True).",
                 stacklevel=3,
             )
@@ -323,8 +326,6 @@ def _read_loss(loss):
             loss = keras.losses.get(loss)
         except ValueError:
             return loss, None
-    if isinstance(loss, EvidencePenalty):
-        loss = loss.loss
     if isinstance(loss, keras.losses.Loss):
         return type(loss).__name__, getattr(loss, "from_logits", None)
     try:

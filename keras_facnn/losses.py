@@ -15,10 +15,11 @@ class EvidencePenalty(keras.losses.Loss):
     Softmax does not see what the logits of all classes share. So under
     cross-entropy alone nothing keeps the maps of all classes from being nearly
     the same, bright wherever there is anything at all. With a price on the mean
-    logit, which is the mean of all classes' maps, evidence stays where it tells
-    classes apart: the maps of absent classes fade, and what is left of a map
-    is what decides. It is the L1 norm of the maps, none of which is negative,
-    as a sparsity penalty (Tibshirani, 1996).
+    logit, which is the mean of all classes' maps times the head's scale,
+    evidence stays where it tells classes apart: the maps of absent classes
+    fade, and what is left of a map is what decides. Since no map is negative,
+    it is an L1 penalty on the maps, which makes sparse (Tibshirani, "Regression
+    Shrinkage and Selection via the Lasso", 1996).
 
     Works with deep alignment, which applies it to the logits of every layer,
     and does nothing to the model: it is no part of a preset.
@@ -28,16 +29,18 @@ class EvidencePenalty(keras.losses.Loss):
         weight: Non-negative float, what a mean logit of 1 costs. 0.03 to 0.05
             is what the zoo's recipes use, see "Sparse evidence" in
             zoo/README.md.
-        **kwargs: Base loss keyword arguments, such as `name` and `reduction`;
-            those of `loss` have no effect.
+        **kwargs: Base loss keyword arguments, `name`, `reduction` and `dtype`;
+            those of `loss` itself have no effect.
 
     Call arguments:
         y_true: Labels, as `loss` takes them.
-        y_pred: Logits `(B, C)`, none negative. With `FACNN(threshold=True)`
-            they can be, and their loss sees what is shared.
+        y_pred: Logits `(B, C)`. Negative ones, which an FA-CNN has with
+            `threshold=True` alone, cost nothing. Losses for several labels an
+            image see what is shared by themselves.
 
     Raises:
         TypeError: If `loss` is no `keras.losses.Loss`.
+        ValueError: If `weight` is no number of at least 0.
 
     Example:
 
@@ -67,9 +70,8 @@ class EvidencePenalty(keras.losses.Loss):
         self.weight = check_float("weight", weight, least=0)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        return self.loss.call(y_true, y_pred) + self.weight * ops.mean(
-            y_pred, axis=-1
-        )
+        evidence = ops.mean(ops.relu(y_pred), axis=-1)
+        return self.loss.call(y_true, y_pred) + self.weight * evidence
 
     def get_config(self) -> dict:
         return {

@@ -31,6 +31,17 @@ def test_what_all_classes_share_costs_its_weight(rng):
     )
 
 
+def test_nothing_is_won_below_zero(rng):
+    """Or the loss of a head with a threshold would have no lower bound."""
+    y = rng.integers(0, 5, 8)
+    logits = rng.uniform(-9, 0, (8, 5)).astype("float32")
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(EvidencePenalty(loss(), 0.3)(y, logits)),
+        ops.convert_to_numpy(loss()(y, logits)),
+        rtol=1e-6,
+    )
+
+
 def test_the_evidence_of_absent_classes_fades(rng):
     """A bright square says by its side which of two classes is there."""
     images = rng.integers(0, 60, (64, 16, 16, 3)).astype("uint8")
@@ -71,8 +82,15 @@ def test_a_saved_model_trains_on_with_it(rng, tmp_path):
 
 def test_the_loss_within_still_warns():
     within = keras.losses.SparseCategoricalCrossentropy()
-    (told,) = told_by_compile(EvidencePenalty(within))
-    assert "SparseCategoricalCrossentropy(from_logits=True)" in told
+    for penalized in (
+        EvidencePenalty(within),
+        EvidencePenalty(EvidencePenalty(within)),
+    ):
+        (told,) = told_by_compile(penalized)
+        assert (
+            "Write within EvidencePenalty loss=keras.losses."
+            "SparseCategoricalCrossentropy(from_logits=True)" in told
+        )
     assert told_by_compile(EvidencePenalty(loss())) == []
 
 

@@ -1,6 +1,6 @@
 """Speed of training steps: what each part adds to the bare convolutions.
 
-    KERAS_BACKEND=tensorflow python -m zoo.benchmark --config imagenet100_64
+    KERAS_BACKEND=tensorflow python -m zoo.benchmark --config imagenet100_48
 
 Models are timed in turn, round after round, so that what else the machine does
 meets all of them; the table has medians and ratios to the first row.

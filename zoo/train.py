@@ -90,7 +90,7 @@ def define_flags():
     inputs.define_number(
         "evidence_penalty",
         None,
-        "What a mean logit of 1 costs; the config's by default.",
+        "What a mean logit of 1 costs an FA-CNN; the config's by default.",
         0.0,
     )
     inputs.define_number(
@@ -357,17 +357,18 @@ def build(config, steps, replicas):
     model = networks.build(FLAGS.model, arguments, FLAGS.init)
     if "freeze_backbone" in config:
         networks.freeze(model, config["freeze_backbone"])
+    loss = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=config["label_smoothing"]
+    )
+    # A baseline's logits are not made of evidence.
+    if FLAGS.model == "facnn":
+        loss = EvidencePenalty(loss, config.get("evidence_penalty", 0.0))
     jit_compile = FLAGS.jit_compile
     if jit_compile is None:
         jit_compile = keras.backend.backend() != "tensorflow"
     model.compile(
         optimizer=build_optimizer(config, steps),
-        loss=EvidencePenalty(
-            keras.losses.CategoricalCrossentropy(
-                from_logits=True, label_smoothing=config["label_smoothing"]
-            ),
-            config.get("evidence_penalty", 0.0),
-        ),
+        loss=loss,
         weighted_metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
         jit_compile=jit_compile,
     )

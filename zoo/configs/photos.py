@@ -11,7 +11,7 @@ FOLDER holds `CLASS/*.jpg`. Without `--validation_fraction` it holds
 config = {
     "about": {
         "description": "FA-CNN of 24 layers for photographs, trained with deep "
-        "alignment.",
+        "alignment and a penalty on evidence.",
         "dataset": None,
         "dataset_license": None,
         "license": "Not stated.",
@@ -37,6 +37,7 @@ config = {
     "warmup_epochs": 1.0,
     "weight_decay": 0.05,
     "label_smoothing": 0.1,
+    "evidence_penalty": 0.03,
     "crop": {"smallest": 0.35, "from": (112, 112)},
     "cutmix": 0.3,
 }

@@ -29,12 +29,14 @@ def test_a_config_speaks_of_its_own_data_set(monkeypatch):
     assert "Krizhevsky" in told["dataset"]["license"]
     assert "animals and vehicles" in told["description"]
     wnids = [f"n0144076{i}" for i in range(10)]
-    told = metadata(monkeypatch, "imagenette", wnids)
+    told = metadata(monkeypatch, "imagenette_64", wnids)
     assert "Imagenette" in told["dataset"]["name"]
     assert "non-commercial" in told["dataset"]["license"]
 
 
-@pytest.mark.parametrize("config", ["cifar10", "imagenette", "smoke", "photos"])
+@pytest.mark.parametrize(
+    "config", ["cifar10", "imagenette_64", "smoke", "photos"]
+)
 def test_no_config_speaks_of_another_data_set(monkeypatch, config):
     told = metadata(monkeypatch, config, CLOTHES)
     assert told["dataset"] == {"name": "mine", "license": "Not stated."}
