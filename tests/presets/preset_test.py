@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import json
+import pathlib
 import shutil
 import warnings
 
@@ -11,10 +12,12 @@ import pytest
 from keras import ops
 
 from keras_facnn import FACNN
+from keras_facnn import load_images
 from keras_facnn.presets import weights as preset_weights
 from tests.size_test import BOMBS
 
 NAMES = ["ant", "bee", "cat", "dog"]
+SAMPLES = pathlib.Path(__file__).parents[2] / "samples"
 
 
 def weights(model):
@@ -567,6 +570,15 @@ def test_bundled_presets_are_complete():
             "metrics",
         ):
             assert metadata[key], (name, key)
+
+
+@pytest.mark.parametrize("name", FACNN.presets)
+def test_the_maps_of_a_bundled_preset_tell_classes_apart(name):
+    """Where all classes have the same maps, the mean logit is the largest."""
+    model = FACNN.from_preset(name)
+    photos = load_images(sorted(SAMPLES.rglob("*.jpg")), model)
+    logits = model.predict(photos, verbose=0)
+    assert logits.mean() < 0.55 * logits.max(axis=-1).mean()
 
 
 def test_copies_of_a_preset_are_presets(folder, tmp_path):
