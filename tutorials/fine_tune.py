@@ -114,7 +114,10 @@ def compile_and_fit(model, images, learning_rate, epochs):
         keras.optimizers.AdamW(
             keras.optimizers.schedules.CosineDecay(learning_rate, steps)
         ),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        # So that the maps of absent classes fade.
+        keras_facnn.EvidencePenalty(
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        ),
         metrics=["accuracy"],
     )
     start = time.monotonic()
