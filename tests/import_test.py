@@ -31,6 +31,7 @@ ROOMS = [
     "backbones",
     "graph",
     "fusing",
+    "losses",
     "deep_alignment",
     "attribution",
     "metrics",
