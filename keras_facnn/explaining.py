@@ -164,8 +164,8 @@ class Explaining:
         depths, and the probabilities that the head reads off every FA layer.
 
         Its maps are centered, unlike those of `class_maps`: what speaks for all
-        classes alike says nothing about the answer, and without it maps mostly
-        lie more on the object, as `zoo/README.md` measures.
+        classes alike says nothing about the answer, and without it more of a
+        map lies on the object, as `zoo/README.md` measures.
 
         Args:
             images: Array `(B, H, W, channels)`, 0..255, any real dtype.

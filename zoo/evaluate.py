@@ -139,9 +139,9 @@ def unknown(model, logits):
 
 
 def shared_evidence(model, logits):
-    """The evidence of the average class, of that of the predicted class.
+    """The evidence for the average class, divided by that for the predicted.
 
-    1 if the maps of all classes are the same.
+    1 if the maps of all classes are the same, and 1 / C if all but one are 0.
     """
     from keras import ops
 
