@@ -54,7 +54,8 @@ def gradient_function(
 
     Args:
         fn: Function of tensors to one tensor, made of `keras.ops` and Keras
-            layers. It must not change any variable.
+            layers. It must not change any variable. An argument may be a list
+            of tensors.
         variables: The Keras variables that `fn` reads. The values of others, at
             the first call, are compiled in on some backends.
         has_aux: Whether `fn` returns a pair, of which the second, any
@@ -63,7 +64,8 @@ def gradient_function(
     Returns:
         A function of the same arguments (arrays or tensors), which returns the
         gradient of `sum(fn(x, *args))` with respect to `x`, a tensor of the
-        shape of `x`; with `has_aux`, a pair of it and what `fn` handed on.
+        shape of `x`, or a list of them; with `has_aux`, a pair of it and what
+        `fn` handed on.
 
     Example:
 
@@ -107,10 +109,13 @@ def gradient_function(
             # Inside `torch.inference_mode` no gradient would be recorded, and
             # its tensors may not be used in one.
             with torch.inference_mode(False), torch.enable_grad():
-                x = x.detach().clone().requires_grad_(True)
-                args = [a.clone() for a in args]
+                x = tree.map_structure(
+                    lambda t: t.detach().clone().requires_grad_(True), x
+                )
+                args = tree.map_structure(lambda t: t.clone(), args)
                 y, aux = pair(x, *args)
-                (g,) = torch.autograd.grad(y.sum(), x)
+                g = torch.autograd.grad(y.sum(), tree.flatten(x))
+                g = tree.pack_sequence_as(x, g)
             return result(g, tree.map_structure(lambda t: t.detach(), aux))
 
         return _of_tensors(gradient)
@@ -129,7 +134,7 @@ def _tf_function(fn):
 
 
 def _of_tensors(fn):
-    return lambda *args: fn(*(ops.convert_to_tensor(a) for a in args))
+    return lambda *args: fn(*tree.map_structure(ops.convert_to_tensor, args))
 
 
 def _with_values(fn, variables, values, args):

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import ops
@@ -6,14 +8,18 @@ from keras_facnn.attribution.perturbation import check_inputs
 from keras_facnn.attribution.places import features_function
 from keras_facnn.attribution.places import layer_path
 from keras_facnn.attribution.places import rest_of
+from keras_facnn.attribution.places import with_offsets
 from keras_facnn.attribution.scores import PREDICTED
 from keras_facnn.attribution.scores import check_scores
 from keras_facnn.attribution.scores import class_gradient
+from keras_facnn.attribution.scores import score_of
 from keras_facnn.attribution.scores import with_factor
 from keras_facnn.checks import check_int
 from keras_facnn.checks import check_memory
+from keras_facnn.checks import one_class_an_image
 from keras_facnn.forward import kept_function
 from keras_facnn.forward import run
+from keras_facnn.gradients import gradient_function
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 
@@ -66,6 +72,66 @@ def grad_cam(
     """
 
     return _cam(_grad_cam, model, images, classes, layer, batch_size)
+
+
+def grad_cams(
+    model: keras.Model,
+    images: Images,
+    classes: Classes,
+    layers: Sequence[str],
+    batch_size: int = 32,
+    verbose: int = 0,
+) -> list[np.ndarray]:
+    """Grad-CAM at several layers, by one forward and one backward pass.
+
+    The mean of a gradient over places is the gradient with respect to a number
+    that is added at every place, divided by how many there are.
+
+    Args:
+        model: As for `grad_cam`.
+        images: Array `(B, H, W, channels)`, in the range that the model takes.
+        classes: As for `grad_cam`, but for `"all"`.
+        layers: Names of layers of the model itself.
+        batch_size: Positive integer, images a forward pass.
+        verbose: 1 shows a progress bar, 0 does not.
+
+    Returns:
+        A list of float32 NumPy arrays `(B, h, w)`, one a layer.
+    """
+    images, classes, _ = check_inputs(model, images, classes)
+    classes = one_class_an_image(classes)
+
+    names = list(dict.fromkeys(layers))
+
+    def make():
+        outputs, channels = with_offsets(model, names)
+
+        def score(added, x, targets, factor):
+            scores, maps = outputs(x, added)
+            scores = ops.cast(scores, "float32")
+            return factor * score_of(scores, targets), (scores, maps)
+
+        gradient = gradient_function(score, model.variables, has_aux=True)
+
+        def cams(x, targets, factor):
+            added = [ops.zeros((ops.shape(x)[0], 1, 1, n)) for n in channels]
+            sums, (scores, maps) = gradient(added, x, targets, factor)
+            found = []
+            for g, a in zip(sums, maps, strict=True):
+                a = ops.cast(a, "float32")
+                weights = g / (factor * (a.shape[1] * a.shape[2]))
+                found.append(ops.relu(ops.sum(weights * a, axis=-1)))
+            return found, scores
+
+        return cams
+
+    function = kept_function(model, (grad_cams, *names), make)
+    targets = np.full(len(images), PREDICTED) if classes is None else classes
+    maps, scores = run(
+        with_factor(model, function), (images, targets), batch_size, verbose
+    )
+    check_scores(scores, gradient=True)
+    return [maps[names.index(name)] for name in layers]
 
 
 def hires_cam(

@@ -1,6 +1,7 @@
 """Where a layer stands in a model's graph, also in models inside it."""
 
 from collections.abc import Callable
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -21,6 +22,12 @@ class Level:
     It shares all layers and weights with the model. `layer.output` would be
     that of the layer's first call, in whichever graph.
 
+    Args:
+        model: A functional model.
+        extra: Keras tensors, further inputs, which `change` may use.
+        change: Function of a layer and what it gave, to what the layers after
+            it get in its place; None changes nothing.
+
     Attributes:
         inputs: List of Keras tensors.
         outputs: List of Keras tensors.
@@ -28,7 +35,12 @@ class Level:
             the layer, the flat list of what it got, and what it gave.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(
+        self,
+        model: keras.Model,
+        extra: Sequence = (),
+        change: Callable | None = None,
+    ):
         self.calls: dict[str, list] = {}
 
         def call(operation, *args, **kwargs):
@@ -40,14 +52,21 @@ class Level:
                 self.calls.setdefault(operation.name, []).append(
                     (operation, given, outputs)
                 )
+                if change is not None:
+                    outputs = change(operation, outputs)
             return outputs
 
+        inputs = [
+            keras.Input(batch_shape=x.shape, dtype=x.dtype)
+            for x in model.inputs
+        ]
         clone = keras.models.clone_model(
-            keras.Model(list(model.inputs), list(model.outputs)),
+            keras.Model([*model.inputs, *extra], list(model.outputs)),
+            input_tensors=[*inputs, *extra],
             clone_function=lambda layer: layer,
             call_function=call,
         )
-        self.inputs, self.outputs = list(clone.inputs), list(clone.outputs)
+        self.inputs, self.outputs = inputs, list(clone.outputs)
 
 
 def _places(model):
@@ -150,6 +169,45 @@ def rest_of(model: keras.Model, path: str) -> Callable:
         return outputs
 
     return scores
+
+
+def with_offsets(
+    model: keras.Model, names: Sequence[str]
+) -> tuple[Callable, list[int]]:
+    """A model's scores as a function of what is added to some layers' maps.
+
+    Args:
+        model: A functional model.
+        names: Layers of the model itself that give maps.
+
+    Returns:
+        A function of the images and a list of float32 tensors `(B, 1, 1,
+        channels)`, one a layer, to the scores `(B, C)` and the list of the
+        layers' maps; and the layers' numbers of channels.
+    """
+    channels = [model.get_layer(name).output.shape[-1] for name in names]
+    offsets = [keras.Input((1, 1, n), dtype="float32") for n in channels]
+    maps = {}
+
+    def change(layer, output):
+        if layer.name not in names:
+            return output
+        maps[layer.name] = output
+        offset = offsets[names.index(layer.name)]
+        moved = ops.cast(output, "float32") + offset
+        return ops.cast(moved, output.dtype)
+
+    level = Level(model, offsets, change)
+    (images,) = level.inputs
+    function = keras.Function(
+        [images, *offsets], [*level.outputs, *(maps[name] for name in names)]
+    )
+
+    def scores_and_maps(x, added):
+        scores, *given = function([ops.cast(x, images.dtype), *added])
+        return scores, given
+
+    return scores_and_maps, channels
 
 
 def _cut(model, names):

@@ -3,10 +3,12 @@
 import warnings
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+from keras import tree
 
 from keras_facnn.checks import all_layers
 from keras_facnn.checks import are_probabilities
@@ -36,12 +38,7 @@ def class_gradient(outputs: Callable, variables: Sequence) -> Callable:
 
     def score(x, targets, factor, *rest):
         scores = ops.cast(outputs(x, *rest), "float32")
-        targets = ops.cast(targets, "int32")
-        top = ops.cast(ops.argmax(scores, axis=-1), "int32")
-        chosen = ops.one_hot(
-            ops.where(targets < 0, top, targets), scores.shape[-1]
-        )
-        return factor * ops.sum(scores * chosen), scores
+        return factor * score_of(scores, targets), scores
 
     gradient = gradient_function(score, variables, has_aux=True)
 
@@ -50,6 +47,20 @@ def class_gradient(outputs: Callable, variables: Sequence) -> Callable:
         return ops.cast(g, "float32") / factor, scores
 
     return divided
+
+
+def score_of(scores: Any, targets: Any) -> Any:
+    """The sum of the scores of one class an image.
+
+    Args:
+        scores: Float32 tensor `(B, C)`.
+        targets: The number of the class of each image; `PREDICTED` is the one
+            of the largest score.
+    """
+    targets = ops.cast(targets, "int32")
+    top = ops.cast(ops.argmax(scores, axis=-1), "int32")
+    chosen = ops.one_hot(ops.where(targets < 0, top, targets), scores.shape[-1])
+    return ops.sum(scores * chosen)
 
 
 def with_factor(model: keras.Model, function: Callable) -> Callable:
@@ -70,8 +81,8 @@ def with_factor(model: keras.Model, function: Callable) -> Callable:
     def call(*args):
         for power in _FLOAT16_POWERS if in_float16 else (0,):
             made, scores = function(*args, np.float32(2**power))
-            made = ops.convert_to_numpy(made)
-            if np.isfinite(made).all():
+            made = tree.map_structure(ops.convert_to_numpy, made)
+            if all(np.isfinite(maps).all() for maps in tree.flatten(made)):
                 break
         return made, scores
 

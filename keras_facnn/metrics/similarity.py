@@ -1,24 +1,28 @@
 import dataclasses
-import functools
 from collections.abc import Callable
 from collections.abc import Sequence
 
 import keras
 import numpy as np
+from keras import ops
 from scipy import stats
 
 from keras_facnn.attribution import grad_cam
+from keras_facnn.attribution.gradient_cam import grad_cams
 from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_callable
 from keras_facnn.checks import check_fa_model
 from keras_facnn.checks import check_float
 from keras_facnn.checks import check_int
 from keras_facnn.checks import check_maps
+from keras_facnn.checks import check_verbose
 from keras_facnn.checks import images_for
 from keras_facnn.checks import one_class_an_image
 from keras_facnn.checks import real_array
+from keras_facnn.forward import kept_function
 from keras_facnn.forward import logits_of
 from keras_facnn.forward import progress_bar
+from keras_facnn.forward import run
 from keras_facnn.maps import constant_maps
 from keras_facnn.maps import places_by_value
 from keras_facnn.maps import strongest_rivals
@@ -196,32 +200,23 @@ def similarity_by_depth(
         raise ValueError(
             f"`layers` must name a layer at least. Received: layers={layers!r}"
         )
-    bar = progress_bar(len(levels), verbose, "layer")
+    check_verbose(verbose)
     images = images_for(model, images)
     classes = one_class_an_image(model.check_classes(classes, len(images)))
     if contrast or classes is None:
         logits = logits_of(model, images, batch_size)
     if classes is None:
         classes = logits.argmax(axis=-1)
+    of = {"layers": levels, "batch_size": batch_size, "verbose": verbose}
+    maps, references = _maps_by_depth(model, images, classes, reference, **of)
     if contrast:
         rivals = strongest_rivals(logits, classes)
-
-    def maps_of(method, layer):
-        arguments = {"layer": layer, "batch_size": batch_size}
-        maps = method(images, classes, **arguments)
-        if contrast:
-            maps = maps - method(images, rivals, **arguments)
-        return maps
-
-    each = []
-    for layer in levels:
-        each.append(
-            metric(
-                maps_of(model.class_maps, layer),
-                maps_of(functools.partial(reference, model), layer),
-            )
+        others = _maps_by_depth(model, images, rivals, reference, **of)
+        maps, references = (
+            [a - b for a, b in zip(own, other, strict=True)]
+            for own, other in zip((maps, references), others, strict=True)
         )
-        bar.add(1)
+    each = [metric(a, b) for a, b in zip(maps, references, strict=True)]
     values = np.array(each)
     defined = (~np.isnan(values)).sum(axis=1)
     filled = np.ma.masked_invalid(values)
@@ -239,6 +234,52 @@ def similarity_by_depth(
             "images": values.shape[1],
         },
     )
+
+
+def _maps_by_depth(
+    model, images, classes, reference, layers, batch_size, verbose
+):
+    """Raw class maps, and a reference's, of one class an image.
+
+    Returns:
+        Two lists of arrays `(B, h, w)`, one a layer.
+    """
+    names = [f"fa_{n}" for n in layers]
+    maps = _own_maps(model, images, classes, names, batch_size)
+    if reference is grad_cam:
+        return maps, grad_cams(
+            model, images, classes, names, batch_size, verbose
+        )
+    bar = progress_bar(len(layers), verbose, "layer")
+    references = []
+    for n in layers:
+        references.append(
+            reference(model, images, classes, layer=n, batch_size=batch_size)
+        )
+        bar.add(1)
+    return maps, references
+
+
+def _own_maps(model, images, classes, names, batch_size):
+    """Raw class maps `(B, h, w)` at each layer, by one forward pass."""
+
+    def make():
+        features = model.feature_extractor(names)
+
+        def read(x, targets):
+            outputs = features(x, training=False)
+            targets = ops.cast(targets, "int32")
+            chosen = ops.one_hot(targets, model.num_classes)[:, None, None]
+            return [
+                ops.sum(model.head.class_maps(outputs[name]) * chosen, axis=-1)
+                for name in names
+            ]
+
+        return read
+
+    function = kept_function(model, (_own_maps, *names), make)
+    targets = np.broadcast_to(classes, len(images))
+    return run(function, (images, targets), batch_size)
 
 
 def _check(maps, reference):

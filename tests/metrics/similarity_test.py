@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from keras_facnn import FACNN
+from keras_facnn.attribution import grad_cam
 from keras_facnn.metrics import pearson
 from keras_facnn.metrics import similarity_by_depth
 from keras_facnn.metrics import spearman
@@ -76,6 +78,25 @@ def test_similarity_by_depth(small_model, images):
     assert json.loads(result.to_json())["values"][0][0] is None
     theorem_1 = similarity_by_depth(small_model, images, [1] * 5, layers=[3])
     assert theorem_1.mean[0] > 0.99999
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("classes", [None, [0, 1, 2, 0, 1]])
+def test_grad_cam_of_all_layers_at_once_is_that_of_each(
+    small_model, images, classes, policy
+):
+    def one_by_one(*args, **kwargs):
+        return grad_cam(*args, **kwargs)
+
+    config = {**small_model.get_config(), "dtype": policy}
+    model = FACNN.from_config(config)
+    model.set_weights(small_model.get_weights())
+    options = {"layers": [1, "fa_3", 1], "contrast": True, "batch_size": 2}
+    at_once = similarity_by_depth(model, images, classes, **options)
+    of_each = similarity_by_depth(
+        model, images, classes, reference=one_by_one, **options
+    )
+    np.testing.assert_allclose(at_once.values, of_each.values, atol=1e-3)
 
 
 def test_contrast_takes_off_what_classes_share(small_model, images):
