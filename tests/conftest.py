@@ -1,3 +1,4 @@
+import gc
 import os
 
 # TensorFlow must be imported before PyTorch; either order is fine otherwise.
@@ -11,6 +12,12 @@ import numpy as np
 import pytest
 
 import keras_facnn
+
+
+def pytest_collection_finish():
+    # The backends' millions of objects stay, and need no looking at again.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
