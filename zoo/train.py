@@ -93,6 +93,19 @@ def define_flags():
         "What a mean logit of 1 costs an FA-CNN; the config's by default.",
         0.0,
     )
+    flags.DEFINE_string(
+        "teacher",
+        None,
+        "Classifier of the same classes, in their order, to learn from: a "
+        "preset, or the .keras file of a model of images in 0..255 to logits.",
+    )
+    inputs.define_number(
+        "teacher_weight",
+        0.5,
+        "The teacher's share of the targets; the labels have the rest.",
+        0.0,
+        1.0,
+    )
     inputs.define_number(
         "alpha",
         None,
@@ -239,6 +252,7 @@ def train(config, scope, replicas, share):
     from zoo.data.images import pad_to_multiple
     from zoo.data.stream import train_stream
     from zoo.training import callbacks
+    from zoo.training import teacher
 
     def path(name):
         return os.path.join(FLAGS.workdir, name)
@@ -278,6 +292,9 @@ def train(config, scope, replicas, share):
         logging.info("This run is finished; it made %s.", folder)
         return
     num_classes = config["model"]["num_classes"]
+    if FLAGS.teacher:
+        with devices.alone():
+            knows = teacher.load(FLAGS.teacher, num_classes, shape[2])
     while True:
         epoch, offset = divmod(steps_done(), steps)
         logging.info("Starting at epoch %d of %d.", epoch + 1, epochs)
@@ -300,21 +317,24 @@ def train(config, scope, replicas, share):
         if config.get("ema"):
             # Last, so that `Checkpoint` sees the averages at a test's end.
             watchers.append(keras.callbacks.SwapEMAWeights())
+        stream = train_stream(
+            images,
+            labels,
+            num_classes,
+            batch_size,
+            FLAGS.seed,
+            pad=config.get("pad", 0),
+            crop=crop and (crop["smallest"], *shape[:2]),
+            cutout=config.get("cutout", 0),
+            cutmix=config.get("cutmix", 0.0),
+            mixup=config.get("mixup", 0.0),
+            step=steps_done(),
+            share=share,
+        )
+        if FLAGS.teacher:
+            stream = teacher.taught(stream, knows, FLAGS.teacher_weight)
         model.fit(
-            train_stream(
-                images,
-                labels,
-                num_classes,
-                batch_size,
-                FLAGS.seed,
-                pad=config.get("pad", 0),
-                crop=crop and (crop["smallest"], *shape[:2]),
-                cutout=config.get("cutout", 0),
-                cutmix=config.get("cutmix", 0.0),
-                mixup=config.get("mixup", 0.0),
-                step=steps_done(),
-                share=share,
-            ),
+            stream,
             initial_epoch=epoch,
             # The rest of an epoch that was broken off is a fit of its own.
             epochs=epoch + 1 if offset else epochs,

@@ -355,6 +355,31 @@ def test_the_evidence_of_all_classes_has_its_price(folder, tmp_path):
     np.testing.assert_allclose(validated[1] - validated[0], 2 * mean, rtol=1e-2)
 
 
+def test_learns_what_a_teacher_says(folder, trained, tmp_path):
+    """Its word against the labels: each class is called by another's name."""
+    right = FACNN.from_preset(trained / "preset")
+    exchanged = keras.layers.Dense(10, use_bias=False)
+    wrong = keras.Model(right.inputs, exchanged(right.outputs[0]))
+    # Large logits, so that it is sure.
+    exchanged.set_weights([20 * np.eye(10, dtype="float32")[::-1]])
+    wrong.save(tmp_path / "wrong.keras")
+    flags = {"teacher": tmp_path / "wrong.keras", "teacher_weight": 1}
+    result = train(folder, tmp_path / "run", **LONG, **flags)
+    assert result.returncode == 0, result.output
+    from zoo.data import images as data
+
+    images, labels, _ = data.load(str(folder), "test", (32, 32, 3))
+    student = FACNN.from_preset(tmp_path / "run" / "preset")
+    says = student.predict(images, verbose=0).argmax(-1)
+    assert (says == 9 - labels).mean() > 0.7
+    record = student.preset_metadata["training"]
+    assert record["teacher"] == ["wrong.keras", 1.0]
+    result = train(folder, tmp_path / "run", **LONG)
+    assert result.returncode == 1
+    assert "holds another run" in result.output
+    assert "teacher" in result.output
+
+
 def kernels(model):
     return [
         keras.ops.convert_to_numpy(variable)

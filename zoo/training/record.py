@@ -91,13 +91,22 @@ def start_or_continue(config, splits, has_checkpoint):
         The contents of `run.json`, or what to `note` there of a new run. A run
         of another recipe or other data is not continued.
     """
+
+    def name(path):
+        return path and os.path.basename(os.path.normpath(path))
+
     run = {
         "recipe": {k: v for k, v in config.items() if k != "about"},
-        "data": os.path.basename(os.path.normpath(FLAGS.data)),
+        "data": name(FLAGS.data),
         "data_fingerprint": [split.fingerprint() for split in splits],
         "validation_fraction": FLAGS.validation_fraction,
         "model": FLAGS.model,
-        "init": FLAGS.init and os.path.basename(os.path.normpath(FLAGS.init)),
+        "init": name(FLAGS.init),
+        "teacher": FLAGS.teacher
+        and [
+            name(FLAGS.teacher),
+            FLAGS.teacher_weight,
+        ],
         "seed": FLAGS.seed,
         "precision": FLAGS.precision,
         "steps_per_epoch": FLAGS.steps_per_epoch,
