@@ -5,6 +5,12 @@
     python -m zoo.train --config imagenet100_sparse_shifts --data FOLDER \\
         --init runs/imagenet100_sparse/preset \\
         --workdir runs/imagenet100_sparse_shifts
+    python -m zoo.train --config imagenet100_sparse_taught --data FOLDER \\
+        --init runs/imagenet100_sparse_shifts/preset \\
+        --teacher runs/imagenet100_teacher_tuned/model.keras \\
+        --teacher_weight 0.9 --workdir runs/imagenet100_sparse_taught
+
+The teacher is made by `imagenet100_teacher`.
 
 FOLDER holds `{train,val}/WNID/*.JPEG` of 64x64 pixels or more.
 """

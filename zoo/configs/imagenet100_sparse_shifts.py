@@ -1,4 +1,4 @@
-"""Last part of the bundled preset `imagenet100`: 64.9 % top-1.
+"""Second part of the bundled preset `imagenet100`: 64.9 % top-1.
 
 Shifts in place of crops, since enlarged crops are smoother than the images to
 predict. See `imagenet100_sparse`.

@@ -1,0 +1,21 @@
+"""Last part of the bundled preset `imagenet100`: by what a teacher says.
+
+`--init` and `--teacher` as `imagenet100_sparse` says.
+"""
+
+from zoo.configs import imagenet100_sparse_shifts
+
+config = {
+    **imagenet100_sparse_shifts.config,
+    "about": {
+        **imagenet100_sparse_shifts.config["about"],
+        "description": "FA-CNN of 24 layers for 64x64 photographs of 100 "
+        "ImageNet classes, trained with deep alignment, stochastic depth and "
+        "a penalty on evidence, at last by what an EfficientNet-Lite0 with "
+        "ImageNet's weights says of each image. The recipe of the paper's "
+        "full size is imagenet100_224.",
+    },
+    "epochs": 3,
+    "learning_rate": 0.006,
+    "cutmix": 0.7,
+}
