@@ -101,8 +101,9 @@ def define_flags():
     )
     inputs.define_number(
         "teacher_weight",
-        0.5,
-        "The teacher's share of the targets; the labels have the rest.",
+        None,
+        "The teacher's share of the targets, 0.5 by default; the labels have "
+        "the rest, and label smoothing is as without.",
         0.0,
         1.0,
     )
@@ -259,11 +260,22 @@ def train(config, scope, replicas, share):
 
     writes = share[0] == 0
     train_split, val_split = find_splits(config)
+    shape, crop = config["model"]["image_shape"], config.get("crop")
+    knows, of_teacher = None, None
+    if FLAGS.teacher:
+        weight = 0.5 if FLAGS.teacher_weight is None else FLAGS.teacher_weight
+        with devices.alone():
+            knows = teacher.load(FLAGS.teacher, train_split.names, shape[2])
+        of_teacher = teacher.record(FLAGS.teacher, knows, weight)
+    elif FLAGS.teacher_weight is not None:
+        raise ValueError(
+            "`--teacher_weight` needs a `--teacher`. Received: "
+            f"--teacher_weight {FLAGS.teacher_weight}"
+        )
     checkpoints = Checkpoints(FLAGS.workdir)
     run = record.start_or_continue(
-        config, (train_split, val_split), checkpoints.exist()
+        config, (train_split, val_split), of_teacher, checkpoints.exist()
     )
-    shape, crop = config["model"]["image_shape"], config.get("crop")
     options = {"fit": config["fit"], "skip_broken": FLAGS.skip_broken}
     images, labels = train_split.read(
         (*crop["from"], shape[2]) if crop else shape,
@@ -292,9 +304,6 @@ def train(config, scope, replicas, share):
         logging.info("This run is finished; it made %s.", folder)
         return
     num_classes = config["model"]["num_classes"]
-    if FLAGS.teacher:
-        with devices.alone():
-            knows = teacher.load(FLAGS.teacher, num_classes, shape[2])
     while True:
         epoch, offset = divmod(steps_done(), steps)
         logging.info("Starting at epoch %d of %d.", epoch + 1, epochs)
@@ -331,8 +340,8 @@ def train(config, scope, replicas, share):
             step=steps_done(),
             share=share,
         )
-        if FLAGS.teacher:
-            stream = teacher.taught(stream, knows, FLAGS.teacher_weight)
+        if knows is not None:
+            stream = teacher.taught(stream, knows, of_teacher["weight"])
         model.fit(
             stream,
             initial_epoch=epoch,

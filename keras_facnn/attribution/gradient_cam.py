@@ -16,7 +16,6 @@ from keras_facnn.attribution.scores import score_of
 from keras_facnn.attribution.scores import with_factor
 from keras_facnn.checks import check_int
 from keras_facnn.checks import check_memory
-from keras_facnn.checks import one_class_an_image
 from keras_facnn.forward import kept_function
 from keras_facnn.forward import run
 from keras_facnn.gradients import gradient_function
@@ -76,11 +75,11 @@ def grad_cam(
 
 def grad_cams(
     model: keras.Model,
-    images: Images,
-    classes: Classes,
+    images: np.ndarray,
+    classes: np.ndarray,
     layers: Sequence[str],
-    batch_size: int = 32,
-    verbose: int = 0,
+    batch_size: int,
+    one_size: bool = False,
 ) -> list[np.ndarray]:
     """Grad-CAM at several layers, by one forward and one backward pass.
 
@@ -89,18 +88,15 @@ def grad_cams(
 
     Args:
         model: As for `grad_cam`.
-        images: Array `(B, H, W, channels)`, in the range that the model takes.
-        classes: As for `grad_cam`, but for `"all"`.
+        images: Float32 array `(B, H, W, channels)`, checked.
+        classes: Int array `(B,)`.
         layers: Names of layers of the model itself.
         batch_size: Positive integer, images a forward pass.
-        verbose: 1 shows a progress bar, 0 does not.
+        one_size: As for `forward.run`.
 
     Returns:
         A list of float32 NumPy arrays `(B, h, w)`, one a layer.
     """
-    images, classes, _ = check_inputs(model, images, classes)
-    classes = one_class_an_image(classes)
-
     names = list(dict.fromkeys(layers))
 
     def make():
@@ -119,16 +115,20 @@ def grad_cams(
             found = []
             for g, a in zip(sums, maps, strict=True):
                 a = ops.cast(a, "float32")
-                weights = g / (factor * (a.shape[1] * a.shape[2]))
+                # Not of its shape, which is not known for images of any size.
+                places = ops.sum(ops.ones_like(a[:1, :, :, :1]))
+                weights = g / (factor * places)
                 found.append(ops.relu(ops.sum(weights * a, axis=-1)))
             return found, scores
 
         return cams
 
     function = kept_function(model, (grad_cams, *names), make)
-    targets = np.full(len(images), PREDICTED) if classes is None else classes
     maps, scores = run(
-        with_factor(model, function), (images, targets), batch_size, verbose
+        with_factor(model, function),
+        (images, classes),
+        batch_size,
+        one_size=one_size,
     )
     check_scores(scores, gradient=True)
     return [maps[names.index(name)] for name in layers]

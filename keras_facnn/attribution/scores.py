@@ -56,6 +56,9 @@ def score_of(scores: Any, targets: Any) -> Any:
         scores: Float32 tensor `(B, C)`.
         targets: The number of the class of each image; `PREDICTED` is the one
             of the largest score.
+
+    Returns:
+        A float32 tensor without dimensions.
     """
     targets = ops.cast(targets, "int32")
     top = ops.cast(ops.argmax(scores, axis=-1), "int32")

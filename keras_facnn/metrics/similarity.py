@@ -15,7 +15,6 @@ from keras_facnn.checks import check_fa_model
 from keras_facnn.checks import check_float
 from keras_facnn.checks import check_int
 from keras_facnn.checks import check_maps
-from keras_facnn.checks import check_verbose
 from keras_facnn.checks import images_for
 from keras_facnn.checks import one_class_an_image
 from keras_facnn.checks import real_array
@@ -172,7 +171,8 @@ def similarity_by_depth(
         layers: Numbers or names of FA layers; None is all.
         metric: Function of maps and reference, both `(B, h, w)`, to one value
             an image, such as `pearson`, `spearman` or `top_iou`.
-        reference: Attribution to compare with, called as `grad_cam` is.
+        reference: Attribution to compare with, called as `grad_cam` is, for
+            each layer of a batch. Grad-CAM itself takes one pass for all.
         contrast: Whether to compare differences of maps, those of the class
             less those of its strongest rival, the other class with the largest
             logit.
@@ -200,24 +200,41 @@ def similarity_by_depth(
         raise ValueError(
             f"`layers` must name a layer at least. Received: layers={layers!r}"
         )
-    check_verbose(verbose)
     images = images_for(model, images)
+    bar = progress_bar(len(images), verbose, "image")
     classes = one_class_an_image(model.check_classes(classes, len(images)))
     if contrast or classes is None:
         logits = logits_of(model, images, batch_size)
     if classes is None:
         classes = logits.argmax(axis=-1)
-    of = {"layers": levels, "batch_size": batch_size, "verbose": verbose}
-    maps, references = _maps_by_depth(model, images, classes, reference, **of)
+    classes = np.broadcast_to(classes, len(images))
     if contrast:
         rivals = strongest_rivals(logits, classes)
-        others = _maps_by_depth(model, images, rivals, reference, **of)
-        maps, references = (
-            [a - b for a, b in zip(own, other, strict=True)]
-            for own, other in zip((maps, references), others, strict=True)
-        )
-    each = [metric(a, b) for a, b in zip(maps, references, strict=True)]
-    values = np.array(each)
+    parts = []
+    for start in range(0, len(images), batch_size):
+        some = slice(start, start + batch_size)
+
+        def maps_of(classes, start=start, some=some):
+            return _maps_by_depth(
+                model,
+                images[some],
+                classes[some],
+                reference,
+                levels,
+                batch_size,
+                one_size=start > 0,
+            )
+
+        pairs = maps_of(classes)
+        if contrast:
+            others = maps_of(rivals)
+            pairs = [
+                (a - c, b - d)
+                for (a, b), (c, d) in zip(pairs, others, strict=True)
+            ]
+        parts.append([metric(maps, referred) for maps, referred in pairs])
+        bar.add(len(images[some]))
+    values = np.concatenate(parts, axis=1)
     defined = (~np.isnan(values)).sum(axis=1)
     filled = np.ma.masked_invalid(values)
     error = filled.std(axis=1, ddof=1) / np.sqrt(np.maximum(defined, 1))
@@ -237,30 +254,28 @@ def similarity_by_depth(
 
 
 def _maps_by_depth(
-    model, images, classes, reference, layers, batch_size, verbose
+    model, images, classes, reference, layers, batch_size, one_size
 ):
     """Raw class maps, and a reference's, of one class an image.
 
     Returns:
-        Two lists of arrays `(B, h, w)`, one a layer.
+        A list of pairs of arrays `(B, h, w)`, one a layer.
     """
     names = [f"fa_{n}" for n in layers]
-    maps = _own_maps(model, images, classes, names, batch_size)
+    maps = _own_maps(model, images, classes, names, batch_size, one_size)
     if reference is grad_cam:
-        return maps, grad_cams(
-            model, images, classes, names, batch_size, verbose
+        references = grad_cams(
+            model, images, classes, names, batch_size, one_size
         )
-    bar = progress_bar(len(layers), verbose, "layer")
-    references = []
-    for n in layers:
-        references.append(
+    else:
+        references = [
             reference(model, images, classes, layer=n, batch_size=batch_size)
-        )
-        bar.add(1)
-    return maps, references
+            for n in layers
+        ]
+    return list(zip(maps, references, strict=True))
 
 
-def _own_maps(model, images, classes, names, batch_size):
+def _own_maps(model, images, classes, names, batch_size, one_size):
     """Raw class maps `(B, h, w)` at each layer, by one forward pass."""
 
     def make():
@@ -278,8 +293,7 @@ def _own_maps(model, images, classes, names, batch_size):
         return read
 
     function = kept_function(model, (_own_maps, *names), make)
-    targets = np.broadcast_to(classes, len(images))
-    return run(function, (images, targets), batch_size)
+    return run(function, (images, classes), batch_size, one_size=one_size)
 
 
 def _check(maps, reference):

@@ -215,9 +215,10 @@ def by_one_and_two_devices(folder, tmp_path, **flags):
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="one device on PyTorch")
-def test_two_devices_give_the_losses_of_one(folder, tmp_path):
-    """Global batch, synchronised batch norm, deep alignment, float32."""
+def test_two_devices_give_the_losses_of_one(folder, trained, tmp_path):
+    """Global batch, synchronised batch norm, deep alignment, a teacher."""
     flags = {"epochs": 20, "steps_per_epoch": 1, "validate_every": 20}
+    flags["teacher"] = trained / "preset"
     one, two, said = by_one_and_two_devices(folder, tmp_path, **flags)
     assert "10 images a step on each of" in said
     assert len(one) == 21
@@ -363,6 +364,11 @@ def test_learns_what_a_teacher_says(folder, trained, tmp_path):
     # Large logits, so that it is sure.
     exchanged.set_weights([20 * np.eye(10, dtype="float32")[::-1]])
     wrong.save(tmp_path / "wrong.keras")
+    # A slip leaves nothing behind that the right command would trip over.
+    other = {"teacher": "imagenet100", "teacher_weight": 1}
+    result = train(folder, tmp_path / "run", **LONG, **other)
+    assert result.returncode == 1
+    assert "must take images of 3 channels and give the" in result.output
     flags = {"teacher": tmp_path / "wrong.keras", "teacher_weight": 1}
     result = train(folder, tmp_path / "run", **LONG, **flags)
     assert result.returncode == 0, result.output
@@ -373,11 +379,14 @@ def test_learns_what_a_teacher_says(folder, trained, tmp_path):
     says = student.predict(images, verbose=0).argmax(-1)
     assert (says == 9 - labels).mean() > 0.7
     record = student.preset_metadata["training"]
-    assert record["teacher"] == ["wrong.keras", 1.0]
+    assert record["teacher"]["name"] == "wrong.keras"
+    assert record["teacher"]["weight"] == 1
     result = train(folder, tmp_path / "run", **LONG)
     assert result.returncode == 1
     assert "holds another run" in result.output
     assert "teacher" in result.output
+    result = train(folder, tmp_path / "run", teacher_weight=0.5, **LONG)
+    assert "`--teacher_weight` needs a `--teacher`" in result.output
 
 
 def kernels(model):

@@ -18,8 +18,8 @@ config = {
     **clothing_head.config,
     "about": {
         **imagenet100_48.config["about"],
-        "description": "FA-CNN on EfficientNet-Lite0 for photographs of 100 "
-        "ImageNet classes.",
+        "description": "EfficientNet-Lite0 with the usual head, for "
+        "photographs of 100 ImageNet classes.",
         "license": clothing_head.config["about"]["license"],
     },
     "model": {

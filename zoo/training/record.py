@@ -79,34 +79,27 @@ def locked(workdir):
         yield
 
 
-def start_or_continue(config, splits, has_checkpoint):
+def start_or_continue(config, splits, teacher, has_checkpoint):
     """What is known of the run in the workdir.
 
     Args:
         config: The recipe.
         splits: The `Split`s of the data that it is run with.
+        teacher: What `teacher.record` says of the one to learn from, or None.
         has_checkpoint: Whether the workdir has one.
 
     Returns:
         The contents of `run.json`, or what to `note` there of a new run. A run
         of another recipe or other data is not continued.
     """
-
-    def name(path):
-        return path and os.path.basename(os.path.normpath(path))
-
     run = {
         "recipe": {k: v for k, v in config.items() if k != "about"},
-        "data": name(FLAGS.data),
+        "data": os.path.basename(os.path.normpath(FLAGS.data)),
         "data_fingerprint": [split.fingerprint() for split in splits],
         "validation_fraction": FLAGS.validation_fraction,
         "model": FLAGS.model,
-        "init": name(FLAGS.init),
-        "teacher": FLAGS.teacher
-        and [
-            name(FLAGS.teacher),
-            FLAGS.teacher_weight,
-        ],
+        "init": FLAGS.init and os.path.basename(os.path.normpath(FLAGS.init)),
+        "teacher": teacher,
         "seed": FLAGS.seed,
         "precision": FLAGS.precision,
         "steps_per_epoch": FLAGS.steps_per_epoch,

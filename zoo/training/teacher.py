@@ -1,20 +1,26 @@
 """Targets of which a trained classifier has a say: distillation."""
 
+import hashlib
+import os
+
 import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
 from keras import ops
 
 import keras_facnn
 from keras_facnn.gradients import compiled_function
 
 
-def load(path, num_classes, channels):
+def load(path, names, channels):
     """A classifier to learn from.
 
     Args:
         path: `.keras` file of a model from images in 0..255 to logits, or a
             preset's name, folder or URL.
-        num_classes: Number of classes, which must be those of the training,
-            in the same order.
+        names: Of the classes of the training, which must be the teacher's, in
+            the same order.
         channels: Of the images to train on.
 
     Returns:
@@ -25,17 +31,41 @@ def load(path, num_classes, channels):
     else:
         model = keras_facnn.FACNN.from_preset(path)
     shapes = model.input_shape, model.output_shape
+    last = model.layers[-1]
     if (
         len(shapes[0]) != 4
         or shapes[0][-1] != channels
-        or shapes[1] != (None, num_classes)
+        or shapes[1] != (None, len(names))
+        or isinstance(last, keras.layers.Softmax)
+        or getattr(last, "activation", None) is keras.activations.softmax
     ):
         raise ValueError(
             f"`--teacher {path}` must take images of {channels} channels and "
-            f"give the logits of the data's {num_classes} classes. Received: "
-            f"a model of shapes {shapes[0]} to {shapes[1]}"
+            f"give the logits of the data's {len(names)} classes. Received: a "
+            f"model of shapes {shapes[0]} to {shapes[1]}, whose last layer is "
+            f"{last}"
+        )
+    known = getattr(model, "class_names", None)
+    if known is not None and list(known) != list(names):
+        logging.warning(
+            "The classes of the teacher are called %s, those of the data %s. "
+            "It is taken that they are the same, in this order.",
+            known,
+            names,
         )
     return model
+
+
+def record(path, model, weight):
+    """What tells a teacher from others, for the record of a run."""
+    digest = hashlib.sha256()
+    for values in model.get_weights():
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return {
+        "name": os.path.basename(os.path.normpath(path)),
+        "weight": weight,
+        "sha256_of_weights": digest.hexdigest(),
+    }
 
 
 def taught(stream, teacher, weight):
@@ -55,8 +85,8 @@ def taught(stream, teacher, weight):
         weight: Number from 0 to 1, the teacher's share of the targets; the
             labels have the rest.
 
-    Yields:
-        `(images, targets)`, NumPy arrays.
+    Returns:
+        A `tf.data.Dataset` of `(images, targets)`.
     """
     size = teacher.input_shape[1:3]
 
@@ -64,9 +94,18 @@ def taught(stream, teacher, weight):
         images = ops.cast(images, "float32")
         if None not in size and images.shape[1:3] != size:
             images = ops.image.resize(images, size)
-        return ops.softmax(teacher(images, training=False))
+        logits = teacher(images, training=False)
+        return ops.softmax(ops.cast(logits, "float32"))
 
     says = compiled_function(probabilities, teacher.variables)
-    for images, labels in stream.as_numpy_iterator():
+
+    def targets(images, labels):
         told = ops.convert_to_numpy(says(images))
-        yield images, (1 - weight) * labels + weight * told
+        return (1 - weight) * labels + weight * told
+
+    def batch(images, labels):
+        y = tf.numpy_function(targets, [images, labels], labels.dtype)
+        return images, tf.ensure_shape(y, labels.shape)
+
+    # Ahead of the student, while it trains.
+    return stream.map(batch).prefetch(2)

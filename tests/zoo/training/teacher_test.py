@@ -36,7 +36,8 @@ def test_the_teacher_has_its_share_of_the_targets(classifier, weight):
     images, labels = batches((8, 8, 3))
     stream = tf.data.Dataset.from_tensor_slices((images, labels))
     kernel, bias = classifier.get_weights()
-    for i, (x, y) in enumerate(teacher.taught(stream, classifier, weight)):
+    taught = teacher.taught(stream, classifier, weight)
+    for i, (x, y) in enumerate(taught.as_numpy_iterator()):
         np.testing.assert_array_equal(x, images[i])
         says = softmax(x.mean((1, 2)) / 64 @ kernel + bias)
         np.testing.assert_allclose(
@@ -52,26 +53,49 @@ def test_images_of_another_size_are_resized_for_the_teacher(classifier):
     ramp = np.linspace(0, 200, 16)
     images[0] = (ramp[None, :, None, None] + ramp[None, None, :, None]) / 2
     stream = tf.data.Dataset.from_tensor_slices((images, labels))
-    ((x, y),) = teacher.taught(stream, classifier, 1.0)
+    taught = teacher.taught(stream, classifier, 1.0)
+    ((x, y),) = taught.as_numpy_iterator()
     assert x.shape == (3, 16, 16, 3)
     kernel, bias = classifier.get_weights()
     says = softmax(x.mean((1, 2)) / 64 @ kernel + bias)
     np.testing.assert_allclose(y, says, atol=0.01)
 
 
-def test_loads_keras_files_and_presets(classifier, small_model, tmp_path):
+def test_loads_keras_files_and_presets(
+    classifier, small_model, tmp_path, caplog
+):
     classifier.save(tmp_path / "model.keras")
-    loaded = teacher.load(str(tmp_path / "model.keras"), 4, 3)
+    loaded = teacher.load(str(tmp_path / "model.keras"), "abcd", 3)
     assert loaded.input_shape == (None, 8, 8, 3)
-    small_model.save_to_preset(tmp_path / "preset")
-    loaded = teacher.load(str(tmp_path / "preset"), 4, 3)
+    metadata = {"class_names": list("abcd")}
+    small_model.save_to_preset(tmp_path / "preset", metadata)
+    loaded = teacher.load(str(tmp_path / "preset"), list("abcd"), 3)
     assert isinstance(loaded, FACNN)
+    assert not caplog.records
+    teacher.load(str(tmp_path / "preset"), list("dcba"), 3)
+    assert "It is taken that they are the same" in caplog.text
 
 
-@pytest.mark.parametrize("num_classes, channels", [(5, 3), (4, 1)])
+@pytest.mark.parametrize("names, channels", [("abcde", 3), ("abcd", 1)])
 def test_refuses_teachers_of_something_else(
-    small_model, tmp_path, num_classes, channels
+    small_model, tmp_path, names, channels
 ):
     small_model.save_to_preset(tmp_path / "preset")
     with pytest.raises(ValueError, match="`--teacher .*Received: a model"):
-        teacher.load(str(tmp_path / "preset"), num_classes, channels)
+        teacher.load(str(tmp_path / "preset"), names, channels)
+
+
+def test_refuses_probabilities(classifier, tmp_path):
+    softmax = keras.layers.Softmax()(classifier.outputs[0])
+    keras.Model(classifier.inputs, softmax).save(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match="must .* give the logits"):
+        teacher.load(str(tmp_path / "model.keras"), "abcd", 3)
+
+
+def test_another_teacher_has_another_record(classifier):
+    one = teacher.record("runs/a/model.keras", classifier, 0.5)
+    assert one["name"] == "model.keras"
+    other = keras.models.clone_model(classifier)
+    assert teacher.record("runs/a/model.keras", other, 0.5) != one
+    other.set_weights(classifier.get_weights())
+    assert teacher.record("runs/a/model.keras", other, 0.5) == one
