@@ -23,6 +23,7 @@ from keras_facnn.gradients import compiled_function
 from keras_facnn.installing import how_to_install
 from keras_facnn.layers import ClassMean
 from keras_facnn.presets import folders
+from keras_facnn.presets.save import told_of
 from keras_facnn.types import LayerName
 from keras_facnn.version import __version__
 
@@ -271,7 +272,7 @@ def _in_float32(model):
 
 def _facts(model, centered):
     """What a reader of the file should know, a dict of strings."""
-    preset = model.preset_metadata or {}
+    preset = told_of(model)
     scale = ops.convert_to_numpy(model.head.scale)
     facts = {
         "class_names": model.class_names,

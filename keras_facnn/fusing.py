@@ -6,6 +6,8 @@ from typing import Self
 import numpy as np
 from keras import ops
 
+from keras_facnn.presets.save import told_of
+
 
 class Fusing:
     """The method that fuses a model, and what a fused one refuses.
@@ -21,7 +23,7 @@ class Fusing:
         relu_l`: the same numbers with fewer passes over memory. There are no
         layers `norm_l`, and `relu_l` puts out `a_l` times the branch; all
         other names, maps, evidence and logits stay, as do `class_names` and
-        `preset_metadata`. The weights are copies.
+        what holds of `preset_metadata`. The weights are copies.
 
         Returns:
             A `FACNN` that predicts, explains, saves and loads as this one, and
@@ -87,7 +89,7 @@ def _fuse(model):
     for layer in fused.layers:
         if model.fused or layer.name not in folds:
             layer.set_weights(model.get_layer(layer.name).get_weights())
-    fused.preset_metadata = copy.deepcopy(model.preset_metadata)
+    fused.preset_metadata = copy.deepcopy(told_of(model))
     return fused
 
 

@@ -222,6 +222,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
             ),
             preset_metadata=None,
             preset_weights=None,
+            weights_at_load=None,
         )
         self.deep_alignment = deep_alignment
         if fused:
@@ -368,7 +369,8 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         versions, the parameter count, the input and the SHA-256 of all three
         files are added. What the preset that the model came from says in its
         metadata is handed on; its `metrics` only while the weights are the
-        same.
+        same. Once these were trained on, its `description`, `dataset` and
+        `training` stand under `transferred_from`.
 
         Args:
             directory: Path of a new or empty folder, or of a preset to

@@ -40,6 +40,8 @@ def in_one_line(main, argv):
         # `--verbosity=1` shows where it came from.
         logging.debug("The traceback:", exc_info=True)
         message = " ".join(str(e).split())
+        if isinstance(e, ModuleNotFoundError):
+            message += ". All that the zoo needs: pip install '.[zoo]'"
         print(f"{type(e).__name__}: {message}", file=sys.stderr)
         sys.exit(1)
 

@@ -412,6 +412,8 @@ def save(model, folder, config, run, split):
     if FLAGS.model == "facnn":
         before = model.preset_metadata
         metadata = record.metadata(config, run, split, before)
+        # Its `training` says what it began with.
+        model.preset_metadata = None
         model.save_to_preset(folder, metadata, weights_dtype="float16")
     else:
         # Uncompiled, so that it loads without the optimizer of the zoo.

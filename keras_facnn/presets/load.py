@@ -79,8 +79,9 @@ def load_preset(cls, handle, load_weights=True, **overrides):
         model = _build(cls, {**config, **overrides}, handle)
         _load_weights(model, source, record, handle)
         model.preset_metadata = record
+        model._untracked.weights_at_load = weights.digest(model)
         if all(v.dtype == "float32" for v in model.weights):
-            model._untracked.preset_weights = weights.digest(model)
+            model._untracked.preset_weights = model._untracked.weights_at_load
         return model
 
     original = _build(cls, config, handle)
@@ -103,6 +104,7 @@ def load_preset(cls, handle, load_weights=True, **overrides):
         # What is said of the old classes and their data is not of the new.
         record = {"transferred_from": record}
     model.preset_metadata = record
+    model._untracked.weights_at_load = weights.digest(model)
     return model
 
 

@@ -118,11 +118,26 @@ def _copy(model, dtype):
     return copy
 
 
-def _handed_on(model, copy):
-    """What the preset that a model came from says, as far as it still holds."""
+def told_of(model):
+    """What the preset that a model came from says, as far as it still holds.
+
+    Of weights that were trained since, nothing is known but where they come
+    from: `transferred_from` holds what was said of those.
+    """
     record = model.preset_metadata or {}
     kept = {k: v for k, v in record.items() if k not in records.RESERVED}
+    stale = {"description", "dataset", "training"} & set(kept)
+    at_load = model._untracked.weights_at_load
+    if stale and at_load not in (None, weights.digest(model)):
+        before = dict(kept)
+        kept = {k: v for k, v in kept.items() if k not in stale}
+        kept["transferred_from"] = before
+    return kept
+
+
+def _handed_on(model, copy):
+    """What `told_of` says, and metrics of the very weights that are saved."""
+    kept = told_of(model)
     if weights.digest(copy) != model._untracked.preset_weights:
-        # They were measured with other weights.
         kept.pop("metrics", None)
     return kept

@@ -58,16 +58,37 @@ def test_metrics_are_of_their_weights(folder):
     without = {k: v for k, v in METADATA.items() if k != "metrics"}
     model = FACNN.from_preset(folder)
     assert saved_again(model, folder, weights_dtype="float16") == without
-    model.get_layer("conv_1").kernel.assign_add(
-        np.full(model.get_layer("conv_1").kernel.shape, 1e-6)
-    )
-    assert saved_again(model, folder) == without
     assert saved_again(model, folder, {"metrics": {"top_1": 1}}) == {
         **METADATA,
         "metrics": {"top_1": 1},
     }
     other = FACNN.from_preset(folder, image_shape=(None, None, 3))
     assert saved_again(other, folder) == without
+
+
+@pytest.mark.parametrize("overrides", [{}, {"image_shape": (8, 8, 3)}])
+def test_weights_that_were_trained_on_have_a_record_of_their_own(
+    folder, tmp_path, overrides
+):
+    """What it was, by whom, of which data: said of where it comes from."""
+    model = FACNN.from_preset(folder, **overrides)
+    kernel = model.get_layer("conv_1").kernel
+    kernel.assign_add(np.full(kernel.shape, 1e-6))
+    names = {"class_names": ["w", "x", "y", "z"]}
+    for twin in (model, model.fuse()):
+        twin.save_to_preset(tmp_path / "q", names)
+        record = FACNN.from_preset(tmp_path / "q").preset_metadata
+        assert record["license"] == METADATA["license"]
+        assert record["class_names"] == names["class_names"]
+        assert not {"description", "dataset", "training", "metrics"} & set(
+            record
+        )
+        assert record["transferred_from"] == METADATA
+    mine = {**names, "description": "Mine.", "training": {"epochs": 1}}
+    assert saved_again(model, folder, mine) == {
+        **mine,
+        "license": METADATA["license"],
+    }
 
 
 def test_metrics_of_float16_weights_are_kept(small_model, tmp_path):

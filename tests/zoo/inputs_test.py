@@ -20,6 +20,10 @@ from zoo import inputs
         (ValueError("`x` must be\n  1"), "ValueError: `x` must be 1"),
         (OSError(2, "gone", "a.png"), "FileNotFoundError: .* gone: 'a.png'"),
         (ImportError("pip install it"), "ImportError: pip install it"),
+        (
+            ModuleNotFoundError("No module named 'tensorflow'"),
+            r"ModuleNotFoundError: .*'tensorflow'.*: pip install '\.\[zoo\]'",
+        ),
         (app.UsageError("--x needs --y"), "UsageError: --x needs --y"),
     ],
 )
