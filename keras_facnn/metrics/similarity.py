@@ -210,30 +210,30 @@ def similarity_by_depth(
     classes = np.broadcast_to(classes, len(images))
     if contrast:
         rivals = strongest_rivals(logits, classes)
+
+    def maps_of(start, classes):
+        some = slice(start, start + batch_size)
+        return _maps_by_depth(
+            model,
+            images[some],
+            classes[some],
+            reference,
+            levels,
+            batch_size,
+            one_size=start > 0,
+        )
+
     parts = []
     for start in range(0, len(images), batch_size):
-        some = slice(start, start + batch_size)
-
-        def maps_of(classes, start=start, some=some):
-            return _maps_by_depth(
-                model,
-                images[some],
-                classes[some],
-                reference,
-                levels,
-                batch_size,
-                one_size=start > 0,
-            )
-
-        pairs = maps_of(classes)
+        pairs = maps_of(start, classes)
         if contrast:
-            others = maps_of(rivals)
+            others = maps_of(start, rivals)
             pairs = [
                 (a - c, b - d)
                 for (a, b), (c, d) in zip(pairs, others, strict=True)
             ]
         parts.append([metric(maps, referred) for maps, referred in pairs])
-        bar.add(len(images[some]))
+        bar.add(len(images[start : start + batch_size]))
     values = np.concatenate(parts, axis=1)
     defined = (~np.isnan(values)).sum(axis=1)
     filled = np.ma.masked_invalid(values)
