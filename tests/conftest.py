@@ -13,14 +13,6 @@ import pytest
 
 import keras_facnn
 
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
-
-    # Grappler, for the same reason.
-    tf.config.optimizer.set_experimental_options(
-        {"disable_meta_optimizer": True}
-    )
-
 
 def pytest_collection_finish():
     # The backends' millions of objects stay, and need no looking at again.
@@ -30,25 +22,17 @@ def pytest_collection_finish():
 
 @pytest.fixture
 def optimized():
-    """Lets backends optimise, as users' models are, and the suite's are not."""
-    if keras.backend.backend() == "tensorflow":
-        tf.config.optimizer.set_experimental_options(
-            {"disable_meta_optimizer": False}
-        )
+    """Lets JAX optimise, as users' models are, and the suite's are not."""
+    if keras.backend.backend() != "jax":
         yield
-        tf.config.optimizer.set_experimental_options(
-            {"disable_meta_optimizer": True}
-        )
-    elif keras.backend.backend() == "jax":
-        import jax
+        return
+    import jax
 
-        name = "jax_disable_most_optimizations"
-        before = jax.config.read(name)
-        jax.config.update(name, False)
-        yield
-        jax.config.update(name, before)
-    else:
-        yield
+    name = "jax_disable_most_optimizations"
+    before = jax.config.read(name)
+    jax.config.update(name, False)
+    yield
+    jax.config.update(name, before)
 
 
 @pytest.fixture
