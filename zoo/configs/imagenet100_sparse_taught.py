@@ -1,4 +1,4 @@
-"""Last part of the bundled preset `imagenet100`: 65.9 % top-1.
+"""Last part of the bundled preset `imagenet100`: 68.3 % top-1.
 
 A teacher has a say in the targets. See `imagenet100_sparse`.
 """
@@ -15,7 +15,8 @@ config = {
         "EfficientNet-Lite0 with ImageNet's weights says of each image. The "
         "recipe of the paper's full size is imagenet100_224.",
     },
-    "epochs": 3,
-    "learning_rate": 0.006,
+    "epochs": 20,
+    "learning_rate": 0.01,
+    "warmup_epochs": 0.5,
     "cutmix": 0.7,
 }

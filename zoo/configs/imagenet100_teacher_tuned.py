@@ -6,7 +6,7 @@ config = {
     **imagenet100_teacher.config,
     # Batch statistics of few images are worse than ImageNet's.
     "freeze_backbone": ".*_norm",
-    "epochs": 1,
+    "epochs": 3,
     "learning_rate": 0.0005,
     "warmup_epochs": 0.1,
 }

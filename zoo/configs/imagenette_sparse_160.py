@@ -1,4 +1,4 @@
-"""Last part of the bundled preset `imagenette`, at 160x160: 91.4 % top-1.
+"""Second part of the bundled preset `imagenette`, at 160x160: 91.4 % top-1.
 
 See `imagenette_sparse`.
 """

@@ -1,0 +1,14 @@
+"""Last part of the bundled preset `imagenette`, on photographs as they are.
+
+See `imagenette_sparse`.
+"""
+
+from zoo.configs import imagenette_sparse_160
+from zoo.configs import imagenette_sparse_taught
+
+config = {
+    **imagenette_sparse_160.config,
+    "about": imagenette_sparse_taught.config["about"],
+    "epochs": 8,
+    "learning_rate": 0.003,
+}
