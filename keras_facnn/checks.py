@@ -435,9 +435,7 @@ def check_boxes(boxes, batch, size):
         batch: The number of images.
         size: `(height, width)` of the images.
     """
-    if isinstance(boxes, (list, tuple)) and any(
-        len(getattr(b, "shape", ())) == 2 for b in boxes
-    ):
+    if isinstance(boxes, (list, tuple)) and any(map(_are_several, boxes)):
         images = [finite_array("boxes", b).astype("float64") for b in boxes]
     else:
         array = finite_array("boxes", boxes).astype("float64")
@@ -452,6 +450,12 @@ def check_boxes(boxes, batch, size):
             f"{height}x{width}. Received: boxes={_shown(boxes)}"
         )
     return images
+
+
+def _are_several(boxes):
+    if isinstance(boxes, (list, tuple)):
+        return bool(boxes) and len(np.shape(boxes[0])) == 1
+    return len(getattr(boxes, "shape", ())) == 2
 
 
 def _are_boxes(boxes, size):

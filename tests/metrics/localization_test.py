@@ -147,6 +147,7 @@ def test_any_of_several_boxes_counts(rng):
     expected = hits([one] * 20) | hits([other] * 20)
     expected[-1] = hits([one] * 20)[-1]
     np.testing.assert_array_equal(hits(both), expected)
+    np.testing.assert_array_equal(hits([b.tolist() for b in both]), expected)
     np.testing.assert_array_equal(
         hits(np.stack(both[:19] + both[:1]))[:19], expected[:19]
     )
