@@ -63,6 +63,7 @@ def test_explains_images(tmp_path, capsys):
         assert line.split()[1:3] == [names[p.argmax()], f"{p.max():.1%}"]
 
 
+@pytest.mark.only_on("torch")
 def test_images_of_any_size_and_mode(tmp_path):
     Image.new("RGBA", (100, 40), "red").save(tmp_path / "wide.png")
     Image.new("L", (20, 90)).save(tmp_path / "grey.png")
@@ -72,6 +73,7 @@ def test_images_of_any_size_and_mode(tmp_path):
     assert output.read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.only_on("torch")
 def test_a_figure_of_some_of_many_images(tmp_path, capsys):
     heights = []
     for rows in (1, 2):
@@ -86,6 +88,7 @@ def test_a_figure_of_some_of_many_images(tmp_path, capsys):
     assert heights[1] > 1.5 * heights[0]
 
 
+@pytest.mark.only_on("torch")
 def test_transparent_pixels_are_white(tmp_path, capsys):
     """So what they hide has no say."""
     white = np.full((32, 32, 3), 255, "uint8")
@@ -125,6 +128,7 @@ def test_verify_fails_when_the_maps_are_not_the_explanation(
     assert "not exactly" in capsys.readouterr().err
 
 
+@pytest.mark.only_on("torch")
 @pytest.mark.parametrize(
     "case, message",
     [
@@ -214,6 +218,7 @@ def photos(tmp_path, rng):
     return paths
 
 
+@pytest.mark.only_on("torch")
 def test_never_replaces_a_picture_by_its_figure(
     tmp_path, photos, monkeypatch, capsys
 ):
@@ -243,6 +248,7 @@ def test_ctrl_c_is_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == "keras_facnn: interrupted\n"
 
 
+@pytest.mark.only_on("torch")
 def test_names_each_picture_that_it_cannot_read(
     tmp_path, photos, preset, capsys
 ):
@@ -314,6 +320,7 @@ for command in (
         assert "pip install '.[jax]'" in line
 
 
+@pytest.mark.only_on("torch")
 def test_prints_names_that_the_terminal_cannot(
     tmp_path, photos, preset, monkeypatch
 ):
@@ -328,6 +335,7 @@ def test_prints_names_that_the_terminal_cannot(
     assert b"\\u72d7" in raw.getvalue()
 
 
+@pytest.mark.only_on("torch")
 def test_tells_files_of_one_name_apart(tmp_path, photos, preset, capsys):
     paths = [tmp_path / "x" / "p.png", tmp_path / "y" / "p.png", photos[2]]
     for old, new in zip(photos[:2], paths[:2], strict=True):
@@ -340,6 +348,7 @@ def test_tells_files_of_one_name_apart(tmp_path, photos, preset, capsys):
     assert [line.split()[0] for line in lines] == expected
 
 
+@pytest.mark.only_on("torch")
 @pytest.mark.filterwarnings("ignore:No installed font")
 def test_explains_the_class_and_layers_that_were_asked_for(
     tmp_path, photos, preset, capsys
@@ -393,6 +402,7 @@ def test_who_waits_at_a_terminal_is_told_why(
     assert told.startswith(f"Loading {preset} on {keras.backend.backend()};")
 
 
+@pytest.mark.only_on("torch")
 def test_a_preset_of_any_size_needs_a_size(photos, preset, capsys):
     assert run("explain", photos[0], "--preset", preset, "--no-figure") == 1
     assert "--size" in capsys.readouterr().err

@@ -14,6 +14,15 @@ import pytest
 import keras_facnn
 
 
+def pytest_collection_modifyitems(items):
+    backend = keras.backend.backend()
+    for item in items:
+        mark = item.get_closest_marker("only_on")
+        if mark is not None and backend not in mark.args:
+            reason = f"no matter of the backend; runs on {mark.args[0]}"
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
 def pytest_collection_finish():
     # The backends' millions of objects stay, and need no looking at again.
     gc.collect()

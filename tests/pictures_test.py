@@ -14,6 +14,8 @@ from PIL import Image
 import keras_facnn
 from keras_facnn.pictures import read_picture
 
+pytestmark = pytest.mark.only_on("torch")
+
 # Rec. 601, as Pillow turns colours to grey.
 LUMA = np.array([0.299, 0.587, 0.114])
 

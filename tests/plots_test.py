@@ -9,6 +9,8 @@ from keras_facnn import plots
 from keras_facnn.explanation import Explanation
 from keras_facnn.metrics.pixel_removal import PixelRemoval
 
+pytestmark = pytest.mark.only_on("torch")
+
 
 def test_overlay_draws_map_over_image(images):
     ax = Figure().add_subplot()

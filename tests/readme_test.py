@@ -55,10 +55,14 @@ def test_python_blocks_run(folder):
         if is_export and BACKEND != "torch":
             # As the text says.
             continue
+        if "BackupAndRestore" in block and BACKEND == "jax":
+            # To compile it takes a minute; fine_tuning_test does.
+            continue
         exec(compile(block, "README.md", "exec"), names)
     assert names["maps"].shape == (2, 14, 14, 10)
-    assert names["names"] == ["animal", "vehicle"]
-    assert (folder / "my_photos" / "metadata.json").exists()
+    if BACKEND != "jax":
+        assert names["names"] == ["animal", "vehicle"]
+        assert (folder / "my_photos" / "metadata.json").exists()
     assert (folder / "my_hybrid" / "metadata.json").exists()
     assert (folder / "compare.png").exists()
     assert (folder / "why.png").exists()

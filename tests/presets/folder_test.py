@@ -12,6 +12,8 @@ from keras_facnn import FACNN
 from keras_facnn.presets import folders
 from tests.presets.server import same
 
+pytestmark = pytest.mark.only_on("torch")
+
 
 def fill(folder, text):
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,8 @@ from tests.presets.server import Hub
 from tests.presets.server import Server
 from tests.presets.server import same
 
+pytestmark = pytest.mark.only_on("torch")
+
 
 @pytest.fixture
 def hub(small_model, tmp_path, monkeypatch):

@@ -16,6 +16,8 @@ from keras_facnn.presets import remote
 from tests.presets.server import Server
 from tests.presets.server import same
 
+pytestmark = pytest.mark.only_on("torch")
+
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):

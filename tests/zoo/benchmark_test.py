@@ -1,8 +1,12 @@
+import pytest
+
 from keras_facnn import FACNN
 from tests.zoo.conftest import run
 from zoo.benchmark import convolutions
 from zoo.configs.smoke import config
 from zoo.cost import multiply_adds
+
+pytestmark = pytest.mark.only_on("tensorflow")
 
 
 def test_the_bare_stack_has_the_convolutions_of_the_model():

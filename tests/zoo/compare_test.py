@@ -13,6 +13,8 @@ from keras_facnn import metrics
 from tests.zoo.conftest import NAMES
 from tests.zoo.conftest import run
 
+pytestmark = pytest.mark.only_on("tensorflow")
+
 pytest.importorskip("tensorflow")
 
 METHODS = [

@@ -10,6 +10,8 @@ from zoo import inputs
 from zoo import networks
 from zoo.cost import multiply_adds
 
+pytestmark = pytest.mark.only_on("tensorflow")
+
 
 @pytest.mark.parametrize(
     "name, published",

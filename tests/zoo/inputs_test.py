@@ -13,6 +13,8 @@ from tests.zoo.conftest import command
 from tests.zoo.conftest import run
 from zoo import inputs
 
+pytestmark = pytest.mark.only_on("tensorflow")
+
 
 @pytest.mark.parametrize(
     "error, line",

@@ -15,6 +15,8 @@ from zoo.networks import plain
 from zoo.networks import pooled
 from zoo.networks import resnet
 
+pytestmark = pytest.mark.only_on("tensorflow")
+
 
 @pytest.mark.parametrize("build", [resnet, plain])
 @pytest.mark.parametrize("name", ["cifar10", "fashion_mnist", "imagenet100_48"])

@@ -154,6 +154,7 @@ def baseline(folder, tmp_path_factory):
     return workdir
 
 
+@pytest.mark.only_on("tensorflow")
 def test_trains_a_baseline_of_equal_cost(baseline):
     assert float(rows(baseline)[-1]["val_accuracy"]) > 0.5
     model = keras.saving.load_model(baseline / "model.keras")
@@ -164,6 +165,7 @@ def test_trains_a_baseline_of_equal_cost(baseline):
     )
 
 
+@pytest.mark.only_on("tensorflow")
 def test_trains_a_baseline_on(folder, baseline, tmp_path):
     flags = {**BASELINE, "init": baseline / "model.keras"}
     flags |= {"epochs": 1, "steps_per_epoch": 1, "learning_rate": 0}
@@ -182,6 +184,7 @@ def test_trains_a_baseline_on(folder, baseline, tmp_path):
     assert "must be the config's resnet model" in result.output
 
 
+@pytest.mark.only_on("tensorflow")
 def test_evaluates_a_baseline(folder, baseline):
     path = baseline / "model.keras"
     result = run("evaluate", preset=path, data=folder)
@@ -308,6 +311,7 @@ def test_refuses_batches_that_devices_cannot_share(folder, tmp_path):
     assert re.search("multiple of the 3 devices.*--batch_size 20", said)
 
 
+@pytest.mark.only_on("tensorflow")
 def test_saves_averaged_weights(folder, tmp_path):
     """A tiny momentum keeps the last step; 0.999 stays near the start."""
     momenta = {"off": {}, "last": {"ema": 1e-6}, "start": {"ema": 0.999}}
@@ -335,6 +339,7 @@ def test_saves_averaged_weights(folder, tmp_path):
     assert np.abs(best - first).max() < 0.1 * moved
 
 
+@pytest.mark.only_on("tensorflow")
 def test_the_evidence_of_all_classes_has_its_price(folder, tmp_path):
     validated = []
     for penalty in (0, 2):
@@ -397,6 +402,7 @@ def kernels(model):
     ]
 
 
+@pytest.mark.only_on("tensorflow")
 def test_flags_change_the_model(folder, tmp_path):
     result = train(
         folder,
@@ -416,6 +422,7 @@ def test_flags_change_the_model(folder, tmp_path):
     assert config["deep_alignment"] == 0
 
 
+@pytest.mark.only_on("tensorflow")
 def test_refuses_splits_of_different_classes(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "data")
     os.rename(
@@ -503,6 +510,7 @@ def test_evaluates_and_writes_the_metrics(folder, trained, tmp_path):
     FACNN.from_preset(tmp_path / "p")
 
 
+@pytest.mark.only_on("tensorflow")
 @pytest.mark.parametrize(
     "module, names",
     [
@@ -518,6 +526,7 @@ def test_help_names_the_flags_of_other_modules_too(module, names):
         assert f"--{name}:" in result.stdout
 
 
+@pytest.mark.only_on("tensorflow")
 def test_starts_from_a_preset_that_says_nothing_of_its_training(
     folder, tmp_path
 ):
@@ -530,12 +539,14 @@ def test_starts_from_a_preset_that_says_nothing_of_its_training(
     assert training["training"]["before"] is None
 
 
+@pytest.mark.only_on("tensorflow")
 def test_refuses_batches_larger_than_the_data(folder, tmp_path):
     result = train(folder, tmp_path / "run", batch_size=500)
     assert result.returncode != 0
     assert "must be at most the 120 training images" in result.output
 
 
+@pytest.mark.only_on("tensorflow")
 def test_help_says_what_each_config_is():
     result = subprocess.run(
         command("train") + ["--help"], cwd=ROOT, capture_output=True, text=True
@@ -600,6 +611,7 @@ def test_refuses_to_continue_from_damaged_checkpoints(again, tmp_path):
     assert os.fspath(tmp_path / "run" / "last.weights.h5") in result.output
 
 
+@pytest.mark.only_on("tensorflow")
 @pytest.mark.parametrize("change", ["content", "name", "class"])
 def test_refuses_to_continue_with_other_data_of_the_same_name(
     again, tmp_path, change
@@ -619,6 +631,7 @@ def test_refuses_to_continue_with_other_data_of_the_same_name(
     assert "Reading" not in result.output
 
 
+@pytest.mark.only_on("tensorflow")
 @pytest.mark.parametrize(
     "name, contents",
     [
@@ -653,6 +666,7 @@ def test_two_runs_cannot_share_a_workdir(again, tmp_path):
     assert again().returncode == 0
 
 
+@pytest.mark.only_on("tensorflow")
 def test_trains_on_a_folder_of_somebody(folder, tmp_path):
     """Three classes, no splits, and nothing said of other data."""
     for name in NAMES[:3]:

@@ -7,6 +7,8 @@ pytest.importorskip("tensorflow")
 from zoo.data import boxes  # noqa: E402
 from zoo.data import images as data  # noqa: E402
 
+pytestmark = pytest.mark.only_on("tensorflow")
+
 HEADER = "file,xmin,ymin,xmax,ymax\n"
 
 

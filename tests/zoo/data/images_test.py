@@ -15,6 +15,8 @@ from tests.zoo.conftest import NAMES
 from zoo.data import images as data
 from zoo.data.stream import train_stream
 
+pytestmark = pytest.mark.only_on("tensorflow")
+
 
 def test_loads_a_folder(folder):
     images, labels, names = data.load(str(folder), "train", (32, 32, 3))

@@ -6,6 +6,8 @@ pytest.importorskip("absl")
 
 from zoo.training.checkpoints import Checkpoints
 
+pytestmark = pytest.mark.only_on("tensorflow")
+
 
 def save(checkpoints, text):
     def write(path):
