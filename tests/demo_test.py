@@ -1,5 +1,6 @@
 """The page's functions. `tests/page.py` clicks through it in a browser."""
 
+import dataclasses
 import io
 import re
 import socket
@@ -114,6 +115,25 @@ def test_bars_of_evidence_are_drawn_to_scale(seen, kind):
     logit = looking.of_kind(seen.logits, kind, 2, 1)
     assert float(total) == pytest.approx(logit, abs=1e-4)
     assert drawn.count("fa-here") == 1
+
+
+@pytest.mark.parametrize("turned", [1, -1])
+def test_the_label_of_the_longest_bar_stands_beyond_its_end(seen, turned):
+    seen = dataclasses.replace(seen, evidence=turned * abs(seen.evidence))
+    drawn = drawing.evidence_html(seen, 2, 1, "raw", 1)
+    bars = [
+        (float(y), float(y) + float(height))
+        for y, height in re.findall(
+            r'<rect .*?y="(.*?)".*?height="(.*?)"', drawn
+        )
+    ]
+    *ticks, label = map(float, re.findall(r'<text .*?y="(.*?)"', drawn))
+    letters = 11
+    if turned > 0:
+        assert letters < label < min(top for top, _ in bars)
+    else:
+        assert label - letters > max(bottom for _, bottom in bars)
+        assert label < min(ticks) - letters
 
 
 def test_bars_show_the_likeliest_and_the_chosen_class(rng, data):

@@ -167,13 +167,16 @@ def evidence_html(seen: Seen, c: int, layer: int, kind: str, rival: int) -> str:
     count = len(values)
     top, bottom = max(values.max(), 0.0), min(values.min(), 0.0)
     span = max(top - bottom, 1e-30)
+    most = int(np.abs(values).argmax())
     width, height, pad = 600, 150, 24
+    # Below a bar that points down, its label; below that, the layers' numbers.
+    room = height - 2 * pad - (0 if values[most] >= 0 else 16)
     step = width / count
     thick = min(0.7 * step, 48)
-    zero = pad + (height - 2 * pad) * top / span
+    zero = pad + room * top / span
     bars = []
     for i, value in enumerate(values):
-        length = (height - 2 * pad) * abs(value) / span
+        length = room * abs(value) / span
         source = f"layer {i}" if i else seen.source
         x = (i + 0.5) * step - thick / 2
         y = zero - length if value > 0 else zero
@@ -189,15 +192,14 @@ def evidence_html(seen: Seen, c: int, layer: int, kind: str, rival: int) -> str:
         f'<text x="{(i + 0.5) * step:.1f}" y="{height - 4}">{i}</text>'
         for i in range(0, count, every)
     )
-    most = int(np.abs(values).argmax())
-    peak = zero - (height - 2 * pad) * values[most] / span
-    above = peak - 6 if values[most] >= 0 else min(peak + 15, height - pad)
+    peak = zero - room * values[most] / span
+    beyond = peak - 6 if values[most] >= 0 else peak + 14
     # Where bars are thin, a label at an end would stick out.
     at_start, at_end = most < 2 and step < 40, most > count - 3 and step < 40
     anchor = "start" if at_start else "end" if at_end else "middle"
     x = {"start": most, "end": most + 1, "middle": most + 0.5}[anchor] * step
     label = (
-        f'<text x="{x:.1f}" y="{above:.1f}" '
+        f'<text x="{x:.1f}" y="{beyond:.1f}" '
         f'style="text-anchor:{anchor}">{values[most]:.2f}</text>'
     )
     sentence = (
