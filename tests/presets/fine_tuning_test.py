@@ -48,8 +48,11 @@ def test_fine_tunes_on_a_folder_of_photographs(photographs, optimized):
         model = FACNN.from_preset(
             "imagenette", num_classes=5, image_shape=(32, 32, 3)
         )
+    epochs, steps = 4, len(train) // 16
     model.compile(
-        keras.optimizers.AdamW(0.003),
+        keras.optimizers.AdamW(
+            keras.optimizers.schedules.CosineDecay(0.003, epochs * steps)
+        ),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         # For so few steps, XLA pays on JAX alone.
@@ -60,7 +63,7 @@ def test_fine_tunes_on_a_folder_of_photographs(photographs, optimized):
         labels[train],
         validation_data=(images[held_out], labels[held_out]),
         batch_size=16,
-        epochs=4,
+        epochs=epochs,
         verbose=0,
     )
     # By chance 0.2.
