@@ -312,6 +312,17 @@ def _explain(arguments):
             "classes that the model knows.",
             file=sys.stderr,
         )
+        unsure = [
+            label
+            for label, p in zip(labels, told.probabilities, strict=True)
+            if p.max() < 0.5
+        ]
+        if unsure:
+            print(
+                f"No class has half of the probability: {', '.join(unsure)}. "
+                "Such answers are more often wrong, or of something else.",
+                file=sys.stderr,
+            )
     if not arguments.no_figure:
         _draw(arguments, told, paths, labels)
     _finish(arguments, paths)

@@ -64,6 +64,26 @@ def test_explains_images(tmp_path, capsys):
 
 
 @pytest.mark.only_on("torch")
+def test_says_of_which_pictures_it_is_unsure(capsys):
+    assert run("explain", *SAMPLES, "--no-figure") == 0
+    out, err = capsys.readouterr()
+    likeliest = {
+        path.name: float(line.split()[2].rstrip("%"))
+        for path in SAMPLES
+        for line in out.splitlines()
+        if line.startswith(path.name)
+    }
+    unsure = [name for name, percent in likeliest.items() if percent < 50]
+    assert not unsure or f": {', '.join(unsure)}. Such answers" in err
+    photo = SAMPLES[0].parents[1] / "keras_facnn/samples/cifar10/coffee.jpg"
+    for preset, expected in ("cifar10", False), ("imagenet100", True):
+        arguments = [photo, "--preset", preset, "--no-figure"]
+        assert run("explain", *arguments) == 0
+        said = ": coffee.jpg. Such answers are more" in capsys.readouterr().err
+        assert said == expected
+
+
+@pytest.mark.only_on("torch")
 def test_images_of_any_size_and_mode(tmp_path):
     Image.new("RGBA", (100, 40), "red").save(tmp_path / "wide.png")
     Image.new("L", (20, 90)).save(tmp_path / "grey.png")

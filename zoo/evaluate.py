@@ -110,7 +110,8 @@ def unknown(model, logits):
     """How well a low score tells images of other classes from known ones.
 
     An area under the receiver operating characteristic of 1 is always, 0.5 is
-    chance.
+    chance. "Unsure" is the share of images whose likeliest class has less than
+    a half, of which `python -m keras_facnn explain` warns.
     """
     from zoo.data import images as data
 
@@ -124,6 +125,7 @@ def unknown(model, logits):
         "largest_above_mean": lambda x: x.max(-1) - x.mean(-1),
         "largest_probability": lambda x: special.softmax(x, -1).max(-1),
     }
+    likeliest = scores["largest_probability"]
     return {
         # Its last part, as in `command`.
         "data": os.path.basename(os.path.normpath(FLAGS.unknown)),
@@ -134,6 +136,10 @@ def unknown(model, logits):
                 / (len(logits) * len(others))
             )
             for name, score in scores.items()
+        },
+        "unsure": {
+            "known": float((likeliest(logits) < 0.5).mean()),
+            "unknown": float((likeliest(others) < 0.5).mean()),
         },
     }
 

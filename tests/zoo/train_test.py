@@ -507,6 +507,11 @@ def test_evaluates_and_writes_the_metrics(folder, trained, tmp_path):
         atol=1e-3,
     )
     assert metrics["unknown"]["images"] == len(others)
+    shares = np.exp(logits - logits.max(-1, keepdims=True))
+    likeliest = (shares / shares.sum(-1, keepdims=True)).max(-1)
+    np.testing.assert_allclose(
+        metrics["unknown"]["unsure"]["known"], (likeliest < 0.5).mean()
+    )
     FACNN.from_preset(tmp_path / "p")
 
 
