@@ -317,10 +317,13 @@ def _explain(arguments):
             for label, p in zip(labels, told.probabilities, strict=True)
             if p.max() < 0.5
         ]
-        if unsure:
+        # With a threshold, several classes may be there.
+        if unsure and not model.threshold:
+            more = f" and {len(unsure) - 5} more" if len(unsure) > 5 else ""
             print(
-                f"No class has half of the probability: {', '.join(unsure)}. "
-                "Such answers are more often wrong, or of something else.",
+                "No class has half of the probability: "
+                f"{', '.join(unsure[:5])}{more}. So it often is with pictures "
+                "of something else.",
                 file=sys.stderr,
             )
     if not arguments.no_figure:

@@ -454,7 +454,8 @@ def check_boxes(boxes, batch, size):
 
 def _are_several(boxes):
     if isinstance(boxes, (list, tuple)):
-        return bool(boxes) and len(np.shape(boxes[0])) == 1
+        boxes = boxes[:1]
+        return bool(boxes) and isinstance(boxes[0], (list, tuple))
     return len(getattr(boxes, "shape", ())) == 2
 
 

@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         mark = item.get_closest_marker("only_on")
         if mark is not None and backend not in mark.args:
-            reason = f"no matter of the backend; runs on {mark.args[0]}"
+            reason = f"no matter of the backend; runs on {', '.join(mark.args)}"
             item.add_marker(pytest.mark.skip(reason=reason))
 
 

@@ -19,8 +19,6 @@ from keras_facnn.demo import drawing
 from keras_facnn.demo import looking
 from keras_facnn.demo import serving
 
-pytestmark = pytest.mark.only_on("torch")
-
 KINDS = ("raw", "centered", "contrast")
 
 

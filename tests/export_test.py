@@ -169,7 +169,7 @@ def test_bundled_presets_answer_alike_in_every_format(bundled, tmp_path, name):
     assert json.loads(facts_in(name, path)["class_names"]) == model.class_names
 
 
-@pytest.mark.only_on("tensorflow")
+@pytest.mark.only_on("tensorflow", "torch")
 def test_the_command_line_picks_a_backend_that_can(tmp_path, capfd):
     """And writes a bundled preset, which answers rightly."""
     pytest.importorskip("torch")

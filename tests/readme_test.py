@@ -56,7 +56,8 @@ def test_python_blocks_run(folder):
             # As the text says.
             continue
         if "BackupAndRestore" in block and BACKEND == "jax":
-            # To compile it takes a minute; fine_tuning_test does.
+            # To compile it takes a minute. Its parts are tested on JAX by
+            # fine_tuning_test, losses_test and keras_features_test.
             continue
         exec(compile(block, "README.md", "exec"), names)
     assert names["maps"].shape == (2, 14, 14, 10)

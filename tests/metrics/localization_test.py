@@ -76,6 +76,8 @@ def test_a_true_map_beats_chance_on_mosaics(rng):
         [[0, 1e30, 1, 2e30]],
         [np.zeros((0, 4))],
         [np.array([[0, 0, 1, 1], [2, 2, 1, 3]])],
+        [[[0, 0, 1, 1], [2, 2, 1, 3]]],
+        [[]],
         np.zeros((2, 1, 4)),
         np.zeros(4),
         7,

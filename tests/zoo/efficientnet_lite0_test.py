@@ -85,7 +85,7 @@ def test_is_made_of_built_in_layers(model):
     assert sum(np.prod(w.shape) for w in again.trainable_weights) == 4_652_008
 
 
-@pytest.mark.only_on("tensorflow")
+@pytest.mark.only_on("tensorflow", "jax")
 def test_mixed_precision(rng):
     images = rng.integers(0, 256, (2, 64, 64, 3))
     model = efficientnet_lite0((64, 64, 3), dtype="mixed_bfloat16")

@@ -7,15 +7,15 @@
         --workdir runs/imagenette_sparse_160
     python -m zoo.train --config imagenette_sparse_taught \\
         --data imagenette/160px-v2 --init runs/imagenette_sparse_160/preset \\
-        --teacher runs/imagenette_pooled/model.keras --teacher_weight 0.9 \\
+        --teacher runs/imagenette_teacher/model.keras --teacher_weight 0.9 \\
         --workdir runs/imagenette_sparse_taught
     python -m zoo.train --config imagenette_sparse_unmixed \\
         --data imagenette/160px-v2 \\
         --init runs/imagenette_sparse_taught/preset \\
-        --teacher runs/imagenette_pooled/model.keras --teacher_weight 0.9 \\
+        --teacher runs/imagenette_teacher/model.keras --teacher_weight 0.9 \\
         --workdir runs/imagenette_sparse_unmixed
 
-The teacher is the usual head of `imagenette_head`.
+The teacher is the usual head of `imagenette_head`, trained for this.
 
 The last 12 layers are class-wise, and evidence has a price; see "Sparse
 evidence" in zoo/README.md for why.

@@ -1,4 +1,4 @@
-"""Third part of the bundled preset `imagenette`, of what a teacher says.
+"""Third part of the bundled preset `imagenette`, on what a teacher says.
 
 See `imagenette_sparse`.
 """
