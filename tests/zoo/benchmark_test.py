@@ -6,7 +6,7 @@ from zoo.benchmark import convolutions
 from zoo.configs.smoke import config
 from zoo.cost import multiply_adds
 
-pytestmark = pytest.mark.only_on("tensorflow")
+pytestmark = pytest.mark.only_on("torch")
 
 
 def test_the_bare_stack_has_the_convolutions_of_the_model():

@@ -13,7 +13,7 @@ from keras_facnn import metrics
 from tests.zoo.conftest import NAMES
 from tests.zoo.conftest import run
 
-pytestmark = pytest.mark.only_on("tensorflow")
+pytestmark = pytest.mark.only_on("torch")
 
 pytest.importorskip("tensorflow")
 

@@ -10,7 +10,7 @@ from keras_facnn import FACNN
 from zoo import networks
 from zoo.configs import imagenet100_224
 
-pytestmark = pytest.mark.only_on("tensorflow")
+pytestmark = pytest.mark.only_on("torch")
 
 NAMES = [m.name for m in pkgutil.iter_modules(zoo.configs.__path__)]
 

@@ -10,7 +10,7 @@ from zoo import inputs
 from zoo import networks
 from zoo.cost import multiply_adds
 
-pytestmark = pytest.mark.only_on("tensorflow")
+pytestmark = pytest.mark.only_on("torch")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests.zoo.conftest import command
 from tests.zoo.conftest import run
 from zoo import inputs
 
-pytestmark = pytest.mark.only_on("tensorflow")
+pytestmark = pytest.mark.only_on("torch")
 
 
 @pytest.mark.parametrize(

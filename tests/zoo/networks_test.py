@@ -15,7 +15,7 @@ from zoo.networks import plain
 from zoo.networks import pooled
 from zoo.networks import resnet
 
-pytestmark = pytest.mark.only_on("tensorflow")
+pytestmark = pytest.mark.only_on("torch")
 
 
 @pytest.mark.parametrize("build", [resnet, plain])

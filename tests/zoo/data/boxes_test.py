@@ -7,7 +7,7 @@ pytest.importorskip("tensorflow")
 from zoo.data import boxes  # noqa: E402
 from zoo.data import images as data  # noqa: E402
 
-pytestmark = pytest.mark.only_on("tensorflow")
+pytestmark = pytest.mark.only_on("torch")
 
 HEADER = "file,xmin,ymin,xmax,ymax\n"
 

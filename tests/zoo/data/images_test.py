@@ -15,7 +15,7 @@ from tests.zoo.conftest import NAMES
 from zoo.data import images as data
 from zoo.data.stream import train_stream
 
-pytestmark = pytest.mark.only_on("tensorflow")
+pytestmark = pytest.mark.only_on("torch")
 
 
 def test_loads_a_folder(folder):

@@ -6,7 +6,7 @@ pytest.importorskip("absl")
 
 from zoo.training.checkpoints import Checkpoints
 
-pytestmark = pytest.mark.only_on("tensorflow")
+pytestmark = pytest.mark.only_on("torch")
 
 
 def save(checkpoints, text):

@@ -10,7 +10,7 @@ pytest.importorskip("tensorflow")
 from zoo.data.images import Split
 from zoo.training import record
 
-pytestmark = pytest.mark.only_on("tensorflow")
+pytestmark = pytest.mark.only_on("torch")
 
 CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck".split()
 CLOTHES = [f"garment_{i}" for i in range(10)]
