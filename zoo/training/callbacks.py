@@ -164,6 +164,7 @@ class Progress(keras.callbacks.Callback):
         self.batch_size = batch_size
         self.offset = offset
         self.live = sys.stdout.isatty()
+        self.compiled = False
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
@@ -172,8 +173,9 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, step, logs=None):
         now = time.monotonic()
-        if step == 0:
-            # The first step of a run compiles.
+        if not self.compiled:
+            # What the first step of a run takes says nothing of the others.
+            self.compiled = True
             self.start, self.start_step = now, self.offset + 1
         elif now - self.shown > (0.5 if self.live else 60):
             self.shown = now
@@ -186,15 +188,16 @@ class Progress(keras.callbacks.Callback):
             print(flush=True)
 
     def _show(self, step, logs):
-        spent = time.monotonic() - self.start
-        speed = (step - self.start_step) / max(spent, 1e-9)
-        left = (self.epochs - self.epoch) * self.steps - step
         values = " ".join(f"{k} {v:.4f}" for k, v in logs.items())
-        eta = datetime.timedelta(seconds=round(left / max(speed, 1e-9)))
+        timed = step - self.start_step
+        if timed:
+            seconds = max(time.monotonic() - self.start, 1e-9) / timed
+            left = (self.epochs - self.epoch) * self.steps - step
+            eta = datetime.timedelta(seconds=round(left * seconds))
+            values += f" {self.batch_size / seconds:.0f} images/s, {eta} left"
         print(
             "\r\x1b[K" * self.live + f"epoch {self.epoch + 1}/{self.epochs} "
-            f"step {step}/{self.steps} {values} "
-            f"{speed * self.batch_size:.0f} images/s, {eta} left",
+            f"step {step}/{self.steps} {values}",
             end="" if self.live else "\n",
             flush=True,
         )
