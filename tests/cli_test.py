@@ -366,6 +366,7 @@ def test_tells_files_of_one_name_apart(tmp_path, photos, preset, capsys):
     assert [line.split()[0] for line in lines] == expected
 
 
+@pytest.mark.only_on("torch")
 @pytest.mark.filterwarnings("ignore:No installed font")
 def test_explains_the_class_and_layers_that_were_asked_for(
     tmp_path, photos, preset, capsys

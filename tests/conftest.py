@@ -3,8 +3,7 @@ import os
 
 # TensorFlow must be imported before PyTorch; either order is fine otherwise.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# To compile a small model takes longer than to run it; processes that are
-# started compile alike.
+# For the processes that are started; `optimize` is for this one.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import keras
@@ -29,19 +28,32 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+def optimize(on):
+    """Whether JAX and TensorFlow optimise graphs before they run them.
+
+    As users' models are, and most of the suite's small ones are not.
+    """
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        jax.config.update("jax_disable_most_optimizations", not on)
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.optimizer.set_experimental_options(
+            {"disable_meta_optimizer": not on}
+        )
+
+
+optimize(False)
+
+
 @pytest.fixture
 def optimized():
-    """Lets JAX optimise, as users' models are, and the suite's are not."""
-    if keras.backend.backend() != "jax":
-        yield
-        return
-    import jax
-
-    name = "jax_disable_most_optimizations"
-    before = jax.config.read(name)
-    jax.config.update(name, False)
+    optimize(True)
     yield
-    jax.config.update(name, before)
+    optimize(False)
 
 
 @pytest.fixture

@@ -253,6 +253,7 @@ def test_says_what_to_install(capsys, monkeypatch):
     assert "pip install '.[demo]'" in line
 
 
+@pytest.mark.only_on("torch")
 def test_says_that_the_port_is_taken(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

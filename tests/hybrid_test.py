@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_facnn import FACNN
 from keras_facnn import attribution
-from tests.presets.preset_test import edit
+from tests.presets.damage_test import edit
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 LABELS = np.array([0, 1, 2, 3, 0])
@@ -423,6 +423,7 @@ def bad_entry(kind):
     ],
 )
 @pytest.mark.parametrize("load_weights", [True, False])
+@pytest.mark.only_on("torch")
 def test_a_preset_that_would_run_code_is_refused(
     model, tmp_path, kind, load_weights
 ):
@@ -455,6 +456,7 @@ def bomb_default(inner):
     inner.pop("build_config", None)
 
 
+@pytest.mark.only_on("torch")
 @pytest.mark.parametrize("bomb", [bomb_units, bomb_default])
 def test_a_backbone_that_is_too_large_is_refused(model, tmp_path, bomb):
     model.save_to_preset(tmp_path)
@@ -469,6 +471,7 @@ def test_a_backbone_that_is_too_large_is_refused(model, tmp_path, bomb):
         FACNN.from_preset(tmp_path)
 
 
+@pytest.mark.only_on("torch")
 def test_a_backbone_of_too_many_layers_is_refused(model):
     config = model.get_config()
     inner = config["backbone"]["config"]["layers"]
@@ -477,6 +480,7 @@ def test_a_backbone_of_too_many_layers_is_refused(model):
         FACNN.from_config(config)
 
 
+@pytest.mark.only_on("torch")
 def test_a_backbone_nested_too_deep_is_refused(model):
     deep = []
     for _ in range(5_000):
@@ -486,6 +490,7 @@ def test_a_backbone_nested_too_deep_is_refused(model):
         FACNN.from_config(config)
 
 
+@pytest.mark.only_on("torch")
 @pytest.mark.parametrize("backbone", [3, "x", [], {}, {"class_name": "ReLU"}])
 def test_a_backbone_that_is_no_model_is_refused(model, tmp_path, backbone):
     model.save_to_preset(tmp_path)
@@ -494,6 +499,7 @@ def test_a_backbone_that_is_no_model_is_refused(model, tmp_path, backbone):
         FACNN.from_preset(tmp_path)
 
 
+@pytest.mark.only_on("torch")
 def test_weights_of_another_backbone_are_refused(model, tmp_path):
     model.save_to_preset(tmp_path)
 
@@ -507,6 +513,7 @@ def test_weights_of_another_backbone_are_refused(model, tmp_path):
         FACNN.from_preset(tmp_path)
 
 
+@pytest.mark.only_on("torch")
 @pytest.mark.parametrize("class_name", [["ReLU"], {"class_name": "ReLU"}, 3])
 def test_a_class_without_a_name_is_refused(model, class_name):
     config = model.get_config()
@@ -519,7 +526,13 @@ def test_a_class_without_a_name_is_refused(model, class_name):
 
 
 @pytest.mark.parametrize(
-    "name", ["MobileNetV3Small", "ResNet50V2", "ConvNeXtTiny"]
+    "name",
+    [
+        "MobileNetV3Small",
+        # Their layers are Keras', and tell no more of another backend.
+        pytest.param("ResNet50V2", marks=pytest.mark.only_on("torch")),
+        pytest.param("ConvNeXtTiny", marks=pytest.mark.only_on("torch")),
+    ],
 )
 def test_a_known_backbone_trains_and_comes_back(rng, tmp_path, name):
     build = getattr(keras.applications, name)

@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 import zoo.configs
+from tests.conftest import optimize
 
 CONFIGS = [m.name for m in pkgutil.iter_modules(zoo.configs.__path__)]
 NAMES = [f"class_{c}" for c in range(10)]
@@ -45,6 +46,9 @@ def start(module, log, environment=None, **flags):
 def run(name, **flags):
     """Runs a command in this process.
 
+    TensorFlow optimises, as in a process of the command's own, so that one
+    gives the very numbers of the other.
+
     Returns:
         An object with `returncode` and `output`, stdout and stderr in one.
     """
@@ -61,6 +65,9 @@ def run(name, **flags):
     values = absl.flags.FLAGS
     before = set(values)
     code = 0
+    optimizes = keras.backend.backend() == "tensorflow"
+    if optimizes:
+        optimize(True)
     try:
         logger.addHandler(handler)
         absl.logging.set_verbosity(absl.logging.INFO)
@@ -78,6 +85,8 @@ def run(name, **flags):
     except SystemExit as e:
         code = e.code
     finally:
+        if optimizes:
+            optimize(False)
         for flag in set(values) - before:
             delattr(values, flag)
         values.unparse_flags()
