@@ -23,6 +23,7 @@ from keras_facnn.graph import frozen_layers
 from keras_facnn.graph import image_and_x0
 from keras_facnn.presets import BundledPresets
 from keras_facnn.presets import load_preset
+from keras_facnn.presets import record_of_copies
 from keras_facnn.presets import save_preset
 
 
@@ -229,7 +230,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
             self.trainable = False
 
     def get_config(self):
-        config = {
+        return {
             "num_classes": self.num_classes,
             "image_shape": list(self.image_shape),
             "depths": list(self.depths),
@@ -251,13 +252,8 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
             "name": self.name,
             "trainable": self.trainable,
             "frozen_layers": frozen_layers(self),
+            **record_of_copies(self),
         }
-        if self.preset_metadata is not None:
-            # What was measured is left to the weights it was measured with.
-            config["preset_metadata"] = {
-                k: v for k, v in self.preset_metadata.items() if k != "metrics"
-            }
-        return config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -265,8 +261,10 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         trainable = config.pop("trainable", True)
         frozen = config.pop("frozen_layers", ())
         metadata = config.pop("preset_metadata", None)
+        weights_at_load = config.pop("weights_at_load", None)
         model = cls(**config)
         model.preset_metadata = metadata
+        model._untracked.weights_at_load = weights_at_load
         if model.fused:
             return model
         model.trainable = trainable

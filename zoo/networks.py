@@ -70,7 +70,11 @@ def build(kind, arguments, init=None):
         init, **{name: arguments[name] for name in free if name in arguments}
     )
     # What is said of the weights, and the name, may differ.
-    may_differ = {"preset_metadata": None, "name": start.name}
+    may_differ = {
+        "preset_metadata": None,
+        "weights_at_load": None,
+        "name": start.name,
+    }
     if start.classwise_layers < model.classwise_layers:
         may_differ["classwise_layers"] = None
     expected, received = (

@@ -15,6 +15,7 @@ NOT_IN_PRESETS = frozenset(
         "frozen_layers",
         "stochastic_depth",
         "preset_metadata",
+        "weights_at_load",
     }
 )
 # Presets from before these arguments lack them.

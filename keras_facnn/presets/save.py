@@ -135,6 +135,20 @@ def told_of(model):
     return kept
 
 
+def record_of_copies(model):
+    """What a model's config says of its preset, for `from_config`."""
+    if model.preset_metadata is None:
+        return {}
+    return {
+        # What was measured is left to the weights it was measured with.
+        "preset_metadata": {
+            k: v for k, v in model.preset_metadata.items() if k != "metrics"
+        },
+        # By which a copy knows whether the rest is said of its weights.
+        "weights_at_load": model._untracked.weights_at_load,
+    }
+
+
 def _handed_on(model, copy):
     """What `told_of` says, and metrics of the very weights that are saved."""
     kept = told_of(model)

@@ -99,18 +99,39 @@ def test_metrics_of_float16_weights_are_kept(small_model, tmp_path):
     )
 
 
+def copied(model, how, tmp_path):
+    if how == "pickle":
+        return pickle.loads(pickle.dumps(model))
+    if how == "deepcopy":
+        return copy.deepcopy(model)
+    if how == "keras":
+        model.save(tmp_path / "m.keras")
+        return keras.saving.load_model(tmp_path / "m.keras")
+    return FACNN.from_config(model.get_config())
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("how", ["pickle", "deepcopy", "keras"])
+def test_copies_know_whether_they_were_trained_on(folder, tmp_path, how, when):
+    model = FACNN.from_preset(folder)
+    twin = copied(model, how, tmp_path)
+    rest = {k: v for k, v in METADATA.items() if k != "metrics"}
+    assert saved_again(twin, folder) == rest
+    trained = model if when == "before" else twin
+    kernel = trained.get_layer("conv_1").kernel
+    kernel.assign_add(np.full(kernel.shape, 1e-6))
+    if when == "before":
+        twin = copied(copied(model, how, tmp_path), how, tmp_path)
+    twin.save_to_preset(tmp_path / "q")
+    record = FACNN.from_preset(tmp_path / "q").preset_metadata
+    assert not {"description", "dataset", "training", "metrics"} & set(record)
+    assert record["transferred_from"] == rest
+
+
 @pytest.mark.parametrize("how", ["pickle", "deepcopy", "keras", "config"])
 def test_copies_keep_the_class_names(folder, tmp_path, how):
     model = FACNN.from_preset(folder)
-    if how == "pickle":
-        twin = pickle.loads(pickle.dumps(model))
-    elif how == "deepcopy":
-        twin = copy.deepcopy(model)
-    elif how == "keras":
-        model.save(tmp_path / "m.keras")
-        twin = keras.saving.load_model(tmp_path / "m.keras")
-    else:
-        twin = FACNN.from_config(model.get_config())
+    twin = copied(model, how, tmp_path)
     assert said(twin) == {k: v for k, v in METADATA.items() if k != "metrics"}
     # It belongs to the model, not to its architecture.
     twin.save_to_preset(tmp_path / "q")
