@@ -1,11 +1,12 @@
-"""Your own photographs at 96x96, of any number of classes. Not yet measured.
+"""Your own photographs at 96x96, of any number of classes: of clothes, 82.1 %.
 
     python -m zoo.train --config photos --data FOLDER \\
         --validation_fraction 0.2 --workdir runs/photos
 
 FOLDER holds `CLASS/*.jpg`. Without `--validation_fraction` it holds
 `{train,validation}/CLASS/*.jpg`. `--description`, `--dataset` and
-`--dataset_license` go into the preset's metadata.
+`--dataset_license` go into the preset's metadata. See "Photographs from
+scratch" in zoo/README.md.
 """
 
 config = {

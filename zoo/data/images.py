@@ -266,11 +266,22 @@ def read_folder(data, split, validation_fraction=None):
     splits = folders_in(data)
     if validation_fraction is not None:
         splits = ["train", "validation"]
+    elif split not in splits and not any(
+        folders_in(f"{data}/{name}") for name in splits
+    ):
+        above, name = os.path.split(os.path.abspath(data))
+        raise ValueError(
+            f"`--data {data}` must hold a folder for each split, which holds "
+            "those of the classes. Its own folders hold none, so they look "
+            f"like classes. Received: split={split!r}, with the folders "
+            f"{some(splits)}. To take all of a folder of classes, say --data "
+            f"{above} --split {name}; to split it into train and validation, "
+            "say --validation_fraction 0.2"
+        )
     if split not in splits:
         raise ValueError(
-            f"`split` must be one of {splits} of {data!r}. Received: "
-            f"split={split!r}. A folder class/*.jpg without splits needs "
-            "`--validation_fraction`, and has train and validation"
+            f"`split` must be one of {splits} of {data!r}. "
+            f"Received: split={split!r}"
         )
     root = data if validation_fraction is not None else f"{data}/{split}"
     folders = folders_in(root)

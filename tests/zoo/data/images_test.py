@@ -323,8 +323,13 @@ def test_divides_a_folder_without_splits(folder):
         data.find(root, "test", validation_fraction=0.25)
     with pytest.raises(ValueError, match="holds no image.*class_0"):
         data.find(str(folder), "train", validation_fraction=0.25)
-    with pytest.raises(ValueError, match="needs `--validation_fraction`"):
-        data.find(root, "train")
+    above, name = os.path.split(root)
+    advice = (
+        f"Received: split='val', with.*class_0.*--data {above} --split {name};"
+    )
+    with pytest.raises(ValueError, match=f"{advice}.*--validation_fraction"):
+        data.find(root, "val")
+    assert len(data.find(above, name).sources) == len(both)
     with pytest.raises(ValueError, match="needs a folder.*cifar10"):
         data.find("cifar10", "train", validation_fraction=0.25)
 
