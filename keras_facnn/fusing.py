@@ -90,6 +90,9 @@ def _fuse(model):
         if model.fused or layer.name not in folds:
             layer.set_weights(model.get_layer(layer.name).get_weights())
     fused.preset_metadata = copy.deepcopy(told_of(model))
+    # Said as of now; folded weights are others than those of the preset, and
+    # are not trained.
+    fused._untracked.weights_at_load = None
     return fused
 
 

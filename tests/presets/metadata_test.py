@@ -128,6 +128,14 @@ def test_copies_know_whether_they_were_trained_on(folder, tmp_path, how, when):
     assert record["transferred_from"] == rest
 
 
+def test_fused_weights_are_not_taken_for_trained_ones(folder, tmp_path):
+    rest = {k: v for k, v in METADATA.items() if k != "metrics"}
+    fused = FACNN.from_preset(folder).fuse()
+    assert saved_again(fused, folder) == rest
+    assert saved_again(fused.fuse(), folder) == rest
+    assert saved_again(copied(fused, "keras", tmp_path), folder) == rest
+
+
 @pytest.mark.parametrize("how", ["pickle", "deepcopy", "keras", "config"])
 def test_copies_keep_the_class_names(folder, tmp_path, how):
     model = FACNN.from_preset(folder)
