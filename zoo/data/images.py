@@ -266,17 +266,19 @@ def read_folder(data, split, validation_fraction=None):
     splits = folders_in(data)
     if validation_fraction is not None:
         splits = ["train", "validation"]
-    elif split not in splits and not any(
-        folders_in(f"{data}/{name}") for name in splits
+    elif (
+        splits
+        and split not in splits
+        and not any(folders_in(f"{data}/{name}") for name in splits)
     ):
         above, name = os.path.split(os.path.abspath(data))
         raise ValueError(
-            f"`--data {data}` must hold a folder for each split, which holds "
-            "those of the classes. Its own folders hold none, so they look "
-            f"like classes. Received: split={split!r}, with the folders "
-            f"{some(splits)}. To take all of a folder of classes, say --data "
-            f"{above} --split {name}; to split it into train and validation, "
-            "say --validation_fraction 0.2"
+            f"`split` must be a folder in {data!r} that holds the classes' "
+            f"folders. Received: split={split!r}, and the folders "
+            f"{some(splits)}, which hold none, as those of classes do. To "
+            "split them into train and validation, say --validation_fraction "
+            f"0.2; to take all of them, give {above!r} as the data and "
+            f"{name!r} as the split"
         )
     if split not in splits:
         raise ValueError(

@@ -148,7 +148,9 @@ class CSVLog(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """A line with speed and time left: live on a terminal, or each minute.
+    """A line on how far it is: live on a terminal, or each minute.
+
+    With speed and time left, once a step was timed.
 
     Args:
         epochs: Number of epochs of the whole run.
@@ -172,7 +174,7 @@ class Progress(keras.callbacks.Callback):
         self.start_step = self.offset
 
     def on_train_batch_end(self, step, logs=None):
-        now = time.monotonic()
+        now = self.end = time.monotonic()
         if not self.compiled:
             # What the first step of a run takes says nothing of the others.
             self.compiled = True
@@ -191,7 +193,8 @@ class Progress(keras.callbacks.Callback):
         values = " ".join(f"{k} {v:.4f}" for k, v in logs.items())
         timed = step - self.start_step
         if timed:
-            seconds = max(time.monotonic() - self.start, 1e-9) / timed
+            # To the end of the last step: validation is not one.
+            seconds = max(self.end - self.start, 1e-9) / timed
             left = (self.epochs - self.epoch) * self.steps - step
             eta = datetime.timedelta(seconds=round(left * seconds))
             values += f" {self.batch_size / seconds:.0f} images/s, {eta} left"

@@ -18,6 +18,7 @@ def test_tells_the_time_that_is_left_once_it_is_known(monkeypatch, capsys):
         progress.on_epoch_begin(epoch)
         now += seconds
         progress.on_train_batch_end(0, {"loss": 1.0})
+        now += 1000  # of validation
         progress.on_epoch_end(epoch, {"loss": 1.0})
         now += 1000
     assert capsys.readouterr().out.splitlines() == [
