@@ -1,4 +1,4 @@
-"""Your own photographs at 96x96, of any number of classes: of clothes, 82.1 %.
+"""Your own photographs at 96x96, any classes: of clothes 82.1 % top-1.
 
     python -m zoo.train --config photos --data FOLDER \\
         --validation_fraction 0.2 --workdir runs/photos
