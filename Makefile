@@ -55,7 +55,8 @@ test-floor: .venv-floor/ready
 	@echo "=== A part of the suite on Keras $(FLOOR)"
 	KERAS_BACKEND=jax .venv-floor/bin/python -m pytest tests/model_test.py \
 		tests/attribution/cam_test.py tests/layers \
-		tests/presets/preset_test.py tests/deep_alignment_test.py \
+		tests/presets/preset_test.py tests/presets/damage_test.py \
+		tests/deep_alignment_test.py \
 		tests/custom_loops_test.py tests/private_names_test.py
 
 # PyTorch compiles nothing, so it starts soonest.

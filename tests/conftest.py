@@ -1,10 +1,12 @@
+import contextlib
 import gc
 import os
 
 # TensorFlow must be imported before PyTorch; either order is fine otherwise.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# For the processes that are started; `optimize` is for this one.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# To compile a small model takes longer than to run it. This is for processes
+# that are started, `optimize` for this one.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 import keras
 import numpy as np
@@ -29,10 +31,7 @@ def pytest_collection_finish():
 
 
 def optimize(on):
-    """Whether JAX and TensorFlow optimise graphs before they run them.
-
-    As users' models are, and most of the suite's small ones are not.
-    """
+    """Lets JAX and TensorFlow optimise graphs before they run them, or not."""
     backend = keras.backend.backend()
     if backend == "jax":
         import jax
@@ -49,11 +48,20 @@ def optimize(on):
 optimize(False)
 
 
+@contextlib.contextmanager
+def optimizing():
+    optimize(True)
+    try:
+        yield
+    finally:
+        optimize(False)
+
+
 @pytest.fixture
 def optimized():
-    optimize(True)
-    yield
-    optimize(False)
+    """Optimises, as for users: where numbers or speed of that count."""
+    with optimizing():
+        yield
 
 
 @pytest.fixture

@@ -1,7 +1,3 @@
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -128,51 +124,3 @@ def test_says_when_no_loss_was_compiled(images):
     )
     with pytest.raises(ValueError, match="loss"):
         model.compute_loss(images, labels(), np.zeros((5, 4), "float32"))
-
-
-MIRRORED = """
-import keras, numpy as np, tensorflow as tf
-from keras_facnn import FACNN
-
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(
-    cpu, [tf.config.LogicalDeviceConfiguration()] * 2
-)
-rng = np.random.default_rng(0)
-x = rng.integers(0, 256, (32, 16, 16, 3)).astype("float32")
-y = rng.integers(0, 4, 32)
-
-def losses(devices):
-    keras.utils.set_random_seed(0)
-    with tf.distribute.MirroredStrategy(devices).scope():
-        model = FACNN(
-            4, (16, 16, 3), (1, 2), (2, 4), space_to_depth=2,
-            deep_alignment=0.5, synchronized_batch_norm=True,
-        )
-        model.compile(
-            keras.optimizers.SGD(0.05),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            jit_compile=False,
-        )
-    return model.fit(
-        x, y, batch_size=16, epochs=5, shuffle=False, verbose=0
-    ).history["loss"]
-
-one, two = losses(["CPU:0"]), losses(["CPU:0", "CPU:1"])
-print(one, two)
-np.testing.assert_allclose(one, two, rtol=1e-4)
-"""
-
-
-@pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow",
-    reason="tf.distribute needs the TensorFlow backend",
-)
-def test_two_replicas_train_as_one_device():
-    run = subprocess.run(
-        [sys.executable, "-c", MIRRORED],
-        capture_output=True,
-        text=True,
-        env=os.environ,
-    )
-    assert run.returncode == 0, run.stderr[-2000:]

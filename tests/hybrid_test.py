@@ -180,7 +180,9 @@ def changes_in_fit(model, images):
     }
 
 
-def test_a_frozen_backbone_stays_and_a_thawed_one_learns(rng, images):
+def test_a_frozen_backbone_stays_and_a_thawed_one_learns(
+    rng, images, optimized
+):
     model = make_hybrid(rng, deep_alignment=0.5)
     inner = {w.path for w in model.backbone.weights}
     model.backbone.trainable = False
@@ -411,6 +413,7 @@ def bad_entry(kind):
     return entry
 
 
+@pytest.mark.only_on("torch")
 @pytest.mark.parametrize(
     "kind",
     [
@@ -423,7 +426,6 @@ def bad_entry(kind):
     ],
 )
 @pytest.mark.parametrize("load_weights", [True, False])
-@pytest.mark.only_on("torch")
 def test_a_preset_that_would_run_code_is_refused(
     model, tmp_path, kind, load_weights
 ):
@@ -528,8 +530,11 @@ def test_a_class_without_a_name_is_refused(model, class_name):
 @pytest.mark.parametrize(
     "name",
     [
-        "MobileNetV3Small",
-        # Their layers are Keras', and tell no more of another backend.
+        pytest.param(
+            "MobileNetV3Small",
+            marks=pytest.mark.only_on("tensorflow", "torch"),
+        ),
+        # Backbones differ in Keras' layers; what is ours is tested above.
         pytest.param("ResNet50V2", marks=pytest.mark.only_on("torch")),
         pytest.param("ConvNeXtTiny", marks=pytest.mark.only_on("torch")),
     ],

@@ -50,7 +50,7 @@ def photographs():
     return read(paths), labels
 
 
-def test_golden_logits(model):
+def test_golden_logits(model, optimized):
     """The same on TensorFlow, JAX and PyTorch, and by NumPy."""
     golden = np.load(GOLDEN)
     actual = model.predict(golden["images"], verbose=0)
@@ -68,16 +68,14 @@ def test_golden_logits_are_those_of_the_weights(model):
 
 
 def test_theorem_1_completeness_and_evidence(model, photographs):
-    images, _ = photographs
-    if keras.backend.backend() != "torch":
-        images = images[::4]
+    images = photographs[0][::4]
     logits, maps = model.predict_with_maps(images, batch_size=128)
     reference = grad_cam(model, images, "all", layer=24, batch_size=128)
     correlations = pearson(
         np.moveaxis(maps, -1, 1).reshape(-1, 8, 8),
         np.moveaxis(reference, -1, 1).reshape(-1, 8, 8),
     )
-    assert len(correlations) == 10 * len(images) >= 640
+    assert len(correlations) == 640
     assert correlations.min() >= 0.99999
 
     span = np.ptp(logits)
@@ -86,7 +84,7 @@ def test_theorem_1_completeness_and_evidence(model, photographs):
     evidence = model.layer_evidence(images, "all", batch_size=128)
     assert np.abs(logits - evidence.sum(1)).max() <= 1e-3 * span
 
-    measured = model.verify(images[::4], batch_size=64)
+    measured = model.verify(images[::4], batch_size=16)
     assert measured["theorem_1_correlation"] >= 0.99999
     assert measured["completeness_error"] <= 1e-3
     assert measured["evidence_error"] <= 1e-3

@@ -44,7 +44,7 @@ def test_accuracy_is_what_the_metadata_say(model, photographs):
     assert abs(accuracy - stated) < 3 * standard_error
 
 
-def test_every_backend_gives_the_logits_that_tensorflow_gave(model):
+def test_every_backend_gives_the_logits_that_tensorflow_gave(model, optimized):
     golden = np.load(pathlib.Path(__file__).with_name("clothing_golden.npz"))
     logits = model.predict(golden["images"], verbose=0)
     expected = golden["logits"]

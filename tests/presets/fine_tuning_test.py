@@ -33,6 +33,8 @@ def photographs(tmp_path_factory):
     return folder
 
 
+# The backend that the README recommends for it; its own lines run on PyTorch.
+@pytest.mark.only_on("tensorflow")
 def test_fine_tunes_on_a_folder_of_photographs(photographs, optimized):
     keras.utils.set_random_seed(0)
     paths = sorted(photographs.glob("*/*.jpg"))
@@ -55,8 +57,6 @@ def test_fine_tunes_on_a_folder_of_photographs(photographs, optimized):
         ),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        # For so few steps, XLA pays on JAX alone.
-        jit_compile=keras.backend.backend() == "jax",
     )
     log = model.fit(
         images[train],

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 import zoo.configs
-from tests.conftest import optimize
+from tests.conftest import optimizing
 
 CONFIGS = [m.name for m in pkgutil.iter_modules(zoo.configs.__path__)]
 NAMES = [f"class_{c}" for c in range(10)]
@@ -66,12 +66,11 @@ def run(name, **flags):
     before = set(values)
     code = 0
     optimizes = keras.backend.backend() == "tensorflow"
-    if optimizes:
-        optimize(True)
     try:
         logger.addHandler(handler)
         absl.logging.set_verbosity(absl.logging.INFO)
         with (
+            optimizing() if optimizes else contextlib.nullcontext(),
             contextlib.redirect_stdout(output),
             contextlib.redirect_stderr(output),
             mock.patch.object(sys, "argv", [module.__file__, *arguments]),
@@ -85,8 +84,6 @@ def run(name, **flags):
     except SystemExit as e:
         code = e.code
     finally:
-        if optimizes:
-            optimize(False)
         for flag in set(values) - before:
             delattr(values, flag)
         values.unparse_flags()

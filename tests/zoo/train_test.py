@@ -114,14 +114,15 @@ def stop(process, checkpoint, output, number, saves):
     return process.wait()
 
 
-def test_a_run_killed_and_stopped_ends_with_the_same_weights(
+@pytest.mark.only_on("tensorflow", "jax")
+def test_a_run_stopped_and_killed_ends_with_the_same_weights(
     folder, trained, tmp_path
 ):
     """Bit for bit, wherever in an epoch it was killed; so does Ctrl-C."""
     checkpoint, output = tmp_path / "last.weights.h5", tmp_path / "out.txt"
     flags = {**LONG, "checkpoint_minutes": 0}
     rng = np.random.default_rng()
-    for number in (signal.SIGKILL, signal.SIGINT):
+    for number in (signal.SIGINT, signal.SIGKILL):
         with open(output, "w") as log:
             process = start(folder, tmp_path, log, **flags)
             saves = int(rng.integers(1, 4))
@@ -155,7 +156,7 @@ def baseline(folder, tmp_path_factory):
     return workdir
 
 
-@pytest.mark.only_on("tensorflow")
+@pytest.mark.only_on("torch")
 def test_trains_a_baseline_of_equal_cost(baseline):
     assert float(rows(baseline)[-1]["val_accuracy"]) > 0.5
     model = keras.saving.load_model(baseline / "model.keras")
@@ -166,7 +167,7 @@ def test_trains_a_baseline_of_equal_cost(baseline):
     )
 
 
-@pytest.mark.only_on("tensorflow")
+@pytest.mark.only_on("jax", "torch")
 def test_trains_a_baseline_on(folder, baseline, tmp_path):
     flags = {**BASELINE, "init": baseline / "model.keras"}
     flags |= {"epochs": 1, "steps_per_epoch": 1, "learning_rate": 0}
@@ -185,7 +186,7 @@ def test_trains_a_baseline_on(folder, baseline, tmp_path):
     assert "must be the config's resnet model" in result.output
 
 
-@pytest.mark.only_on("tensorflow")
+@pytest.mark.only_on("torch")
 def test_evaluates_a_baseline(folder, baseline):
     path = baseline / "model.keras"
     result = run("evaluate", preset=path, data=folder)
@@ -340,7 +341,7 @@ def test_saves_averaged_weights(folder, tmp_path):
     assert np.abs(best - first).max() < 0.1 * moved
 
 
-@pytest.mark.only_on("tensorflow")
+@pytest.mark.only_on("torch")
 def test_the_evidence_of_all_classes_has_its_price(folder, tmp_path):
     validated = []
     for penalty in (0, 2):
@@ -403,7 +404,7 @@ def kernels(model):
     ]
 
 
-@pytest.mark.only_on("tensorflow")
+@pytest.mark.only_on("torch")
 def test_flags_change_the_model(folder, tmp_path):
     result = train(
         folder,
@@ -423,7 +424,7 @@ def test_flags_change_the_model(folder, tmp_path):
     assert config["deep_alignment"] == 0
 
 
-@pytest.mark.only_on("tensorflow")
+@pytest.mark.only_on("torch")
 def test_refuses_splits_of_different_classes(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "data")
     os.rename(
@@ -516,7 +517,7 @@ def test_evaluates_and_writes_the_metrics(folder, trained, tmp_path):
     FACNN.from_preset(tmp_path / "p")
 
 
-@pytest.mark.only_on("tensorflow")
+@pytest.mark.only_on("torch")
 @pytest.mark.parametrize(
     "module, names",
     [
@@ -532,7 +533,7 @@ def test_help_names_the_flags_of_other_modules_too(module, names):
         assert f"--{name}:" in result.stdout
 
 
-@pytest.mark.only_on("tensorflow")
+@pytest.mark.only_on("torch")
 def test_starts_from_a_preset_that_says_nothing_of_its_training(
     folder, tmp_path
 ):
@@ -545,14 +546,14 @@ def test_starts_from_a_preset_that_says_nothing_of_its_training(
     assert training["training"]["before"] is None
 
 
-@pytest.mark.only_on("tensorflow")
+@pytest.mark.only_on("torch")
 def test_refuses_batches_larger_than_the_data(folder, tmp_path):
     result = train(folder, tmp_path / "run", batch_size=500)
     assert result.returncode != 0
     assert "must be at most the 120 training images" in result.output
 
 
-@pytest.mark.only_on("tensorflow")
+@pytest.mark.only_on("torch")
 def test_help_says_what_each_config_is():
     result = subprocess.run(
         command("train") + ["--help"], cwd=ROOT, capture_output=True, text=True
@@ -617,7 +618,7 @@ def test_refuses_to_continue_from_damaged_checkpoints(again, tmp_path):
     assert os.fspath(tmp_path / "run" / "last.weights.h5") in result.output
 
 
-@pytest.mark.only_on("tensorflow")
+@pytest.mark.only_on("torch")
 @pytest.mark.parametrize("change", ["content", "name", "class"])
 def test_refuses_to_continue_with_other_data_of_the_same_name(
     again, tmp_path, change
@@ -637,7 +638,7 @@ def test_refuses_to_continue_with_other_data_of_the_same_name(
     assert "Reading" not in result.output
 
 
-@pytest.mark.only_on("tensorflow")
+@pytest.mark.only_on("torch")
 @pytest.mark.parametrize(
     "name, contents",
     [
@@ -672,7 +673,7 @@ def test_two_runs_cannot_share_a_workdir(again, tmp_path):
     assert again().returncode == 0
 
 
-@pytest.mark.only_on("tensorflow")
+@pytest.mark.only_on("torch")
 def test_trains_on_a_folder_of_somebody(folder, tmp_path):
     """Three classes, no splits, and nothing said of other data."""
     for name in NAMES[:3]:
