@@ -266,21 +266,9 @@ def read_folder(data, split, validation_fraction=None):
     splits = folders_in(data)
     if validation_fraction is not None:
         splits = ["train", "validation"]
-    elif (
-        splits
-        and split not in splits
-        and not any(folders_in(f"{data}/{name}") for name in splits)
-    ):
-        above, name = os.path.split(os.path.abspath(data))
-        raise ValueError(
-            f"`split` must be a folder in {data!r} that holds the classes' "
-            f"folders. Received: split={split!r}, and the folders "
-            f"{some(splits)}, which hold none, as those of classes do. To "
-            "split them into train and validation, say --validation_fraction "
-            f"0.2; to take all of them, give {above!r} as the data and "
-            f"{name!r} as the split"
-        )
     if split not in splits:
+        if splits and validation_fraction is None:
+            _refuse_classes_for_splits(data, split, splits)
         raise ValueError(
             f"`split` must be one of {splits} of {data!r}. "
             f"Received: split={split!r}"
@@ -349,6 +337,20 @@ def part_of(names, split, validation_fraction, where):
     order = np.random.default_rng(0).permutation(len(names))
     chosen = order[:held_out] if split == "validation" else order[held_out:]
     return [names[i] for i in sorted(chosen)]
+
+
+def _refuse_classes_for_splits(data, split, folders):
+    if any(folders_in(f"{data}/{name}") for name in folders):
+        return
+    above, name = os.path.split(os.path.abspath(data))
+    raise ValueError(
+        f"`split` must be a folder in {data!r} that holds the classes' "
+        f"folders. Received: split={split!r}, and the folders "
+        f"{some(folders)}, which hold none, as those of classes do. To split "
+        "them into train and validation, say --validation_fraction 0.2; to "
+        f"take all of them, give {above!r} as the data and {name!r} as the "
+        "split"
+    )
 
 
 def folders_in(path):
