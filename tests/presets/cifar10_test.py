@@ -68,14 +68,16 @@ def test_golden_logits_are_those_of_the_weights(model):
 
 
 def test_theorem_1_completeness_and_evidence(model, photographs):
-    images = photographs[0][::4]
+    images = photographs[0]
+    if keras.backend.backend() != "torch":
+        images = images[::4]
     logits, maps = model.predict_with_maps(images, batch_size=128)
     reference = grad_cam(model, images, "all", layer=24, batch_size=128)
     correlations = pearson(
         np.moveaxis(maps, -1, 1).reshape(-1, 8, 8),
         np.moveaxis(reference, -1, 1).reshape(-1, 8, 8),
     )
-    assert len(correlations) == 640
+    assert len(correlations) == 10 * len(images)
     assert correlations.min() >= 0.99999
 
     span = np.ptp(logits)
