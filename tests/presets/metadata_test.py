@@ -20,6 +20,7 @@ METADATA = {
     "training": {"epochs": 3},
     "metrics": {"top_1": 0.5},
 }
+WITHOUT_METRICS = {k: v for k, v in METADATA.items() if k != "metrics"}
 
 
 @pytest.fixture
@@ -55,15 +56,16 @@ def test_saving_again_keeps_what_was_said(folder):
 
 
 def test_metrics_are_of_their_weights(folder):
-    without = {k: v for k, v in METADATA.items() if k != "metrics"}
     model = FACNN.from_preset(folder)
-    assert saved_again(model, folder, weights_dtype="float16") == without
+    assert (
+        saved_again(model, folder, weights_dtype="float16") == WITHOUT_METRICS
+    )
     assert saved_again(model, folder, {"metrics": {"top_1": 1}}) == {
         **METADATA,
         "metrics": {"top_1": 1},
     }
     other = FACNN.from_preset(folder, image_shape=(None, None, 3))
-    assert saved_again(other, folder) == without
+    assert saved_again(other, folder) == WITHOUT_METRICS
 
 
 @pytest.mark.parametrize("overrides", [{}, {"image_shape": (8, 8, 3)}])
@@ -115,8 +117,7 @@ def copied(model, how, tmp_path):
 def test_copies_know_whether_they_were_trained_on(folder, tmp_path, how, when):
     model = FACNN.from_preset(folder)
     twin = copied(model, how, tmp_path)
-    rest = {k: v for k, v in METADATA.items() if k != "metrics"}
-    assert saved_again(twin, folder) == rest
+    assert saved_again(twin, folder) == WITHOUT_METRICS
     trained = model if when == "before" else twin
     kernel = trained.get_layer("conv_1").kernel
     kernel.assign_add(np.full(kernel.shape, 1e-6))
@@ -125,22 +126,23 @@ def test_copies_know_whether_they_were_trained_on(folder, tmp_path, how, when):
     twin.save_to_preset(tmp_path / "q")
     record = FACNN.from_preset(tmp_path / "q").preset_metadata
     assert not {"description", "dataset", "training", "metrics"} & set(record)
-    assert record["transferred_from"] == rest
+    assert record["transferred_from"] == WITHOUT_METRICS
 
 
 def test_fused_weights_are_not_taken_for_trained_ones(folder, tmp_path):
-    rest = {k: v for k, v in METADATA.items() if k != "metrics"}
     fused = FACNN.from_preset(folder).fuse()
-    assert saved_again(fused, folder) == rest
-    assert saved_again(fused.fuse(), folder) == rest
-    assert saved_again(copied(fused, "keras", tmp_path), folder) == rest
+    assert saved_again(fused, folder) == WITHOUT_METRICS
+    assert saved_again(fused.fuse(), folder) == WITHOUT_METRICS
+    assert (
+        saved_again(copied(fused, "keras", tmp_path), folder) == WITHOUT_METRICS
+    )
 
 
 @pytest.mark.parametrize("how", ["pickle", "deepcopy", "keras", "config"])
 def test_copies_keep_the_class_names(folder, tmp_path, how):
     model = FACNN.from_preset(folder)
     twin = copied(model, how, tmp_path)
-    assert said(twin) == {k: v for k, v in METADATA.items() if k != "metrics"}
+    assert said(twin) == WITHOUT_METRICS
     # It belongs to the model, not to its architecture.
     twin.save_to_preset(tmp_path / "q")
     config = (tmp_path / "q" / "config.json").read_bytes()
