@@ -28,7 +28,8 @@ def build(kind, arguments, init=None):
         arguments: Those of the `FACNN`; a `backbone` is a dict with the `name`
             of one in `BACKBONES` and its arguments.
         init: Preset, or `model.keras` of a baseline, whose weights to start
-            from, or None. Layers that are class-wise in the config alone take
+            from, or None. A preset's `alpha` may be another than the
+            config's. Layers that are class-wise in the config alone take
             what the preset's give each class of its own maps.
     """
     if kind != "facnn" and (kind == "pooled") != ("backbone" in arguments):
@@ -69,14 +70,15 @@ def build(kind, arguments, init=None):
     start = keras_facnn.FACNN.from_preset(
         init, **{name: arguments[name] for name in free if name in arguments}
     )
-    # What is said of the weights, and the name, may differ.
+    # What no weight depends on may differ: the record, the name, the alphas.
     may_differ = {
         "preset_metadata": None,
         "weights_at_load": None,
         "name": start.name,
+        "alpha": model.get_config()["alpha"],
     }
     if start.classwise_layers < model.classwise_layers:
-        may_differ["classwise_layers"] = None
+        may_differ["classwise_layers"] = model.classwise_layers
     expected, received = (
         {**one.get_config(), **may_differ} for one in (model, start)
     )
@@ -85,21 +87,28 @@ def build(kind, arguments, init=None):
             f"`--init {init}` must be the config's model. "
             f"Expected: {expected}. Received: {received}"
         )
-    if "classwise_layers" in may_differ:
-        return _with_own_kernels(start, model.classwise_layers)
-    return start
+    return _changed(start, may_differ)
 
 
-def _with_own_kernels(dense, classwise_layers):
-    """A model whose class-wise kernels are those of a dense one's own maps."""
-    model = keras_facnn.FACNN.from_config(
-        {**dense.get_config(), "classwise_layers": classwise_layers}
-    )
+def _changed(start, arguments):
+    """A model with the weights of `start`, and other arguments.
+
+    Kernels that are class-wise in it alone are those of a class' own maps.
+    """
+    config = start.get_config()
+    changes = {
+        name: arguments[name]
+        for name in ("alpha", "classwise_layers")
+        if arguments.get(name, config[name]) != config[name]
+    }
+    if not changes:
+        return start
+    model = keras_facnn.FACNN.from_config({**config, **changes})
     for layer in model.layers:
-        weights = dense.get_layer(layer.name).get_weights()
+        weights = start.get_layer(layer.name).get_weights()
         if weights and weights[0].shape != layer.get_weights()[0].shape:
             weights[0] = keras_facnn.layers.ClasswiseConv2D.own_kernel(
-                weights[0], dense.num_classes
+                weights[0], start.num_classes
             )
         layer.set_weights(weights)
     return model

@@ -151,3 +151,23 @@ def test_class_wise_layers_start_from_what_dense_ones_give_the_own_maps(
             {**arguments, "classwise_layers": 1},
             tmp_path / "class-wise",
         )
+
+
+def test_init_may_have_other_alphas(tmp_path, rng):
+    arguments = {"num_classes": 3, "depths": (3,), "maps_per_class": (2,)}
+    FACNN(**arguments).save_to_preset(tmp_path / "harmonic")
+    alphas = [1 / 2, 1 / 6, 1 / 8]
+    model = build_network(
+        "facnn", {**arguments, "alpha": alphas}, tmp_path / "harmonic"
+    )
+    assert model.get_config()["alpha"] == alphas
+    expected = FACNN(**arguments, alpha=alphas)
+    expected.set_weights(FACNN.from_preset(tmp_path / "harmonic").get_weights())
+    images = rng.uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+    np.testing.assert_allclose(
+        model.predict(images, verbose=0), expected.predict(images, verbose=0)
+    )
+    with pytest.raises(ValueError, match="must be the config's model"):
+        build_network(
+            "facnn", {**arguments, "threshold": True}, tmp_path / "harmonic"
+        )
