@@ -1,4 +1,4 @@
-"""Last part of the bundled preset `imagenette`: a direct way to the end.
+"""Fifth part of the bundled preset `imagenette`: a direct way to the end.
 
 See `imagenette_sparse`.
 """
