@@ -14,16 +14,6 @@
         --init runs/imagenette_sparse_taught/preset \\
         --teacher runs/imagenette_teacher/model.keras --teacher_weight 0.9 \\
         --workdir runs/imagenette_sparse_unmixed
-    python -m zoo.train --config imagenette_sparse_direct \\
-        --data imagenette/160px-v2 \\
-        --init runs/imagenette_sparse_unmixed/preset \\
-        --teacher runs/imagenette_teacher/model.keras --teacher_weight 0.9 \\
-        --workdir runs/imagenette_sparse_direct
-    python -m zoo.train --config imagenette_sparse_direct_fifth \\
-        --data imagenette/160px-v2 \\
-        --init runs/imagenette_sparse_direct/preset \\
-        --teacher runs/imagenette_teacher/model.keras --teacher_weight 0.9 \\
-        --workdir runs/imagenette_sparse_direct_fifth
 
 The teacher is the usual head of `imagenette_head`, trained for this.
 

@@ -1,6 +1,11 @@
-"""Fifth part of the bundled preset `imagenette`: a direct way to the end.
+"""The bundled preset `imagenette`, trained on with a more direct way.
 
-See `imagenette_sparse`.
+    python -m zoo.train --config imagenette_sparse_direct \\
+        --data imagenette/160px-v2 --init imagenette \\
+        --teacher runs/imagenette_teacher/model.keras --teacher_weight 0.9 \\
+        --workdir runs/imagenette_sparse_direct
+
+Not bundled. See "The way after the middle" in zoo/README.md.
 """
 
 from zoo.configs import imagenette_sparse_unmixed

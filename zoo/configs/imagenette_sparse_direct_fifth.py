@@ -1,6 +1,6 @@
-"""Last part of the bundled preset `imagenette`: a still more direct way.
+"""Second part of `imagenette_sparse_direct`: a still more direct way.
 
-See `imagenette_sparse`.
+See there.
 """
 
 from zoo.configs import imagenette_sparse_direct
