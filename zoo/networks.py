@@ -5,6 +5,7 @@ import math
 import re
 
 import keras
+from absl import logging
 from keras import layers
 
 import keras_facnn
@@ -70,7 +71,7 @@ def build(kind, arguments, init=None):
     start = keras_facnn.FACNN.from_preset(
         init, **{name: arguments[name] for name in free if name in arguments}
     )
-    # What no weight depends on may differ: the record, the name, the alphas.
+    # The weights' shapes depend on neither the record, the name nor the alphas.
     may_differ = {
         "preset_metadata": None,
         "weights_at_load": None,
@@ -86,6 +87,13 @@ def build(kind, arguments, init=None):
         raise ValueError(
             f"`--init {init}` must be the config's model. "
             f"Expected: {expected}. Received: {received}"
+        )
+    if start.alphas != model.alphas:
+        logging.warning(
+            "The alphas of %s are %s; the config's take their place: %s.",
+            init,
+            start.alphas,
+            model.alphas,
         )
     return _changed(start, may_differ)
 

@@ -6,6 +6,7 @@ import pytest
 
 from keras_facnn import FACNN
 from keras_facnn.attribution import cam
+from keras_facnn.layers import ClasswiseConv2D
 from zoo.cost import multiply_adds
 from zoo.networks import build as build_network
 from zoo.networks import facnn
@@ -153,19 +154,35 @@ def test_class_wise_layers_start_from_what_dense_ones_give_the_own_maps(
         )
 
 
-def test_init_may_have_other_alphas(tmp_path, rng):
+def test_init_may_have_other_alphas(tmp_path, rng, caplog):
     arguments = {"num_classes": 3, "depths": (3,), "maps_per_class": (2,)}
-    FACNN(**arguments).save_to_preset(tmp_path / "harmonic")
-    alphas = [1 / 2, 1 / 6, 1 / 8]
-    model = build_network(
-        "facnn", {**arguments, "alpha": alphas}, tmp_path / "harmonic"
+    start = FACNN(**arguments)
+    # Norms that have seen images, too.
+    start.set_weights(
+        [rng.uniform(0.1, 0.9, w.shape) for w in start.get_weights()]
     )
-    assert model.get_config()["alpha"] == alphas
-    expected = FACNN(**arguments, alpha=alphas)
-    expected.set_weights(FACNN.from_preset(tmp_path / "harmonic").get_weights())
+    start.save_to_preset(tmp_path / "harmonic")
+    arguments["alpha"] = [1 / 2, 1 / 6, 1 / 8]
+    model = build_network("facnn", arguments, tmp_path / "harmonic")
+    assert model.get_config()["alpha"] == arguments["alpha"]
+    assert "the config's take their place" in caplog.text
+    expected = FACNN(**arguments)
+    expected.set_weights(start.get_weights())
     images = rng.uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+    logits = model.predict(images, verbose=0)
     np.testing.assert_allclose(
-        model.predict(images, verbose=0), expected.predict(images, verbose=0)
+        logits, expected.predict(images, verbose=0), rtol=1e-4
+    )
+    assert not np.allclose(logits, start.predict(images, verbose=0), rtol=1e-2)
+    # Beside class-wise layers, which keep a class' own kernels.
+    both = build_network(
+        "facnn", {**arguments, "classwise_layers": 1}, tmp_path / "harmonic"
+    )
+    assert both.get_config()["alpha"] == arguments["alpha"]
+    own = ClasswiseConv2D.own_kernel(start.get_layer("conv_3").kernel, 3)
+    np.testing.assert_array_equal(
+        keras.ops.convert_to_numpy(both.get_layer("conv_3").kernel),
+        keras.ops.convert_to_numpy(own),
     )
     with pytest.raises(ValueError, match="must be the config's model"):
         build_network(

@@ -1,11 +1,11 @@
-"""The bundled preset `imagenette`, trained on with a more direct way.
+"""Trains the bundled `imagenette` further, with smaller late alphas.
 
     python -m zoo.train --config imagenette_sparse_direct \\
         --data imagenette/160px-v2 --init imagenette \\
         --teacher runs/imagenette_teacher/model.keras --teacher_weight 0.9 \\
         --workdir runs/imagenette_sparse_direct
 
-Not bundled. See "The way after the middle" in zoo/README.md.
+The result is not bundled. See "The way after the middle" in zoo/README.md.
 """
 
 from zoo.configs import imagenette_sparse_unmixed

@@ -1,6 +1,12 @@
-"""Second part of `imagenette_sparse_direct`: a still more direct way.
+"""Trains what `imagenette_sparse_direct` made further, with smaller alphas.
 
-See there.
+    python -m zoo.train --config imagenette_sparse_direct_fifth \\
+        --data imagenette/160px-v2 \\
+        --init runs/imagenette_sparse_direct/preset \\
+        --teacher runs/imagenette_teacher/model.keras --teacher_weight 0.9 \\
+        --workdir runs/imagenette_sparse_direct_fifth
+
+The result is not bundled. See "The way after the middle" in zoo/README.md.
 """
 
 from zoo.configs import imagenette_sparse_direct
