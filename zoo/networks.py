@@ -71,15 +71,16 @@ def build(kind, arguments, init=None):
     start = keras_facnn.FACNN.from_preset(
         init, **{name: arguments[name] for name in free if name in arguments}
     )
-    # The weights' shapes depend on neither the record, the name nor the alphas.
+    changes = {"alpha": model.get_config()["alpha"]}
+    if start.classwise_layers < model.classwise_layers:
+        changes["classwise_layers"] = model.classwise_layers
+    # The weights' shapes depend on neither the record nor the name.
     may_differ = {
         "preset_metadata": None,
         "weights_at_load": None,
         "name": start.name,
-        "alpha": model.get_config()["alpha"],
+        **changes,
     }
-    if start.classwise_layers < model.classwise_layers:
-        may_differ["classwise_layers"] = model.classwise_layers
     expected, received = (
         {**one.get_config(), **may_differ} for one in (model, start)
     )
@@ -95,23 +96,19 @@ def build(kind, arguments, init=None):
             start.alphas,
             model.alphas,
         )
-    return _changed(start, may_differ)
+    return _changed(start, changes)
 
 
-def _changed(start, arguments):
-    """A model with the weights of `start`, and other arguments.
+def _changed(start, changes):
+    """A model with the weights of `start`, and changes to its config.
 
     Kernels that are class-wise in it alone are those of a class' own maps.
     """
     config = start.get_config()
-    changes = {
-        name: arguments[name]
-        for name in ("alpha", "classwise_layers")
-        if arguments.get(name, config[name]) != config[name]
-    }
-    if not changes:
+    changed = {**config, **changes}
+    if changed == config:
         return start
-    model = keras_facnn.FACNN.from_config({**config, **changes})
+    model = keras_facnn.FACNN.from_config(changed)
     for layer in model.layers:
         weights = start.get_layer(layer.name).get_weights()
         if weights and weights[0].shape != layer.get_weights()[0].shape:

@@ -10,15 +10,19 @@ The result is not bundled. See "The way after the middle" in zoo/README.md.
 
 from zoo.configs import imagenette_sparse_unmixed
 
+
+def alphas(share):
+    """Harmonic up to the middle, and a share of that after it."""
+    return [
+        (1 if level <= 12 else share) / (level + 1) for level in range(1, 25)
+    ]
+
+
 config = {
     **imagenette_sparse_unmixed.config,
     "model": {
         **imagenette_sparse_unmixed.config["model"],
-        # Harmonic up to the middle, a third of that after it.
-        "alpha": [
-            (1 if level <= 12 else 1 / 3) / (level + 1)
-            for level in range(1, 25)
-        ],
+        "alpha": alphas(1 / 3),
     },
     "epochs": 4,
 }

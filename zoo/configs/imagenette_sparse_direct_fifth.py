@@ -15,10 +15,7 @@ config = {
     **imagenette_sparse_direct.config,
     "model": {
         **imagenette_sparse_direct.config["model"],
-        "alpha": [
-            (1 if level <= 12 else 1 / 5) / (level + 1)
-            for level in range(1, 25)
-        ],
+        "alpha": imagenette_sparse_direct.alphas(1 / 5),
     },
     "epochs": 1,
     "learning_rate": 0.002,
