@@ -18,6 +18,7 @@ FLAGS = flags.FLAGS
 
 def define_flags():
     inputs.define_config_flag()
+    inputs.define_compile_flag()
     # Or `--help` leaves it out.
     flags.adopt_module_key_flags(inputs)
     flags.DEFINE_integer("batch_size", 64, "Images a step.", 1)
@@ -29,7 +30,6 @@ def define_flags():
         ["mixed_bfloat16", "float32"],
         "Dtype policy.",
     )
-    flags.DEFINE_bool("jit_compile", None, "As for zoo.train.")
 
 
 def main():
@@ -39,9 +39,6 @@ def main():
     from zoo.training.optimizer import ConvMuon
 
     keras.config.set_dtype_policy(FLAGS.precision)
-    jit_compile = FLAGS.jit_compile
-    if jit_compile is None:
-        jit_compile = keras.backend.backend() != "tensorflow"
     shape = inputs.read_config(FLAGS.config).config["model"]
     plain = {**shape, "deep_alignment": 0.0}
     sgd = keras.optimizers.SGD
@@ -62,7 +59,7 @@ def main():
         model.compile(
             optimizer,
             keras.losses.CategoricalCrossentropy(from_logits=True),
-            jit_compile=jit_compile,
+            jit_compile=inputs.jit_compile(),
         )
     for name, (model, _) in models.items():
         print(f"Warming up: {name}", flush=True)

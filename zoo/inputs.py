@@ -84,6 +84,25 @@ def read_config(name):
     return importlib.import_module(f"zoo.configs.{name}")
 
 
+def define_compile_flag():
+    flags.DEFINE_bool(
+        "jit_compile",
+        None,
+        "Whether to compile the step, by XLA or torch.compile; by default on "
+        "JAX alone: on TensorFlow's CPU it is slower, and torch.compile goes "
+        "on for minutes without a first step.",
+    )
+
+
+def jit_compile():
+    """What to compile a model with, by the flag and the backend."""
+    import keras
+
+    if FLAGS.jit_compile is None:
+        return keras.backend.backend() == "jax"
+    return FLAGS.jit_compile
+
+
 def define_data_flags(required=True):
     flags.DEFINE_string(
         "data",

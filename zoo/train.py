@@ -13,9 +13,9 @@ checkpoint was, also after a crash or a kill.
 All GPUs of the machine are used, on TensorFlow and JAX. For several machines,
 see "Many devices" in zoo/README.md.
 
-KERAS_BACKEND chooses the backend. On CPU, torch is the fastest; set
-MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ high (8589934592), or memory
-goes back and forth to the kernel.
+KERAS_BACKEND chooses the backend. On CPU, set MALLOC_TRIM_THRESHOLD_ and
+MALLOC_MMAP_THRESHOLD_ high (8589934592), or memory goes back and forth to the
+kernel.
 """
 
 import contextlib
@@ -36,6 +36,7 @@ FLAGS = flags.FLAGS
 def define_flags():
     inputs.define_config_flag()
     inputs.define_data_flags()
+    inputs.define_compile_flag()
     devices.define_flags()
     flags.DEFINE_string(
         "description",
@@ -150,12 +151,6 @@ def define_flags():
         "mixed_bfloat16",
         ["mixed_bfloat16", "float32"],
         "Dtype policy.",
-    )
-    flags.DEFINE_bool(
-        "jit_compile",
-        None,
-        "Whether to compile the step with XLA or torch.compile. The default "
-        "is what is fastest on CPU: not on TensorFlow, yes on JAX and PyTorch.",
     )
     flags.DEFINE_float(
         "memory_gib",
@@ -392,14 +387,11 @@ def build(config, steps, replicas):
     # A baseline's logits are not made of evidence.
     if FLAGS.model == "facnn":
         loss = EvidencePenalty(loss, config.get("evidence_penalty", 0.0))
-    jit_compile = FLAGS.jit_compile
-    if jit_compile is None:
-        jit_compile = keras.backend.backend() != "tensorflow"
     model.compile(
         optimizer=build_optimizer(config, steps),
         loss=loss,
         weighted_metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
-        jit_compile=jit_compile,
+        jit_compile=inputs.jit_compile(),
     )
     model.optimizer.build(model.trainable_variables)
     return model

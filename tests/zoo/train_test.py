@@ -38,8 +38,6 @@ FLAGS = {
     "batch_size": 20,
     "validate_every": 1,
     "precision": "float32",
-    # For few steps, compiling pays on JAX alone.
-    "jit_compile": BACKEND == "jax",
 }
 LONG = {"epochs": 3, "steps_per_epoch": 40}
 
