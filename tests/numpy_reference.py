@@ -29,7 +29,11 @@ def pool(x):
 def logits(model, images):
     """The logits, by the equations of the paper."""
     config = model.get_config()
-    assert config["alpha"] == "harmonic"
+    alphas = config["alpha"]
+    if alphas == "harmonic":
+        alphas = [
+            1 / (level + 1) for level in range(1, sum(config["depths"]) + 1)
+        ]
 
     def weight(layer, name):
         value = getattr(model.get_layer(layer), name)
@@ -61,7 +65,7 @@ def logits(model, images):
             branch -= weight(norm, "moving_mean")
             branch /= np.sqrt(weight(norm, "moving_variance") + 1e-3)
             branch = np.maximum(branch + weight(norm, "beta"), 0)
-            alpha = 1 / (level + 1)
+            alpha = alphas[level - 1]
             x = (1 - alpha) * x + alpha * branch
     b, h, w, _ = x.shape
     pre_logits = x.reshape(b, h, w, classes, -1).mean((1, 2, 4))

@@ -289,6 +289,6 @@ print(f"all weights without their signs           {size.mean():6.3f}")
 # maps alone, all alike.
 #
 # Which of the two is right? Where photographs have boxes, the class' own maps
-# of middle layers were in the box more often than Grad-CAM's, and the accuracy
-# fell faster as their pixels were removed: see the preset `imagenette` in
-# `docs/models.md`.
+# of a middle layer were in the box more often than Grad-CAM's, and the accuracy
+# fell faster as their pixels were removed: see "The way after the middle" in
+# `zoo/README.md`, which also tells what makes the two alike.

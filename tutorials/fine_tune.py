@@ -11,7 +11,7 @@
 #
 # A hundred photographs a class are too few to train a network from nothing, and
 # plenty to teach one that has seen others before. This notebook does it twice,
-# in four to seven minutes of two CPU cores, with TensorFlow:
+# in four to nine minutes of two CPU cores, with TensorFlow:
 #
 # - from a **preset**, an FA-CNN that knows ten things from ImageNet;
 # - from a **hybrid**: a well-known network, trained on a million photographs,

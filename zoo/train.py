@@ -25,6 +25,7 @@ import os
 from absl import flags
 from absl import logging
 
+from zoo import alphas
 from zoo import inputs
 from zoo.training import devices
 from zoo.training import record
@@ -115,6 +116,16 @@ def define_flags():
         0.0,
         1.0,
     )
+    inputs.define_number(
+        "late_alphas",
+        None,
+        "In place of --alpha: harmonic weights up to the middle layer, and "
+        "this share of that after it, which ties the middle layers' maps more "
+        "closely to the logits.",
+        0.0,
+        1.0,
+    )
+    flags.mark_flags_as_mutual_exclusive(["alpha", "late_alphas"])
     flags.DEFINE_integer(
         "classwise_layers",
         None,
@@ -205,6 +216,10 @@ def read_config():
     for name in ("deep_alignment", "alpha", "classwise_layers"):
         if FLAGS[name].value is not None:
             config["model"][name] = FLAGS[name].value
+    if FLAGS.late_alphas is not None:
+        config["model"]["alpha"] = alphas.smaller_late(
+            FLAGS.late_alphas, sum(config["model"]["depths"])
+        )
     if FLAGS.maps_per_class:
         config["model"]["maps_per_class"] = [
             int(maps) for maps in FLAGS.maps_per_class

@@ -57,6 +57,7 @@ def test_theorem_1_and_middle_layers(model, photographs):
     images = photographs[0][::10]
     assert model.class_maps(images[:1], 0).shape == (1, 20, 20)
     stated = model.preset_metadata["metrics"]["alignment"]["mean_pearson"]
-    depth = similarity_by_depth(model, images, layers=[18, 24])
-    assert depth.mean[0] >= stated["fa_18"] - 0.05
-    assert depth.values[1].min() >= 0.99999
+    depth = similarity_by_depth(model, images, layers=[12, 18, 24])
+    assert depth.mean[0] >= stated["fa_12"] - 0.05
+    assert depth.mean[1] >= stated["fa_18"] - 0.05
+    assert depth.values[2].min() >= 0.99999

@@ -403,20 +403,24 @@ def kernels(model):
 
 
 @pytest.mark.only_on("torch")
-def test_flags_change_the_model(folder, tmp_path):
+@pytest.mark.parametrize(
+    "flag, alpha",
+    [({"alpha": 0.3}, 0.3), ({"late_alphas": 0.5}, [1 / 2, 1 / 6, 1 / 8])],
+)
+def test_flags_change_the_model(flag, alpha, folder, tmp_path):
     result = train(
         folder,
         tmp_path,
         epochs=1,
         steps_per_epoch=1,
-        alpha=0.3,
+        **flag,
         maps_per_class="2,2",
         classwise_layers=1,
         deep_alignment=0,
     )
     assert result.returncode == 0, result.output
     config = FACNN.from_preset(tmp_path / "preset").get_config()
-    assert config["alpha"] == 0.3
+    assert config["alpha"] == alpha
     assert config["maps_per_class"] == [2, 2]
     assert config["classwise_layers"] == 1
     assert config["deep_alignment"] == 0

@@ -14,11 +14,22 @@
         --init runs/imagenette_sparse_taught/preset \\
         --teacher runs/imagenette_teacher/model.keras --teacher_weight 0.9 \\
         --workdir runs/imagenette_sparse_unmixed
+    python -m zoo.train --config imagenette_sparse_direct \\
+        --data imagenette/160px-v2 \\
+        --init runs/imagenette_sparse_unmixed/preset \\
+        --teacher runs/imagenette_teacher/model.keras --teacher_weight 0.9 \\
+        --workdir runs/imagenette_sparse_direct
+    python -m zoo.train --config imagenette_sparse_direct_unmixed \\
+        --data imagenette/160px-v2 \\
+        --init runs/imagenette_sparse_direct/preset \\
+        --teacher runs/imagenette_teacher/model.keras --teacher_weight 0.9 \\
+        --workdir runs/imagenette_sparse_direct_unmixed
 
 The teacher is the usual head of `imagenette_head`, trained for this.
 
 The last 12 layers are class-wise, and evidence has a price; see "Sparse
-evidence" in zoo/README.md for why.
+evidence" in zoo/README.md for why, and "The way after the middle" there for the
+last two parts.
 """
 
 from zoo.configs import imagenette_64

@@ -1,28 +1,19 @@
-"""Trains the bundled `imagenette` further, with smaller late alphas.
+"""Fifth part of the bundled preset `imagenette`, with smaller late alphas.
 
-    python -m zoo.train --config imagenette_sparse_direct \\
-        --data imagenette/160px-v2 --init imagenette \\
-        --teacher runs/imagenette_teacher/model.keras --teacher_weight 0.9 \\
-        --workdir runs/imagenette_sparse_direct
-
-The result is not bundled. See "The way after the middle" in zoo/README.md.
+See `imagenette_sparse`.
 """
 
-from zoo.configs import imagenette_sparse_unmixed
-
-
-def alphas(share):
-    """Harmonic up to the middle, and a share of that after it."""
-    return [
-        (1 if level <= 12 else share) / (level + 1) for level in range(1, 25)
-    ]
-
+from zoo.alphas import smaller_late
+from zoo.configs import imagenette_sparse
+from zoo.configs import imagenette_sparse_taught
 
 config = {
-    **imagenette_sparse_unmixed.config,
+    **imagenette_sparse_taught.config,
     "model": {
-        **imagenette_sparse_unmixed.config["model"],
-        "alpha": alphas(1 / 3),
+        **imagenette_sparse.config["model"],
+        "alpha": smaller_late(1 / 6),
     },
-    "epochs": 4,
+    "epochs": 60,
+    "batch_size": 128,
+    "learning_rate": 0.01,
 }

@@ -1,4 +1,4 @@
-"""Last part of the bundled preset `imagenette`, without CutMix: 91.8 % top-1.
+"""Fourth part of the bundled preset `imagenette`, without CutMix: 91.8 % top-1.
 
 See `imagenette_sparse`.
 """
