@@ -9,6 +9,7 @@ meets all of them; the table has medians and ratios to the first row.
 import time
 
 import numpy as np
+from absl import app
 from absl import flags
 
 from zoo import inputs
@@ -33,13 +34,18 @@ def define_flags():
 
 
 def main():
+    shape = inputs.read_config(FLAGS.config).config["model"]
+    if "backbone" in shape:
+        raise app.UsageError(
+            "--config must be of an FA-CNN that sees pixels, without a "
+            f"backbone. Received: --config {FLAGS.config}"
+        )
     import keras
 
     import keras_facnn
     from zoo.training.optimizer import ConvMuon
 
     keras.config.set_dtype_policy(FLAGS.precision)
-    shape = inputs.read_config(FLAGS.config).config["model"]
     plain = {**shape, "deep_alignment": 0.0}
     sgd = keras.optimizers.SGD
     models = {
@@ -99,9 +105,8 @@ def convolutions(shape, norm=False):
     num_classes, maps = shape["num_classes"], shape["maps_per_class"]
     model, level = keras_facnn.FACNN(**shape), 0
     inputs = Input(shape["image_shape"])
-    x = PixelStem(num_classes, maps[0], shape["space_to_depth"], 1 / 255)(
-        inputs
-    )
+    space_to_depth = shape.get("space_to_depth", 1)
+    x = PixelStem(num_classes, maps[0], space_to_depth, 1 / 255)(inputs)
     for stage, depth in enumerate(shape["depths"]):
         if stage:
             x = layers.AveragePooling2D(2)(x)

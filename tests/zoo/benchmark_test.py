@@ -3,20 +3,29 @@ import pytest
 from keras_facnn import FACNN
 from tests.zoo.conftest import run
 from zoo.benchmark import convolutions
-from zoo.configs.smoke import config
+from zoo.configs import cifar10_sparse
+from zoo.configs import smoke
 from zoo.cost import multiply_adds
 
 pytestmark = pytest.mark.only_on("torch")
 
 
-def test_the_bare_stack_has_the_convolutions_of_the_model():
-    shape = config["model"]
+@pytest.mark.parametrize("config", [smoke, cifar10_sparse])
+def test_the_bare_stack_has_the_convolutions_of_the_model(config):
+    shape = config.config["model"]
     kernels = [
         sorted(tuple(v.shape) for v in model.weights if len(v.shape) == 4)
         for model in (convolutions(shape), FACNN(**shape))
     ]
     assert kernels[0] == kernels[1]
     assert multiply_adds(convolutions(shape)) == multiply_adds(FACNN(**shape))
+
+
+def test_a_config_with_a_backbone_is_refused():
+    result = run("benchmark", config="clothing")
+    assert result.returncode == 1
+    assert "--config must be of an FA-CNN that sees pixels" in result.output
+    assert "Received: --config clothing" in result.output
 
 
 def test_compares_with_the_bare_stack():
