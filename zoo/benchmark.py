@@ -100,25 +100,27 @@ def convolutions(shape, norm=False):
     import keras_facnn
     from keras_facnn.layers import ClassMajorRepeat
     from keras_facnn.layers import GlobalAvgPool3DHead
-    from keras_facnn.layers import PixelStem
 
-    num_classes, maps = shape["num_classes"], shape["maps_per_class"]
     model, level = keras_facnn.FACNN(**shape), 0
+
+    def copy(name):
+        layer = model.get_layer(name)
+        return type(layer).from_config(layer.get_config())
+
+    maps = shape["maps_per_class"]
     inputs = Input(shape["image_shape"])
-    space_to_depth = shape.get("space_to_depth", 1)
-    x = PixelStem(num_classes, maps[0], space_to_depth, 1 / 255)(inputs)
+    x = copy("stem")(inputs)
     for stage, depth in enumerate(shape["depths"]):
         if stage:
             x = layers.AveragePooling2D(2)(x)
             x = ClassMajorRepeat(maps[stage] // maps[stage - 1])(x)
         for _ in range(depth):
             level += 1
-            conv = model.get_layer(f"conv_{level}")
-            x = type(conv).from_config(conv.get_config())(x)
+            x = copy(f"conv_{level}")(x)
             if norm:
                 x = layers.BatchNormalization(scale=False)(x)
                 x = layers.ReLU()(x)
-    return Model(inputs, GlobalAvgPool3DHead(num_classes, maps[-1])(x))
+    return Model(inputs, GlobalAvgPool3DHead(shape["num_classes"], maps[-1])(x))
 
 
 if __name__ == "__main__":
