@@ -45,10 +45,10 @@ def test_fine_tunes_on_a_folder_of_photographs(photographs, optimized):
     order = np.random.default_rng(0).permutation(len(paths))
     held_out, train = np.split(order, [len(order) // 5])
     with warnings.catch_warnings():
-        # 5 classes share out what 10 had, and lose nothing.
+        # 5 classes share out what 100 had, and lose nothing.
         warnings.simplefilter("error", UserWarning)
         model = FACNN.from_preset(
-            "imagenette", num_classes=5, image_shape=(32, 32, 3)
+            "imagenet100", num_classes=5, image_shape=(32, 32, 3)
         )
     epochs, steps = 3, len(train) // 16
     model.compile(
