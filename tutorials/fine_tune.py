@@ -139,7 +139,7 @@ def compile_and_fit(model, images, learning_rate, epochs):
     model.fit(
         shifted(images[train], labels[train]),
         steps_per_epoch=steps,
-        shuffle=False,  # they are
+        shuffle=False,  # `shifted` does
         epochs=epochs,
         verbose=0,
     )
