@@ -22,7 +22,7 @@ from keras_facnn.graph import readout
 from keras_facnn.maps import as_probabilities
 from keras_facnn.maps import center_maps
 from keras_facnn.maps import pick_classes
-from keras_facnn.metrics.exactness import exactness
+from keras_facnn.metrics._exactness import exactness
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 from keras_facnn.types import LayerName

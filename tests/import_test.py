@@ -1,7 +1,10 @@
 """The architecture, as rules."""
 
 import ast
+import importlib
+import operator
 import pathlib
+import pkgutil
 import subprocess
 import sys
 
@@ -85,6 +88,15 @@ def test_rules_of_the_house(path):
         inner = name.split(".")[1:]
         if top == "keras_facnn" and inner and parts != ("__init__",):
             assert room_of(inner[0]) <= room_of(parts[0])
+
+
+def test_no_file_has_the_name_of_a_public_function():
+    """Or `import keras_facnn.metrics.x as m` gives the function."""
+    for info in pkgutil.walk_packages(keras_facnn.__path__, "keras_facnn."):
+        if not info.name.endswith("__main__"):
+            module = importlib.import_module(info.name)
+            name = info.name.removeprefix("keras_facnn.")
+            assert operator.attrgetter(name)(keras_facnn) is module, name
 
 
 def test_zoo_uses_public_names_alone():

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from keras_facnn import plots
 from keras_facnn.explanation import Explanation
-from keras_facnn.metrics.pixel_removal import PixelRemoval
+from keras_facnn.metrics._pixel_removal import PixelRemoval
 
 pytestmark = pytest.mark.only_on("torch")
 

@@ -1,13 +1,13 @@
 """Ways to judge a map: maps in, numbers out."""
 
-from keras_facnn.metrics.exactness import exactness
+from keras_facnn.metrics._exactness import exactness
+from keras_facnn.metrics._pixel_removal import deletion
+from keras_facnn.metrics._pixel_removal import insertion
+from keras_facnn.metrics._pixel_removal import pixel_removal
 from keras_facnn.metrics.localization import energy_pointing_game
 from keras_facnn.metrics.localization import grid_pointing_game
 from keras_facnn.metrics.localization import make_grids
 from keras_facnn.metrics.localization import pointing_game
-from keras_facnn.metrics.pixel_removal import deletion
-from keras_facnn.metrics.pixel_removal import insertion
-from keras_facnn.metrics.pixel_removal import pixel_removal
 from keras_facnn.metrics.sanity import cascading_randomisation
 from keras_facnn.metrics.similarity import pearson
 from keras_facnn.metrics.similarity import similarity_by_depth

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_facnn.attribution import rise
-from keras_facnn.attribution.rise import _masks
+from keras_facnn.attribution._rise import _masks
 from keras_facnn.metrics import pearson
 from tests.numpy_reference import resize_bilinear
 

@@ -1,17 +1,14 @@
-import sys
-
 import keras
 import numpy as np
 import pytest
 from scipy import stats
 
 from keras_facnn.imputation import impute
+from keras_facnn.metrics import _pixel_removal
 from keras_facnn.metrics import deletion
 from keras_facnn.metrics import insertion
 from keras_facnn.metrics import pixel_removal
 
-# The function of the same name hides the module.
-pixel_removal_module = sys.modules[pixel_removal.__module__]
 PATCH = np.s_[2:6, 4:8]
 
 
@@ -160,14 +157,14 @@ def test_road_runs_over_all_fractions(planted):
 def test_holds_a_few_altered_images_at_once(planted, monkeypatch):
     model, images, labels, maps = planted
     sizes = []
-    predict = pixel_removal_module.classifier_function(model)
+    predict = _pixel_removal.classifier_function(model)
 
     def counted(x):
         sizes.append(len(x))
         return predict(x)
 
     monkeypatch.setattr(
-        pixel_removal_module, "classifier_function", lambda model: counted
+        _pixel_removal, "classifier_function", lambda model: counted
     )
     pixel_removal(model, images, labels, maps, batch_size=7)
     assert max(sizes) == 7
@@ -242,7 +239,7 @@ def test_of_equal_values_the_earlier_goes_first(monkeypatch, order, first):
         return keras.ops.zeros((len(x), 2))
 
     monkeypatch.setattr(
-        pixel_removal_module, "classifier_function", lambda model: predict
+        _pixel_removal, "classifier_function", lambda model: predict
     )
     map_ = np.zeros((1, 4, 4))
     map_[0, 1, 1] = 1
