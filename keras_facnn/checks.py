@@ -1,5 +1,6 @@
 """The one door: what comes from outside is checked here, with its message."""
 
+import difflib
 import math
 import numbers
 import operator
@@ -99,6 +100,28 @@ def check_float(
             + f"Received: {name}={_shown(value)}"
         )
     return float(value)
+
+
+def check_arguments(where, received, known):
+    """Raises where a dict of keyword arguments has one that is not known.
+
+    Args:
+        where: What takes the arguments, such as `"FACNN"`.
+        received: Dict of what came, by name.
+        known: Names that are taken.
+    """
+    for name, value in received.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known)
+            hint = (
+                f"Did you mean {' or '.join(f'`{n}`' for n in near)}?"
+                if near
+                else f"It takes {', '.join(known)}."
+            )
+            raise TypeError(
+                f"{where} takes no argument `{name}`. {hint} "
+                f"Received: {name}={_shown(value)}"
+            )
 
 
 def check_seed(seed, name="seed"):

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_facnn.backbone_config import backbone_config
+from keras_facnn.checks import check_arguments
 from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_float
 from keras_facnn.checks import check_int
@@ -22,6 +23,7 @@ from keras_facnn.graph import freeze_layers
 from keras_facnn.graph import frozen_layers
 from keras_facnn.graph import image_and_x0
 from keras_facnn.presets import BundledPresets
+from keras_facnn.presets import arguments
 from keras_facnn.presets import load_preset
 from keras_facnn.presets import record_of_copies
 from keras_facnn.presets import save_preset
@@ -97,7 +99,11 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         dtype: Dtype policy of all layers, such as `"mixed_bfloat16"`. None is
             the global policy. The head always computes in float32, and the
             layers of a backbone keep the policy that they were built with.
-        **kwargs: Base model keyword arguments, such as `name`.
+        **kwargs: `name` and `trainable`, as in `keras.Model`.
+
+    Raises:
+        TypeError: If there is no argument of a name that was given.
+        ValueError: If an argument has a value that it can't have.
 
     Example:
 
@@ -141,6 +147,8 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         dtype: Any = None,
         **kwargs,
     ):
+        # Keras would drop what it does not know.
+        check_arguments("FACNN", kwargs, [*arguments(FACNN), "trainable"])
         num_classes = check_int("num_classes", num_classes, least=2)
         space_to_depth = check_int("space_to_depth", space_to_depth)
         depths, maps_per_class = check_stages(
@@ -338,6 +346,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
             trained on and the names of its classes.
 
         Raises:
+            TypeError: If `overrides` has a name that is no argument.
             ValueError: If the preset is unknown, damaged or not an FA-CNN.
             FileNotFoundError: If a local folder lacks a file.
             ConnectionError: If a remote preset cannot be reached.

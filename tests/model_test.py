@@ -1,3 +1,4 @@
+import functools
 import json
 
 import keras
@@ -149,6 +150,40 @@ def test_refuses_bad_arguments(name, value):
     }
     with pytest.raises(ValueError, match=f"`{name}.*Received"):
         FACNN(**arguments)
+
+
+@pytest.mark.parametrize(
+    "name, near",
+    [
+        ("classwise_layer", "mean `classwise_layers`"),
+        ("alphas", "mean `alpha`"),
+        ("stochastic_dept", "mean `stochastic_depth`"),
+        ("colour", "takes num_classes, image_shape, .*, name"),
+    ],
+)
+def test_refuses_unknown_arguments(small_model, tmp_path, name, near):
+    """Wherever a model is made, with the nearest name."""
+    small_model.save_to_preset(tmp_path / "preset")
+    config = small_model.get_config()
+    for make in (
+        lambda **kwargs: FACNN(3, depths=(1,), maps_per_class=(1,), **kwargs),
+        lambda **kwargs: FACNN.from_config({**config, **kwargs}),
+        functools.partial(FACNN.from_preset, tmp_path / "preset"),
+        functools.partial(
+            FACNN.from_preset, tmp_path / "preset", load_weights=False
+        ),
+    ):
+        message = f"takes no argument `{name}`.*{near}.*Received: {name}=2"
+        with pytest.raises(TypeError, match=message):
+            make(**{name: 2})
+
+
+def test_a_name_and_trainable_are_arguments():
+    model = FACNN(
+        3, depths=(1,), maps_per_class=(1,), name="mine", trainable=False
+    )
+    assert model.name == "mine"
+    assert not model.trainable and not model.trainable_weights
 
 
 # --- Explanations ---

@@ -1,3 +1,4 @@
+from keras_facnn.presets.config import arguments
 from keras_facnn.presets.hub import Repository
 from keras_facnn.presets.load import BundledPresets
 from keras_facnn.presets.load import load_preset
@@ -7,6 +8,7 @@ from keras_facnn.presets.save import save_preset
 __all__ = [
     "BundledPresets",
     "Repository",
+    "arguments",
     "load_preset",
     "record_of_copies",
     "save_preset",

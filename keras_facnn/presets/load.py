@@ -7,6 +7,7 @@ import warnings
 
 import keras
 
+from keras_facnn.checks import check_arguments
 from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_int
 from keras_facnn.layers.classwise_conv_2d import ClasswiseConv2D
@@ -50,16 +51,12 @@ class BundledPresets:
 def load_preset(cls, handle, load_weights=True, **overrides):
     """Builds a model from a preset; see `FACNN.from_preset`."""
     load_weights = check_bool("load_weights", load_weights)
+    check_arguments(
+        f"{cls.__name__}.from_preset", overrides, configs.arguments(cls)
+    )
     source = _find(handle)
     data = source.read(files.CONFIG)
     config = configs.parse_config(cls, data, handle)
-    allowed = configs.arguments(cls)
-    unknown = set(overrides) - set(allowed)
-    if unknown:
-        raise ValueError(
-            f"`overrides` must be arguments of {cls.__name__}: "
-            f"{', '.join(allowed)}. Received: {sorted(unknown)}"
-        )
     if not load_weights:
         return _build(cls, {**config, **overrides}, handle)
 

@@ -120,8 +120,6 @@ def test_without_weights_anything_may_change(folder):
 def test_with_weights_the_architecture_stays(folder):
     with pytest.raises(ValueError, match="load_weights=False.*depths"):
         FACNN.from_preset(folder, depths=(2, 1))
-    with pytest.raises(ValueError, match="`overrides` must be.*colour"):
-        FACNN.from_preset(folder, colour="red")
     with pytest.raises(ValueError, match="channels.*Received: image_shape"):
         FACNN.from_preset(folder, image_shape=(16, 16, 1))
     with pytest.raises(ValueError, match="`num_classes` must be"):
