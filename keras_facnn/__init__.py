@@ -5,6 +5,7 @@ import importlib.util
 import os
 
 from keras_facnn.installing import how_to_install
+from keras_facnn.text import printable
 from keras_facnn.version import __version__
 
 _no_keras: Exception | None = None
@@ -34,6 +35,7 @@ __all__ = [
     "load_images",
     "metrics",
     "plots",
+    "printable",
     "resize_maps",
     "upload_preset",
 ]

@@ -16,6 +16,7 @@ import numpy as np
 
 from keras_facnn import __version__
 from keras_facnn.installing import how_to_install
+from keras_facnn.text import printable
 
 _DESCRIPTION = """\
 FA-CNN: an image classifier whose raw feature maps explain it.
@@ -105,11 +106,17 @@ class _Told(Exception):
 
 def _tell(error):
     message = " ".join(str(error).split())
-    print(f"keras_facnn: error: {message}", file=sys.stderr)
+    print(f"keras_facnn: error: {printable(message)}", file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        # It repeats what was typed, which a shell may have completed.
+        super().error(printable(message))
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m keras_facnn",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
@@ -305,7 +312,9 @@ def _explain(arguments):
     else:
         width = max(map(len, labels))
         for label, cs, p in zip(labels, best, told.probabilities, strict=True):
-            listed = "   ".join(f"{told.name_of(c)} {p[c]:6.1%}" for c in cs)
+            listed = "   ".join(
+                f"{printable(told.name_of(c))} {p[c]:6.1%}" for c in cs
+            )
             print(f"{label:{width}}   {listed}")
         print(
             f"Whatever a picture shows, it gets one of the {model.num_classes} "
@@ -430,7 +439,8 @@ def _draw(arguments, told, paths, labels):
         ],
     )
     figure.savefig(arguments.output, dpi=200)
-    print(f"The figure is {os.path.abspath(arguments.output)}", file=file)
+    path = printable(os.path.abspath(arguments.output))
+    print(f"The figure is {path}", file=file)
 
 
 def _export(arguments):
@@ -536,8 +546,8 @@ def _model(arguments):
     # For who waits; what reads this stream is told of errors alone.
     if sys.stderr.isatty():
         print(
-            f"Loading {arguments.preset} on {keras.backend.backend()}; the "
-            "first run takes the longest ...",
+            f"Loading {printable(arguments.preset)} on "
+            f"{keras.backend.backend()}; the first run takes the longest ...",
             file=sys.stderr,
         )
     model = FACNN.from_preset(arguments.preset)
@@ -589,7 +599,7 @@ def _labels(paths):
     """The files' names, or the paths as given where they are the same."""
     names = [os.path.basename(path) for path in paths]
     return [
-        path if names.count(name) > 1 else name
+        printable(path if names.count(name) > 1 else name)
         for path, name in zip(paths, names, strict=True)
     ]
 

@@ -13,6 +13,7 @@ from keras_facnn.checks import check_option
 from keras_facnn.checks import check_size
 from keras_facnn.checks import classifier_shapes
 from keras_facnn.checks import is_integer
+from keras_facnn.text import printable
 
 # 67 megapixels: what phones' largest sensors write. A PNG of half a megabyte
 # can hold more, and would take gigabytes to decode.
@@ -181,19 +182,20 @@ def _open(source):
         name = getattr(source, "name", None)
         return name if isinstance(name, str) else "The picture", source
     path = os.fspath(source)
+    name = printable(path)
     if re.match(r"[A-Za-z][\w+.-]+://", path):
         raise ValueError(
-            f"{path} is a URL. Pictures are read from files; download it first"
+            f"{name} is a URL. Pictures are read from files; download it first"
         )
     if os.path.isdir(path):
         raise ValueError(
-            f"{path} is a folder. Name its images, such as {path}/*.jpg"
+            f"{name} is a folder. Name its images, such as {name}/*.jpg"
         )
     if not os.path.exists(path):
-        raise FileNotFoundError(f"There is no image {path}")
+        raise FileNotFoundError(f"There is no image {name}")
     if not os.path.isfile(path):
-        raise ValueError(f"{path} is not a file")
-    return path, path
+        raise ValueError(f"{name} is not a file")
+    return name, path
 
 
 def _upright(image, mode):

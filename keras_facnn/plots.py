@@ -26,6 +26,7 @@ from keras_facnn.explanation import Explanation
 from keras_facnn.maps import resize_maps
 from keras_facnn.maps import strongest_rivals
 from keras_facnn.metrics import pearson
+from keras_facnn.text import printable
 
 if typing.TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -794,7 +795,7 @@ def _title(ax, heading, name="", number=""):
 
 def _cut(text, number="", lines=2, size=9):
     """Text in lines that fit a column, with a number at its end."""
-    rest = " ".join(str(text).split())
+    rest = printable(" ".join(str(text).split()))
     end = f" {number}" if number else ""
     cut = []
     while rest:

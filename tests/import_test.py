@@ -20,6 +20,7 @@ FRAMEWORKS = {"tensorflow", "tf", "jax", "jaxlib", "torch", "flax"}
 ROOMS = [
     "version",
     "installing",
+    "text",
     "types",
     "checks",
     "pictures",
@@ -67,6 +68,7 @@ def room_of(module):
         "FACNN": "model",
         "__version__": "version",
         "load_images": "pictures",
+        "printable": "text",
     }.get(module, module)
     return ROOMS.index(module)
 

@@ -471,15 +471,21 @@ def heading(column):
 
 def markdown(rows):
     lines = [[*map(heading, rows[0])], ["---"] * len(rows[0])]
-    lines += [[str(v) for v in row.values()] for row in rows]
+    lines += [
+        [inputs.printable(str(v)).replace("|", r"\|") for v in row.values()]
+        for row in rows
+    ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def report(rows, figures, depth, command):
     """One HTML page that needs no other file."""
 
+    def shown(text):
+        return html.escape(inputs.printable(str(text)))
+
     def cells(tag, values):
-        return "".join(f"<{tag}>{html.escape(str(v))}</{tag}>" for v in values)
+        return "".join(f"<{tag}>{shown(v)}</{tag}>" for v in values)
 
     def table(rows):
         body = "".join(f"<tr>{cells('td', r.values())}</tr>" for r in rows)
@@ -487,7 +493,7 @@ def report(rows, figures, depth, command):
         return f"<table><tr>{heads}</tr>{body}</table>"
 
     terms = "".join(
-        f"<dt>{heading(name)}</dt><dd>{meaning}</dd>"
+        f"<dt>{shown(heading(name))}</dt><dd>{shown(meaning)}</dd>"
         for name, (_, meaning) in COLUMNS.items()
         if name in rows[0]
     )
@@ -496,7 +502,7 @@ def report(rows, figures, depth, command):
     def image(name):
         with open(os.path.join(FLAGS.output, name), "rb") as file:
             data = base64.b64encode(file.read()).decode()
-        return f'<h2>{name}</h2><img src="data:image/png;base64,{data}">'
+        return f'<h2>{shown(name)}</h2><img src="data:image/png;base64,{data}">'
 
     by_depth = ""
     if depth is not None:
@@ -523,11 +529,11 @@ def report(rows, figures, depth, command):
         "<title>keras_facnn: comparison</title>"
         "<style>body{font:15px sans-serif;margin:2em;max-width:75em}"
         "td,th{padding:.2em .8em;text-align:right}img{max-width:100%}</style>"
-        f"<h1>Ways to make a map</h1><p><code>{html.escape(command)}</code></p>"
+        f"<h1>Ways to make a map</h1><p><code>{shown(command)}</code></p>"
         "<h2>Accuracy and probability as pixels are removed, most relevant "
         "first, and cost</h2>"
         f"{table(rows)}<p>↓ less is better, ↑ more is better.</p>"
-        f"<dl>{terms}</dl><p>{html.escape(holes)}</p>"
+        f"<dl>{terms}</dl><p>{shown(holes)}</p>"
         f"{''.join(map(image, figures))}"
         f"{by_depth}</html>"
     )

@@ -23,6 +23,7 @@ def run(main):
 
 def in_one_line(main, argv):
     """Calls `main`; exits with 1 after such an error, with 130 after Ctrl-C."""
+    logging.get_absl_logger().addFilter(printable_record)
     try:
         if len(argv) > 1:
             raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
@@ -42,8 +43,23 @@ def in_one_line(main, argv):
         message = " ".join(str(e).split())
         if isinstance(e, ModuleNotFoundError):
             message += ". All that the zoo needs: pip install '.[zoo]'"
-        print(f"{type(e).__name__}: {message}", file=sys.stderr)
+        print(f"{type(e).__name__}: {printable(message)}", file=sys.stderr)
         sys.exit(1)
+
+
+def printable(text):
+    """`keras_facnn.printable`, which is imported only where it is needed."""
+    if text.isprintable():
+        return text
+    import keras_facnn
+
+    return keras_facnn.printable(text)
+
+
+def printable_record(record):
+    """Makes a line of the log printable: it may name other people's files."""
+    record.msg, record.args = printable(record.getMessage()), ()
+    return True
 
 
 class FiniteParser(flags.FloatParser):

@@ -7,6 +7,7 @@ import re
 
 from keras_facnn.installing import how_to_install
 from keras_facnn.presets import files
+from keras_facnn.text import printable
 from keras_facnn.version import __version__
 
 _HANDLE = re.compile(
@@ -109,4 +110,4 @@ class Repository:
 
 
 def _line(error):
-    return " ".join(str(error).split())
+    return printable(" ".join(str(error).split()))

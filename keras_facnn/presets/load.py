@@ -18,6 +18,7 @@ from keras_facnn.presets import hub
 from keras_facnn.presets import remote
 from keras_facnn.presets import weights
 from keras_facnn.presets.record import parse_record
+from keras_facnn.text import printable
 
 _BUNDLED = pathlib.Path(__file__).parent
 
@@ -156,7 +157,8 @@ def _check_size(config, handle):
 
 def _builds_nothing(handle, error):
     return ValueError(
-        f"The config of the preset {str(handle)!r} builds no model: {error}"
+        f"The config of the preset {str(handle)!r} builds no model: "
+        + printable(str(error))
     )
 
 

@@ -17,6 +17,7 @@ import urllib.request
 import keras
 
 from keras_facnn.presets import files
+from keras_facnn.text import printable
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SILENCE_SECONDS = 60
@@ -135,20 +136,25 @@ def _chunks(url, largest, progress=False):
                         b"", expected=size - received
                     )
     except urllib.error.HTTPError as e:
+        e.close()
         hint = "Check the address."
         if e.code in (401, 403):
             hint = "Only public addresses can be read."
         raise ValueError(
-            f"{url} could not be fetched: the server said {e.code} "
-            f"{e.reason}. {hint}"
+            printable(
+                f"{url} could not be fetched: the server said {e.code} "
+                f"{e.reason}. {hint}"
+            )
         ) from None
     except (OSError, http.client.HTTPException) as e:
         raise ConnectionError(
-            f"{url} could not be fetched: {getattr(e, 'reason', e)}. Bundled "
-            "presets and local folders need no network."
+            printable(
+                f"{url} could not be fetched: {getattr(e, 'reason', e)}. "
+                "Bundled presets and local folders need no network."
+            )
         ) from e
     except ValueError as e:
-        raise ValueError(f"{url} could not be fetched: {e}") from e
+        raise ValueError(printable(f"{url} could not be fetched: {e}")) from e
 
 
 class _Deadline:

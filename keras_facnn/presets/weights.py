@@ -7,6 +7,8 @@ import h5py
 import numpy as np
 from keras import ops
 
+from keras_facnn.text import printable
+
 # HDF5 spends about 3 kB on the name and shape of a weight.
 _OVERHEAD = 2**20
 _OVERHEAD_A_WEIGHT = 2**13
@@ -82,7 +84,8 @@ class _clear_errors:
             raise ValueError(
                 f"The weights of the preset {str(self.handle)!r} do not fit "
                 f"its config ({self.parameters:,} parameters). Get the preset "
-                f"again, or ask whoever published it. What came: {e}"
+                "again, or ask whoever published it. What came: "
+                + printable(str(e))
             ) from e
 
 

@@ -101,6 +101,18 @@ def test_what_was_not_fetched_is_not_there_offline(hub, monkeypatch):
         FACNN.from_preset("hf://user/repo")
 
 
+def test_what_the_hub_says_is_text(hub, monkeypatch):
+    import huggingface_hub
+
+    def refuse(*args, **kwargs):
+        raise ValueError("No\x1b[2K\x1b]0;t\x07\n\u202e")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "hf_hub_download", refuse)
+    with pytest.raises(ValueError, match=r"No\\x1b\[2K") as raised:
+        FACNN.from_preset("hf://user/repo")
+    assert str(raised.value).isprintable()
+
+
 def test_uploads_what_loads(hub, small_model, tmp_path):
     for file in hub.folder.iterdir():
         file.unlink()

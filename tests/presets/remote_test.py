@@ -179,6 +179,19 @@ def test_odd_answers_are_one_clear_error(server, answer):
         FACNN.from_preset(f"{server.url}/preset")
 
 
+def test_what_a_server_says_is_one_line_of_text(server):
+    """Its reason is its own, and may hold what moves a cursor."""
+
+    def answer(handler):
+        handler.wfile.write(b"HTTP/1.0 404 No\x1b[2K\x1b]0;t\x07\x9b1m\r\n\r\n")
+        return True
+
+    server.answer = answer
+    with pytest.raises(ValueError, match=r"said 404 No\\x1b\[2K") as raised:
+        FACNN.from_preset(f"{server.url}/preset")
+    assert str(raised.value).isprintable()
+
+
 class Endless:
     """An answer that never ends, and says how much of it was taken."""
 
