@@ -103,9 +103,9 @@ def define_flags():
     flags.DEFINE_list(
         "layers",
         None,
-        "Layers to compare at: numbers of FA layers, by default 24,18; of "
-        "another model, names of its layers, by default the one before its "
-        "GlobalAveragePooling2D.",
+        "Layers to compare at: numbers of FA layers, by default the last and "
+        "that at three quarters, 24,18 of 24; of another model, names of its "
+        "layers, by default the one before its GlobalAveragePooling2D.",
     )
     flags.DEFINE_list(
         "methods",
@@ -149,6 +149,15 @@ def main():
     unknown = set(FLAGS.methods or ()) - set(TITLES)
     if unknown:
         raise app.UsageError(f"Unknown --methods: {', '.join(unknown)}")
+    if "tf_keras_vis" in (FLAGS.methods or ()):
+        import keras
+
+        if keras.backend.backend() != "tensorflow":
+            raise app.UsageError(
+                "--methods tf_keras_vis needs KERAS_BACKEND=tensorflow. "
+                f"Received: KERAS_BACKEND={keras.backend.backend()}"
+            )
+    record.make_folder("output", FLAGS.output)
     is_baseline = FLAGS.preset.endswith(".keras")
     read = (
         inputs.baseline_and_images if is_baseline else inputs.preset_and_images
@@ -172,7 +181,6 @@ def main():
         boxed = np.flatnonzero([len(b) > 0 for b in boxes])
         images, labels = images[boxed], labels[boxed]
         boxes = [boxes[i] for i in inputs.spread(boxed, FLAGS.images)]
-    os.makedirs(FLAGS.output, exist_ok=True)
     images = inputs.spread(images, FLAGS.images)
     labels = inputs.spread(labels, FLAGS.images)
     predictions = model.predict(
@@ -258,14 +266,15 @@ def main():
 
 def layers_of(model):
     """The FA layers to compare at, ints."""
-    numbers = FLAGS.layers or ["24", "18"]
-    for layer in numbers:
-        if not layer.isdecimal() or not 1 <= int(layer) <= model.num_layers:
+    last = model.num_layers
+    if not FLAGS.layers:
+        return list(dict.fromkeys([last, max(1, 3 * last // 4)]))
+    for layer in FLAGS.layers:
+        if not layer.isdecimal() or not 1 <= int(layer) <= last:
             raise app.UsageError(
-                f"--layers must be of 1 to {model.num_layers}. Received: "
-                f"{layer}"
+                f"--layers must be of 1 to {last}. Received: {layer}"
             )
-    return [int(layer) for layer in numbers]
+    return [int(layer) for layer in FLAGS.layers]
 
 
 def layers_of_other(model):

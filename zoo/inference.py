@@ -51,7 +51,7 @@ def define_flags():
     inputs.define_preset_flags(data_required=False)
     # Or `--help` leaves them out.
     flags.adopt_module_key_flags(inputs)
-    flags.DEFINE_list("batch_sizes", ["1", "32"], "Images a forward pass.")
+    inputs.define_integers("batch_sizes", [1, 32], "Images a forward pass.")
     flags.DEFINE_integer(
         "images", 256, "Images to measure agreement on, evenly spread.", 2
     )
@@ -66,9 +66,10 @@ def main():
 
     from keras_facnn import FACNN
 
-    sizes = [int(size) for size in FLAGS.batch_sizes]
+    sizes = FLAGS.batch_sizes
     if FLAGS.data is None:
         model = FACNN.from_preset(FLAGS.preset)
+        inputs.check_size(model)
         images, calibration = noise(model, FLAGS.images), None
         of_what = f"{FLAGS.images} images of noise"
     else:

@@ -14,6 +14,7 @@ from absl import logging
 import zoo.configs
 
 FLAGS = flags.FLAGS
+FITS = ("crop", "pad", "stretch")
 
 
 def run(main):
@@ -27,6 +28,7 @@ def in_one_line(main, argv):
     try:
         if len(argv) > 1:
             raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
+        check_flags_have_values()
         main()
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
@@ -62,6 +64,16 @@ def printable_record(record):
     return True
 
 
+def check_flags_have_values():
+    """Raises for `--flag=`, which the commands would take for no flag."""
+    for name in FLAGS:
+        flag = FLAGS[name]
+        if flag.present and flag.value in ("", []):
+            raise app.UsageError(
+                f"--{name} must have a value. Received: --{name}="
+            )
+
+
 class FiniteParser(flags.FloatParser):
     """Numbers within bounds; neither infinity nor NaN, which no bound stops."""
 
@@ -77,6 +89,28 @@ def define_number(name, default, help, *bounds):
     parser = FiniteParser(*bounds)
     flags.DEFINE(
         parser, name, default, help, serializer=flags.ArgumentSerializer()
+    )
+
+
+class IntegersParser(flags.ListParser):
+    """Positive integers, split by commas."""
+
+    def parse(self, argument):
+        parts = super().parse(argument)
+        numbers = [int(part) for part in parts if str(part).isdecimal()]
+        if len(numbers) < len(parts) or 0 in numbers:
+            raise ValueError("must be positive integers, as 1,2")
+        return numbers
+
+
+def define_integers(name, default, help):
+    """Defines a flag of positive integers, split by commas."""
+    flags.DEFINE(
+        IntegersParser(),
+        name,
+        default,
+        help,
+        serializer=flags.CsvListSerializer(","),
     )
 
 
@@ -145,7 +179,7 @@ def define_data_flags(required=True):
     flags.DEFINE_enum(
         "fit",
         None,
-        ["crop", "pad", "stretch"],
+        FITS,
         "What to do with pictures of another aspect, as "
         "keras_facnn.load_images. The default is what the config says, or the "
         "preset's training record, or crop.",
@@ -190,16 +224,43 @@ def preset_and_images():
             f"`--data` must have the classes of the preset, {expected}. "
             f"Received: {found.names}"
         )
+    check_size(model)
     images, labels = found.read(
         model.image_shape, fit(metadata), FLAGS.skip_broken
     )
     return model, images, labels, found.names
 
 
+def check_size(model):
+    """Raises where a model takes images of any size: which is measured?"""
+    shape = model.input_shape[1:]
+    if None in shape:
+        raise ValueError(
+            f"`--preset {FLAGS.preset}` takes images of any size, and one "
+            "must be chosen to measure at. Save a copy of one size: "
+            "`FACNN.from_preset(PRESET, image_shape=(HEIGHT, WIDTH, 3))"
+            ".save_to_preset(FOLDER)`. "
+            f"Received: a model of images of shape {shape}"
+        )
+
+
 def fit(metadata):
     """How pictures are fitted: as the flag says, or the preset's training."""
-    training = metadata.get("training") or {}
-    return FLAGS.fit or training.get("recipe", {}).get("fit") or "crop"
+    if FLAGS.fit:
+        return FLAGS.fit
+    # A preset's record may be of another program, of any form.
+    said = metadata
+    for key in ("training", "recipe", "fit"):
+        said = said.get(key) if isinstance(said, dict) else None
+    if said is None:
+        return "crop"
+    if said not in FITS:
+        raise ValueError(
+            f"The record of `--preset {FLAGS.preset}` must say one of "
+            f"{', '.join(FITS)} of how its training fitted images; --fit takes "
+            f"its place. Received: fit={said!r}"
+        )
+    return said
 
 
 def baseline_and_images():
@@ -213,6 +274,7 @@ def baseline_and_images():
             f"`--data` must have the {model.output_shape[1]} classes of "
             f"{FLAGS.preset}. Received: {len(found.names)}"
         )
+    check_size(model)
     images, labels = found.read(
         model.input_shape[1:], FLAGS.fit or "crop", FLAGS.skip_broken
     )

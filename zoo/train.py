@@ -133,7 +133,7 @@ def define_flags():
         "config's by default.",
         0,
     )
-    flags.DEFINE_list(
+    inputs.define_integers(
         "maps_per_class",
         None,
         "Maps R of each class, a stage, as 1,2; the config's by default.",
@@ -221,9 +221,7 @@ def read_config():
             FLAGS.late_alphas, sum(config["model"]["depths"])
         )
     if FLAGS.maps_per_class:
-        config["model"]["maps_per_class"] = [
-            int(maps) for maps in FLAGS.maps_per_class
-        ]
+        config["model"]["maps_per_class"] = FLAGS.maps_per_class
     return config
 
 

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 
 from absl import flags
 from absl import logging
@@ -58,6 +59,19 @@ def replacing(path):
     os.replace(partial, path)
 
 
+def make_folder(flag, path):
+    """Makes the folder of a flag, where files can be written."""
+    try:
+        os.makedirs(path, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except (OSError, ValueError) as e:
+        raise ValueError(
+            f"`--{flag}` must be a folder that can be written to ({e}). "
+            f"Received: --{flag} {path}"
+        ) from e
+
+
 @contextlib.contextmanager
 def locked(workdir):
     """Keeps other runs out of a workdir, which it makes.
@@ -67,7 +81,7 @@ def locked(workdir):
     # Here, since Windows has none.
     import fcntl
 
-    os.makedirs(workdir, exist_ok=True)
+    make_folder("workdir", workdir)
     with open(os.path.join(workdir, "lock"), "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
