@@ -12,9 +12,9 @@ def smaller_late(share, layers=24):
         layers: Number of layers.
 
     Returns:
-        A list of `layers` floats.
+        A tuple of `layers` floats.
     """
-    return [
+    return tuple(
         (1 if level <= layers // 2 else share) / (level + 1)
         for level in range(1, layers + 1)
-    ]
+    )

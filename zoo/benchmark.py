@@ -34,8 +34,8 @@ def define_flags():
 
 
 def main():
-    shape = inputs.read_config(FLAGS.config).config["model"]
-    if "backbone" in shape:
+    shape = inputs.read_config(FLAGS.config).model.arguments()
+    if shape["backbone"]:
         raise app.UsageError(
             "--config must be of an FA-CNN that sees pixels, without a "
             f"backbone. Received: --config {FLAGS.config}"

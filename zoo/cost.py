@@ -53,8 +53,8 @@ def activations(model):
 
 
 def main():
-    config = inputs.read_config(FLAGS.config).config
-    batch = config["batch_size"]
+    config = inputs.read_config(FLAGS.config)
+    batch = config.batch_size
     if batch % FLAGS.devices:
         raise app.UsageError(
             f"--devices must divide the {batch} images of a step. Received: "
@@ -62,11 +62,11 @@ def main():
         )
     from zoo import networks
 
-    model = networks.facnn(config["model"], pretrained=False)
+    model = networks.facnn(config.model.arguments(), pretrained=False)
     mine = batch / FLAGS.devices
     # Weight, gradient, and Muon's one or AdamW's two moments.
-    copies = {"muon": 3, "adamw": 4}[config["optimizer"]]
-    copies += bool(config.get("ema"))
+    copies = {"muon": 3, "adamw": 4}[config.optimizer]
+    copies += bool(config.ema)
     memory = 4 * copies * model.count_params() + 2 * mine * activations(model)
     print(f"{model.count_params() / 1e6:.2f} M parameters")
     print(f"{multiply_adds(model) / 1e6:.0f} M multiply-adds an image, forward")

@@ -1,8 +1,10 @@
 """What the commands have in common: how they end, flags, what these name."""
 
+import ast
 import functools
 import importlib
 import math
+import pathlib
 import pkgutil
 import sys
 
@@ -12,6 +14,7 @@ from absl import flags
 from absl import logging
 
 import zoo.configs
+from zoo.config import Config
 
 FLAGS = flags.FLAGS
 FITS = ("crop", "pad", "stretch")
@@ -115,11 +118,14 @@ def define_integers(name, default, help):
 
 
 def define_config_flag():
-    names = [m.name for m in pkgutil.iter_modules(zoo.configs.__path__)]
-    lines = [
-        f"{name}: {(read_config(name).__doc__ or '').strip().splitlines()[0]}"
-        for name in names
-    ]
+    names, lines = [], []
+    for module in pkgutil.iter_modules(zoo.configs.__path__):
+        # Without running them, since one with a fault must not stop the others.
+        path = module.module_finder.find_spec(module.name).origin
+        tree = ast.parse(pathlib.Path(path).read_bytes())
+        first, *_ = (ast.get_docstring(tree) or "").splitlines() or [""]
+        names.append(module.name)
+        lines.append(f"{module.name}: {first}")
     flags.DEFINE_enum(
         "config",
         None,
@@ -130,8 +136,19 @@ def define_config_flag():
 
 
 def read_config(name):
-    """The module of a config."""
-    return importlib.import_module(f"zoo.configs.{name}")
+    """The `zoo.config.Config` of a module of zoo/configs."""
+    where = f"zoo/configs/{name}.py"
+    try:
+        module = importlib.import_module(f"zoo.configs.{name}")
+    except (TypeError, ValueError) as e:
+        raise ValueError(f"{where}: {e}") from e
+    config = getattr(module, "config", None)
+    if not isinstance(config, Config):
+        raise ValueError(
+            f"{where} must define `config`, a zoo.config.Config. "
+            f"Received: {type(config).__name__}"
+        )
+    return config
 
 
 def define_compile_flag():

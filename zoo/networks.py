@@ -33,7 +33,9 @@ def build(kind, arguments, init=None):
             config's. Layers that are class-wise in the config alone take
             what the preset's give each class of its own maps.
     """
-    if kind != "facnn" and (kind == "pooled") != ("backbone" in arguments):
+    if kind != "facnn" and (kind == "pooled") != bool(
+        arguments.get("backbone")
+    ):
         raise ValueError(
             "`--model` must be facnn or pooled for a config with a `backbone`, "
             "and facnn, resnet or plain for one without. Received: --model "
@@ -127,7 +129,7 @@ def facnn(arguments, pretrained=True):
         pretrained: Whether the backbone has its trained weights.
     """
     arguments = dict(arguments)
-    if "backbone" in arguments:
+    if arguments.get("backbone"):
         arguments["backbone"] = _backbone(arguments, pretrained)
     return keras_facnn.FACNN(**arguments)
 

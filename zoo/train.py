@@ -19,7 +19,6 @@ kernel.
 """
 
 import contextlib
-import copy
 import os
 
 from absl import flags
@@ -189,7 +188,7 @@ def main():
 
     keras.utils.set_random_seed(FLAGS.seed)
     keras.config.set_dtype_policy(FLAGS.precision)
-    scope, replicas, share = devices.replicate(config["batch_size"])
+    scope, replicas, share = devices.replicate(config.batch_size)
     with contextlib.ExitStack() as stack:
         # Of several processes, one writes.
         if share[0] == 0:
@@ -197,37 +196,61 @@ def main():
         train(config, scope, replicas, share)
 
 
+def given(*names):
+    """Those of some flags that are given, as a dict."""
+    values = {name: FLAGS[name].value for name in names}
+    return {k: v for k, v in values.items() if v is not None}
+
+
 def read_config():
     """The config with what the flags change of it."""
-    config = copy.deepcopy(inputs.read_config(FLAGS.config).config)
-    for name in (
-        "epochs",
-        "batch_size",
-        "learning_rate",
-        "evidence_penalty",
-        "optimizer",
-        "ema",
-        "clip_norm",
-        "fit",
-    ):
-        if FLAGS[name].value is not None:
-            config[name] = FLAGS[name].value
-    config.setdefault("fit", "crop")
-    for name in ("deep_alignment", "alpha", "classwise_layers"):
-        if FLAGS[name].value is not None:
-            config["model"][name] = FLAGS[name].value
+    config = inputs.read_config(FLAGS.config)
+    model = config.model.replace(
+        **given("deep_alignment", "alpha", "classwise_layers")
+    )
     if FLAGS.late_alphas is not None:
-        config["model"]["alpha"] = alphas.smaller_late(
-            FLAGS.late_alphas, sum(config["model"]["depths"])
+        layers = sum(model.depths)
+        model = model.replace(
+            alpha=alphas.smaller_late(FLAGS.late_alphas, layers)
         )
     if FLAGS.maps_per_class:
-        config["model"]["maps_per_class"] = FLAGS.maps_per_class
+        model = model.replace(maps_per_class=tuple(FLAGS.maps_per_class))
+    config = config.replace(
+        model=model,
+        **given(
+            "epochs",
+            "batch_size",
+            "learning_rate",
+            "evidence_penalty",
+            "optimizer",
+            "ema",
+            "clip_norm",
+            "fit",
+        ),
+    )
+    if FLAGS.model != "facnn":
+        ignored = given(
+            "alpha", "deep_alignment", "evidence_penalty", "late_alphas"
+        )
+        if ignored:
+            raise ValueError(
+                f"`--{next(iter(ignored))}` is of an FA-CNN only. Received: "
+                f"--model {FLAGS.model}"
+            )
+        # So that the record says what was used.
+        config = config.replace(
+            evidence_penalty=0.0,
+            model=model.replace(deep_alignment=0.0, stochastic_depth=0.0),
+        )
+    if config.warmup_epochs > config.epochs / 2:
+        logging.info("The warm-up is cut to half of this short run.")
+        config = config.replace(warmup_epochs=config.epochs / 2)
     return config
 
 
 def find_splits(config):
-    """The training and validation images; sets the config's classes by them."""
-    splits = (config["train_split"], config["validation_split"])
+    """The training and validation images, and the config with their classes."""
+    splits = (config.train_split, config.validation_split)
     if FLAGS.validation_fraction is not None:
         splits = ("train", "validation")
     train_split, val_split = map(inputs.find, splits)
@@ -238,21 +261,23 @@ def find_splits(config):
             f"Only in {splits[0]!r}: {sorted(set(names) - set(val_names))}. "
             f"Only in {splits[1]!r}: {sorted(set(val_names) - set(names))}"
         )
-    model, num_classes = config["model"], len(names)
-    if config.get("any_classes"):
+    model, num_classes = config.model, len(names)
+    if config.any_classes:
         if not FLAGS.maps_per_class:
             # As many channels as the config has for its number of classes.
-            first, *_ = maps = model["maps_per_class"]
-            scaled = max(1, round(first * model["num_classes"] / num_classes))
-            model["maps_per_class"] = [scaled * m // first for m in maps]
-        model["num_classes"] = num_classes
-    if num_classes != model["num_classes"]:
+            first, *_ = maps = model.maps_per_class
+            scaled = max(1, round(first * model.num_classes / num_classes))
+            model = model.replace(
+                maps_per_class=tuple(scaled * m // first for m in maps)
+            )
+        model = model.replace(num_classes=num_classes)
+    if num_classes != model.num_classes:
         raise ValueError(
-            f"`--config {FLAGS.config}` is for {model['num_classes']} classes; "
+            f"`--config {FLAGS.config}` is for {model.num_classes} classes; "
             "photos is for any number. "
             f"Received: --data {FLAGS.data} of {num_classes}"
         )
-    return train_split, val_split
+    return train_split, val_split, config.replace(model=model)
 
 
 def train(config, scope, replicas, share):
@@ -267,8 +292,8 @@ def train(config, scope, replicas, share):
         return os.path.join(FLAGS.workdir, name)
 
     writes = share[0] == 0
-    train_split, val_split = find_splits(config)
-    shape, crop = config["model"]["image_shape"], config.get("crop")
+    train_split, val_split, config = find_splits(config)
+    shape, crop = config.model.image_shape, config.crop
     knows, of_teacher = None, None
     if FLAGS.teacher:
         weight = 0.5 if FLAGS.teacher_weight is None else FLAGS.teacher_weight
@@ -284,14 +309,14 @@ def train(config, scope, replicas, share):
     run = record.start_or_continue(
         config, (train_split, val_split), of_teacher, checkpoints.exist()
     )
-    options = {"fit": config["fit"], "skip_broken": FLAGS.skip_broken}
+    options = {"fit": config.fit, "skip_broken": FLAGS.skip_broken}
     images, labels = train_split.read(
-        (*crop["from"], shape[2]) if crop else shape,
+        (*crop.from_size, shape[2]) if crop else shape,
         memory_gib=FLAGS.memory_gib,
         **options,
     )
     val_images, val_labels = val_split.read(shape, **options)
-    batch_size, epochs = config["batch_size"], config["epochs"]
+    batch_size, epochs = config.batch_size, config.epochs
     if batch_size > len(images):
         raise ValueError(
             f"`--batch_size` must be at most the {len(images)} training "
@@ -311,7 +336,7 @@ def train(config, scope, replicas, share):
     if steps_done() >= epochs * steps and os.path.exists(folder):
         logging.info("This run is finished; it made %s.", folder)
         return
-    num_classes = config["model"]["num_classes"]
+    num_classes = config.model.num_classes
     while True:
         epoch, offset = divmod(steps_done(), steps)
         logging.info("Starting at epoch %d of %d.", epoch + 1, epochs)
@@ -331,7 +356,7 @@ def train(config, scope, replicas, share):
                     path("tensorboard"), write_graph=False
                 ),
             ]
-        if config.get("ema"):
+        if config.ema:
             # Last, so that `Checkpoint` sees the averages at a test's end.
             watchers.append(keras.callbacks.SwapEMAWeights())
         stream = train_stream(
@@ -340,11 +365,11 @@ def train(config, scope, replicas, share):
             num_classes,
             batch_size,
             FLAGS.seed,
-            pad=config.get("pad", 0),
-            crop=crop and (crop["smallest"], *shape[:2]),
-            cutout=config.get("cutout", 0),
-            cutmix=config.get("cutmix", 0.0),
-            mixup=config.get("mixup", 0.0),
+            pad=config.pad,
+            crop=crop and (crop.smallest, *shape[:2]),
+            cutout=config.cutout,
+            cutmix=config.cutmix,
+            mixup=config.mixup,
             step=steps_done(),
             share=share,
         )
@@ -388,18 +413,17 @@ def build(config, steps, replicas):
     from zoo.training.optimizer import build_optimizer
 
     arguments = {
-        **config["model"],
+        **config.model.arguments(),
         "synchronized_batch_norm": replicas > 1,
     }
     model = networks.build(FLAGS.model, arguments, FLAGS.init)
-    if "freeze_backbone" in config:
-        networks.freeze(model, config["freeze_backbone"])
+    if config.freeze_backbone is not None:
+        networks.freeze(model, config.freeze_backbone)
     loss = keras.losses.CategoricalCrossentropy(
-        from_logits=True, label_smoothing=config["label_smoothing"]
+        from_logits=True, label_smoothing=config.label_smoothing
     )
-    # A baseline's logits are not made of evidence.
     if FLAGS.model == "facnn":
-        loss = EvidencePenalty(loss, config.get("evidence_penalty", 0.0))
+        loss = EvidencePenalty(loss, config.evidence_penalty)
     model.compile(
         optimizer=build_optimizer(config, steps),
         loss=loss,

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.only_on("torch")
 
 @pytest.mark.parametrize("config", [smoke, cifar10_sparse])
 def test_the_bare_stack_has_the_convolutions_of_the_model(config):
-    shape = config.config["model"]
+    shape = config.config.model.arguments()
     kernels = [
         sorted(tuple(v.shape) for v in model.weights if len(v.shape) == 4)
         for model in (convolutions(shape), FACNN(**shape))

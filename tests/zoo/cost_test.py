@@ -73,7 +73,7 @@ def test_a_bad_flag_is_no_traceback():
 def test_says_what_a_recipe_costs():
     result = run("cost", config="smoke", devices=2)
     assert result.returncode == 0
-    model = networks.facnn(inputs.read_config("smoke").config["model"])
+    model = networks.facnn(inputs.read_config("smoke").model.arguments())
     parameters, forward, step, memory = result.output.splitlines()
     assert parameters == f"{model.count_params() / 1e6:.2f} M parameters"
     millions = round(multiply_adds(model) / 1e6)

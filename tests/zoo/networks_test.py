@@ -7,6 +7,7 @@ import pytest
 from keras_facnn import FACNN
 from keras_facnn.attribution import cam
 from keras_facnn.layers import ClasswiseConv2D
+from zoo.configs import imagenette_head
 from zoo.cost import multiply_adds
 from zoo.networks import build as build_network
 from zoo.networks import facnn
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.only_on("torch")
 @pytest.mark.parametrize("name", ["cifar10", "fashion_mnist", "imagenet100_48"])
 def test_costs_the_same_within_5_percent(unset_kernels, build, name):
     config = importlib.import_module(f"zoo.configs.{name}").config
-    model = FACNN(**config["model"])
+    model = FACNN(**config.model.arguments())
     baseline = of_equal_cost(build, model)
     ratio = multiply_adds(baseline) / multiply_adds(model)
     assert 0.95 <= ratio <= 1.05
@@ -59,9 +60,9 @@ def test_a_hybrid_goes_on_from_a_preset_with_some_layers_frozen(tmp_path):
         importlib.import_module(f"zoo.configs.{name}").config
         for name in ("clothing_head", "clothing")
     )
-    arguments = {**head["model"], "image_shape": (32, 32, 3)}
+    arguments = {**head.model.arguments(), "image_shape": (32, 32, 3)}
     first = facnn(arguments, pretrained=False)
-    freeze(first, head["freeze_backbone"])
+    freeze(first, head.freeze_backbone)
     assert not first.backbone.trainable_variables
     assert first.get_layer("conv_1").trainable_variables
     first.save_to_preset(tmp_path / "first")
@@ -69,7 +70,7 @@ def test_a_hybrid_goes_on_from_a_preset_with_some_layers_frozen(tmp_path):
     second = build_network("facnn", arguments, tmp_path / "first")
     for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    freeze(second, whole["freeze_backbone"])
+    freeze(second, whole.freeze_backbone)
     trained = {v.path for v in second.backbone.trainable_variables}
     assert trained and not any("norm" in path for path in trained)
     with pytest.raises(ValueError, match="must be facnn or pooled"):
@@ -83,9 +84,7 @@ def test_a_hybrid_goes_on_from_a_preset_with_some_layers_frozen(tmp_path):
 def test_the_usual_head_on_a_backbone_alone_is_trained(tmp_path, rng):
     """Its logits are those of the averaged maps, and CAM sums to them."""
     arguments = {
-        **importlib.import_module("zoo.configs.imagenette_head").config[
-            "model"
-        ],
+        **imagenette_head.config.model.arguments(),
         "image_shape": (64, 64, 3),
     }
     model = pooled(arguments, pretrained=False)

@@ -5,6 +5,7 @@ each backend anew.
 """
 
 import csv
+import dataclasses
 import importlib
 import json
 import os
@@ -160,7 +161,9 @@ def test_trains_a_baseline_of_equal_cost(baseline):
     model = keras.saving.load_model(baseline / "model.keras")
     config = importlib.import_module("zoo.configs.cifar10").config
     assert multiply_adds(model) == pytest.approx(
-        multiply_adds(FACNN(**config["model"] | {"maps_per_class": (3, 6)})),
+        multiply_adds(
+            FACNN(**config.model.arguments() | {"maps_per_class": (3, 6)})
+        ),
         rel=0.05,
     )
 
@@ -327,13 +330,13 @@ def test_saves_averaged_weights(folder, tmp_path):
     keras.utils.set_random_seed(0)
     config = importlib.import_module("zoo.configs.smoke").config
     first = np.concatenate(
-        [np.ravel(w) for w in kernels(FACNN(**config["model"]))]
+        [np.ravel(w) for w in kernels(FACNN(**config.model.arguments()))]
     )
     moved = np.abs(weights["off"] - first).max()
     assert moved > 0.01
     assert np.abs(weights["start"] - first).max() < 0.1 * moved
     # The best checkpoint is what was validated: the averages.
-    best = FACNN(**config["model"])
+    best = FACNN(**config.model.arguments())
     best.load_weights(tmp_path / "start" / "best.weights.h5")
     best = np.concatenate([np.ravel(w) for w in kernels(best)])
     assert np.abs(best - first).max() < 0.1 * moved
@@ -424,6 +427,30 @@ def test_flags_change_the_model(flag, alpha, folder, tmp_path):
     assert config["maps_per_class"] == [2, 2]
     assert config["classwise_layers"] == 1
     assert config["deep_alignment"] == 0
+
+
+@pytest.mark.only_on("torch")
+def test_the_record_holds_what_was_used(folder, tmp_path):
+    """Flags, defaults, and what a short run or a baseline goes without."""
+    flags = {"epochs": 1, "steps_per_epoch": 1, "maps_per_class": "2,4"}
+    result = train(
+        folder, tmp_path, model="plain", fit="pad", clip_norm=1, **flags
+    )
+    assert result.returncode == 0, result.output
+    recipe = json.loads((tmp_path / "run.json").read_text())["recipe"]
+    config = importlib.import_module("zoo.configs.smoke").config
+    assert recipe.keys() == {f.name for f in dataclasses.fields(config)} - {
+        "about"
+    }
+    used = {"epochs": 1, "batch_size": 20, "fit": "pad", "clip_norm": 1}
+    used |= {"cutmix": 0.0, "pad": 2, "warmup_epochs": 0.5, "ema": None}
+    assert {k: recipe[k] for k in used} == used
+    assert recipe["model"]["maps_per_class"] == [2, 4]
+    assert recipe["model"]["deep_alignment"] == 0
+    flags |= {"model": "plain", "evidence_penalty": 1}
+    result = train(folder, tmp_path / "other", **flags)
+    assert result.returncode == 1
+    assert "`--evidence_penalty` is of an FA-CNN only" in result.output
 
 
 @pytest.mark.only_on("torch")
@@ -540,7 +567,7 @@ def test_starts_from_a_preset_that_says_nothing_of_its_training(
     folder, tmp_path
 ):
     config = importlib.import_module("zoo.configs.smoke").config
-    FACNN(**config["model"]).save_to_preset(tmp_path / "start")
+    FACNN(**config.model.arguments()).save_to_preset(tmp_path / "start")
     flags = {"init": tmp_path / "start", "epochs": 1, "steps_per_epoch": 1}
     result = train(folder, tmp_path / "run", **flags)
     assert result.returncode == 0, result.output

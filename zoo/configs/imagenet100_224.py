@@ -16,31 +16,31 @@ parameters, 6.8 G multiply-adds an image, 10.4 TFLOP a step of 256 images;
 | 8 | 32 | 1.3 | 1.2 GiB |
 """
 
+from zoo.config import Config
+from zoo.config import Crop
 from zoo.configs import imagenet100_48
 
-config = {
-    "about": {
-        **imagenet100_48.config["about"],
-        "description": "FA-CNN of 24 layers for 224x224 photographs of 100 "
+config = Config(
+    about=imagenet100_48.config.about.replace(
+        description="FA-CNN of 24 layers for 224x224 photographs of 100 "
         "ImageNet classes, trained with deep alignment.",
-        "dataset": "ImageNet-100",
-    },
-    "model": {
-        **imagenet100_48.config["model"],
-        "image_shape": (224, 224, 3),
-        "depths": (6, 8, 10),
-        "maps_per_class": (1, 2, 4),
-        "space_to_depth": 4,
-    },
-    "class_folders": r"n\d{8}",
-    "train_split": "train",
-    "validation_split": "val",
-    "epochs": 100,
-    "batch_size": 256,
-    "optimizer": "muon",
-    "learning_rate": 0.01,
-    "warmup_epochs": 2.0,
-    "weight_decay": 0.05,
-    "label_smoothing": 0.1,
-    "crop": {"smallest": 0.25, "from": (256, 256)},
-}
+        dataset="ImageNet-100",
+    ),
+    model=imagenet100_48.config.model.replace(
+        image_shape=(224, 224, 3),
+        depths=(6, 8, 10),
+        maps_per_class=(1, 2, 4),
+        space_to_depth=4,
+    ),
+    class_folders=r"n\d{8}",
+    train_split="train",
+    validation_split="val",
+    epochs=100,
+    batch_size=256,
+    optimizer="muon",
+    learning_rate=0.01,
+    warmup_epochs=2.0,
+    weight_decay=0.05,
+    label_smoothing=0.1,
+    crop=Crop(smallest=0.25, from_size=(256, 256)),
+)

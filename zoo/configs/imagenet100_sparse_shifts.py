@@ -6,12 +6,11 @@ predict. See `imagenet100_sparse`.
 
 from zoo.configs import imagenet100_sparse
 
-config = {
-    **imagenet100_sparse.config,
-    "epochs": 5,
-    "learning_rate": 0.003,
-    "warmup_epochs": 0.1,
-    "crop": None,
-    "pad": 6,
-    "cutmix": 0.5,
-}
+config = imagenet100_sparse.config.replace(
+    epochs=5,
+    learning_rate=0.003,
+    warmup_epochs=0.1,
+    crop=None,
+    pad=6,
+    cutmix=0.5,
+)

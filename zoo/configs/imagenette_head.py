@@ -12,15 +12,13 @@ photographs: only those named `ILSVRC2012_val_*` can judge it.
 from zoo.configs import clothing_head
 from zoo.configs import imagenette_64
 
-config = {
-    **clothing_head.config,
-    "about": {
-        **imagenette_64.config["about"],
-        "description": "FA-CNN on EfficientNet-Lite0 for photographs of ten "
+config = clothing_head.config.replace(
+    about=imagenette_64.config.about.replace(
+        description="FA-CNN on EfficientNet-Lite0 for photographs of ten "
         "ImageNet classes.",
-        "license": clothing_head.config["about"]["license"],
-    },
-    "class_folders": imagenette_64.config["class_folders"],
-    "validation_split": imagenette_64.config["validation_split"],
-    "epochs": 3,
-}
+        license=clothing_head.config.about.license,
+    ),
+    class_folders=imagenette_64.config.class_folders,
+    validation_split=imagenette_64.config.validation_split,
+    epochs=3,
+)

@@ -34,23 +34,20 @@ last two parts.
 
 from zoo.configs import imagenette_64
 
-config = {
-    **imagenette_64.config,
-    "about": {
-        **imagenette_64.config["about"],
-        "description": "FA-CNN of 24 layers for photographs of ten ImageNet "
+config = imagenette_64.config.replace(
+    about=imagenette_64.config.about.replace(
+        description="FA-CNN of 24 layers for photographs of ten ImageNet "
         "classes, the last 12 of them class-wise, trained with deep "
         "alignment, stochastic depth and a penalty on evidence.",
-    },
-    "model": {
-        **imagenette_64.config["model"],
-        "image_shape": (128, 128, 3),
-        "depths": (8, 16),
-        "maps_per_class": (8, 24),
-        "classwise_layers": 12,
-    },
-    "epochs": 100,
-    "warmup_epochs": 2.0,
-    "evidence_penalty": 0.05,
-    "cutmix": 0.4,
-}
+    ),
+    model=imagenette_64.config.model.replace(
+        image_shape=(128, 128, 3),
+        depths=(8, 16),
+        maps_per_class=(8, 24),
+        classwise_layers=12,
+    ),
+    epochs=100,
+    warmup_epochs=2.0,
+    evidence_penalty=0.05,
+    cutmix=0.4,
+)

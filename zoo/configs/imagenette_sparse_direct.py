@@ -7,13 +7,11 @@ from zoo.alphas import smaller_late
 from zoo.configs import imagenette_sparse
 from zoo.configs import imagenette_sparse_taught
 
-config = {
-    **imagenette_sparse_taught.config,
-    "model": {
-        **imagenette_sparse.config["model"],
-        "alpha": smaller_late(1 / 6),
-    },
-    "epochs": 60,
-    "batch_size": 128,
-    "learning_rate": 0.01,
-}
+config = imagenette_sparse_taught.config.replace(
+    model=imagenette_sparse.config.model.replace(
+        alpha=smaller_late(1 / 6),
+    ),
+    epochs=60,
+    batch_size=128,
+    learning_rate=0.01,
+)

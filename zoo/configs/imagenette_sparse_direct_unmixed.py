@@ -6,11 +6,9 @@ See `imagenette_sparse`.
 from zoo.alphas import smaller_late
 from zoo.configs import imagenette_sparse_unmixed
 
-config = {
-    **imagenette_sparse_unmixed.config,
-    "model": {
-        **imagenette_sparse_unmixed.config["model"],
-        "alpha": smaller_late(1 / 12),
-    },
-    "epochs": 3,
-}
+config = imagenette_sparse_unmixed.config.replace(
+    model=imagenette_sparse_unmixed.config.model.replace(
+        alpha=smaller_late(1 / 12),
+    ),
+    epochs=3,
+)

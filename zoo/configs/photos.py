@@ -9,36 +9,41 @@ FOLDER holds `CLASS/*.jpg`. Without `--validation_fraction` it holds
 scratch" in zoo/README.md.
 """
 
-config = {
-    "about": {
-        "description": "FA-CNN of 24 layers for photographs, trained with deep "
+from zoo.config import About
+from zoo.config import Config
+from zoo.config import Crop
+from zoo.config import Model
+
+config = Config(
+    about=About(
+        description="FA-CNN of 24 layers for photographs, trained with deep "
         "alignment and a penalty on evidence.",
-        "dataset": None,
-        "dataset_license": None,
-        "license": "Not stated.",
-    },
-    "model": {
-        "num_classes": 10,
-        "image_shape": (96, 96, 3),
-        "depths": (12, 12),
-        "maps_per_class": (8, 16),
-        "alpha": "harmonic",
-        "space_to_depth": 4,
-        "deep_alignment": 0.4,
-        "stochastic_depth": 0.1,
-    },
+        dataset=None,
+        dataset_license=None,
+        license="Not stated.",
+    ),
+    model=Model(
+        num_classes=10,
+        image_shape=(96, 96, 3),
+        depths=(12, 12),
+        maps_per_class=(8, 16),
+        alpha="harmonic",
+        space_to_depth=4,
+        deep_alignment=0.4,
+        stochastic_depth=0.1,
+    ),
     # The data's own, with about as many channels as of these ten.
-    "any_classes": True,
-    "train_split": "train",
-    "validation_split": "validation",
-    "epochs": 40,
-    "batch_size": 32,
-    "optimizer": "muon",
-    "learning_rate": 0.01,
-    "warmup_epochs": 1.0,
-    "weight_decay": 0.05,
-    "label_smoothing": 0.1,
-    "evidence_penalty": 0.03,
-    "crop": {"smallest": 0.35, "from": (112, 112)},
-    "cutmix": 0.3,
-}
+    any_classes=True,
+    train_split="train",
+    validation_split="validation",
+    epochs=40,
+    batch_size=32,
+    optimizer="muon",
+    learning_rate=0.01,
+    warmup_epochs=1.0,
+    weight_decay=0.05,
+    label_smoothing=0.1,
+    evidence_penalty=0.03,
+    crop=Crop(smallest=0.35, from_size=(112, 112)),
+    cutmix=0.3,
+)

@@ -3,25 +3,23 @@
 import math
 
 import keras
-from absl import logging
 from keras import ops
 
 
 def build_optimizer(config, steps):
     """The optimizer of a config, for a run of `steps` steps an epoch."""
-    total = steps * config["epochs"]
-    warmup = int(steps * config["warmup_epochs"])
-    if warmup > total // 2:
-        logging.info("The warm-up is cut to half of this short run.")
-        warmup = total // 2
-    schedule = WarmupCosine(config["learning_rate"], warmup, total)
+    schedule = WarmupCosine(
+        config.learning_rate,
+        int(steps * config.warmup_epochs),
+        steps * config.epochs,
+    )
     cls = {"adamw": keras.optimizers.AdamW, "muon": ConvMuon}
-    optimizer = cls[config["optimizer"]](
+    optimizer = cls[config.optimizer](
         schedule,
-        weight_decay=config["weight_decay"],
-        global_clipnorm=config.get("clip_norm"),
-        use_ema=bool(config.get("ema")),
-        ema_momentum=config.get("ema") or 0.99,
+        weight_decay=config.weight_decay,
+        global_clipnorm=config.clip_norm,
+        use_ema=bool(config.ema),
+        ema_momentum=config.ema or 0.99,
     )
     optimizer.exclude_from_weight_decay(
         var_names=["beta", "gamma", "log_scale"]

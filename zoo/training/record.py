@@ -97,7 +97,7 @@ def start_or_continue(config, splits, teacher, has_checkpoint):
     """What is known of the run in the workdir.
 
     Args:
-        config: The recipe.
+        config: The `zoo.config.Config`.
         splits: The `Split`s of the data that it is run with.
         teacher: What `teacher.record` says of the one to learn from, or None.
         has_checkpoint: Whether the workdir has one.
@@ -107,7 +107,7 @@ def start_or_continue(config, splits, teacher, has_checkpoint):
         of another recipe or other data is not continued.
     """
     run = {
-        "recipe": {k: v for k, v in config.items() if k != "about"},
+        "recipe": config.recipe(),
         "data": os.path.basename(os.path.normpath(FLAGS.data)),
         "data_fingerprint": [split.fingerprint() for split in splits],
         "validation_fraction": FLAGS.validation_fraction,
@@ -164,15 +164,15 @@ def metadata(config, run, split, start):
     """What the readers of a preset should know of its training.
 
     Args:
-        config: The recipe; what its `about` says of a data set is said of that
-            one alone, which the names of the classes tell.
+        config: The `zoo.config.Config`; what its `about` says of a data set is
+            said of that one only, which the names of the classes tell.
         run: Contents of `run.json`.
         split: The `Split` of the training images.
         start: Metadata of the preset that the run began with, or None.
     """
-    about = config["about"]
-    folders = config.get("class_folders")
-    described = about["dataset"] is None or (
+    about = config.about
+    folders = config.class_folders
+    described = about.dataset is None or (
         folders is not None
         and all(re.fullmatch(folders, folder) for folder in split.folders)
     )
@@ -180,24 +180,24 @@ def metadata(config, run, split, start):
         logging.warning(
             "The classes are not those of %s, so the preset says nothing of "
             "it. --description, --dataset and --dataset_license tell of yours.",
-            about["dataset"],
+            about.dataset,
         )
-    height, width, _ = config["model"]["image_shape"]
+    height, width, _ = config.model.image_shape
     description = FLAGS.description or (
-        about["description"]
+        about.description
         if described
-        else f"FA-CNN of {sum(config['model']['depths'])} layers for "
+        else f"FA-CNN of {sum(config.model.depths)} layers for "
         f"{width}x{height} images of {len(split.names)} classes."
     )
     own = described and FLAGS.dataset is None
-    name = FLAGS.dataset or (own and about["dataset"]) or run["data"]
+    name = FLAGS.dataset or (own and about.dataset) or run["data"]
     note = f" ({FLAGS.data_note})" if FLAGS.data_note else ""
-    stated = FLAGS.dataset_license or (own and about["dataset_license"])
+    stated = FLAGS.dataset_license or (own and about.dataset_license)
     return {
         "description": description,
         "class_names": split.names,
         "dataset": {"name": name + note, "license": stated or "Not stated."},
-        "license": about["license"] if described else "Not stated.",
+        "license": about.license if described else "Not stated.",
         "training": (
             {**run, "before": start.get("training")} if start else run
         ),
