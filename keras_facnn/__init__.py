@@ -19,6 +19,8 @@ else:
     from keras_facnn import gradients
     from keras_facnn import layers
     from keras_facnn import metrics
+    from keras_facnn.image_folder import ImageFolder
+    from keras_facnn.image_folder import load_folder
     from keras_facnn.losses import EvidencePenalty
     from keras_facnn.maps import resize_maps
     from keras_facnn.model import FACNN
@@ -28,10 +30,12 @@ else:
 __all__ = [
     "EvidencePenalty",
     "FACNN",
+    "ImageFolder",
     "__version__",
     "attribution",
     "gradients",
     "layers",
+    "load_folder",
     "load_images",
     "metrics",
     "plots",

@@ -263,6 +263,9 @@ def real_array(name, values):
         refuse(f"a sparse {kind}; make it dense first")
     if "ragged" in kind.lower() or getattr(values, "is_nested", False):
         refuse(f"a ragged {kind}; all must have one shape")
+    if hasattr(values, "read"):
+        # Its `detach` is no tensor's: it would take the file from the caller.
+        refuse(f"{kind}; `load_images` reads pictures from files")
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         if getattr(values, "layout", None) is not None and "sparse" in str(
@@ -588,7 +591,8 @@ def _class_number(classes, names, name):
 
 def _listed(classes):
     """Lists and strings of what arrays and tensors hold."""
-    if hasattr(classes, "detach"):
+    # An open file has a `detach` too, which would take it from the caller.
+    if hasattr(classes, "detach") and not hasattr(classes, "read"):
         classes = classes.detach().cpu()
     if isinstance(classes, (tuple, np.ndarray)) or hasattr(classes, "tolist"):
         try:

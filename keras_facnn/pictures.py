@@ -1,12 +1,18 @@
 """The one place where files become pixels. Needs Pillow."""
 
+import contextlib
+import functools
 import io
+import math
 import os
 import re
 import typing
+import warnings
 
 import numpy as np
 
+from keras_facnn.checks import callers_stacklevel
+from keras_facnn.checks import check_float
 from keras_facnn.checks import check_int
 from keras_facnn.checks import check_memory
 from keras_facnn.checks import check_option
@@ -20,24 +26,39 @@ from keras_facnn.text import printable
 MAX_PIXELS = 2**26
 
 _FITS = ("crop", "pad", "stretch")
+_ON_ERROR = ("raise", "skip")
 _GREY = 128
+# Formats that Pillow names but has no decoder for, or that are programs.
+_NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+# The brands in the first bytes of a file.
+_AVIF = {b"avif", b"avis"}
+_HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+_HEIC_NEEDS = "HEIC, as phones write it, needs `pip install pillow-heif`"
+# What white may be in fewer bits than the file has.
+_WHITES = (2**8 - 1, 2**10 - 1, 2**12 - 1, 2**14 - 1)
 
 
 def load_images(
-    paths: str | os.PathLike | typing.Sequence[str | os.PathLike],
+    paths: typing.Any,
     model: typing.Any = None,
     *,
     image_size: int | tuple[int, int] | None = None,
     fit: str = "crop",
+    on_error: str = "raise",
+    max_value: float | None = None,
 ) -> np.ndarray:
     """Reads photographs as a model takes them.
 
     Pictures are turned upright as their EXIF data say, laid on white where
     they are transparent, converted to the channels of the model, and brought to
-    its size. Of a file of several frames the first is read.
+    its size. Of a file of several frames the first is read. HEIC, which phones
+    write, is read where `pillow-heif` is installed.
+
+    For a folder of classes, see `load_folder`.
 
     Args:
-        paths: Path of a picture, or a sequence of them.
+        paths: Path of a picture, a file open for reading bytes, or a sequence
+            of these. Files stay open.
         model: Optional image classifier, a `FACNN` or another `keras.Model` of
             channels-last images, whose input says the size and whether the
             images are grey (1 channel) or RGB (3). Without one they are RGB.
@@ -47,13 +68,21 @@ def load_images(
         fit: What to do where a picture has another aspect: `"crop"` cuts the
             sides off around the centre, `"pad"` shows all of it between bars of
             middle grey, and `"stretch"` distorts it.
+        on_error: `"raise"` an error at the first file that can't be read, or
+            `"skip"` such files. A warning then names them, and the result has
+            fewer images than there are paths.
+        max_value: Optional value of white in pictures of more than 8 bits, such
+            as 4095 where a camera writes 12 bits into a file of 16. The default
+            is the most that the file can hold; a warning says where a picture
+            seems to use less.
 
     Returns:
         A uint8 NumPy array `(B, H, W, channels)`, 0..255.
 
     Raises:
         ValueError: If a file is not a picture that can be read, is larger than
-            67 megapixels, or sizes don't fit. The message names the file.
+            67 megapixels, or sizes don't fit. The message names the file. Also
+            if the images would not fit into the memory of the machine.
         FileNotFoundError: If a file does not exist.
         ImportError: If Pillow is missing.
 
@@ -69,11 +98,13 @@ def load_images(
     >>> model.class_maps(images).shape
     (2, 32, 32, 10)
     """
-    if isinstance(paths, (str, os.PathLike)):
+    if isinstance(paths, (str, os.PathLike)) or hasattr(paths, "read"):
         paths = [paths]
     paths = list(paths) if isinstance(paths, typing.Iterable) else [paths]
     for path in paths:
-        if not isinstance(path, (str, os.PathLike)):
+        if not isinstance(path, (str, os.PathLike)) and not hasattr(
+            path, "read"
+        ):
             raise TypeError(
                 "`paths` must be a path or a sequence of paths. "
                 f"Received: {path!r}"
@@ -82,25 +113,79 @@ def load_images(
         raise ValueError(
             "`paths` must name at least one picture. Received: paths=[]"
         )
+    image_shape = shape_to_read(model, image_size)
+    images, skipped = read_pictures(
+        paths, image_shape, fit, on_error, max_value
+    )
+    if skipped:
+        warnings.warn(
+            f"Skipped {len(skipped)} of {len(paths)} pictures: "
+            f"{some(skipped.values(), 20)}",
+            stacklevel=callers_stacklevel(),
+        )
+    return images
+
+
+def read_pictures(
+    sources: typing.Sequence,
+    image_shape: tuple[int | None, int | None, int],
+    fit: str = "crop",
+    on_error: str = "raise",
+    max_value: float | None = None,
+) -> tuple[np.ndarray, dict[int, str]]:
+    """Reads many pictures into one array.
+
+    Args:
+        sources: A list of what `read_picture` takes.
+        image_shape, fit, max_value: As in `read_picture`.
+        on_error: As in `load_images`.
+
+    Returns:
+        Images `(B, H, W, channels)` and a dict, from the index of each source
+        that was skipped to what was wrong with it.
+    """
     check_option("fit", fit, _FITS)
-    image_shape = _image_shape(model, image_size)
-    images: list[np.ndarray] = []
-    for path in paths:
-        image = read_picture(path, image_shape, fit)
-        if images and image.shape != images[0].shape:
+    check_option("on_error", on_error, _ON_ERROR)
+    images, skipped, dark, count = None, {}, {}, 0
+    if None not in image_shape:
+        _check_total(len(sources), image_shape)
+    for index, source in enumerate(sources):
+        try:
+            image, largest = _read(source, image_shape, fit, max_value)
+        except (OSError, ValueError) as e:
+            if on_error == "raise":
+                raise
+            skipped[index] = str(e)
+            continue
+        if images is None:
+            _check_total(len(sources), image.shape)
+            images = np.empty((len(sources), *image.shape), "uint8")
+            first = source
+        if image.shape != images.shape[1:]:
             raise ValueError(
                 "Without `image_size`, all pictures must have one size. "
-                f"Received: {_size(images[0])} for {paths[0]}, {_size(image)} "
-                f"for {path}"
+                f"Received: {_size(images[0])} for {_name(first)}, "
+                f"{_size(image)} for {_name(source)}"
             )
-        images.append(image)
-    return np.stack(images)
+        if largest:
+            dark[_name(source)] = largest
+        images[count] = image
+        count += 1
+    if images is None:
+        raise ValueError(
+            f"None of {len(sources)} pictures can be read: "
+            f"{some(skipped.values())}"
+        )
+    if dark:
+        _warn_of_dark(dark)
+    return images[:count], skipped
 
 
 def read_picture(
     source: str | os.PathLike | bytes | typing.BinaryIO,
     image_shape: tuple[int | None, int | None, int] = (None, None, 3),
     fit: str = "crop",
+    max_value: float | None = None,
 ) -> np.ndarray:
     """Reads one picture, as `load_images` does.
 
@@ -110,6 +195,7 @@ def read_picture(
             channels. Where height or width is None the picture keeps its size.
         fit: As in `load_images`, or `"within"` for a picture of its own aspect
             that is at most of this height and width.
+        max_value: As in `load_images`.
 
     Returns:
         A uint8 NumPy array `(H, W, channels)`, 0..255.
@@ -122,13 +208,67 @@ def read_picture(
     >>> keras_facnn.pictures.read_picture(path, (8, 8, 3)).max()
     np.uint8(200)
     """
+    pixels, largest = _read(source, image_shape, fit, max_value)
+    if largest:
+        _warn_of_dark({_name(source): largest})
+    return pixels
+
+
+def check_picture(source: str | os.PathLike | bytes | typing.BinaryIO):
+    """Raises as `read_picture` would, as far as the head of a file shows."""
+    with _opened(source):
+        pass
+
+
+def picture_endings() -> dict[str, str | None]:
+    """The endings of pictures' files, and what is missing to read them.
+
+    Returns:
+        A dict from endings in lower case, such as `".jpg"`, to None, or to the
+        words for what has to be installed.
+    """
+    image = _pillow()
+    # An MPO file opens as the JPEG that it begins with.
+    known = (image.OPEN.keys() | {"MPO"}) - _NOT_DECODED
+    endings: dict[str, str | None] = dict.fromkeys(
+        (".heic", ".heif", ".hif"), _HEIC_NEEDS
+    )
+    endings[".avif"] = _avif_needs()
+    for ending, kind in image.registered_extensions().items():
+        if kind in known:
+            endings[ending.lower()] = None
+    return endings
+
+
+def some(items: typing.Iterable, most: int = 5) -> str:
+    """The first few of many, and how many more there are."""
+    items = list(items)
+    more = f", and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(map(str, items[:most])) + more
+
+
+def _pillow():
+    """Pillow's `Image`, with the plugins that are installed."""
     try:
         from PIL import Image
-        from PIL import UnidentifiedImageError
     except ImportError as e:
         raise ImportError(
             f"Reading pictures needs Pillow ({e}): pip install pillow"
         ) from e
+    _register_plugins()
+    return Image
+
+
+@functools.cache
+def _register_plugins():
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+
+
+def _read(source, image_shape, fit, max_value):
+    """As `read_picture`, and the largest value if that makes it dark, or 0."""
     if not isinstance(image_shape, (list, tuple)) or len(image_shape) != 3:
         raise ValueError(
             "`image_shape` must be (height, width, channels). "
@@ -144,12 +284,32 @@ def read_picture(
             f"Received: image_shape={image_shape}"
         )
     check_option("fit", fit, (*_FITS, "within"))
-    name, file = _open(source)
+    if max_value is not None:
+        check_float("max_value", max_value, above=0)
     size = None if height is None or width is None else (width, height)
+    with _opened(source) as image:
+        if size:
+            # JPEG decodes at a half, a quarter or an eighth, faster.
+            image.draft(None, (2 * max(size), 2 * max(size)))
+        mode = "L" if channels == 1 else "RGB"
+        image, largest = _upright(image, mode, max_value)
+        if size:
+            image = _fitted(image, size, fit)
+        pixels = np.array(image)
+    return pixels.reshape(*pixels.shape[:2], channels), largest
+
+
+@contextlib.contextmanager
+def _opened(source):
+    """An opened picture; what goes wrong with it is an error with its name."""
+    image_module = _pillow()
+    from PIL import UnidentifiedImageError
+
+    name, file = _open(source)
     # Decoders raise nearly anything on damaged files: ValueError, RuntimeError,
     # struct.error, zlib.error, IndexError, AttributeError ...
     try:
-        with Image.open(file) as image:
+        with image_module.open(file) as image:
             if image.format == "EPS":
                 raise ValueError("it is a program, in PostScript")
             if image.width * image.height > MAX_PIXELS:
@@ -157,21 +317,44 @@ def read_picture(
                     f"its {image.width} x {image.height} pixels are more than "
                     f"{MAX_PIXELS / 1e6:.0f} million"
                 )
-            if size:
-                # JPEG decodes at a half, a quarter or an eighth, faster.
-                image.draft(None, (2 * max(size), 2 * max(size)))
-            image = _upright(image, "L" if channels == 1 else "RGB")
-            if size:
-                image = _fitted(image, size, fit)
-            pixels = np.array(image)
+            yield image
     except UnidentifiedImageError as e:
         raise ValueError(
-            f"{name} cannot be read as an image: it is of no known format"
+            f"{name} cannot be read as an image: {_unidentified(file)}"
         ) from e
     except Exception as e:
         reason = " ".join(str(e).split()) or type(e).__name__
         raise ValueError(f"{name} cannot be read as an image: {reason}") from e
-    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def _unidentified(file):
+    """Why Pillow does not know what a file is, whatever its name ends in."""
+    if isinstance(file, str):
+        with open(file, "rb") as opened:
+            head = opened.read(12)
+    else:
+        file.seek(0)
+        head = file.read(12)
+    if head[4:8] == b"ftyp":
+        if head[8:] in _HEIC and "HEIF" not in _pillow().OPEN:
+            return _HEIC_NEEDS
+        if head[8:] in _AVIF and _avif_needs():
+            return _avif_needs()
+    return "it is of no known format"
+
+
+def _avif_needs():
+    """What is missing to read AVIF, or None."""
+    from PIL import features
+
+    if features.check("avif"):
+        return None
+    return "AVIF needs `pip install --upgrade pillow`"
+
+
+def _name(source):
+    """What messages call a source."""
+    return _open(source)[0]
 
 
 def _open(source):
@@ -189,7 +372,8 @@ def _open(source):
         )
     if os.path.isdir(path):
         raise ValueError(
-            f"{name} is a folder. Name its images, such as {name}/*.jpg"
+            f"{name} is a folder. Name its images, such as {name}/*.jpg, or "
+            "read a folder of classes by `load_folder`"
         )
     if not os.path.exists(path):
         raise FileNotFoundError(f"There is no image {name}")
@@ -198,27 +382,117 @@ def _open(source):
     return name, path
 
 
-def _upright(image, mode):
-    """A decoded picture in `mode`, upright and without transparency."""
+def _upright(image, mode, max_value):
+    """A decoded picture in `mode`, upright and without transparency.
+
+    Returns:
+        The picture, and its largest value if that makes it dark, or 0.
+    """
     from PIL import Image
     from PIL import ImageOps
 
-    # "I" is older Pillow's mode of a grey PNG of 16 bits.
-    sixteen = ("I;16", "I") if image.format == "PNG" else ("I;16",)
+    white = _white(image)
     image = ImageOps.exif_transpose(image)
-    if image.mode.startswith(sixteen):
-        values = np.array(image).astype("int64")
-        values[values == image.info.get("transparency")] = 65535
-        image = Image.fromarray((values / 257).round().astype("uint8"))
+    largest = 0
     if image.mode[0] in "IF":
-        raise ValueError(
-            "its pixels have more than 8 bits a channel, of unknown range"
-        )
+        image, largest = _eight_bits(image, white, max_value)
+    elif white > 255:
+        largest = _largest_of_upper_bits(image, max_value)
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert(mode)
+        on_white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(on_white, image)
+    return image.convert(mode), largest
+
+
+def _white(image):
+    """The value of white in an opened picture, as its file says it, or None."""
+    # "I" is older Pillow's mode of a grey PNG of 16 bits.
+    sixteen = ("I;16", "I") if image.format == "PNG" else ("I;16",)
+    if image.mode.startswith(sixteen):
+        # Of a TIFF the tag BitsPerSample says how many are used.
+        twelve = image.format == "TIFF" and image.tag_v2.get(258) == (12,)
+        return 4095 if twelve else 65535
+    if image.mode[0] in "IF":
+        return None
+    kinds = ("PNG", "TIFF")
+    deep = image.format in kinds and ";16" in str(image.tile)
+    return 65535 if deep else 255
+
+
+def _eight_bits(image, white, max_value):
+    """A grey picture of more bits with 8, and what makes it dark, or 0."""
+    from PIL import Image
+
+    values = np.array(image).astype("float64")
+    hidden = values == image.info.get("transparency")
+    largest = values.max(initial=0, where=~hidden)
+    looks_dark = max_value is None and white == 65535
+    white = white if max_value is None else max_value
+    if white is None:
+        raise ValueError(
+            "its pixels have more than 8 bits a channel, of unknown range; "
+            "`max_value` of `load_images` says which value is white"
+        )
+    if not (values >= 0).all() or not largest <= white:
+        raise ValueError(
+            "its values must be from 0 to `max_value`. Received: "
+            f"{values.min():g} to {largest:g}, max_value={white:g}"
+        )
+    values[hidden] = white
+    image = Image.fromarray((values / white * 255).round().astype("uint8"))
+    return image, int(largest) if looks_dark and largest <= _WHITES[-1] else 0
+
+
+def _largest_of_upper_bits(image, max_value):
+    """What makes a picture of 16 bits a channel dark, or 0.
+
+    Pillow reads the upper 8 bits.
+    """
+    if max_value not in (None, 65535):
+        raise ValueError(
+            "of its 16 bits a channel only the upper 8 can be read, so that "
+            "`max_value` is of no use; write it with 8 bits"
+        )
+    largest = 257 * max(high for _, high in image.convert("RGB").getextrema())
+    return largest if largest <= _WHITES[-1] else 0
+
+
+def _warn_of_dark(largest):
+    """Warns of pictures that are dark, or seem to have fewer bits.
+
+    Args:
+        largest: Dict from their names to their largest values.
+    """
+    most = max(largest.values())
+    white = next(white for white in _WHITES if most <= white)
+    are = "has" if len(largest) == 1 else "have"
+    warnings.warn(
+        f"{some(largest)} {are} 16 bits a value, but none above {most}, so "
+        f"that all is dark. Where white is {white}, pass max_value={white} for "
+        "gray pictures, and write those in color with 8 bits.",
+        stacklevel=callers_stacklevel(),
+    )
+
+
+def _check_total(count, image_shape):
+    """Raises where images would not fit into the machine's memory."""
+    check_memory("`image_size` and the channels", *image_shape)
+    total, memory = count * math.prod(image_shape), _memory()
+    if total > memory:
+        raise ValueError(
+            f"{count} images of {image_shape} would take {total / 2**30:.1f} "
+            f"GiB, and this machine has {memory / 2**30:.1f}. Take a smaller "
+            "`image_size`, or read some at a time"
+        )
+
+
+def _memory():
+    """The bytes of memory of this machine, or infinity where it can't tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return math.inf
 
 
 def _fitted(image, size, fit):
@@ -237,8 +511,8 @@ def _fitted(image, size, fit):
     return image.resize(size, method)
 
 
-def _image_shape(model, image_size):
-    """`(height, width, channels)` of the images to read."""
+def shape_to_read(model, image_size):
+    """`(height, width, channels)` of the images that `load_images` reads."""
     if model is None:
         height, width, channels = None, None, 3
     else:

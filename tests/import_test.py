@@ -24,6 +24,7 @@ ROOMS = [
     "types",
     "checks",
     "pictures",
+    "image_folder",
     "explanation",
     "maps",
     "imputation",
@@ -67,6 +68,8 @@ def room_of(module):
     module = {
         "FACNN": "model",
         "__version__": "version",
+        "ImageFolder": "image_folder",
+        "load_folder": "image_folder",
         "load_images": "pictures",
         "printable": "text",
     }.get(module, module)

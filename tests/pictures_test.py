@@ -1,8 +1,10 @@
 """Pictures are made here with Pillow, and expected by NumPy."""
 
+import importlib.util
 import io
 import struct
 import sys
+import types
 import warnings
 import zlib
 
@@ -10,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from PIL import features
 
 import keras_facnn
 from keras_facnn.pictures import read_picture
@@ -311,6 +314,189 @@ def test_reads_open_files_and_names_them(tmp_path, pixels):
             read_picture(file)
     with pytest.raises(ValueError, match="The picture cannot be read"):
         read_picture(b"text")
+
+
+def test_load_images_reads_open_files_and_leaves_them_open(tmp_path, pixels):
+    path = tmp_path / "a.png"
+    Image.fromarray(pixels).save(path)
+    with open(path, "rb") as file:
+        images = keras_facnn.load_images(file)
+        np.testing.assert_array_equal(images, [pixels])
+        file.seek(0)
+        images = keras_facnn.load_images([path, file])
+        np.testing.assert_array_equal(images, [pixels, pixels])
+        file.seek(0)
+        assert file.read(4) == b"\x89PNG"
+
+
+def test_an_open_file_is_no_images_and_stays_open(tmp_path, pixels):
+    """It has a `detach`, as tensors have."""
+    path = tmp_path / "a.png"
+    Image.fromarray(pixels).save(path)
+    model = keras_facnn.FACNN(3, (9, 12, 3), (1,), (1,))
+    with open(path, "rb") as file:
+        with pytest.raises(ValueError, match="`images` must be.*load_images"):
+            model.explain(file)
+        with pytest.raises(ValueError, match="`classes` must be"):
+            model.class_maps(pixels[None], classes=file)
+        assert file.read(4) == b"\x89PNG"
+
+
+def save_deep(path, values, kind="png"):
+    """Saves values of 16 bits; in color, 16 bits a channel, as PNG."""
+    if values.ndim == 2:
+        Image.fromarray(values).save(path, kind)
+        return
+    rows = [b"\0" + row.astype(">u2").tobytes() for row in values]
+    height, width, _ = values.shape
+    parts = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0),
+        b"IDAT": zlib.compress(b"".join(rows)),
+        b"IEND": b"",
+    }
+    data = b"\x89PNG\r\n\x1a\n"
+    for name, part in parts.items():
+        crc = struct.pack(">I", zlib.crc32(name + part))
+        data += struct.pack(">I", len(part)) + name + part + crc
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+def test_warns_of_fewer_bits_than_the_file_has(tmp_path, rng, bits, kind):
+    white = 2**bits - 1
+    values = rng.integers(0, white + 1, (9, 12)).astype("uint16")
+    values[0, 0] = white
+    path = tmp_path / f"deep.{kind}"
+    save_deep(path, values, kind)
+    with pytest.warns(
+        UserWarning, match=f"deep.* pass max_value={white} "
+    ) as w:
+        dark = keras_facnn.load_images(path)
+    assert w[0].filename == __file__
+    np.testing.assert_array_equal(dark[0, ..., 0], np.round(values / 257))
+    images = keras_facnn.load_images(path, max_value=white)
+    np.testing.assert_array_equal(
+        images[0, ..., 0], np.round(values / white * 255)
+    )
+    with pytest.raises(ValueError, match="deep.*`max_value`.*max_value=200"):
+        keras_facnn.load_images(path, max_value=200)
+
+
+def test_says_nothing_of_pictures_that_use_their_bits(tmp_path, pixels):
+    deep = pixels[..., 0].astype("uint16") * 257
+    deep[0, 0] = 40_000
+    save_deep(tmp_path / "deep.png", deep)
+    save_deep(tmp_path / "color.png", pixels.astype("uint16") * 257)
+    save_deep(tmp_path / "black.png", np.zeros((9, 12), "uint16"))
+    Image.fromarray(pixels // 20).save(tmp_path / "night.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        keras_facnn.load_images(sorted(tmp_path.iterdir()))
+
+
+def test_one_warning_names_the_dark_pictures_of_many(tmp_path, pixels):
+    for i in range(7):
+        save_deep(tmp_path / f"{i}.png", pixels[..., 0].astype("uint16") * 4)
+    Image.fromarray(pixels).save(tmp_path / "other.png")
+    with pytest.warns(UserWarning, match=r"4.png, and 2 more have") as said:
+        keras_facnn.load_images(sorted(tmp_path.iterdir()))
+    assert len(said) == 1
+
+
+def test_colors_of_few_bits_are_named_and_not_stretched(tmp_path, pixels):
+    path = tmp_path / "color.png"
+    save_deep(path, pixels.astype("uint16") * 16)
+    with pytest.warns(UserWarning, match="color.png has 16 bits"):
+        read_picture(path)
+    with pytest.raises(ValueError, match="color.png.* only the upper 8"):
+        read_picture(path, max_value=4095)
+
+
+def test_max_value_reads_pictures_of_unknown_range(tmp_path, rng):
+    for name, scale, kind in (("a", 1.0, "float32"), ("b", 9e4, "int32")):
+        values = (rng.uniform(0, scale, (9, 12))).astype(kind)
+        path = tmp_path / f"{name}.tif"
+        Image.fromarray(values).save(path)
+        with pytest.raises(ValueError, match="unknown range.*`max_value`"):
+            keras_facnn.load_images(path)
+        images = keras_facnn.load_images(path, max_value=scale)
+        np.testing.assert_allclose(
+            images[0, ..., 0], values / scale * 255, atol=0.51
+        )
+
+
+def test_skips_and_names_what_it_cannot_read(tmp_path, pixels):
+    for i in range(4):
+        Image.fromarray(pixels + i).save(tmp_path / f"{i}.png")
+    (tmp_path / "1.png").write_text("text")
+    (tmp_path / "2.png").unlink()
+    paths = [tmp_path / f"{i}.png" for i in range(4)]
+    with pytest.raises(ValueError, match="1.png cannot be read"):
+        keras_facnn.load_images(paths)
+    said = "Skipped 2 of 4.*1.png cannot be read.*no image .*2.png"
+    with pytest.warns(UserWarning, match=said) as warned:
+        images = keras_facnn.load_images(paths, on_error="skip")
+    assert warned[0].filename == __file__
+    np.testing.assert_array_equal(images, [pixels, pixels + 3])
+    with pytest.raises(ValueError, match="None of 2 .*1.png cannot be read"):
+        keras_facnn.load_images(paths[1:3], on_error="skip")
+    with pytest.raises(ValueError, match="`on_error` must be one of"):
+        keras_facnn.load_images(paths, on_error="ignore")
+
+
+def test_refuses_more_than_the_memory_before_it_reads(tmp_path, monkeypatch):
+    monkeypatch.setattr(keras_facnn.pictures, "_memory", lambda: 10_000_000)
+    paths = [tmp_path / "nothing.png"] * 400
+    with pytest.raises(ValueError, match=r"400 images .*GiB.*`image_size`"):
+        keras_facnn.load_images(paths, image_size=100)
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("pillow_heif") is not None,
+    reason="It reads them",
+)
+def test_says_what_heic_needs_whatever_its_ending(tmp_path):
+    for name in ("photo.heic", "photo.jpg"):
+        (tmp_path / name).write_bytes(HEIC + bytes(99))
+        with pytest.raises(ValueError, match="HEIC.*pip install pillow-heif"):
+            keras_facnn.load_images(tmp_path / name)
+    with pytest.raises(ValueError, match="HEIC.*pip install pillow-heif"):
+        read_picture(HEIC)
+
+
+def test_registers_the_plugin_for_heic_where_it_is_installed(monkeypatch):
+    """A plugin that stands in for it, of a format of its own."""
+    known = dict(Image.OPEN), list(Image.ID)
+    plugin = types.ModuleType("pillow_heif")
+
+    def register_heif_opener():
+        def opened(file, name=None):
+            return Image.new("RGB", (3, 2), "white")
+
+        Image.register_open("HEIF", opened, lambda head: head[4:8] == b"ftyp")
+
+    plugin.register_heif_opener = register_heif_opener
+    monkeypatch.setitem(sys.modules, "pillow_heif", plugin)
+    keras_facnn.pictures._register_plugins.cache_clear()
+    try:
+        assert read_picture(HEIC).shape == (2, 3, 3)
+    finally:
+        keras_facnn.pictures._register_plugins.cache_clear()
+        Image.OPEN.clear()
+        Image.OPEN.update(known[0])
+        Image.ID[:] = known[1]
+
+
+def test_reads_avif(tmp_path):
+    if not features.check("avif"):
+        pytest.skip("This Pillow has no AVIF")
+    Image.new("RGB", (12, 9), (200, 90, 20)).save(tmp_path / "a.AVIF", "avif")
+    image = keras_facnn.load_images(tmp_path / "a.AVIF")[0].astype(int)
+    np.testing.assert_allclose(image, np.full((9, 12, 3), (200, 90, 20)), 0, 5)
 
 
 def test_says_what_to_install_without_pillow(monkeypatch):

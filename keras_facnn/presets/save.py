@@ -126,7 +126,7 @@ def told_of(model):
     """
     record = model.preset_metadata or {}
     kept = {k: v for k, v in record.items() if k not in records.RESERVED}
-    stale = {"description", "dataset", "training"} & set(kept)
+    stale = {"description", "dataset", "trained_on", "training"} & set(kept)
     at_load = model._untracked.weights_at_load
     if stale and at_load not in (None, weights.digest(model)):
         before = dict(kept)
