@@ -5,6 +5,7 @@ Needs Chromium, Playwright and Gradio, so it is no part of the suite.
 
 import base64
 import io
+import json
 import os
 import pathlib
 import re
@@ -25,6 +26,12 @@ from playwright.sync_api import sync_playwright
 ROOT = pathlib.Path(__file__).parents[1]
 # Where to put pictures of the page, for a person to look at.
 SCREENSHOTS = os.environ.get("KERAS_FACNN_SCREENSHOTS")
+
+
+_REFUSED = (
+    r"^gradio\.exceptions\.InvalidPathError: Cannot move "
+    r"|^ValueError: Hostname 127\.0\.0\.1 failed validation"
+)
 
 
 # The command line, which complains of any look at the network.
@@ -75,7 +82,10 @@ def url(temporary):
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert out == "The page is closed\n"
-    assert err == ""
+    # Gradio says for itself what it refused; nothing else is said.
+    refused = re.findall(r"^Traceback", err, re.MULTILINE)
+    assert len(refused) == len(re.findall(_REFUSED, err, re.MULTILINE)), err
+    assert err == "" or err.startswith("Traceback")
     assert process.returncode == 0
     assert not list(temporary.rglob("*.png"))
 
@@ -362,3 +372,64 @@ def test_refuses_bad_files_and_lives_on(page, temporary):
     page.locator("#fa-samples button[title=ship]").click()
     expect(heading(page)).to_have_text("Evidence for ship, layer 24")
     expect(message).to_be_hidden()
+
+
+def answer(url, path, body=None, **headers):
+    """The status and the text of an answer of the page's server."""
+    request = urllib.request.Request(url + path, body, headers)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=30) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as e:
+        with e:
+            return e.code, e.read().decode()
+
+
+def test_answers_only_its_own_hosts_and_pages(url):
+    host = url.removeprefix("http://")
+    assert answer(url, "/")[0] == 200
+    assert answer(url, "/config", Origin=url)[0] == 200
+    for name in ("evil.example", "evil.example:80", f"{host}@evil", ""):
+        assert answer(url, "/", Host=name)[0] in (400, 421), name
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:1"):
+        assert answer(url, "/config", Origin=origin)[0] == 403, origin
+    for path in (
+        "file=/etc/passwd",
+        "proxy=http://127.0.0.1/",
+        "deep_link?session_hash=x",
+        "component_server",
+        "vibe-code",
+    ):
+        assert answer(url, f"/gradio_api/{path}")[0] == 404, path
+
+
+def test_reads_no_file_but_what_was_uploaded(url, tmp_path):
+    secret = tmp_path / "secret.png"
+    secret.write_bytes((ROOT / "samples" / "ship.jpg").read_bytes())
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    (draw,) = (
+        d["id"]
+        for d in json.loads(answer(url, "/config")[1])["dependencies"]
+        if len(d["inputs"]) == 8
+    )
+
+    def see(file):
+        data = [None, None, file, None, None, 24, "raw", None]
+        body = {"data": data, "fn_index": draw, "session_hash": "test"}
+        return answer(
+            url,
+            "/gradio_api/run/predict",
+            json.dumps(body).encode(),
+            **{"Content-Type": "application/json"},
+        )
+
+    for path in ("/etc/passwd", secret, fifo, "/dev/zero", f"{url}/config"):
+        file = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+        for named in (file, {**file, "url": f"{url}/config"}):
+            status, text = see(named)
+            assert status == 500
+            assert json.loads(text) == {"error": None}
+    assert secret.exists()
+    assert see(None)[0] == 200

@@ -8,11 +8,14 @@ import tempfile
 import typing
 import warnings
 
+from keras_facnn.demo.gate import Gate
 from keras_facnn.demo.looking import MAX_BYTES
 from keras_facnn.demo.page import page
 from keras_facnn.installing import how_to_install
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# Visits whose photograph is kept.
+_VISITS = 16
 
 
 def sample_paths(preset: str) -> list[pathlib.Path]:
@@ -67,15 +70,21 @@ def serve(
     with listener, tempfile.TemporaryDirectory() as folder:
         # Where uploads lie until they are read.
         os.environ["GRADIO_TEMP_DIR"] = folder
+        blocks = page(model, preset, sample_paths(preset), here)
+        # Or Gradio takes any file's path for that of an upload.
+        blocks.has_launched = True
+        # Of each visit, about 5 MB are kept: of the latest ones only.
+        blocks.state_session_capacity = _VISITS
         app = gr.mount_gradio_app(
             fastapi.FastAPI(openapi_url=None),
-            page(model, preset, sample_paths(preset), here),
+            blocks,
             path="/",
             server_name=host,
             server_port=listener.getsockname()[1],
             footer_links=[],
             run_history=False,
             max_file_size=MAX_BYTES,
+            show_error=False,
             ssr_mode=False,
             enable_monitoring=False,
             pwa=False,
@@ -99,7 +108,10 @@ def serve(
             print("Whoever reaches this address can use it", flush=True)
         server = uvicorn.Server(
             uvicorn.Config(
-                app, log_level="critical", timeout_graceful_shutdown=1
+                # With room for what wraps the bytes of a file.
+                Gate(app, host, MAX_BYTES + 2**16),
+                log_level="critical",
+                timeout_graceful_shutdown=1,
             )
         )
         try:

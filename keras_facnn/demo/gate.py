@@ -1,0 +1,89 @@
+"""What may reach the page: its own hosts, and the routes that it uses."""
+
+import http
+import re
+import typing
+import urllib.parse
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# All else that Gradio answers, such as its proxy and its files, is refused.
+_ROUTES = {
+    "GET": re.compile(
+        r"/|/config/?|/favicon\.ico|/theme\.css|/manifest\.json"
+        r"|/(assets|static|svelte)/.*"
+        r"|/gradio_api/(info/?|startup-events|theme\.css|upload_progress"
+        r"|heartbeat/\w+)"
+    ),
+    "HEAD": re.compile("/"),
+    "POST": re.compile(r"/gradio_api/(upload|run/predict)/?"),
+}
+
+
+class Gate:
+    """An ASGI application that lets through what the page needs.
+
+    Args:
+        app: The ASGI application behind it.
+        host: Address that is listened at. Besides it, names of this computer
+            are taken; at 0.0.0.0 or ::, any address, but no name, since a
+            name may be another's that leads here.
+        largest: Most bytes of a request's body.
+    """
+
+    def __init__(self, app: typing.Any, host: str, largest: int):
+        self._app = app
+        self._hosts = {host.casefold(), *_LOOPBACK}
+        self._any_address = host in ("0.0.0.0", "::")
+        self._largest = largest
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "lifespan":
+            return await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            return None
+        status = self._refusal(scope)
+        if status is None:
+            return await self._app(scope, receive, send)
+        # One who still sends would not read the answer.
+        while (await receive()).get("more_body"):
+            pass
+        await send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [(b"content-type", b"text/plain")],
+            }
+        )
+        phrase = http.HTTPStatus(status).phrase.encode()
+        return await send({"type": "http.response.body", "body": phrase})
+
+    def _refusal(self, scope):
+        """The status of a refusal, or None."""
+        headers: dict[bytes, list[str]] = {}
+        for name, value in scope["headers"]:
+            headers.setdefault(name, []).append(value.decode("latin-1"))
+        hosts = headers.get(b"host", [])
+        if len(hosts) != 1 or not self._is_ours(f"//{hosts[0]}"):
+            return 421
+        # A page of another site, which asks in a visitor's name.
+        for origin in headers.get(b"origin", []):
+            if origin.casefold() != f"http://{hosts[0]}".casefold():
+                return 403
+        routes = _ROUTES.get(scope["method"])
+        if routes is None or not routes.fullmatch(scope["path"]):
+            return 404
+        if scope["method"] == "POST":
+            length = headers.get(b"content-length", [""])[0]
+            if not length.isdecimal():
+                return 411
+            if int(length) > self._largest:
+                return 413
+        return None
+
+    def _is_ours(self, url):
+        try:
+            name = urllib.parse.urlsplit(url).hostname or ""
+        except ValueError:
+            return False
+        is_address = ":" in name or re.fullmatch(r"[\d.]+", name) is not None
+        return name in self._hosts or (self._any_address and is_address)
