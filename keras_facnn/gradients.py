@@ -12,6 +12,9 @@ from keras import tree
 def compiled_function(fn: Callable, variables: Sequence) -> Callable:
     """Compiles a function of tensors that reads, and changes no, variables.
 
+    Layers infer: they are called with `training=False`, however deep they are
+    nested, unless `fn` itself passes another `training`.
+
     Variables keep their values where they are: nothing is taken out of them or
     donated, so that an error leaves them whole, threads may call at once, and
     new values are used from the next call on.
@@ -24,9 +27,12 @@ def compiled_function(fn: Callable, variables: Sequence) -> Callable:
     Returns:
         A function of the same arguments, arrays or tensors.
     """
+    fn = _inferring(fn)
     backend = keras.backend.backend()
     if backend == "tensorflow":
-        return _of_tensors(_tf_function(fn))
+        return _of_tensors(
+            _tf_function(lambda *args: _with_values(fn, (), (), args))
+        )
     if backend == "jax":
         import jax
 
@@ -41,7 +47,7 @@ def compiled_function(fn: Callable, variables: Sequence) -> Callable:
 
         def without_gradient(*args):
             with torch.no_grad():
-                return fn(*args)
+                return _with_values(fn, (), (), args)
 
         return _of_tensors(without_gradient)
     raise NotImplementedError(_unsupported(backend))
@@ -51,6 +57,8 @@ def gradient_function(
     fn: Callable, variables: Sequence = (), has_aux: bool = False
 ) -> Callable:
     """Compiles the gradient of a function with respect to its first argument.
+
+    Layers infer, as in `compiled_function`.
 
     Args:
         fn: Function of tensors to one tensor, made of `keras.ops` and Keras
@@ -73,6 +81,7 @@ def gradient_function(
     >>> np.array(gradient(np.array([1.0, 2.0], "float32"))).tolist()
     [2.0, 4.0]
     """
+    fn = _inferring(fn)
 
     def pair(*args):
         return fn(*args) if has_aux else (fn(*args), ())
@@ -87,7 +96,7 @@ def gradient_function(
         def gradient(x, *args):
             with tf.GradientTape() as tape:
                 tape.watch(x)
-                y, aux = pair(x, *args)
+                y, aux = _with_values(pair, (), (), (x, *args))
             return result(tape.gradient(y, x), aux)
 
         return _of_tensors(_tf_function(gradient))
@@ -113,13 +122,35 @@ def gradient_function(
                     lambda t: t.detach().clone().requires_grad_(True), x
                 )
                 args = tree.map_structure(lambda t: t.clone(), args)
-                y, aux = pair(x, *args)
+                y, aux = _with_values(pair, (), (), (x, *args))
                 g = torch.autograd.grad(y.sum(), tree.flatten(x))
                 g = tree.pack_sequence_as(x, g)
             return result(g, tree.map_structure(lambda t: t.detach(), aux))
 
         return _of_tensors(gradient)
     raise NotImplementedError(_unsupported(backend))
+
+
+class _Inference(keras.Layer):
+    """Calls a function as a part of a model that infers.
+
+    Keras hands `training` down from the outermost layer that is called. Where
+    that says nothing, each layer takes its own default, and that of
+    augmentation is to train.
+    """
+
+    def __init__(self, fn):
+        super().__init__(dtype="float32", autocast=False, name="inference")
+        self._fn = fn
+
+    def call(self, *args):
+        return self._fn(*args)
+
+
+def _inferring(fn):
+    """The function, inside which all layers infer."""
+    layer = _Inference(fn)
+    return lambda *args: layer(*args, training=False)
 
 
 def _tf_function(fn):
@@ -138,7 +169,10 @@ def _of_tensors(fn):
 
 
 def _with_values(fn, variables, values, args):
-    """Calls `fn` with `values` standing in for those of `variables`."""
+    """Calls `fn` with `values` standing in for those of `variables`.
+
+    No variable changes, and no layer keeps a loss that it adds to itself.
+    """
     mapping = list(zip(variables, values, strict=True))
     with keras.StatelessScope(state_mapping=mapping):
         return fn(*args)

@@ -44,8 +44,11 @@ class Level:
         self.calls: dict[str, list] = {}
 
         def call(operation, *args, **kwargs):
-            # What is explained is inference, as `training=False` has it.
-            kwargs.pop("training", None)
+            # What is explained is inference. Keras keeps what a layer was
+            # called with in the graph, its own default too, which is to train
+            # for augmentation; `keras.Function` calls it with that.
+            if isinstance(operation, keras.Layer):
+                kwargs["training"] = False
             outputs = operation(*args, **kwargs)
             if isinstance(operation, keras.Layer):
                 given = tree.flatten(args[0] if args else kwargs)
