@@ -7,9 +7,12 @@ import pathlib
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 
 # A save takes seconds. What was not touched for this long has no living owner.
 _ABANDONED_SECONDS = 3600
+# Others hold a lock for a moment only; who does not wait is not lost either.
+_PATIENCE_SECONDS = 30
 _SUFFIX = ".saving"
 
 
@@ -61,27 +64,101 @@ def replacing(directory: pathlib.Path):
 
 
 def _swap(new, directory, old):
-    # Another process that saves here, or restores `old`, may come in between.
-    for attempt in range(3):
-        with contextlib.suppress(FileNotFoundError):
-            directory.rename(old)
-        try:
-            new.rename(directory)
-            return
-        except OSError:
-            if attempt == 2 or not directory.exists():
-                raise
+    with _locked(directory):
+        # Where there are no locks, another process that saves here, or
+        # restores `old`, may come in between.
+        for attempt in range(3):
+            with contextlib.suppress(FileNotFoundError):
+                directory.rename(old)
+            try:
+                new.rename(directory)
+                return
+            except OSError:
+                if attempt == 2 or not directory.exists():
+                    raise
 
 
 def restore(directory: pathlib.Path):
     """Moves the old folder back that a killed save has left aside."""
     if os.path.lexists(directory):
         return
-    for aside in _asides(directory):
-        # Another process may be as quick.
-        with contextlib.suppress(OSError):
-            (aside / "old").rename(directory)
+    with _locked(directory):
+        # A save may have been in between its renames until now.
+        if os.path.lexists(directory):
             return
+        for aside in _asides(directory):
+            # Another process may be as quick.
+            with contextlib.suppress(OSError):
+                (aside / "old").rename(directory)
+                return
+
+
+def exists(directory: pathlib.Path) -> bool:
+    """Whether there is such a folder, also while another takes its place."""
+    if os.path.isdir(directory):
+        return True
+    restore(directory)
+    with _locked(directory, shared=True):
+        return os.path.isdir(directory)
+
+
+def reading(directory: pathlib.Path, read: Callable):
+    """Returns what `read()` returns, of one version of `directory`.
+
+    It is called again where another version took the place of the one that it
+    read: at last with a lock, for which those who save wait.
+    """
+    for _ in range(2):
+        before = _version(directory)
+        try:
+            value = read()
+        except (OSError, ValueError):
+            if before is not None and before == _version(directory):
+                raise
+        else:
+            if before is not None and before == _version(directory):
+                return value
+    restore(directory)
+    with _locked(directory, shared=True):
+        return read()
+
+
+def _version(directory):
+    """What tells a folder from the one that takes its place, or None."""
+    try:
+        found = os.stat(directory)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+@contextlib.contextmanager
+def _locked(directory, shared=False):
+    """Keeps others from swapping `directory`, where the system has such locks.
+
+    The lock is on the folder around it, so that it leaves no file behind. The
+    kernel lets go of it when the process ends, however it ends.
+    """
+    with contextlib.ExitStack() as stack:
+        # Windows has no `fcntl`, and not each file system has locks.
+        with contextlib.suppress(ImportError, OSError, ValueError):
+            import fcntl
+
+            around = os.open(directory.parent, os.O_RDONLY)
+            stack.callback(os.close, around)
+            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            end = time.monotonic() + _PATIENCE_SECONDS
+            while True:
+                try:
+                    fcntl.flock(around, kind | fcntl.LOCK_NB)
+                    # Closed, it might live on in a forked process.
+                    stack.callback(fcntl.flock, around, fcntl.LOCK_UN)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= end:
+                        break
+                    time.sleep(0.002)
+        yield
 
 
 def _sweep(directory):
@@ -98,11 +175,14 @@ def _sweep(directory):
 def _asides(directory):
     """The folders of this module beside `directory`, the newest first."""
     prefix = _prefix(directory)
-    found = []
+    paths, found = [], {}
     # A ValueError is of a path that holds a null character.
     with contextlib.suppress(OSError, ValueError):
-        for path in directory.parent.iterdir():
-            middle = path.name.removeprefix(prefix).removesuffix(_SUFFIX)
+        paths = list(directory.parent.iterdir())
+    for path in paths:
+        middle = path.name.removeprefix(prefix).removesuffix(_SUFFIX)
+        # Its owner may remove it meanwhile.
+        with contextlib.suppress(OSError):
             if (
                 path.name == f"{prefix}{middle}{_SUFFIX}"
                 and "-" not in middle
@@ -110,5 +190,5 @@ def _asides(directory):
                 and not path.is_symlink()
                 and {p.name for p in path.iterdir()} <= {"new", "old"}
             ):
-                found.append(path)
-    return sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)
+                found[path] = path.stat().st_mtime
+    return sorted(found, key=found.get, reverse=True)

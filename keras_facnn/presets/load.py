@@ -1,5 +1,6 @@
 """Builds a model from a preset."""
 
+import functools
 import json
 import os
 import pathlib
@@ -7,6 +8,7 @@ import warnings
 
 import keras
 
+from keras_facnn.checks import callers_stacklevel
 from keras_facnn.checks import check_arguments
 from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_int
@@ -56,6 +58,16 @@ def load_preset(cls, handle, load_weights=True, **overrides):
         f"{cls.__name__}.from_preset", overrides, configs.arguments(cls)
     )
     source = _find(handle)
+    read = functools.partial(
+        _load, cls, source, handle, load_weights, overrides
+    )
+    # Others may replace a folder of this machine while it is read.
+    if isinstance(source, files.Folder):
+        return folders.reading(source.path, read)
+    return read()
+
+
+def _load(cls, source, handle, load_weights, overrides):
     data = source.read(files.CONFIG)
     config = configs.parse_config(cls, data, handle)
     if not load_weights:
@@ -129,9 +141,7 @@ def _find(handle):
                 stacklevel=4,
             )
         return files.Folder(_BUNDLED / name)
-    if name:
-        folders.restore(folder)
-    if not name or not os.path.isdir(folder):
+    if not name or not folders.exists(folder):
         raise ValueError(
             f"There is no preset {name!r}. Bundled presets: "
             f"{', '.join(bundled) or 'none'}. A preset can also be "
@@ -220,5 +230,5 @@ def _transfer(source, model, handle):
             f"{len(partly)} of {len(new_weights)} weights "
             "were cut, or extended by fresh values, among them "
             + ", ".join([x for x in partly if "/kernel" in x][:3]),
-            stacklevel=4,
+            stacklevel=callers_stacklevel(),
         )

@@ -1,5 +1,6 @@
 """Writes a model as a preset."""
 
+import functools
 import hashlib
 import os
 import pathlib
@@ -77,7 +78,9 @@ def _target(directory):
     target = pathlib.Path(os.path.realpath(os.path.expanduser(name)))
     folders.check_name("directory", target)
     folders.restore(target)
-    if os.path.lexists(target) and not _is_replaceable(target):
+    if os.path.lexists(target) and not folders.reading(
+        target, functools.partial(_is_replaceable, target)
+    ):
         raise ValueError(
             "`directory` must be a new or empty folder, or a preset of an "
             f"FA-CNN to replace. Received: {str(directory)!r}, which holds "

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from keras_facnn import FACNN
+from keras_facnn.presets import files
 from keras_facnn.presets import folders
 from tests.presets.server import same
 
@@ -228,6 +229,8 @@ def test_ctrl_c_between_the_renames_loses_nothing(tmp_path, monkeypatch):
 
 
 def test_another_save_in_between_is_no_error(tmp_path, monkeypatch):
+    # As where the system has no locks.
+    monkeypatch.setattr(folders, "_PATIENCE_SECONDS", 0)
     fill(tmp_path / "p", "old")
     rename, others = pathlib.Path.rename, []
 
@@ -242,3 +245,78 @@ def test_another_save_in_between_is_no_error(tmp_path, monkeypatch):
         (new / "file").write_text("new")
     assert (tmp_path / "p" / "file").read_text() == "new"
     assert [p.name for p in tmp_path.iterdir()] == ["p"]
+
+
+# --- Several processes ---
+
+
+WORKER = """
+import pathlib, sys, time
+sys.path.insert(0, {room!r})
+import folders
+folder, end = pathlib.Path({folder!r}), time.monotonic() + 2
+names, count = ("a", "b", "c"), 0
+def read():
+    return [(folder / name).read_text() for name in names]
+while time.monotonic() < end:
+    count += 1
+    if {number}:
+        with folders.replacing(folder) as new:
+            for name in names:
+                (new / name).write_text(f"{number} {{count}}")
+    else:
+        assert folders.exists(folder)
+        a, b, c = folders.reading(folder, read)
+        assert a == b == c, (a, b, c)
+print(count)
+"""
+
+
+def test_savers_and_readers_of_one_folder_meet_whole_versions(tmp_path):
+    fill(tmp_path / "p", "old")
+    for name in ("a", "b", "c"):
+        (tmp_path / "p" / name).write_text("0 0")
+    room = str(pathlib.Path(folders.__file__).parent)
+    processes = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                WORKER.format(
+                    room=room, folder=str(tmp_path / "p"), number=number
+                ),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in (0, 0, 1, 2, 3)
+    ]
+    for process in processes:
+        output, errors = process.communicate()
+        assert process.returncode == 0, errors
+        assert int(output) > 5
+    assert [path.name for path in tmp_path.iterdir()] == ["p"]
+
+
+def test_a_load_is_of_one_version(small_model, tmp_path, monkeypatch):
+    """Another model is saved once the config was read, and again."""
+    other = FACNN(3, (8, 8, 3), depths=(2,), maps_per_class=(1,))
+    small_model.save_to_preset(tmp_path / "p", {"description": "first"})
+    read, saves = files.Folder.read, []
+
+    def disturbed(self, name):
+        data = read(self, name)
+        if name == files.CONFIG and len(saves) < 2:
+            saves.append(name)
+            saved = [other, small_model][len(saves) - 1]
+            monkeypatch.setattr(files.Folder, "read", read)
+            saved.save_to_preset(tmp_path / "p", {"description": "second"})
+            monkeypatch.setattr(files.Folder, "read", disturbed)
+        return data
+
+    monkeypatch.setattr(files.Folder, "read", disturbed)
+    model = FACNN.from_preset(tmp_path / "p")
+    assert len(saves) == 2
+    assert model.preset_metadata["description"] == "second"
+    same(model, small_model)
