@@ -316,28 +316,39 @@ def _explain(arguments):
                 f"{printable(told.name_of(c))} {p[c]:6.1%}" for c in cs
             )
             print(f"{label:{width}}   {listed}")
-        print(
-            f"Whatever a picture shows, it gets one of the {model.num_classes} "
-            "classes that the model knows.",
-            file=sys.stderr,
-        )
-        unsure = [
-            label
-            for label, p in zip(labels, told.probabilities, strict=True)
-            if p.max() < 0.5
-        ]
-        # With a threshold, several classes may be there.
-        if unsure and not model.threshold:
-            more = f" and {len(unsure) - 5} more" if len(unsure) > 5 else ""
-            print(
-                "No class has half of the probability: "
-                f"{', '.join(unsure[:5])}{more}. So it often is with pictures "
-                "of something else.",
-                file=sys.stderr,
-            )
+        _say_what_answers_mean(told, labels)
     if not arguments.no_figure:
         _draw(arguments, told, paths, labels)
     _finish(arguments, paths)
+
+
+def _say_what_answers_mean(told, labels):
+    """What a user may not know of the probabilities that were printed."""
+    count = told.probabilities.shape[-1]
+    meaning = (
+        f"Each of the {count} classes that the model knows has a probability "
+        "of its own: a picture may show several of them, or none."
+        if told.several_labels
+        else f"Whatever a picture shows, it gets one of the {count} classes "
+        "that the model knows."
+    )
+    print(meaning, file=sys.stderr)
+    unsure = [
+        label
+        for label, p in zip(labels, told.probabilities, strict=True)
+        if p.max() < 0.5
+    ]
+    if not unsure:
+        return
+    more = f" and {len(unsure) - 5} more" if len(unsure) > 5 else ""
+    listed = f"{', '.join(unsure[:5])}{more}."
+    print(
+        f"No class is likelier there than not: {listed}"
+        if told.several_labels
+        else f"No class has half of the probability: {listed} So it often is "
+        "with pictures of something else.",
+        file=sys.stderr,
+    )
 
 
 def _check_output(output, images):
@@ -408,6 +419,8 @@ def _as_json(told, paths, best):
                 }
                 for c in best[i]
             ],
+            # Whether each probability is the class' own, by sigmoid.
+            "several_labels": told.several_labels,
             "explained": int(told.classes[i]),
             "centered": told.centered,
             "map": told.maps[i, ..., told.classes[i]].tolist(),

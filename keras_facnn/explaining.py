@@ -19,10 +19,10 @@ from keras_facnn.explanation import Explanation
 from keras_facnn.forward import kept_function
 from keras_facnn.forward import run
 from keras_facnn.graph import readout
-from keras_facnn.maps import as_probabilities
 from keras_facnn.maps import center_maps
 from keras_facnn.maps import pick_classes
 from keras_facnn.metrics._exactness import exactness
+from keras_facnn.probabilities import as_probabilities
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 from keras_facnn.types import LayerName
@@ -165,7 +165,9 @@ class Explaining:
 
         Its maps are centered, unlike those of `class_maps`: what speaks for all
         classes alike says nothing about the answer, and without it more of a
-        map lies on the object, as `zoo/README.md` measures.
+        map lies on the object, as `zoo/README.md` measures. With a threshold,
+        for several labels an image, it does say something: the raw maps,
+        `centered=False`, are then all that decides.
 
         Args:
             images: Array `(B, H, W, channels)`, 0..255, any real dtype.
@@ -220,16 +222,40 @@ class Explaining:
         return Explanation(
             images=array,
             classes=classes,
-            probabilities=as_probabilities(logits),
+            probabilities=self.probabilities(logits),
             maps=maps,
             depth_maps={
                 n: pick_classes(of_layer, classes, logits)
                 for n, of_layer in zip(levels, depth_maps, strict=True)
             },
-            depth_probabilities=as_probabilities(told["depth_logits"]),
+            depth_probabilities=self.probabilities(told["depth_logits"]),
             class_names=self.class_names,
             centered=centered,
+            several_labels=self.head.threshold,
         )
+
+    def probabilities(self, logits: Any) -> np.ndarray:
+        """The probabilities of logits: by softmax, or by sigmoid.
+
+        Softmax shares one probability out among the classes. A head with a
+        threshold, for several labels an image, gives each class a sigmoid, a
+        probability of its own: any number of classes may be there, or none.
+
+        Args:
+            logits: Array `(..., C)`, of `predict` or `layer_logits`.
+
+        Returns:
+            A NumPy array of the same shape.
+
+        Example:
+
+        >>> model = keras_facnn.FACNN(
+        ...     2, depths=(2,), maps_per_class=(1,), threshold=True
+        ... )
+        >>> model.probabilities(np.zeros((1, 2))).tolist()
+        [[0.5, 0.5]]
+        """
+        return as_probabilities(logits, self.head.threshold)
 
     def layer_logits(self, images: Images, batch_size: int = 32) -> np.ndarray:
         """The class logits that the head reads off every FA layer.

@@ -12,7 +12,8 @@ class Explanation:
         images: Array `(B, H, W, channels)`, 0..255, as the model read them.
         classes: Integers `(B,)`, the class of each image that is explained:
             the predicted one, unless another was asked for.
-        probabilities: Array `(B, C)`.
+        probabilities: Array `(B, C)`: a softmax, or, of several labels an
+            image, a sigmoid each.
         maps: Array `(B, h, w, C)`, the class maps at the last FA layer. A map's
             mean, times the scale of the head, is the logit, or, of centered
             maps, the logit less the mean of all classes' logits.
@@ -23,6 +24,8 @@ class Explanation:
         class_names: Sequence of C strings, or None.
         centered: Whether `maps` and `depth_maps` are centered: less the mean of
             all classes' maps.
+        several_labels: Whether an image may have several labels, so that each
+            class has a probability of its own.
 
     Example:
 
@@ -50,6 +53,7 @@ class Explanation:
     depth_probabilities: np.ndarray
     class_names: typing.Sequence[str] | None = None
     centered: bool = False
+    several_labels: bool = False
 
     def name_of(self, index: int) -> str:
         """The name of a class, or its number where names are not known."""

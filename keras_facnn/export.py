@@ -282,6 +282,8 @@ def _facts(model, centered):
         "image_shape": list(model.image_shape),
         "image_range": [0, 255],
         "maps": "centered" if centered else "raw",
+        # What makes probabilities of the logits.
+        "probabilities": "sigmoid" if model.threshold else "softmax",
         # A raw map's mean, times this, is the logit.
         "scale": float(scale),
         "keras_facnn": __version__,

@@ -107,8 +107,3 @@ def places_by_value(maps: Maps):
         len(maps), -1, *np.shape(maps)[3:]
     )
     return np.argsort(-flat, axis=1, kind="stable")
-
-
-def as_probabilities(outputs):
-    """The softmax of logits `(B, C)`, as NumPy."""
-    return ops.convert_to_numpy(ops.softmax(outputs, axis=-1))

@@ -134,6 +134,7 @@ def explanation(
     class_names: typing.Sequence[str] | None = None,
     *,
     centered: bool = False,
+    several_labels: bool = False,
     names: typing.Sequence[str] | None = None,
     photos: typing.Sequence[np.ndarray] | None = None,
 ) -> Figure:
@@ -159,6 +160,8 @@ def explanation(
         depth_probabilities: Array `(B, L, C)`, read off every FA layer.
         class_names: Sequence of C strings.
         centered: Whether the maps are centered.
+        several_labels: Whether each class has a probability of its own, by
+            sigmoid, since an image may have several labels.
         names: Optional sequence of B strings, such as the files' names.
         photos: Optional sequence of B arrays `(H, W, 1 or 3)`, 0..255: the
             pictures, at any size, of which `images` are the centre
@@ -172,15 +175,13 @@ def explanation(
 
     >>> model = keras_facnn.FACNN(3, depths=(2,), maps_per_class=(1,))
     >>> images = np.zeros((2, 32, 32, 3), "uint8")
-    >>> def softmax(x):
-    ...     return keras.ops.convert_to_numpy(keras.ops.softmax(x))
     >>> logits, maps = model.predict_with_maps(images)
     >>> figure = keras_facnn.plots.explanation(
     ...     images,
-    ...     softmax(logits),
+    ...     model.probabilities(logits),
     ...     maps,
     ...     {1: model.class_maps(images, classes=None, layer=1)},
-    ...     softmax(model.layer_logits(images)),
+    ...     model.probabilities(model.layer_logits(images)),
     ...     ["ant", "bee", "cat"],
     ... )
     >>> len(figure.axes)
@@ -208,6 +209,7 @@ def explanation(
             depth_probabilities=np.asarray(depth_probabilities),
             class_names=class_names,
             centered=check_bool("centered", centered),
+            several_labels=check_bool("several_labels", several_labels),
         )
     shown = _as_drawn(told.images)
     told = _checked(told)
@@ -230,7 +232,8 @@ def explanation(
         squeeze=False,
         width_ratios=[1] * (columns - 1) + [1.35],
     )
-    headings = ["photograph", "evidence for", "evidence for rival"]
+    beside = "the next" if told.several_labels else "rival"
+    headings = ["photograph", "evidence for", f"evidence for {beside}"]
     headings += [f"evidence at layer {level}" for level in told.depth_maps]
     headings += ["probability by layer"]
     pale = False
@@ -270,7 +273,7 @@ def explanation(
             axes[-1], told, row, (first, second), row == len(shown) - 1
         )
         _title(axes[-1], top[-1])
-    _draw_caption(figure, told.centered, pale)
+    _draw_caption(figure, told, pale)
     return figure
 
 
@@ -640,21 +643,26 @@ def _draw_bar(ax, drawn, total, cells, more):
     )
 
 
-def _draw_caption(figure, centered, pale):
+def _draw_caption(figure, told, pale):
     """What a reader must know who has never seen such a figure."""
     meaning = (
         "The yellower a place, the more it makes the model prefer the class "
         "above to the average class, on one scale a row, in shares of all that "
         "speaks for the first class; places in their own colours hardly matter "
         "to it, or speak against it."
-        if centered
+        if told.centered
         else "The yellower a place, the more it adds to the score that the "
         "model gives the class above, on one scale a row; places in their own "
         "colours add next to nothing. All places together make up the score."
     )
     sentences = [
         meaning,
-        "Beside a class is the probability that the model gives it.",
+        "Beside a class is the probability that the model gives it"
+        + (
+            ", each class its own: several may be there, or none."
+            if told.several_labels
+            else "."
+        ),
         "The later a layer, the nearer to the answer.",
     ]
     if pale:

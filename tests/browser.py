@@ -201,6 +201,25 @@ def test_takes_any_photo(page):
     expect(heading).to_have_text("Evidence for horse")
 
 
+def test_several_labels_have_shares_of_their_own(page, tmp_path):
+    """Yellow is red and green, and grey is neither."""
+    model = keras_facnn.FACNN(3, (16, 16, 3), (1,), (1,), threshold=True)
+    model.get_layer("conv_1").set_weights([np.zeros((3, 3, 3, 3))])
+    model.head.set_weights([np.log(60.0), np.log(0.4)])
+    model.preset_metadata = {"class_names": ["red", "green", "blue"]}
+    model.export(tmp_path / "colors.onnx", verbose=False)
+    page.set_input_files("#model", tmp_path / "colors.onnx")
+    expect(page.locator("#message")).to_be_empty()
+    photo = np.zeros((16, 16, 3), "uint8")
+    photo[..., :2] = 255
+    bars = page.locator("#bars button")
+    for pixels, share in ((photo, "99.8%"), (photo // 2, "0.0%")):
+        choose(page, f"{share}.png", as_png(pixels))
+        expect(bars.nth(0)).to_contain_text(f"red{share}")
+        expect(bars.nth(1)).to_contain_text(f"green{share}")
+        expect(bars.nth(2)).to_contain_text("blue0.0%")
+
+
 def test_takes_another_model(page, folder, tmp_path):
     small = keras_facnn.FACNN(
         3, (16, 24, 1), (1,), (2,), deep_alignment=0.0, space_to_depth=1

@@ -64,6 +64,37 @@ def test_explains_images(tmp_path, capsys):
 
 
 @pytest.mark.only_on("torch")
+def test_several_labels_have_probabilities_of_their_own(
+    colors_model, colors, tmp_path, capsys
+):
+    colors_model.save_to_preset(tmp_path / "colors")
+    for name, pixels in zip(("yellow", "red", "grey"), colors, strict=False):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    pictures = [tmp_path / f"{n}.png" for n in ("yellow", "red", "grey")]
+    options = ["--preset", tmp_path / "colors", "--no-figure"]
+    assert run("explain", *pictures, *options) == 0
+    out, err = capsys.readouterr()
+    yellow, red, grey = (line.split() for line in out.splitlines())
+    assert yellow == "yellow.png red 99.8% green 99.8% blue 0.0%".split()
+    assert red == "red.png red 99.8% green 0.0% blue 0.0%".split()
+    assert grey[1:] == "red 0.0% green 0.0% blue 0.0%".split()
+    assert "gets one of" not in err and "of the probability" not in err
+    assert "Each of the 3 classes" in err
+    assert "No class is likelier there than not: grey.png." in err
+
+    assert run("explain", *pictures, *options, "--json") == 0
+    out, err = capsys.readouterr()
+    first, _, last = json.loads(out)
+    assert first["several_labels"] is True
+    p = [c["probability"] for c in first["classes"]]
+    assert p == pytest.approx([0.9975, 0.9975, 0], abs=1e-3)
+    assert sum(c["probability"] for c in last["classes"]) < 0.001
+    assert run("explain", SAMPLES[0], "--no-figure", "--json") == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told["several_labels"] is False
+
+
+@pytest.mark.only_on("torch")
 @pytest.mark.parametrize("kind", ["softmax", "threshold"])
 def test_says_of_which_pictures_it_is_unsure(kind, tmp_path, capsys):
     model = FACNN(4, (8, 8, 3), (1,), (1,), threshold=kind == "threshold")

@@ -92,3 +92,26 @@ def small_model(rng):
         ]
     )
     return model
+
+
+@pytest.fixture
+def colors_model():
+    """Finds red, green and blue; in yellow, red and green.
+
+    Its layer is empty, so that a class' map is half of its color, and its
+    logit 60 * (color / 510 - 0.4).
+    """
+    model = keras_facnn.FACNN(3, (16, 16, 3), (1,), (1,), threshold=True)
+    model.get_layer("conv_1").set_weights([np.zeros((3, 3, 3, 3))])
+    model.head.set_weights([np.log(60.0), np.log(0.4)])
+    model.preset_metadata = {"class_names": ["red", "green", "blue"]}
+    return model
+
+
+@pytest.fixture
+def colors():
+    """A yellow image, a red, a grey and a black one."""
+    images = np.zeros((4, 16, 16, 3), "uint8")
+    images[0, ..., :2] = images[1, ..., 0] = 255
+    images[2] = 128
+    return images

@@ -71,6 +71,31 @@ def test_one_forward_pass_tells_all(small_model, data, monkeypatch):
     p /= p.sum(-1, keepdims=True)
     np.testing.assert_allclose(seen.layer_probabilities, p, atol=1e-6)
     np.testing.assert_allclose(seen.probabilities, p[-1], atol=1e-6)
+    assert "gets one of" in drawing.about_html(small_model, "small")
+    assert "several" not in drawing.bars_html(seen, 2)
+
+
+def test_several_labels_have_chances_of_their_own(colors_model, colors):
+    yellow, _, grey, _ = (
+        looking.look(colors_model, as_file(pixels)) for pixels in colors
+    )
+    bars = drawing.bars_html(yellow, 0)
+    shares = re.findall(r'fa-share">(.*?)</span', bars)
+    assert shares == ["99.8%", "99.8%", "< 0.1%"]
+    assert "several may be there, or none" in bars
+    assert drawing.bars_html(grey, 0).count("< 0.1%") == 3
+    about = drawing.about_html(colors_model, "colors")
+    assert "gets one of" not in about
+    assert "a photo may show several of them, or none" in about
+
+
+def test_the_sentence_on_a_layer_is_of_its_kind(rng, data):
+    for threshold, said in ((False, "would say"), (True, "find likeliest")):
+        model = keras_facnn.FACNN(
+            4, (16, 16, 3), (2,), (1,), threshold=threshold
+        )
+        seen = looking.look(model, data)
+        assert said in drawing.view_html(seen, 0, 1, "raw", 1)
 
 
 def test_reads_a_picture_as_load_images_does(small_model, seen, data, tmp_path):

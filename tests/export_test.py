@@ -70,7 +70,7 @@ def facts_in(name, path):
         import openvino
 
         graph = openvino.Core().read_model(path)
-        keys = ("class_names", "license", "scale")
+        keys = ("class_names", "license", "scale", "probabilities")
         return {k: graph.get_rt_info(["keras_facnn", k]).value for k in keys}
     if name == "litert":
         return json.loads(zipfile.ZipFile(path).read("keras_facnn.json"))
@@ -102,8 +102,18 @@ def test_the_file_gives_logits_and_maps(small_model, images, tmp_path, name):
     facts = facts_in(name, path)
     assert json.loads(facts["class_names"]) == NAMES
     assert facts["license"] == "CC0"
+    assert facts["probabilities"] == "softmax"
     logit = float(facts["scale"]) * maps[0, ..., 1].mean()
     assert logit == pytest.approx(logits[0, 1], rel=1e-4)
+
+
+def test_the_file_says_that_several_labels_are_of_sigmoids(
+    colors_model, tmp_path
+):
+    name = next(n for n, f in export.FORMATS.items() if BACKEND in f.backends)
+    path = tmp_path / f"m{export.FORMATS[name].ending}"
+    colors_model.export(path, verbose=False)
+    assert facts_in(name, path)["probabilities"] == "sigmoid"
 
 
 @formats

@@ -31,6 +31,8 @@ ROOMS = [
     "gradients",
     "forward",
     "layers",
+    "nodes",
+    "probabilities",
     "size",
     "backbone_config",
     "backbones",

@@ -270,6 +270,23 @@ def test_centered_maps_show_what_speaks_for_a_class(images):
     assert "speak against it" in figure.get_supxlabel()
 
 
+@pytest.mark.only_on("torch")
+def test_two_labels_of_an_image_are_both_drawn_as_likely(colors_model, colors):
+    told = colors_model.explain(colors[:1])
+    parts = vars(told).copy()
+    parts.pop("classes")
+    for figure in (plots.explanation(told), plots.explanation(**parts)):
+        titles = [ax.get_title() for ax in figure.axes[1:3]]
+        assert titles == [
+            "evidence for\nred 99.8%",
+            "evidence for the next\ngreen 99.8%",
+        ]
+        caption = " ".join(figure.get_supxlabel().split())
+        assert "several may be there, or none" in caption
+        lines = figure.axes[-1].lines
+        assert [line.get_ydata()[-1] > 0.99 for line in lines] == [True, True]
+
+
 def words_on(ax):
     return [text.get_text() for text in ax.texts]
 

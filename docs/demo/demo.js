@@ -52,6 +52,8 @@ async function open(bytes) {
   state.facts = Object.fromEntries(
     ["image_shape", "class_names"].map((key) => [key, JSON.parse(facts[key])]));
   state.facts.maps = facts.maps;
+  // Files that don't say so are of one label, by softmax.
+  state.facts.severalLabels = facts.probabilities === "sigmoid";
   byId("photo").disabled = false;
   say("");
 }
@@ -112,12 +114,19 @@ async function explain(file) {
 
 const nameOf = (c) => state.facts.class_names?.[c] ?? `class ${c}`;
 
-function show(chosen) {
-  const highest = state.logits[state.order[0]];
-  const powers = state.logits.map((y) => Math.exp(y - highest));
+// By sigmoid, a probability of its own for each class, or by softmax.
+function probabilities(logits) {
+  if (state.facts.severalLabels) return logits.map((y) => 1 / (1 + Math.exp(-y)));
+  const highest = Math.max(...logits);
+  const powers = logits.map((y) => Math.exp(y - highest));
   const total = powers.reduce((a, b) => a + b);
+  return powers.map((power) => power / total);
+}
+
+function show(chosen) {
+  const shares = probabilities(state.logits);
   byId("bars").replaceChildren(...state.order.slice(0, SHOWN).map((c) => {
-    const share = `${(100 * powers[c] / total).toFixed(1)}%`;
+    const share = `${(100 * shares[c]).toFixed(1)}%`;
     const button = document.createElement("button");
     const number = document.createElement("span");
     const bar = document.createElement("i");

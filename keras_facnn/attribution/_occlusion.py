@@ -47,8 +47,8 @@ def occlusion(
         baseline: What covers: a number, `"mean"` (each image's own colour),
             `"blur"` (the image, blurred), or an array that broadcasts to
             `images`.
-        probabilities: Whether scores are the softmax of the model's outputs.
-            By default they are the outputs.
+        probabilities: Whether scores are the softmax of the model's outputs,
+            or their sigmoid, as in `rise`. By default they are the outputs.
         batch_size: Positive integer, images a forward pass.
         verbose: 1 shows a progress bar, 0 does not.
 

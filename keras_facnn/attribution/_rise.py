@@ -52,8 +52,9 @@ def rise(
         grid: Positive integer, cells a side; at most the image's longer side.
         p: Float in (0, 1], the probability that a cell is kept.
         probabilities: Whether scores are the softmax of the model's outputs,
-            as in the paper. False takes the outputs as they are, for models
-            that end in a softmax.
+            as in the paper, or their sigmoid, of an FA-CNN with a threshold,
+            for several labels an image. False takes the outputs as they are,
+            for models that end in a softmax or a sigmoid.
         tolerance: Optional positive float. Stops early when the last quarter
             of the masks moved no map by more than this, relative to the norm
             of the map less its mean.

@@ -12,6 +12,7 @@ from keras_facnn.forward import kept
 from keras_facnn.forward import kept_function
 from keras_facnn.forward import run
 from keras_facnn.layers import GlobalAvgPool3DHead
+from keras_facnn.nodes import node_of
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 
@@ -107,7 +108,7 @@ def _cut_before_average(model):
     """
     (tensor,), calls, dense, ending = model.outputs, (), None, []
     while True:
-        node, calls = _node_of(tensor, calls)
+        node, calls = node_of(tensor, calls)
         layer = node.operation
         # Not `isinstance`: a subclass may compute anything.
         kind = type(layer)
@@ -162,30 +163,6 @@ def _is_softmax(layer):
         type(layer) is layers.Activation
         and layer.activation is keras.activations.softmax
     )
-
-
-def _node_of(tensor, calls):
-    """Where a tensor of a graph comes from, seen through nested models.
-
-    Args:
-        tensor: Symbolic tensor.
-        calls: Nodes of the nested models that the tensor is in, the innermost
-            first.
-
-    Returns:
-        The node of the layer that makes the tensor, and the calls it is in.
-    """
-    while True:
-        layer, node_index, tensor_index = tensor._keras_history
-        node = layer._inbound_nodes[node_index]
-        if isinstance(layer, keras.Model) and getattr(layer, "outputs", None):
-            tensor, calls = layer.outputs[tensor_index], (node, *calls)
-        elif isinstance(layer, layers.InputLayer) and calls:
-            call, *calls = calls
-            inputs = zip(call.operation.inputs, call.input_tensors, strict=True)
-            tensor = next(outer for inner, outer in inputs if inner is tensor)
-        else:
-            return node, tuple(calls)
 
 
 def _submodel(model, tensor, calls):

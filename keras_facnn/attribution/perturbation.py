@@ -12,7 +12,8 @@ from keras_facnn.checks import classifier_shapes
 from keras_facnn.checks import images_for
 from keras_facnn.forward import classifier_function
 from keras_facnn.forward import run
-from keras_facnn.maps import as_probabilities
+from keras_facnn.probabilities import ends_in_probabilities
+from keras_facnn.probabilities import probabilities_function
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 
@@ -26,6 +27,7 @@ def scorer(
             "`probabilities` must be False for a model of one output, whose "
             "softmax is always 1. Received: probabilities=True"
         )
+    as_probabilities = probabilities_function(model, from_logits=True)
     function = classifier_function(model)
     checked = False
 
@@ -33,7 +35,10 @@ def scorer(
         nonlocal checked
         outputs = run(function, batch, batch_size, one_size=True)
         if not checked:
-            check_scores(outputs, softmax=probabilities)
+            check_scores(
+                outputs,
+                twice=probabilities and ends_in_probabilities(model, outputs),
+            )
             checked = True
         if probabilities:
             outputs = as_probabilities(outputs)

@@ -93,17 +93,17 @@ def with_factor(model: keras.Model, function: Callable) -> Callable:
 
 
 def check_scores(
-    scores: np.ndarray, gradient: bool = False, softmax: bool = False
+    scores: np.ndarray, gradient: bool = False, twice: bool = False
 ) -> None:
     """Raises where scores are not finite; warns where they should be logits.
 
     Args:
         scores: The model's outputs `(B, C)`.
         gradient: Whether they are differentiated.
-        softmax: Whether they are put through a softmax.
+        twice: Whether they are probabilities, of which probabilities are made.
     """
     check_outputs(scores)
-    if not (gradient or softmax) or not are_probabilities(scores):
+    if not twice and not (gradient and are_probabilities(scores)):
         return
     warnings.warn(
         "The model's outputs look like probabilities. "
@@ -112,7 +112,7 @@ def check_scores(
             "it. Explain logits: give the last layer `activation=None`, or "
             "cut the softmax off."
             if gradient
-            else "By `probabilities=True` they go through a second softmax. "
+            else "By `probabilities=True` they go through a softmax once more. "
             "Pass `probabilities=False`."
         ),
         stacklevel=callers_stacklevel(),

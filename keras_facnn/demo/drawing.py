@@ -44,10 +44,10 @@ def _bar_buttons(seen, shown, c):
             f'<span class="fa-track"><span style="width:{100 * p:.2f}%">'
             "</span></span></button>"
         )
-    return (
-        '<p class="fa-hint">Click one to see what speaks for it.</p>'
-        + "".join(rows)
-    )
+    hint = "Click one to see what speaks for it."
+    if seen.several_labels:
+        hint += " Each has a chance of its own: several may be there, or none."
+    return f'<p class="fa-hint">{hint}</p>' + "".join(rows)
 
 
 def photo_html(seen: Seen) -> str:
@@ -100,9 +100,10 @@ def view_html(seen: Seen, c: int, layer: int, kind: str, rival: int) -> str:
         told += f" All places together make {sums}: {_number(total, kind)}."
     else:
         p = seen.layer_probabilities[layer - 1]
+        would = "find likeliest" if seen.several_labels else "say"
         told += (
             f" Stopped at layer {layer} of {len(seen.maps)}, the network would "
-            f"say {_text(seen.names[int(p.argmax())])} "
+            f"{would} {_text(seen.names[int(p.argmax())])} "
             f"({_percent(p.max())})."
         )
     alt = f"{KINDS[kind]} for {seen.names[c]} at layer {layer}"
@@ -250,12 +251,18 @@ def about_html(model: typing.Any, preset: str) -> str:
             if count > 12
             else f"<p>It knows {listed}.</p>"
         )
+    answers = (
+        f"<b>Each of the model's {count} classes gets a chance of its own</b>: "
+        "a photo may show several of them, or none. What the network, <code>"
+        f"{_text(preset)}</code>, knows no class for, it cannot name."
+        if model.threshold
+        else f"<b>Any photo gets one of the model's {count} classes</b>, even "
+        f"a photo of something else: the network, <code>{_text(preset)}"
+        "</code>, knows no other answer. The map then shows what misled it."
+    )
     return _section(
         "Good to know",
-        f"<p><b>Any photo gets one of the model's {count} classes</b>, even a "
-        "photo of something else: the network, <code>"
-        f"{_text(preset)}</code>, knows no other answer. The map then shows "
-        "what misled it.</p>"
+        f"<p>{answers}</p>"
         f"{known}"
         "<p>The network keeps a few maps for each class at every layer. What "
         "you see is their mean, as it is: nothing is fitted afterwards. A "

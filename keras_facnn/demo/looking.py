@@ -8,7 +8,6 @@ import numpy as np
 from keras import ops
 
 from keras_facnn.attribution import grad_cam
-from keras_facnn.maps import as_probabilities
 from keras_facnn.pictures import read_picture
 
 # What phones write is smaller. Pixels are limited where pictures are read.
@@ -38,6 +37,8 @@ class Seen:
         layer_probabilities: Array `(L, C)`.
         evidence: Array `(L + 1, C)`, each layer's share of the logits.
         source: What layer 0 is, in words.
+        several_labels: Whether each class has a probability of its own, since
+            a photo may show several, or none.
         grad_cams: Dict from a class and a layer to the map `(h, w)`, of those
             that were asked for.
     """
@@ -53,6 +54,7 @@ class Seen:
     layer_probabilities: np.ndarray
     evidence: np.ndarray
     source: str
+    several_labels: bool
     grad_cams: dict[tuple[int, int], np.ndarray] = dataclasses.field(
         default_factory=dict
     )
@@ -60,7 +62,7 @@ class Seen:
     @property
     def ranking(self) -> list[int]:
         """All classes, the likeliest first."""
-        return np.argsort(-self.probabilities, kind="stable").tolist()
+        return np.argsort(-self.logits, kind="stable").tolist()
 
     def rival_of(self, index: int) -> int:
         """The likeliest other class, or the class itself if it is the only."""
@@ -149,13 +151,14 @@ def look(model: typing.Any, data: bytes) -> Seen:
         view=view,
         image=image,
         names=names_of(model),
-        probabilities=as_probabilities(logits)[0],
+        probabilities=model.probabilities(logits)[0],
         logits=logits[0],
         offset=float(ops.convert_to_numpy(model.head.offset)),
         maps={n: maps[0] for n, maps in enumerate(told["maps"], start=1)},
-        layer_probabilities=as_probabilities(told["logits"])[0],
+        layer_probabilities=model.probabilities(told["logits"])[0],
         evidence=told["evidence"][0],
         source="the photo itself" if model.backbone is None else "the backbone",
+        several_labels=model.threshold,
     )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from keras_facnn.checks import are_probabilities
 from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_float
 from keras_facnn.checks import check_fractions
@@ -25,12 +24,13 @@ from keras_facnn.forward import progress_bar
 from keras_facnn.forward import run
 from keras_facnn.imputation import baseline_images
 from keras_facnn.imputation import impute
-from keras_facnn.maps import as_probabilities
 from keras_facnn.maps import constant_maps
 from keras_facnn.maps import places_by_value
 from keras_facnn.maps import resize_maps
 from keras_facnn.metrics.result import Result
 from keras_facnn.metrics.result import half_width
+from keras_facnn.probabilities import has_several_labels
+from keras_facnn.probabilities import probabilities_function
 from keras_facnn.types import Baseline
 from keras_facnn.types import Images
 from keras_facnn.types import Labels
@@ -45,8 +45,10 @@ class PixelRemoval(Result):
 
     Attributes:
         fractions: Fractions of pixels removed, from 0 to 1.
-        accuracy: Share of images still classified as their label.
-        probability: Mean softmax probability of the label.
+        accuracy: Share of images still classified as their label. Where images
+            may have several labels, share of those whose label still has a
+            probability above a half, whatever the other classes have.
+        probability: Mean probability of the label.
         accuracy_auc: Area under the accuracy, by trapezoid, in 0..1.
         probability_auc: Area under the probability.
         ties: Share of neighbours in the order of removal whose values are
@@ -90,6 +92,9 @@ def pixel_removal(
     pixels; all channels of a pixel go together; of equal values the earlier
     goes first (`argsort(-map, kind="stable")`).
 
+    Where images may have several labels, since the model is an FA-CNN with a
+    threshold or ends in a sigmoid, `labels` are one of each image's own.
+
     Source: FA-CNN, arXiv 2603.25798, Figure 4; the ROAD baseline is Rong et
     al., arXiv 2202.00449.
 
@@ -110,8 +115,9 @@ def pixel_removal(
         noise: Non-negative number, the standard deviation of ROAD's noise as a
             fraction of the range of `images`.
         from_logits: Whether the model's outputs are logits, whose softmax is
-            the probability. None looks: outputs in 0..1 that sum to 1 are
-            probabilities already.
+            the probability, or their sigmoid, of an FA-CNN with a threshold.
+            None looks: the outputs of a last layer with a sigmoid, and those
+            in 0..1 that sum to 1, are probabilities already.
         seed: Non-negative integer, of random order and of ROAD's noise.
         batch_size: Positive integer, altered images held at once.
         verbose: 1 shows a progress bar, 0 does not.
@@ -170,8 +176,11 @@ def pixel_removal(
         batch_size=batch_size,
         verbose=verbose,
     )
-    hit = p.argmax(axis=-1) == labels
     of_label = p[:, np.arange(len(labels)), labels]
+    if has_several_labels(model):
+        hit = of_label > 0.5
+    else:
+        hit = p.argmax(axis=-1) == labels
     accuracy, probability = hit.mean(axis=1), of_label.mean(axis=1)
     areas = np.trapezoid(hit.astype("float64"), steps, axis=0)
     return PixelRemoval(
@@ -197,7 +206,7 @@ class ProbabilityCurve(Result):
 
     Attributes:
         fractions: Fractions of pixels deleted or inserted, from 0 to 1.
-        probability: Mean softmax probability of the class.
+        probability: Mean probability of the class.
         auc: Mean area under each image's curve, by trapezoid, in 0..1.
         values: Array `(B,)`, the area of each image.
         settings: What it was made with.
@@ -238,8 +247,9 @@ def deletion(
         fractions: As in `pixel_removal`.
         baseline: As in `pixel_removal`, but for `"road"`.
         from_logits: Whether the model's outputs are logits, whose softmax is
-            the probability. None looks: outputs in 0..1 that sum to 1 are
-            probabilities already.
+            the probability, or their sigmoid, of an FA-CNN with a threshold.
+            None looks: the outputs of a last layer with a sigmoid, and those
+            in 0..1 that sum to 1, are probabilities already.
         batch_size: Positive integer, altered images held at once.
         verbose: 1 shows a progress bar, 0 does not.
 
@@ -296,8 +306,9 @@ def insertion(
         fractions: As in `pixel_removal`.
         baseline: As in `pixel_removal`, but for `"road"`.
         from_logits: Whether the model's outputs are logits, whose softmax is
-            the probability. None looks: outputs in 0..1 that sum to 1 are
-            probabilities already.
+            the probability, or their sigmoid, of an FA-CNN with a threshold.
+            None looks: the outputs of a last layer with a sigmoid, and those
+            in 0..1 that sum to 1, are probabilities already.
         batch_size: Positive integer, altered images held at once.
         verbose: 1 shows a progress bar, 0 does not.
 
@@ -369,6 +380,7 @@ def _curves(
     if from_logits is not None:
         from_logits = check_bool("from_logits", from_logits)
     function = classifier_function(model)
+    as_probabilities = probabilities_function(model, from_logits)
     altered = (
         change(index, order[:count])
         for index, order in enumerate(orders)
@@ -381,9 +393,7 @@ def _curves(
         batch += batch[-1:] * (batch_size - len(batch))
         outputs = run(function, np.stack(batch), batch_size)
         check_outputs(outputs)
-        if from_logits is None:
-            from_logits = not are_probabilities(outputs)
-        p.append(as_probabilities(outputs) if from_logits else outputs)
+        p.append(as_probabilities(outputs))
         bar.update(min(len(p) * batch_size, total * len(counts)))
     p = np.concatenate(p)[: total * len(counts)]
     return np.moveaxis(p.reshape(total, len(counts), -1), 1, 0)
