@@ -257,7 +257,8 @@ class DeepAlignment:
 
     def _depths(self, images, training):
         """The maps of FA layers 1..L - 1, and the logits."""
-        return self._untracked.depths(images, training=training)
+        # Keras gives the only output of a model as it is, in no list.
+        return tree.flatten(self._untracked.depths(images, training=training))
 
     def _logits_of_depths(self, maps, logits):
         return ops.stack([*map(self.head.logits, maps), logits], axis=1)

@@ -335,6 +335,21 @@ def check_alphas(alpha, num_layers):
     return tuple(float(a) for a in alphas)
 
 
+def check_stochastic_depth(stochastic_depth, alphas):
+    """Raises where a branch that is left in would weigh more than all."""
+    last = len(alphas)
+    below = min(
+        (1 - alpha) * last / level for level, alpha in enumerate(alphas, 1)
+    )
+    if stochastic_depth >= below:
+        raise ValueError(
+            f"`stochastic_depth` must be below {below:.4g} with this `alpha` "
+            f"of {last} FA layers: at each layer l, l / {last} of it must be "
+            "below 1 - a_l. "
+            f"Received: stochastic_depth={stochastic_depth!r}"
+        )
+
+
 def frozen_layers(model: keras.Model, prefix: str = "") -> list[str]:
     """Names of what is not trainable; a nested model's are paths."""
     frozen = []

@@ -36,7 +36,8 @@ class EvidencePenalty(keras.losses.Loss):
         y_true: Labels, as `loss` takes them.
         y_pred: Logits `(B, C)`. Negative ones, which an FA-CNN has with
             `threshold=True` alone, cost nothing. Losses for several labels an
-            image see what is shared by themselves.
+            image see what is shared by themselves. Images whose label `loss`
+            ignores, by `ignore_class`, cost nothing either.
 
     Raises:
         TypeError: If `loss` is no `keras.losses.Loss`.
@@ -68,10 +69,11 @@ class EvidencePenalty(keras.losses.Loss):
             )
         self.loss = loss
         self.weight = check_float("weight", weight, least=0)
+        self._add = _AddAndKeepMask(dtype=self.dtype)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         evidence = ops.mean(ops.relu(y_pred), axis=-1)
-        return self.loss.call(y_true, y_pred) + self.weight * evidence
+        return self._add(self.loss.call(y_true, y_pred), self.weight * evidence)
 
     def get_config(self) -> dict:
         return {
@@ -84,3 +86,19 @@ class EvidencePenalty(keras.losses.Loss):
     def from_config(cls, config: dict) -> "EvidencePenalty":
         loss = keras.saving.deserialize_keras_object(config["loss"])
         return cls(**{**config, "loss": loss})
+
+
+class _AddAndKeepMask(keras.layers.Layer):
+    """Adds to a tensor, and hands on the Keras mask that it has.
+
+    `SparseCategoricalCrossentropy(ignore_class=...)` says by it which images
+    count in the mean, and a sum has none.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.built = True
+
+    def call(self, losses, more):
+        return losses + more

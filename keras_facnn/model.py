@@ -18,6 +18,7 @@ from keras_facnn.export import Exporting
 from keras_facnn.fusing import Fusing
 from keras_facnn.graph import check_alphas
 from keras_facnn.graph import check_stages
+from keras_facnn.graph import check_stochastic_depth
 from keras_facnn.graph import fa_stages
 from keras_facnn.graph import freeze_layers
 from keras_facnn.graph import frozen_layers
@@ -77,9 +78,10 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
             `l < L`, weighted in proportion to `l` with weights that sum to
             `deep_alignment`. It ties the maps of the middle layers to the
             classes and adds no weights.
-        stochastic_depth: Float in [0, 1), the share of training images for
+        stochastic_depth: Float of at least 0, the share of training images for
             which the last FA layer's branch is left out; that of layer `l` is
-            `l / L` of it. It regularises, and a layer whose branch is left out
+            `l / L` of it, and must be below `1 - a_l`, since the branches that
+            are left in weigh `a_l / (1 - share)`, less than all. It regularises, and a layer whose branch is left out
             is aligned by construction. Presets do not keep it.
         fused: Whether the graph is that of `fuse`, for inference alone.
         threshold: Whether the head learns a threshold `t`, so that the logit is
@@ -188,6 +190,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
             **options,
         )
         alphas = check_alphas(alpha, sum(depths))
+        check_stochastic_depth(stochastic_depth, alphas)
         outputs = fa_stages(
             x,
             num_classes,

@@ -38,6 +38,16 @@ def compiled(model):
     return model
 
 
+def test_a_single_layer_has_logits_of_its_own():
+    model = FACNN(4, (8, 8, 3), (1,), (1,))
+    x = np.random.default_rng(0).uniform(0, 255, (3, 8, 8, 3))
+    found = ops.convert_to_numpy(model.depth_logits(x.astype("float32")))
+    assert found.shape == (3, 1, 4)
+    np.testing.assert_allclose(
+        found[:, 0], model.predict(x, verbose=0), rtol=1e-5
+    )
+
+
 def loop(model, x, y, steps):
     """The losses of a training loop of one's own, the losses of each step."""
     optimizer = keras.optimizers.SGD(0.05)

@@ -31,6 +31,45 @@ def test_what_all_classes_share_costs_its_weight(rng):
     )
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.3])
+def test_ignored_labels_do_not_count(rng, weight):
+    """Neither in the sum nor in what it is divided by."""
+    y = np.array([0, -1, 2, -1, -1, 4])
+    logits = rng.uniform(0, 9, (6, 5)).astype("float32")
+    kept = y >= 0
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    expected = -np.log(p[np.arange(6), y]) + weight * logits.mean(-1)
+    ignoring = keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, ignore_class=-1
+    )
+    penalized = EvidencePenalty(ignoring, weight)
+    for _ in range(2):
+        found = ops.convert_to_numpy(penalized(y, logits))
+        np.testing.assert_allclose(found, expected[kept].mean(), rtol=1e-5)
+    weights = np.arange(6, dtype="float32")
+    alike = ops.convert_to_numpy(
+        EvidencePenalty(loss(), weight)(y[kept], logits[kept], weights[kept])
+    )
+    found = ops.convert_to_numpy(penalized(y, logits, weights))
+    np.testing.assert_allclose(found, alike, rtol=1e-5)
+
+
+def test_ignored_labels_do_not_count_in_fit(rng):
+    """Where the step is traced."""
+    x = rng.integers(0, 256, (6, 8, 8, 3)).astype("uint8")
+    y = np.array([0, -1, 2, -1, -1, 1])
+    ignoring = keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, ignore_class=-1
+    )
+    found = []
+    for of_labels in (ignoring, EvidencePenalty(ignoring, 0.0)):
+        keras.utils.set_random_seed(0)
+        model = FACNN(3, (8, 8, 3), (2,), (1,), deep_alignment=0.5)
+        model.compile("sgd", of_labels)
+        found.append(model.fit(x, y, verbose=0).history["loss"])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
 def test_nothing_is_won_below_zero(rng):
     """Or the loss of a head with a threshold would have no lower bound."""
     y = rng.integers(0, 5, 8)

@@ -356,6 +356,26 @@ def compiled(model, **kwargs):
     return model
 
 
+@pytest.mark.only_on("torch")
+@pytest.mark.parametrize(
+    "alpha, depths, below",
+    [("harmonic", (1,), 0.5), ("harmonic", (2, 2), 0.8), (0.75, (3,), 0.25)],
+)
+def test_stochastic_depth_says_its_own_bound(alpha, depths, below):
+    """Not that of an argument of a layer, which the user never gave."""
+
+    def make(share):
+        maps = (1,) * len(depths)
+        return FACNN(2, (4, 4, 3), depths, maps, alpha, stochastic_depth=share)
+
+    assert make(below - 1e-6).stochastic_depth < below
+    for share in (below, 0.99):
+        with pytest.raises(
+            ValueError, match=f"`stochastic_depth` must be below {below} "
+        ):
+            make(share)
+
+
 def test_stochastic_depth_rises_with_depth_and_is_for_training(
     images, tmp_path
 ):
