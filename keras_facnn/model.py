@@ -25,6 +25,7 @@ from keras_facnn.graph import frozen_layers
 from keras_facnn.graph import image_and_x0
 from keras_facnn.presets import BundledPresets
 from keras_facnn.presets import arguments
+from keras_facnn.presets import check_metadata
 from keras_facnn.presets import load_preset
 from keras_facnn.presets import record_of_copies
 from keras_facnn.presets import save_preset
@@ -81,8 +82,9 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         stochastic_depth: Float of at least 0, the share of training images for
             which the last FA layer's branch is left out; that of layer `l` is
             `l / L` of it, and must be below `1 - a_l`, since the branches that
-            are left in weigh `a_l / (1 - share)`, less than all. It regularises, and a layer whose branch is left out
-            is aligned by construction. Presets do not keep it.
+            are left in weigh `a_l / (1 - share)`, less than all. It
+            regularises, and a layer whose branch is left out is aligned by
+            construction. Presets do not keep it.
         fused: Whether the graph is that of `fuse`, for inference alone.
         threshold: Whether the head learns a threshold `t`, so that the logit is
             `s * (mean(M_c) - t)`. Without it no logit is negative, which
@@ -274,7 +276,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         metadata = config.pop("preset_metadata", None)
         weights_at_load = config.pop("weights_at_load", None)
         model = cls(**config)
-        model.preset_metadata = metadata
+        model._untracked.preset_metadata = metadata
         model._untracked.weights_at_load = weights_at_load
         if model.fused:
             return model
@@ -297,13 +299,16 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
 
         A dict, whose `"class_names"` (where the preset has them) name the
         logits. Copies of the model, by `save`, `pickle` or `copy.deepcopy`,
-        keep it but for its `"metrics"`.
+        keep it but for its `"metrics"`. It can be set, to a dict that JSON can
+        hold; class names must be strings, unique, one a class.
         """
         return self._untracked.preset_metadata
 
     @preset_metadata.setter
     def preset_metadata(self, metadata):
-        self._untracked.preset_metadata = metadata
+        self._untracked.preset_metadata = check_metadata(
+            metadata, self.num_classes
+        )
 
     @property
     def class_names(self):
@@ -340,9 +345,10 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
                 size), `deep_alignment`, `synchronized_batch_norm`, `dtype`,
                 `name`, and `num_classes`, for transfer: each stage keeps its
                 width as nearly as the number of classes divides it, every
-                weight that fits is kept, and a warning names those that were
-                cut or extended. The preset's record moves to
-                `preset_metadata["transferred_from"]`.
+                weight that fits is kept, and a warning says how much was cut or
+                extended. The preset's record, its class names included, moves
+                to `preset_metadata["transferred_from"]`, also where the number
+                is the preset's own: leave it out to go on with its classes.
 
         Returns:
             A `FACNN`, not compiled. Its `preset_metadata` says what it was

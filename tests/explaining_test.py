@@ -81,12 +81,6 @@ def test_classes_may_be_named(small_model, images):
         small_model.class_maps(images, "Cat")
 
 
-def test_a_name_that_two_classes_bear_is_refused(small_model, images):
-    small_model.preset_metadata = {"class_names": ["ant", "ant", "cat", "dog"]}
-    with pytest.raises(ValueError, match="`classes` must be among"):
-        small_model.class_maps(images, "ant")
-
-
 @pytest.mark.parametrize("height, width", [(2, 2), (2, 64), (3, 16)])
 def test_images_too_small_for_the_pooling_are_refused(height, width):
     model = FACNN(3, (None, None, 3), (1, 1), (1, 1), space_to_depth=2)

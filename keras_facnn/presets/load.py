@@ -88,7 +88,7 @@ def _load(cls, source, handle, load_weights, overrides):
     if "num_classes" not in overrides and "image_shape" not in overrides:
         model = _build(cls, {**config, **overrides}, handle)
         _load_weights(model, source, record, handle)
-        model.preset_metadata = record
+        model._untracked.preset_metadata = record
         model._untracked.weights_at_load = weights.digest(model)
         if all(v.dtype == "float32" for v in model.weights):
             model._untracked.preset_weights = model._untracked.weights_at_load
@@ -110,10 +110,10 @@ def _load(cls, source, handle, load_weights, overrides):
         )
     _load_weights(original, source, record, handle)
     _transfer(original, model, handle)
-    if num_classes != original.num_classes:
+    if "num_classes" in overrides:
         # What is said of the old classes and their data is not of the new.
         record = {"transferred_from": record}
-    model.preset_metadata = record
+    model._untracked.preset_metadata = record
     model._untracked.weights_at_load = weights.digest(model)
     return model
 
@@ -189,7 +189,7 @@ def _widths_kept(source, num_classes):
 
 def _transfer(source, model, handle):
     """Copies every weight that fits; where one is cut or new, says so."""
-    partly = []
+    changed, total, kept = 0, 0, 0
     new_weights = []
     old_classes, new_classes = source.num_classes, model.num_classes
     classwise = {
@@ -212,6 +212,7 @@ def _transfer(source, model, handle):
             for a, b in zip(old_value.shape, value.shape, strict=True)
         )
         value[common] = old_value[common]
+        total, kept = total + value.size, kept + value[common].size
         fits = old_value.shape == value.shape
         if is_classwise:
             # A new class that is several old ones keeps what they saw.
@@ -220,15 +221,14 @@ def _transfer(source, model, handle):
                 ClasswiseConv2D.own_kernel(value, new_classes)
             )
         new_weights.append(value)
-        if not fits:
-            partly.append(f"{new.path} {tuple(old.shape)}->{tuple(new.shape)}")
+        changed += not fits
     model.set_weights(new_weights)
-    if partly:
+    if changed:
         warnings.warn(
             f"num_classes={new_classes} does not divide the widths of "
-            f"{str(handle)!r}, or splits classes of its class-wise layers, so "
-            f"{len(partly)} of {len(new_weights)} weights "
-            "were cut, or extended by fresh values, among them "
-            + ", ".join([x for x in partly if "/kernel" in x][:3]),
+            f"{str(handle)!r}, or splits classes of its class-wise layers. "
+            f"{kept / total:.1%} of the new model's values are the preset's, "
+            f"and the others are fresh: {changed} of {len(new_weights)} "
+            "weights were cut or extended at their ends.",
             stacklevel=callers_stacklevel(),
         )

@@ -120,6 +120,28 @@ def check_class_names(names, num_classes: int, where: str):
         )
 
 
+def check_metadata(metadata, num_classes: int) -> dict | None:
+    """Returns what a model is to know of itself, as JSON holds it, or raises.
+
+    Args:
+        metadata: The user's mapping, or None.
+        num_classes: The number of classes that its `class_names` must name.
+    """
+    if metadata is None:
+        return None
+    if not isinstance(metadata, dict):
+        raise ValueError(
+            "`preset_metadata` must be None or a dict that JSON can hold. "
+            f"Received: {metadata!r} of type {type(metadata).__name__}"
+        )
+    metadata = _as_json(metadata, "metadata", _DEEPEST)
+    if metadata.get("class_names") is not None:
+        check_class_names(
+            metadata["class_names"], num_classes, "`preset_metadata`"
+        )
+    return metadata
+
+
 def described(metadata, previous: dict | None) -> dict:
     """What a user's metadata say, as JSON holds it; the writer's keys are not.
 

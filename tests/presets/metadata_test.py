@@ -179,6 +179,20 @@ def test_class_names_must_tell_classes_apart(small_model, tmp_path, names):
     with pytest.raises(ValueError, match="`class_names`.*4 strings.*Received"):
         small_model.save_to_preset(tmp_path / "p", {"class_names": names})
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match="`class_names` in `preset_metadata`"):
+        small_model.preset_metadata = {"class_names": names}
+    assert small_model.preset_metadata is None
+
+
+def test_metadata_that_are_set_are_as_json_has_them(small_model, images):
+    small_model.preset_metadata = {"class_names": np.array(NAMES), "n": 1}
+    assert small_model.preset_metadata == {"class_names": NAMES, "n": 1}
+    assert small_model.explain(images[:1], "cat").name_of(3) == "dog"
+    for wrong in ("ant", ["ant"], 5, {"n": object()}, {3: "ant"}):
+        with pytest.raises(ValueError, match="must be .*dict that JSON can"):
+            small_model.preset_metadata = wrong
+    small_model.preset_metadata = None
+    assert small_model.class_names is None
 
 
 @pytest.mark.parametrize(

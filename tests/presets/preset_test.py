@@ -173,17 +173,39 @@ def test_transfer_says_nothing_of_the_old_classes(small_model, tmp_path):
     assert {name: before[name] for name in said} == said
 
 
-def test_transfer_says_which_weights_were_cut_or_extended(folder, images):
+def test_transfer_to_as_many_classes_leaves_the_old_names(
+    small_model, tmp_path
+):
+    names = ["ant", "bee", "cat", "dog"]
+    small_model.save_to_preset(tmp_path / "theirs", {"class_names": names})
+    model = FACNN.from_preset(tmp_path / "theirs", num_classes=4)
+    assert model.class_names is None
+    for mine, theirs in zip(
+        model.get_weights(), small_model.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(mine, theirs)
+    model.save_to_preset(tmp_path / "mine")
+    record = FACNN.from_preset(tmp_path / "mine").preset_metadata
+    assert "class_names" not in record
+    assert record["transferred_from"]["class_names"] == names
+    # Without the argument, the classes go on.
+    assert FACNN.from_preset(tmp_path / "theirs").class_names == names
+
+
+def test_transfer_says_how_much_was_cut_or_extended(folder, images):
     source = FACNN.from_preset(folder)
-    with pytest.warns(
-        UserWarning, match=r"conv_2/kernel \(3, 3, 16, 16\)->"
-    ) as warnings:
+    with pytest.warns(UserWarning, match="cut or extended") as warnings:
         model = FACNN.from_preset(folder, num_classes=3)
     messages = [str(w.message) for w in warnings]
     (message,) = [m for m in messages if "does not divide" in m]
     assert len(message) < 400 + len(str(folder))
     # 4 classes of 2 and 4 maps become 3 classes of 3 and 6.
     assert model.maps_per_class == (3, 6)
+    widths = [(8, 8, 9, 9), (16, 16, 18, 18), (16, 16, 18, 18)]
+    kept = sum(9 * a * b + 3 * b for a, b, _, _ in widths) + 1
+    total = sum(9 * a * b + 3 * b for _, _, a, b in widths) + 1
+    assert f" {kept / total:.1%} of the new model's values are the" in message
+    assert "12 of 13 weights were cut or extended at their ends" in message
     for level, width in ((1, 8), (2, 16), (3, 16)):
         name = f"conv_{level}"
         old = ops.convert_to_numpy(source.get_layer(name).kernel)
