@@ -1,5 +1,6 @@
 """Ways to see a map. Needs Matplotlib: `pip install keras-facnn[plots]`."""
 
+import bisect
 import dataclasses
 import functools
 import textwrap
@@ -226,6 +227,8 @@ def explanation(
         ),
         layout="constrained",
     )
+    # Or titles of three lines stick out.
+    figure.get_layout_engine().set(h_pad=0.1)
     grid = figure.subplots(
         len(shown),
         columns,
@@ -310,9 +313,9 @@ def depth(
     }
     figure = _grid(np.asarray(image)[None], columns)
     for ax, layer in zip(figure.axes[1:], maps, strict=True):
-        _title(ax, layer if isinstance(layer, str) else f"layer {layer}")
+        _title(ax, "", layer if isinstance(layer, str) else f"layer {layer}")
     if class_name is not None:
-        _title(figure.axes[0], class_name)
+        _title(figure.axes[0], "", class_name)
     figure.supxlabel("colours: each map from 0 to its largest", fontsize=8)
     return figure
 
@@ -385,7 +388,7 @@ def compare(
     figure = _grid(images, maps, from_smallest=True)
     axes = np.array(figure.axes).reshape(len(images), 1 + len(maps))
     for ax, title in zip(axes[0], ["image", *maps], strict=True):
-        _title(ax, title)
+        _title(ax, "\n".join(map(_cut, str(title).split("\n"))))
     if row_names is not None:
         for ax, name in zip(axes[:, 0], row_names, strict=True):
             _say(ax.set_ylabel("", fontsize=9), _cut(name))
@@ -792,6 +795,8 @@ def _checked(told):
 
 # Points that a title may take in a column, of whatever figure.
 _COLUMN = 108
+# More letters than a line of that width has.
+_LETTERS = 200
 
 
 def _title(ax, heading, name="", number=""):
@@ -807,23 +812,33 @@ def _cut(text, number="", lines=2, size=9):
     end = f" {number}" if number else ""
     cut = []
     while rest:
-        if _fits(rest + end, size):
+        if len(rest) <= _LETTERS and _fits(rest + end, size):
             cut.append(rest + end)
             break
         if len(cut) == lines - 1:
-            while rest and not _fits(f"{rest}…{end}", size):
-                rest = rest[:-1].rstrip(" ,")
-            cut.append(f"{rest}…{end}")
+            start = rest[: _longest(rest, f"…{end}", size)].rstrip(" ,")
+            cut.append(f"{start}…{end}")
             break
-        line = rest
-        while not _fits(line, size):
-            # At a space; a single word, or a script without spaces, anywhere.
-            line = line.rpartition(" ")[0] or line[:-1]
+        # At a space; a single word, or a script without spaces, anywhere.
+        length = _longest(rest, "", size)
+        line = rest[:length]
+        if rest[length : length + 1] not in ("", " "):
+            line = line.rpartition(" ")[0] or line
         cut.append(line)
         rest = rest[len(line) :].lstrip()
         if not rest and end:
             cut.append(number)
     return "\n".join(cut) or number
+
+
+def _longest(text, end, size):
+    """How many letters of a text fit a line that ends so; at least one."""
+    lengths = range(1, min(len(text), _LETTERS) + 1)
+    # To measure letter by letter takes a second for a name of hundreds.
+    beyond = bisect.bisect(
+        lengths, False, key=lambda n: not _fits(text[:n] + end, size)
+    )
+    return max(1, beyond)
 
 
 def _fits(text, size):

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 from matplotlib import font_manager
@@ -488,6 +490,69 @@ def test_long_names_never_overprint_their_neighbours(images):
             figure.axes[1:3], ("50.0%", "40.0%"), strict=True
         ):
             assert ax.get_title().endswith(number)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["W " * 250, "x" * 500, "y, z " * 100],
+        ["an abacus, or so", "a bird of prey, the golden eagle", "cat"],
+    ],
+    ids=["longest", "long"],
+)
+def test_no_title_is_clipped_and_none_takes_long(images, count, names):
+    told = explanation_of(images[:count], names)
+    start = time.perf_counter()
+    figure = plots.explanation(told, names=["n" * 500] * count)
+    # It took ten.
+    assert time.perf_counter() - start < 3
+    map_ = np.eye(4)
+    for drawn in (
+        figure,
+        plots.depth(images[0], {1: map_, "b" * 90: map_}, names[0]),
+        plots.compare(
+            images[:1], {names[1]: map_[None], "Grad-CAM\nat 2": map_[None]}
+        ),
+    ):
+        canvas = FigureCanvasAgg(drawn)
+        canvas.draw()
+        for ax in drawn.axes:
+            box = ax.title.get_window_extent(canvas.get_renderer())
+            assert 0 <= box.x0 and box.x1 <= drawn.bbox.x1
+            assert box.y1 <= drawn.bbox.y1
+    assert drawn.axes[2].get_title() == "Grad-CAM\nat 2"
+
+
+@pytest.mark.parametrize(
+    "text, lines",
+    [
+        ("short", ["short"]),
+        ("a bird of prey, the golden eagle of the Alps", 2),
+        ("w" * 100, 2),
+        ("漢字" * 60, 2),
+        ("one " * 60, 1),
+    ],
+)
+def test_a_cut_text_is_as_long_as_fits(text, lines):
+    """By the definition, letter by letter."""
+    if not isinstance(lines, int):
+        assert plots._cut(text).split("\n") == lines
+        return
+    cut = plots._cut(text, "9.1%", lines).split("\n")
+    assert len(cut) <= lines
+    assert all(plots._fits(line, 9) for line in cut)
+    if "…" not in cut[-1]:
+        assert " ".join(cut) == f"{text} 9.1%"
+        return
+    shown = cut[-1].removesuffix("… 9.1%")
+    rest = text
+    for line in cut[:-1]:
+        assert rest.startswith(line)
+        rest = rest[len(line) :].lstrip()
+    assert rest.startswith(shown)
+    more = rest[: len(shown) + (2 if rest[len(shown)] == " " else 1)]
+    assert not plots._fits(f"{more}… 9.1%", 9)
 
 
 @pytest.mark.parametrize(
