@@ -16,6 +16,8 @@ from keras import tree
 LARGEST_ARRAY = 2**30
 # Outputs that lie in 0..1 and sum to 1 as nearly as this are probabilities.
 _SUM_TOLERANCE = 0.01
+# What a model may compute in. Keras takes integers, too, and fails later.
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
 # --- Numbers and options ---
@@ -165,12 +167,22 @@ def check_policy(dtype):
     if dtype is None:
         return keras.config.dtype_policy()
     try:
-        return keras.dtype_policies.get(dtype)
+        policy = keras.dtype_policies.get(dtype)
     except (AttributeError, TypeError, ValueError):
+        policy = None
+    if (
+        policy is None
+        or isinstance(policy, keras.dtype_policies.QuantizedDTypePolicy)
+        or policy.compute_dtype not in _FLOATS
+        or policy.variable_dtype not in _FLOATS
+    ):
         raise ValueError(
-            '`dtype` must be a dtype policy of Keras, such as "float32" or '
-            f'"mixed_bfloat16". Received: dtype={_shown(dtype)}'
+            "`dtype` must be a dtype policy of Keras of real numbers, such as "
+            '"float32" or "mixed_bfloat16". To have a trained model in 8 bits, '
+            'call its `quantize("int8")`. '
+            f"Received: dtype={_shown(dtype)}"
         ) from None
+    return policy
 
 
 def check_size(name, size):
@@ -302,6 +314,15 @@ def finite_array(name, values):
     return array
 
 
+def as_float32(array):
+    """An array as float32; what is too large or small is infinity or 0.
+
+    Also where NumPy was made to raise at that.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(array, "float32")
+
+
 def check_range(name, array):
     """Raises where float32, which all is computed in, turns values infinite.
 
@@ -311,8 +332,7 @@ def check_range(name, array):
     """
     if array.dtype != "float64":
         return
-    with np.errstate(over="ignore"):
-        lost = np.isinf(array.astype("float32")) & ~np.isinf(array)
+    lost = np.isinf(as_float32(array)) & ~np.isinf(array)
     if lost.any():
         raise ValueError(
             f"`{name}` must be finite as float32. Received: values up to "

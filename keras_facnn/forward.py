@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 from keras import tree
 
+from keras_facnn.checks import as_float32
 from keras_facnn.checks import check_int
 from keras_facnn.checks import check_outputs
 from keras_facnn.checks import check_verbose
@@ -100,9 +101,7 @@ def run(
     bar = progress_bar(total, verbose, unit)
     parts = []
     for start in range(0, total, batch_size):
-        batch = [
-            np.asarray(a[start : start + batch_size], "float32") for a in arrays
-        ]
+        batch = [as_float32(a[start : start + batch_size]) for a in arrays]
         n = len(batch[0])
         if pads and (one_size or 0 < start) and n < batch_size:
             batch = [_padded(a, batch_size) for a in batch]

@@ -3,6 +3,7 @@
 import numpy as np
 from keras import ops
 
+from keras_facnn.checks import as_float32
 from keras_facnn.checks import check_maps
 from keras_facnn.checks import check_memory
 from keras_facnn.checks import check_size
@@ -28,7 +29,7 @@ def resize_maps(maps: Maps, size: tuple[int, int]) -> np.ndarray:
     >>> keras_facnn.resize_maps(np.array([[[0.0, 1.0]]]), (1, 4)).tolist()
     [[[0.0, 0.25, 0.75, 1.0]]]
     """
-    maps = check_maps(maps, ndim=(3, 4), finite=False).astype("float32")
+    maps = as_float32(check_maps(maps, ndim=(3, 4), finite=False))
     size = check_size("size", size)
     check_memory("`maps` and `size`", *maps.shape[:1], *size, *maps.shape[3:])
     channels_last = maps if maps.ndim == 4 else maps[..., None]

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib import font_manager
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter
@@ -225,10 +226,9 @@ def explanation(
             1.72 * (columns - 1) + 2.6,
             (1.65 * min(max(height / width, 0.5), 2) + 0.4) * len(shown) + 0.75,
         ),
-        layout="constrained",
+        # Or titles of three lines stick out.
+        layout=ConstrainedLayoutEngine(h_pad=0.1),
     )
-    # Or titles of three lines stick out.
-    figure.get_layout_engine().set(h_pad=0.1)
     grid = figure.subplots(
         len(shown),
         columns,

@@ -234,6 +234,11 @@ def test_arguments_of_a_model_are_refused_by_name():
         ("num_classes", 1),
         ("depths", "12"),
         ("dtype", "x"),
+        ("dtype", "uint8"),
+        ("dtype", "int32"),
+        ("dtype", "bool"),
+        ("dtype", "int8_from_float32"),
+        ("dtype", keras.dtype_policies.DTypePolicy("int16")),
         ("dtype", ""),
         ("dtype", 3),
         ("dtype", ["float32"]),
@@ -445,3 +450,24 @@ def test_what_cannot_be_called_is_refused(small_model, images, bad):
     ):
         with pytest.raises(ValueError, match=f"`{name}` must be a function"):
             call()
+
+
+def test_numpy_may_be_made_to_raise(small_model, images):
+    """Values below float32's least are 0, whatever NumPy is told to do."""
+    tiny = np.concatenate([images[:2] * 1e-310, images[2:] * 1.0])
+    plain = {
+        "class_maps": lambda x: small_model.class_maps(x),
+        "rise": lambda x: attribution.rise(small_model, x, 0, masks=3),
+        "resize_maps": lambda x: resize_maps(x[..., 0], (5, 5)),
+        "deletion": lambda x: (
+            metrics.deletion(
+                small_model, x, [0] * 5, images[..., 0], fractions=[0, 0.5, 1]
+            ).values
+        ),
+    }
+    for name, function in plain.items():
+        expected = function(tiny)
+        with np.errstate(all="raise"):
+            found = function(tiny)
+        np.testing.assert_array_equal(found, expected, err_msg=name)
+        assert np.isfinite(found).all()

@@ -359,7 +359,9 @@ def pointing_games(maps, boxes, size):
     if not len(boxes):
         pointing = energy = np.array([np.nan])
     elif maps is None:
+        # All but constant: a constant map has no score.
         maps = np.ones((len(boxes), *size))
+        maps[:, 0, 0] += 1e-6
         pointing = energy = metrics.energy_pointing_game(maps, boxes, size)
     else:
         pointing = metrics.pointing_game(maps, boxes, size)

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_facnn.attribution.places import check_room
 from keras_facnn.attribution.scores import check_scores
+from keras_facnn.checks import as_float32
 from keras_facnn.checks import check_classes
 from keras_facnn.checks import classifier_shapes
 from keras_facnn.checks import images_for
@@ -49,7 +50,7 @@ def scorer(
 
 def check_inputs(model: keras.Model, images: Images, classes: Classes) -> tuple:
     """Checked float32 images and classes, and the number of classes."""
-    images = images_for(model, images).astype("float32")
+    images = as_float32(images_for(model, images))
     check_room(model, images)
     _, num_classes = classifier_shapes(model)
     classes = check_classes(

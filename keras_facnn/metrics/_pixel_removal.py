@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from keras_facnn.checks import as_float32
 from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_float
 from keras_facnn.checks import check_fractions
@@ -56,6 +57,8 @@ class PixelRemoval(Result):
         settings: What it was made with.
         accuracy_interval: Half the width of the 95 % confidence interval of
             `accuracy_auc`, over images; NaN for a single one.
+        undefined: Number of images whose map is constant, so that it gives no
+            order; they are left out.
     """
 
     fractions: list
@@ -66,6 +69,7 @@ class PixelRemoval(Result):
     ties: float
     settings: dict
     accuracy_interval: float = math.nan
+    undefined: int = 0
 
     columns = ("fractions", "accuracy", "probability")
 
@@ -126,7 +130,7 @@ def pixel_removal(
         A `PixelRemoval`.
 
     Raises:
-        ValueError: If a map is constant, so that it gives no order.
+        ValueError: If all maps are constant, so that they give no order.
 
     Example:
 
@@ -146,11 +150,14 @@ def pixel_removal(
     images, labels = _check_inputs(model, images, labels)
     size = images.shape[1:3]
     ties: list[float] = []
+    undefined = 0
 
     if order == "random":
         orders = (rng.permutation(math.prod(size)) for _ in images)
     else:
-        maps = _check_maps(maps, images)
+        maps, ordered = _check_maps(maps, images)
+        undefined = int((~ordered).sum())
+        maps, images, labels = maps[ordered], images[ordered], labels[ordered]
         sign = 1 if order == "most_relevant_first" else -1
         orders = (_order(sign * map_, size, ties) for map_ in maps)
 
@@ -191,6 +198,7 @@ def pixel_removal(
         accuracy_interval=half_width(areas),
         probability_auc=float(np.trapezoid(probability, steps)),
         ties=float(np.mean(ties)) if ties else 0.0,
+        undefined=undefined,
         settings={
             "order": order,
             "baseline": _name(baseline),
@@ -208,8 +216,12 @@ class ProbabilityCurve(Result):
         fractions: Fractions of pixels deleted or inserted, from 0 to 1.
         probability: Mean probability of the class.
         auc: Mean area under each image's curve, by trapezoid, in 0..1.
-        values: Array `(B,)`, the area of each image.
+        values: Array `(B,)`, the area of each image; NaN where the map is
+            constant, so that it gives no order.
         settings: What it was made with.
+        ties: Share of neighbours in the order whose values are equal, so that
+            only their place decides.
+        undefined: Number of images without a value; they are left out.
     """
 
     fractions: list
@@ -217,6 +229,8 @@ class ProbabilityCurve(Result):
     auc: float
     values: np.ndarray
     settings: dict
+    ties: float = 0.0
+    undefined: int = 0
 
     columns = ("fractions", "probability")
 
@@ -344,7 +358,11 @@ def _probability_curve(
 ):
     size = starts.shape[1:3]
     fractions = check_fractions(fractions)
-    orders = (_order(map_, size, []) for map_ in _check_maps(maps, starts))
+    maps, ordered = _check_maps(maps, starts)
+    maps, labels = maps[ordered], labels[ordered]
+    starts, ends = starts[ordered], ends[ordered]
+    ties: list[float] = []
+    orders = (_order(map_, size, ties) for map_ in maps)
 
     def change(index, pixels):
         return _replace(starts[index], ends[index], pixels)
@@ -352,12 +370,16 @@ def _probability_curve(
     p = _curves(model, orders, change, starts.shape, fractions, **options)
     p = p[:, np.arange(len(labels)), labels]
     areas = np.trapezoid(p, fractions, axis=0)
+    values = np.full(len(ordered), np.nan)
+    values[ordered] = areas
     return ProbabilityCurve(
         fractions=fractions,
         probability=p.mean(axis=1).tolist(),
         auc=float(areas.mean()),
-        values=areas,
+        values=values,
         settings={**settings, "images": len(starts)},
+        ties=float(np.mean(ties)),
+        undefined=int((~ordered).sum()),
     )
 
 
@@ -406,15 +428,15 @@ def _replace(image, other, pixels):
 
 
 def _check_maps(maps, images):
+    """Checked maps, and whether each gives an order: bools `(B,)`."""
     maps = check_maps(maps, batch=len(images))
-    constant = np.flatnonzero(constant_maps(maps))
-    if len(constant):
+    ordered = ~constant_maps(maps)[:, 0, 0]
+    if not ordered.any():
         raise ValueError(
-            "`maps` must not be constant, or they give no order. Received: "
-            f"{len(constant)} constant maps, of images {constant[:5].tolist()}"
-            f"{' ...' if len(constant) > 5 else ''}"
+            "`maps` must not all be constant, or they give no order. Received: "
+            f"{len(maps)} constant maps"
         )
-    return maps
+    return maps, ordered
 
 
 def _order(map_, size, ties):
@@ -432,6 +454,6 @@ def _check_inputs(model, images, labels):
             "`model` must put out at least two classes, of whose probabilities "
             f"this is the measure. Received: {num_classes}"
         )
-    images = images_for(model, images).astype("float32")
+    images = as_float32(images_for(model, images))
     names = getattr(model, "class_names", None)
     return images, check_labels(labels, len(images), num_classes, names)

@@ -9,6 +9,7 @@ from keras_facnn.checks import check_maps
 from keras_facnn.checks import check_memory
 from keras_facnn.checks import check_seed
 from keras_facnn.checks import check_size
+from keras_facnn.maps import constant_maps
 from keras_facnn.maps import places_by_value
 from keras_facnn.maps import resize_maps
 from keras_facnn.types import Boxes
@@ -34,7 +35,8 @@ def pointing_game(
         tolerance: Non-negative number of pixels around the box that count too.
 
     Returns:
-        A bool NumPy array `(B,)`; its mean is the score. Of equal values the
+        A float64 NumPy array `(B,)` of 1 and 0; its mean is the score. NaN
+        where a map is constant, which points nowhere. Of equal values the
         first, row by row, is the largest.
 
     Example:
@@ -42,10 +44,10 @@ def pointing_game(
     >>> maps = np.eye(4)[None] * np.arange(4)
     >>> boxes = [[2, 2, 4, 4]]
     >>> keras_facnn.metrics.pointing_game(maps, boxes, (4, 4)).tolist()
-    [True]
+    [1.0]
     """
     tolerance = check_float("tolerance", tolerance, least=0)
-    maps, boxes = _check(maps, boxes, size)
+    maps, boxes, constant = _check(maps, boxes, size)
     y, x = np.divmod(places_by_value(maps)[:, 0], maps.shape[2])
     hits = []
     for (left, top, right, bottom), column, row in zip(
@@ -58,7 +60,7 @@ def pointing_game(
             & (row < bottom + tolerance)
         )
         hits.append(inside.any())
-    return np.array(hits)
+    return np.where(constant, np.nan, hits)
 
 
 def energy_pointing_game(
@@ -75,16 +77,17 @@ def energy_pointing_game(
         size: `(height, width)` of the images, in pixels.
 
     Returns:
-        A float64 NumPy array `(B,)` in 0..1; NaN where no value is positive.
+        A float64 NumPy array `(B,)` in 0..1; NaN where a map is constant, or
+        no value is positive.
 
     Example:
 
-    >>> maps = np.ones((1, 4, 4))
+    >>> maps = np.eye(4)[None]
     >>> boxes = [[0, 0, 2, 4]]
     >>> keras_facnn.metrics.energy_pointing_game(maps, boxes, (4, 4)).tolist()
     [0.5]
     """
-    maps, boxes = _check(maps, boxes, size)
+    maps, boxes, constant = _check(maps, boxes, size)
     inside = np.zeros(maps.shape, bool)
     for one, several in zip(inside, boxes, strict=True):
         whole = np.clip(several.round(), 0, max(one.shape)).astype(int)
@@ -95,7 +98,7 @@ def energy_pointing_game(
             )
         for left, top, right, bottom in whole:
             one[top:bottom, left:right] = True
-    return _share(maps, inside)
+    return np.where(constant, np.nan, _share(maps, inside))
 
 
 def make_grids(
@@ -206,9 +209,11 @@ def _share(maps, inside):
 
 
 def _check(maps, boxes, size):
+    """Maps of `size`, boxes, and which maps are constant, bools `(B,)`."""
     maps = check_maps(maps)
+    constant = constant_maps(maps)[:, 0, 0]
     size = check_size("size", size)
     boxes = check_boxes(boxes, len(maps), size)
     if maps.shape[1:] != size:
         maps = resize_maps(maps, size).astype("float64")
-    return maps, boxes
+    return maps, boxes, constant

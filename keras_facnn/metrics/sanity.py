@@ -1,4 +1,5 @@
 import dataclasses
+import math
 from collections.abc import Callable
 from collections.abc import Sequence
 
@@ -12,6 +13,7 @@ from keras_facnn.checks import classifier_shapes
 from keras_facnn.checks import images_for
 from keras_facnn.forward import class_an_image
 from keras_facnn.metrics.result import Result
+from keras_facnn.metrics.result import half_width
 from keras_facnn.metrics.result import name_of
 from keras_facnn.metrics.similarity import spearman
 from keras_facnn.types import Classes
@@ -25,15 +27,21 @@ class Randomisation(Result):
 
     Attributes:
         layers: Names of the layers, in the order in which they are randomised.
-        mean: Mean similarity once this layer, and those before it, are random.
+        mean: Mean similarity once this layer, and those before it, are random,
+            over the images where it is defined.
         settings: What it was made with.
+        interval: Half width of the mean's 95 % confidence interval, over
+            images.
+        undefined: Number of images without a value, since a map is constant.
     """
 
     layers: list
     mean: list
     settings: dict
+    interval: list
+    undefined: list
 
-    columns = ("layers", "mean")
+    columns = ("layers", "mean", "interval", "undefined")
 
 
 def cascading_randomisation(
@@ -94,7 +102,7 @@ def cascading_randomisation(
     rng = np.random.default_rng(check_seed(seed))
     reference = attribution(model, images, classes, **kwargs)
     before = model.get_weights()
-    means = []
+    values = []
     try:
         for name in layers:
             layer = model.get_layer(name)
@@ -105,12 +113,17 @@ def cascading_randomisation(
                 ]
             )
             maps = attribution(model, images, classes, **kwargs)
-            means.append(float(np.nanmean(metric(maps, reference))))
+            values.append(np.asarray(metric(maps, reference), "float64"))
     finally:
         model.set_weights(before)
+    defined = [x[~np.isnan(x)] for x in values]
     return Randomisation(
         layers=list(layers),
-        mean=means,
+        mean=[float(x.mean()) if len(x) else math.nan for x in defined],
+        interval=[half_width(x) for x in defined],
+        undefined=[
+            len(x) - len(y) for x, y in zip(values, defined, strict=True)
+        ],
         settings={
             "attribution": name_of(attribution),
             "metric": name_of(metric),

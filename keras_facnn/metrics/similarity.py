@@ -172,7 +172,9 @@ def similarity_by_depth(
         metric: Function of maps and reference, both `(B, h, w)`, to one value
             an image, such as `pearson`, `spearman` or `top_iou`.
         reference: Attribution to compare with, called as `grad_cam` is, for
-            each layer of a batch. Grad-CAM itself takes one pass for all.
+            each layer of a batch: a function of model, images and classes, and
+            of `layer`, the name `"fa_l"`, and `batch_size`. Grad-CAM itself
+            takes one pass for all.
         contrast: Whether to compare differences of maps, those of the class
             less those of its strongest rival, the other class with the largest
             logit.
@@ -270,7 +272,7 @@ def _maps_by_depth(
     else:
         references = [
             reference(model, images, classes, layer=n, batch_size=batch_size)
-            for n in layers
+            for n in names
         ]
     return list(zip(maps, references, strict=True))
 
@@ -313,10 +315,11 @@ def _check(maps, reference):
 def _standardise(maps):
     """Maps of mean 0 and norm 1; NaN where constant."""
     centred = maps - maps.mean(axis=(1, 2), keepdims=True)
-    norm = np.sqrt((centred**2).sum(axis=(1, 2), keepdims=True))
-    return np.divide(
-        centred,
-        norm,
-        out=np.full_like(maps, np.nan),
-        where=~constant_maps(maps),
-    )
+    varies = np.broadcast_to(~constant_maps(maps), maps.shape)
+    nothing = np.full_like(maps, np.nan)
+    # Of size 1, so that no square vanishes.
+    largest = np.abs(centred).max(axis=(1, 2), keepdims=True)
+    centred = np.divide(centred, largest, out=nothing.copy(), where=varies)
+    with np.errstate(under="ignore"):
+        norm = np.sqrt((centred**2).sum(axis=(1, 2), keepdims=True))
+    return np.divide(centred, norm, out=nothing, where=varies)

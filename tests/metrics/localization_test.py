@@ -20,6 +20,22 @@ def test_pointing_game():
     assert hits.tolist() == [True, True, True, False]
 
 
+def test_a_constant_map_has_no_score(rng):
+    """Neither here nor where pixels are removed."""
+    maps = rng.uniform(size=(4, 8, 6))
+    maps[1], maps[2] = 0, 0.3
+    boxes = [[0, 0, 3, 4]] * 4
+    for metric in (pointing_game, energy_pointing_game):
+        found = metric(maps, boxes, (8, 6))
+        assert np.isnan(found).tolist() == [False, True, True, False]
+        alone = metric(maps[[0, 3]], boxes[:2], (8, 6))
+        np.testing.assert_array_equal(found[[0, 3]], alone)
+    # At another resolution too.
+    for metric in (pointing_game, energy_pointing_game):
+        coarse = metric(maps[:, ::2, ::2], boxes, (8, 6))
+        assert np.isnan(coarse).tolist() == [False, True, True, False]
+
+
 def test_energy_pointing_game(rng):
     maps = rng.normal(size=(3, 8, 6))
     boxes = [[0, 0, 6, 8], [1, 2, 4, 5], [5, 7, 6, 8]]
@@ -126,10 +142,10 @@ def test_refuses_bad_mosaics(changes, message):
 
 
 def test_boxes_that_stand_out_of_the_image_are_cut():
-    received = energy_pointing_game(
-        np.ones((1, 8, 8)), [[-2, 6, 4, 11]], (8, 8)
-    )
-    np.testing.assert_allclose(received, 8 / 64)
+    maps = np.ones((1, 8, 8))
+    maps[0, 0, 0] = 2
+    received = energy_pointing_game(maps, [[-2, 6, 4, 11]], (8, 8))
+    np.testing.assert_allclose(received, 8 / 65)
 
 
 @pytest.mark.parametrize("metric", [pointing_game, energy_pointing_game])
@@ -146,7 +162,7 @@ def test_any_of_several_boxes_counts(rng):
     def hits(boxes):
         return pointing_game(maps, boxes, (6, 6))
 
-    expected = hits([one] * 20) | hits([other] * 20)
+    expected = np.maximum(hits([one] * 20), hits([other] * 20))
     expected[-1] = hits([one] * 20)[-1]
     np.testing.assert_array_equal(hits(both), expected)
     np.testing.assert_array_equal(hits([b.tolist() for b in both]), expected)

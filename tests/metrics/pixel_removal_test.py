@@ -177,12 +177,37 @@ def test_ties_are_reported_and_keep_their_order(planted):
     result = pixel_removal(model, images, labels, coarse)
     assert result.ties == pytest.approx(98 / 99)
     assert pixel_removal(model, images, labels, maps).ties == 0
+    for metric in (deletion, insertion):
+        assert metric(model, images, labels, coarse).ties == result.ties
+        assert metric(model, images, labels, maps).ties == 0
+
+
+@pytest.mark.parametrize("metric", [pixel_removal, deletion, insertion])
+def test_images_of_constant_maps_are_left_out_and_counted(planted, metric):
+    model, images, labels, maps = planted
+    some = maps.copy()
+    some[1], some[4] = 0, 7
+    found = metric(model, images, labels, some)
+    kept = [0, 2, 3, 5]
+    alone = metric(model, images[kept], labels[kept], maps[kept])
+    assert (found.undefined, alone.undefined) == (2, 0)
+    np.testing.assert_allclose(found.probability, alone.probability)
+    assert found.settings["images"] == 4
+    if metric is not pixel_removal:
+        assert np.isnan(found.values).tolist() == [
+            i not in kept for i in range(6)
+        ]
+        np.testing.assert_allclose(found.values[kept], alone.values)
+        assert found.auc == pytest.approx(alone.auc)
 
 
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"maps": np.zeros((6, 10, 10))}, "must not be constant.*6 constant"),
+        (
+            {"maps": np.zeros((6, 10, 10))},
+            "must not all be constant.*6 constant",
+        ),
         ({"maps": np.full((6, 10, 10), np.nan)}, "`maps` must be finite"),
         (
             {"maps": np.zeros((5, 10, 10))},

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from scipy import stats
 
 from keras_facnn.attribution import hires_cam
 from keras_facnn.metrics import cascading_randomisation
@@ -27,6 +28,39 @@ def test_maps_of_the_model_change_and_others_do_not(rng):
 
     result = cascading_randomisation(model, images, edges)
     np.testing.assert_allclose(result.mean, 1)
+    np.testing.assert_allclose(result.interval, 0, atol=1e-6)
+    assert result.undefined == [0, 0, 0]
+
+
+def test_what_has_no_value_is_left_out_and_counted(small_model, images, rng):
+    values = rng.uniform(size=(2, 5))
+    values[1, :2] = np.nan
+    steps = iter(values)
+    result = cascading_randomisation(
+        small_model,
+        images,
+        lambda model, images, classes: np.zeros((5, 4, 4)),
+        layers=["head", "conv_3"],
+        metric=lambda maps, reference: next(steps),
+    )
+    assert result.undefined == [0, 2]
+    np.testing.assert_allclose(
+        result.mean, [values[0].mean(), values[1, 2:].mean()]
+    )
+    np.testing.assert_allclose(
+        result.interval,
+        [1.96 * stats.sem(values[0]), 1.96 * stats.sem(values[1, 2:])],
+    )
+    columns = ["layers", "mean", "interval", "undefined"]
+    assert list(result.to_dataframe().columns) == columns
+    # None of the images has a value.
+    result = cascading_randomisation(
+        small_model,
+        images,
+        lambda model, images, classes: np.zeros((5, 4, 4)),
+        layers=["head"],
+    )
+    assert np.isnan(result.mean[0]) and result.undefined == [5]
 
 
 def test_weights_come_back_after_an_error(small_model, images):

@@ -30,9 +30,11 @@ def test_a_constant_map_has_no_correlation(rng):
     assert np.isnan(pearson(maps, maps)).tolist() == [True, False]
 
 
-def test_small_maps_are_not_constant(rng):
-    maps = 1e-9 * rng.normal(size=(1, 5, 7))
-    np.testing.assert_allclose(pearson(maps, 5 * maps), 1.0)
+@pytest.mark.parametrize("scale", [1e-9, 1e-200])
+def test_small_maps_are_not_constant(rng, scale):
+    maps = scale * rng.normal(size=(1, 5, 7))
+    with np.errstate(all="raise"):
+        np.testing.assert_allclose(pearson(maps, 5 * maps), 1.0)
 
 
 @pytest.mark.parametrize("shape", [(2, 5, 6), (2, 5, 7, 3), (2, 35)])
@@ -65,7 +67,10 @@ def test_similarity_by_depth(small_model, images):
     def reference(model, images, classes, *, layer, batch_size):
         maps = model.class_maps(images, classes, layer=layer)
         maps[0] = 1.0
-        return maps if layer == 3 else -maps
+        assert layer in ("fa_1", "fa_3")
+        # As Keras knows it.
+        assert model.get_layer(layer).name == layer
+        return maps if layer == "fa_3" else -maps
 
     result = similarity_by_depth(
         small_model, images, layers=(1, 3), reference=reference
