@@ -5,6 +5,10 @@
 prints a report as JSON. `--write` puts it, with the command, into the
 `metadata.json` of a preset that is a local folder. `--preset
 WORKDIR/model.keras` measures a baseline, which has an accuracy alone.
+
+Of a preset for several labels an image (`FACNN(..., threshold=True)`) it
+measures how well each label is found. `--data FOLDER --labels TABLE.csv` says
+which are there; in a folder of classes each image has the label of its own.
 """
 
 import json
@@ -44,6 +48,14 @@ def define_flags():
         "Folder or data set of images of other classes: how well weak evidence "
         "tells them from those of --data.",
     )
+    flags.DEFINE_string(
+        "labels",
+        None,
+        "Table of several labels an image, in place of --split: a header, "
+        "`file` and the classes' names, then rows of an image's path in the "
+        "folder --data, and 0 or 1 for each class. Split by commas, or by tabs "
+        "where its name ends in .tsv.",
+    )
     flags.DEFINE_string("unknown_split", "test", "Split of --unknown.")
     flags.DEFINE_bool("write", False, "Whether to write into the metadata.")
 
@@ -52,16 +64,39 @@ def main():
     if FLAGS.write and not os.path.isdir(FLAGS.preset):
         raise app.UsageError("--write needs a --preset that is a folder.")
     is_baseline = FLAGS.preset.endswith(".keras")
-    read = (
-        inputs.baseline_and_images if is_baseline else inputs.preset_and_images
-    )
-    model, images, labels, _ = read()
+    if FLAGS.labels and (
+        is_baseline or FLAGS.classes or FLAGS.validation_fraction is not None
+    ):
+        raise app.UsageError(
+            "--labels needs a --preset that is no baseline, and neither "
+            "--classes nor --validation_fraction."
+        )
+    if is_baseline:
+        model, images, labels, names = inputs.baseline_and_images()
+    else:
+        from zoo.data import labels as tables
+
+        found = tables.find(FLAGS.labels, FLAGS.data) if FLAGS.labels else None
+        model, images, labels, names = inputs.preset_and_images(found)
+    several = not is_baseline and model.threshold
+    if FLAGS.labels and not several:
+        raise ValueError(
+            "`--labels` needs a preset of several labels an image, "
+            f"FACNN(..., threshold=True). Received: --preset {FLAGS.preset}"
+        )
     logits = logits_of(model, images)
+    if several:
+        present = labels if FLAGS.labels else np.eye(len(names))[labels]
+        found = several_labels(model, logits, present == 1, names)
+    else:
+        found = accuracy(logits, labels)
     report = {
-        "split": FLAGS.split,
+        "split": os.path.basename(FLAGS.labels)
+        if FLAGS.labels
+        else FLAGS.split,
         "parameters": model.count_params(),
         "multiply_adds": cost.multiply_adds(model),
-        **accuracy(logits, labels),
+        **found,
         "command": record.command(),
     }
     if FLAGS.unknown:
@@ -74,7 +109,13 @@ def main():
         )
         report["exactness"] = {
             "images": len(some),
-            **model.verify(some, batch_size=FLAGS.batch_size),
+            # No correlation, where all maps are constant.
+            **{
+                name: None if math.isnan(value) else value
+                for name, value in model.verify(
+                    some, batch_size=FLAGS.batch_size
+                ).items()
+            },
         }
     print(json.dumps(report, indent=2))
     if FLAGS.write:
@@ -106,6 +147,77 @@ def accuracy(logits, labels):
     }
 
 
+def several_labels(model, logits, present, names):
+    """How well each label is found, where an image may have several.
+
+    Precision, recall and F1 are of the labels whose probability is above a
+    half. `best_threshold` is the probability from which on a label would have
+    to count for the largest F1, on these very images: `best_f1` flatters.
+
+    Args:
+        model: The `FACNN`.
+        logits: Array `(N, C)`.
+        present: Bool array `(N, C)`, whether the label is there.
+        names: The C names.
+    """
+    p = model.probabilities(logits)
+    found = logits > 0
+    of_labels = {}
+    for c, name in enumerate(names):
+        hits = int((found[:, c] & present[:, c]).sum())
+        count, told = int(present[:, c].sum()), int(found[:, c].sum())
+        precision, best = precision_and_best(logits[:, c], present[:, c])
+        of_labels[name] = {
+            "images": count,
+            "average_precision": precision,
+            "precision": hits / told if told else None,
+            "recall": hits / count if count else None,
+            "f1": 2 * hits / (count + told) if count + told else None,
+            "best_threshold": None if best is None else float(p[best[0], c]),
+            "best_f1": None if best is None else best[1],
+        }
+    precisions = [
+        label["average_precision"]
+        for label in of_labels.values()
+        if label["images"]
+    ]
+    signed = np.where(present, logits, -logits)
+    return {
+        "images": len(present),
+        # Over the labels that some image has.
+        "mean_average_precision": float(np.mean(precisions))
+        if precisions
+        else None,
+        "all_labels_right": float((found == present).all(axis=-1).mean()),
+        "binary_cross_entropy": float(-special.log_expit(signed).mean()),
+        "labels": of_labels,
+    }
+
+
+def precision_and_best(scores, present):
+    """A label's average precision, and where its F1 is largest, or Nones.
+
+    The average precision is that of scikit-learn: the sum over the distinct
+    scores, from the largest on, of the precision of all images that have at
+    least so much, times what they add to the recall.
+
+    Returns:
+        The average precision; the index of an image with the best least score,
+        and the F1 there.
+    """
+    count = int(present.sum())
+    if not count:
+        return None, None
+    order = np.argsort(-scores, kind="stable")
+    # Where the next image has another score.
+    ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    hits, told = np.cumsum(present[order])[ends], ends + 1
+    precision = float((hits / told * np.diff(hits, prepend=0)).sum() / count)
+    f1 = 2 * hits / (count + told)
+    best = int(f1.argmax())
+    return precision, (order[ends[best]], float(f1[best]))
+
+
 def unknown(model, logits):
     """How well a low score tells images of other classes from known ones.
 
@@ -120,10 +232,12 @@ def unknown(model, logits):
         model.input_shape[1:], FLAGS.fit or "crop", FLAGS.skip_broken
     )
     others = logits_of(model, images)
+    # By sigmoid, of a preset for several labels an image.
+    probabilities = getattr(model, "probabilities", softmax)
     scores = {
         "largest_logit": lambda x: x.max(-1),
         "largest_above_mean": lambda x: x.max(-1) - x.mean(-1),
-        "largest_probability": lambda x: special.softmax(x, -1).max(-1),
+        "largest_probability": lambda x: probabilities(x).max(-1),
     }
     likeliest = scores["largest_probability"]
     return {
@@ -142,6 +256,10 @@ def unknown(model, logits):
             "unknown": float((likeliest(others) < 0.5).mean()),
         },
     }
+
+
+def softmax(logits):
+    return special.softmax(logits, axis=-1)
 
 
 def shared_evidence(model, logits):

@@ -228,9 +228,13 @@ def find(split):
     )
 
 
-def preset_and_images():
-    """The preset's model, and images, labels and class names of the split."""
-    found = find(FLAGS.split)
+def preset_and_images(found=None):
+    """The preset's model, and images, labels and class names of the split.
+
+    Args:
+        found: The `zoo.data.images.Split`; None is that of the flags.
+    """
+    found = find(FLAGS.split) if found is None else found
     import keras_facnn
 
     model = keras_facnn.FACNN.from_preset(FLAGS.preset)

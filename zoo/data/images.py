@@ -112,7 +112,8 @@ class Split:
 
     Attributes:
         sources: Object array `(N,)` of paths (str) or encoded images (bytes).
-        labels: Int array `(N,)`.
+        labels: Int array `(N,)`; of several labels an image, `(N, C)` of 0
+            and 1.
         folders: The classes' names in the data.
         names: What to call them.
         name: What to call the split in messages.
@@ -144,7 +145,7 @@ class Split:
         """Decodes the images, as `load` does.
 
         Returns:
-            Images and int labels `(N,)`.
+            Images and their labels.
         """
         images = EncodedImages(self.sources, tuple(image_shape), fit, self.name)
         gib = np.prod(images.shape, dtype="float64") / 2**30
@@ -166,7 +167,12 @@ class Split:
             )
             if not skip_broken:
                 raise ValueError(f"{what}. `--skip_broken` leaves them out.")
-            counts = np.bincount(self.labels[good], minlength=len(self.names))
+            kept = self.labels[good]
+            counts = (
+                kept.sum(axis=0)
+                if kept.ndim == 2
+                else np.bincount(kept, minlength=len(self.names))
+            )
             empty = [
                 name
                 for name, count in zip(self.folders, counts, strict=True)
