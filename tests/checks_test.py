@@ -453,7 +453,7 @@ def test_what_cannot_be_called_is_refused(small_model, images, bad):
 
 
 def test_numpy_may_be_made_to_raise(small_model, images):
-    """Values below float32's least are 0, whatever NumPy is told to do."""
+    """Values below float32's least are 0, whatever NumPy does at errors."""
     tiny = np.concatenate([images[:2] * 1e-310, images[2:] * 1.0])
     plain = {
         "class_maps": lambda x: small_model.class_maps(x),

@@ -24,32 +24,34 @@ def softmax(x):
 
 
 def test_two_labels_are_both_likely_and_grey_is_none(colors_model, colors):
-    told = colors_model.explain(colors)
-    assert told.several_labels
+    explanation = colors_model.explain(colors)
+    assert explanation.several_labels
     np.testing.assert_allclose(
-        told.probabilities, sigmoid(logits_of(colors)), atol=1e-4
+        explanation.probabilities, sigmoid(logits_of(colors)), atol=1e-4
     )
-    yellow, red, grey, black = told.probabilities
+    yellow, red, grey, black = explanation.probabilities
     assert (yellow > 0.99).tolist() == [True, True, False]
     assert (red > 0.99).tolist() == [True, False, False]
     assert max(grey.max(), black.max()) < 1e-3
     np.testing.assert_allclose(
-        told.depth_probabilities[:, -1], told.probabilities
+        explanation.depth_probabilities[:, -1], explanation.probabilities
     )
-    assert told[:1].several_labels
+    assert explanation[:1].several_labels
 
 
 def test_one_label_is_as_likely_as_softmax_says(small_model, images):
     logits = small_model.predict(images, verbose=0)
-    told = small_model.explain(images)
-    assert not told.several_labels
-    np.testing.assert_allclose(told.probabilities, softmax(logits), atol=1e-6)
+    explanation = small_model.explain(images)
+    assert not explanation.several_labels
     np.testing.assert_allclose(
-        small_model.probabilities(logits), told.probabilities, atol=1e-6
+        explanation.probabilities, softmax(logits), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        small_model.probabilities(logits), explanation.probabilities, atol=1e-6
     )
 
 
-def alone(model):
+def as_it_is(model):
     return model
 
 
@@ -73,7 +75,7 @@ def with_a_sigmoid(model):
     return keras.Sequential([model, keras.layers.Activation("sigmoid")])
 
 
-KINDS = [alone, behind_augmentation, cast_at_the_end, with_a_sigmoid]
+KINDS = [as_it_is, behind_augmentation, cast_at_the_end, with_a_sigmoid]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

@@ -165,14 +165,14 @@ def several_labels(model, logits, present, names):
     of_labels = {}
     for c, name in enumerate(names):
         hits = int((found[:, c] & present[:, c]).sum())
-        count, told = int(present[:, c].sum()), int(found[:, c].sum())
+        count, counted = int(present[:, c].sum()), int(found[:, c].sum())
         precision, best = precision_and_best(logits[:, c], present[:, c])
         of_labels[name] = {
             "images": count,
             "average_precision": precision,
-            "precision": hits / told if told else None,
+            "precision": hits / counted if counted else None,
             "recall": hits / count if count else None,
-            "f1": 2 * hits / (count + told) if count + told else None,
+            "f1": 2 * hits / (count + counted) if count + counted else None,
             "best_threshold": None if best is None else float(p[best[0], c]),
             "best_f1": None if best is None else best[1],
         }
@@ -211,9 +211,9 @@ def precision_and_best(scores, present):
     order = np.argsort(-scores, kind="stable")
     # Where the next image has another score.
     ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-    hits, told = np.cumsum(present[order])[ends], ends + 1
-    precision = float((hits / told * np.diff(hits, prepend=0)).sum() / count)
-    f1 = 2 * hits / (count + told)
+    hits, counted = np.cumsum(present[order])[ends], ends + 1
+    precision = float((hits / counted * np.diff(hits, prepend=0)).sum() / count)
+    f1 = 2 * hits / (count + counted)
     best = int(f1.argmax())
     return precision, (order[ends[best]], float(f1[best]))
 

@@ -28,8 +28,8 @@ def test_a_constant_map_has_no_score(rng):
     for metric in (pointing_game, energy_pointing_game):
         found = metric(maps, boxes, (8, 6))
         assert np.isnan(found).tolist() == [False, True, True, False]
-        alone = metric(maps[[0, 3]], boxes[:2], (8, 6))
-        np.testing.assert_array_equal(found[[0, 3]], alone)
+        kept_only = metric(maps[[0, 3]], boxes[:2], (8, 6))
+        np.testing.assert_array_equal(found[[0, 3]], kept_only)
     # At another resolution too.
     for metric in (pointing_game, energy_pointing_game):
         coarse = metric(maps[:, ::2, ::2], boxes, (8, 6))

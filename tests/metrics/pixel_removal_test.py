@@ -189,16 +189,16 @@ def test_images_of_constant_maps_are_left_out_and_counted(planted, metric):
     some[1], some[4] = 0, 7
     found = metric(model, images, labels, some)
     kept = [0, 2, 3, 5]
-    alone = metric(model, images[kept], labels[kept], maps[kept])
-    assert (found.undefined, alone.undefined) == (2, 0)
-    np.testing.assert_allclose(found.probability, alone.probability)
+    kept_only = metric(model, images[kept], labels[kept], maps[kept])
+    assert (found.undefined, kept_only.undefined) == (2, 0)
+    np.testing.assert_allclose(found.probability, kept_only.probability)
     assert found.settings["images"] == 4
     if metric is not pixel_removal:
         assert np.isnan(found.values).tolist() == [
             i not in kept for i in range(6)
         ]
-        np.testing.assert_allclose(found.values[kept], alone.values)
-        assert found.auc == pytest.approx(alone.auc)
+        np.testing.assert_allclose(found.values[kept], kept_only.values)
+        assert found.auc == pytest.approx(kept_only.auc)
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,9 @@ def best_f1(scores, present):
     """Of all thresholds."""
     found = []
     for threshold in scores:
-        told = scores >= threshold
-        hits = (told & present).sum()
-        found.append((2 * hits / (told.sum() + present.sum()), threshold))
+        counted = scores >= threshold
+        hits = (counted & present).sum()
+        found.append((2 * hits / (counted.sum() + present.sum()), threshold))
     return max(found)
 
 
@@ -44,13 +44,13 @@ def test_each_label_is_measured_as_by_hand(rng, colors_model):
         label = report["labels"][name]
         assert label["images"] == present[:, c].sum()
         assert label["average_precision"] == pytest.approx(expected[c])
-        told, there = logits[:, c] > 0, present[:, c]
-        hits = (told & there).sum()
-        precision, recall = hits / told.sum(), hits / there.sum()
+        counted, there = logits[:, c] > 0, present[:, c]
+        hits = (counted & there).sum()
+        precision, recall = hits / counted.sum(), hits / there.sum()
         assert label["precision"] == pytest.approx(precision)
         assert label["recall"] == pytest.approx(recall)
         assert label["f1"] == pytest.approx(
-            2 * hits / (told.sum() + there.sum())
+            2 * hits / (counted.sum() + there.sum())
         )
         f1, threshold = best_f1(logits[:, c], there)
         assert label["best_f1"] == pytest.approx(f1)
