@@ -5,9 +5,11 @@ import importlib.util
 import os
 
 from keras_facnn.installing import how_to_install
+from keras_facnn.starting import start_command
 from keras_facnn.text import printable
 from keras_facnn.version import __version__
 
+start_command()
 _no_keras: Exception | None = None
 try:
     importlib.import_module("keras")

@@ -16,6 +16,11 @@ import numpy as np
 
 from keras_facnn import __version__
 from keras_facnn.installing import how_to_install
+from keras_facnn.starting import INTERRUPTED
+from keras_facnn.starting import end_start
+from keras_facnn.starting import note
+from keras_facnn.starting import open_streams
+from keras_facnn.starting import silence
 from keras_facnn.text import printable
 
 _DESCRIPTION = """\
@@ -66,7 +71,8 @@ environment:
   HF_TOKEN        token for private presets on the Hugging Face Hub
 
 exit status: 0 if all went well, 1 after an error (also if one image of many
-cannot be read), 2 for a wrong command line, 130 after Ctrl-C.
+cannot be read), 2 for a wrong command line, 130 after Ctrl-C, 141 where
+the output has no reader any more.
 """
 
 
@@ -77,26 +83,41 @@ _PHOTO = 512
 
 
 def main(argv=None):
+    open_streams()
     for stream in (sys.stdout, sys.stderr):
         # Names of files and classes have characters that terminals may lack.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    argv = sys.argv[1:] if argv is None else argv
-    arguments = _parser().parse_args(argv)
-    arguments.argv = argv
     try:
-        # Where Keras has no backend, this says what to install.
-        from keras_facnn import FACNN  # noqa: F401
-
-        arguments.run(arguments)
+        end_start()
+        status = _run(sys.argv[1:] if argv is None else argv)
+        # Of the help, which `argparse` prints, too.
+        _say("", end="")
+        return status
     except KeyboardInterrupt:
-        print("keras_facnn: interrupted", file=sys.stderr)
+        note(INTERRUPTED)
         return 130
+    except BrokenPipeError:
+        # As after `| head -1`: the reader has what it wanted.
+        silence(sys.stdout)
+        return 141
     except _Told:
         return 1
-    except (ValueError, OSError, ImportError, RuntimeError) as e:
+    except (ValueError, OSError, ImportError, RuntimeError, MemoryError) as e:
         _tell(e)
         return 1
+
+
+def _run(argv):
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as e:
+        return e.code
+    arguments.argv = argv
+    # Where Keras has no backend, this says what to install.
+    from keras_facnn import FACNN  # noqa: F401
+
+    arguments.run(arguments)
     return 0
 
 
@@ -105,11 +126,31 @@ class _Told(Exception):
 
 
 def _tell(error):
-    message = " ".join(str(error).split())
-    print(f"keras_facnn: error: {printable(message)}", file=sys.stderr)
+    message = " ".join(str(error).split()) or type(error).__name__
+    note(f"keras_facnn: error: {printable(message)}")
+
+
+def _say(text, end="\n"):
+    """Prints a result at once, so that an error says what it is about."""
+    try:
+        print(text, end=end, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as e:
+        silence(sys.stdout)
+        raise OSError(
+            f"The standard output cannot be written ({e.strerror})"
+        ) from e
 
 
 class _Parser(argparse.ArgumentParser):
+    def parse_args(self, args, namespace=None):
+        for text in args:
+            # Older versions of Python make an empty list of it.
+            if text.startswith("--") and text.endswith("=--"):
+                self.error(f"{text}: the option needs a value")
+        return super().parse_args(args, namespace)
+
     def error(self, message):
         # It repeats what was typed, which a shell may have completed.
         super().error(printable(message))
@@ -308,14 +349,14 @@ def _explain(arguments):
     if asked is not None:
         best = [cs if asked in cs else [*cs, asked] for cs in best]
     if arguments.json:
-        print(json.dumps(_as_json(told, paths, best), indent=1))
+        _say(json.dumps(_as_json(told, paths, best), indent=1))
     else:
         width = max(map(len, labels))
         for label, cs, p in zip(labels, best, told.probabilities, strict=True):
             listed = "   ".join(
                 f"{printable(told.name_of(c))} {p[c]:6.1%}" for c in cs
             )
-            print(f"{label:{width}}   {listed}")
+            _say(f"{label:{width}}   {listed}")
         _say_what_answers_mean(told, labels)
     if not arguments.no_figure:
         _draw(arguments, told, paths, labels)
@@ -332,7 +373,7 @@ def _say_what_answers_mean(told, labels):
         else f"Whatever a picture shows, it gets one of the {count} classes "
         "that the model knows."
     )
-    print(meaning, file=sys.stderr)
+    note(meaning)
     unsure = [
         label
         for label, p in zip(labels, told.probabilities, strict=True)
@@ -342,12 +383,11 @@ def _say_what_answers_mean(told, labels):
         return
     more = f" and {len(unsure) - 5} more" if len(unsure) > 5 else ""
     listed = f"{', '.join(unsure[:5])}{more}."
-    print(
+    note(
         f"No class is likelier there than not: {listed}"
         if told.several_labels
         else f"No class has half of the probability: {listed} So it often is "
-        "with pictures of something else.",
-        file=sys.stderr,
+        "with pictures of something else."
     )
 
 
@@ -434,13 +474,12 @@ def _draw(arguments, told, paths, labels):
     from keras_facnn.pictures import read_picture
 
     # JSON has the standard output for itself.
-    file = sys.stderr if arguments.json else sys.stdout
+    say = note if arguments.json else _say
     rows = arguments.rows
     if len(paths) > rows:
-        print(
+        say(
             f"The figure shows the first {rows} of the {len(paths)} images; "
-            "--rows N shows more",
-            file=file,
+            "--rows N shows more"
         )
     channels = told.images.shape[-1]
     figure = plots.explanation(
@@ -453,7 +492,7 @@ def _draw(arguments, told, paths, labels):
     )
     figure.savefig(arguments.output, dpi=200)
     path = printable(os.path.abspath(arguments.output))
-    print(f"The figure is {path}", file=file)
+    say(f"The figure is {path}")
 
 
 def _export(arguments):
@@ -471,10 +510,7 @@ def _export(arguments):
                 f"A file for {name} is written by {' or '.join(able)}: "
                 + how_to_install(able[0], "export")
             )
-        print(
-            f"On {installed[0]}, since {backend} cannot write it:",
-            file=sys.stderr,
-        )
+        note(f"On {installed[0]}, since {backend} cannot write it:")
         again = subprocess.run(
             [sys.executable, "-m", "keras_facnn", *arguments.argv],
             env={**os.environ, "KERAS_BACKEND": installed[0]},
@@ -497,14 +533,14 @@ def _presets(arguments):
 
     presets = FACNN.presets
     if arguments.json:
-        print(json.dumps(presets, indent=2))
+        _say(json.dumps(presets, indent=2))
         return
     for name, metadata in presets.items():
         size = "x".join(
             "any" if n is None else str(n) for n in metadata["input"]["shape"]
         )
         metrics = metadata["metrics"]
-        print(name)
+        _say(name)
         text = (
             f"{metadata['description']} {len(metadata['class_names'])} "
             f"classes, images {size}, {metadata['parameters']:,} parameters, "
@@ -512,10 +548,10 @@ def _presets(arguments):
             f"{metrics['split']} split of {metadata['dataset']['name']}. "
             f"License: {metadata['license'].rstrip('.')}."
         )
-        print(textwrap.indent(textwrap.fill(text, 76), "    "))
+        _say(textwrap.indent(textwrap.fill(text, 76), "    "))
         # Names of ImageNet's are synonyms, joined by commas.
         listed = "Classes: " + "; ".join(metadata["class_names"]) + "."
-        print(textwrap.indent(textwrap.fill(listed, 76), "    "))
+        _say(textwrap.indent(textwrap.fill(listed, 76), "    "))
 
 
 def _verify(arguments):
@@ -524,9 +560,9 @@ def _verify(arguments):
     measured = model.verify(images)
     for name, value in measured.items():
         if math.isnan(value):
-            print(f"{name:22} no map varies, so there is no correlation")
+            _say(f"{name:22} no map varies, so there is no correlation")
         else:
-            print(f"{name:22} {value:.3g}")
+            _say(f"{name:22} {value:.3g}")
     # Maps that are constant have no correlation, and may be exact all the same.
     exact = not measured["theorem_1_correlation"] < 0.99999 and all(
         value <= 1e-3
@@ -558,10 +594,9 @@ def _model(arguments):
 
     # For who waits; what reads this stream is told of errors alone.
     if sys.stderr.isatty():
-        print(
+        note(
             f"Loading {printable(arguments.preset)} on "
-            f"{keras.backend.backend()}; the first run takes the longest ...",
-            file=sys.stderr,
+            f"{keras.backend.backend()}; the first run takes the longest ..."
         )
     model = FACNN.from_preset(arguments.preset)
     height, width, channels = model.image_shape

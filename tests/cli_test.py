@@ -1,5 +1,6 @@
 """`python -m keras_facnn`, as a user types it."""
 
+import contextlib
 import io
 import json
 import os
@@ -295,6 +296,121 @@ def test_ctrl_c_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr(FACNN, "from_preset", interrupted)
     assert run("explain", SAMPLES[0], "--no-figure") == 130
     assert capsys.readouterr().err == "keras_facnn: interrupted\n"
+
+
+@pytest.fixture
+def interrupting(tmp_path):
+    """An environment where Ctrl-C is pressed while Keras is imported.
+
+    As code of an extension does, its import turns the exception into another.
+    """
+    (tmp_path / "keras.py").write_text(
+        "import os, signal\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "except KeyboardInterrupt:\n"
+        "    raise ImportError('init failed')\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    return {**os.environ, "PYTHONPATH": path}
+
+
+@pytest.mark.only_on("torch")
+@pytest.mark.parametrize("way", ["module", "script"])
+def test_ctrl_c_while_keras_is_imported(way, tmp_path, interrupting):
+    script = tmp_path / "keras-facnn"
+    script.write_text("from keras_facnn.__main__ import main\nmain()\n")
+    how = {"module": ["-m", "keras_facnn"], "script": [script]}[way]
+    result = subprocess.run(
+        [sys.executable, *how, "presets"],
+        env=interrupting,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 130
+    assert result.stderr == "keras_facnn: interrupted\n"
+    assert not result.stdout
+
+
+@pytest.mark.only_on("torch")
+def test_other_programs_keep_their_ctrl_c(interrupting):
+    """Only the command line ends at once; a program of a user may not."""
+    code = "import signal, keras_facnn; print(signal.getsignal(signal.SIGINT))"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "-m", "keras_facnn"],
+        env=interrupting,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0
+    assert "default_int_handler" in result.stdout
+
+
+@pytest.mark.only_on("torch")
+@pytest.mark.parametrize("command", ["presets", "explain", "--help"])
+def test_a_reader_that_has_enough_is_no_error(command, monkeypatch, capsys):
+    read, write = os.pipe()
+    os.close(read)
+    arguments = [SAMPLES[0], "--no-figure"] if command == "explain" else []
+    with open(write, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert run(command, *arguments) == 141
+    assert "rror" not in capsys.readouterr().err
+
+
+@pytest.mark.only_on("torch")
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device")
+@pytest.mark.parametrize("command", ["presets", "explain", "--help"])
+def test_says_that_the_output_cannot_be_written(command, monkeypatch, capsys):
+    arguments = [SAMPLES[0], "--no-figure"] if command == "explain" else []
+    with open("/dev/full", "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert run(command, *arguments) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        "keras_facnn: error: The standard output cannot be written (No space "
+        "left on device)"
+    )
+
+
+@pytest.mark.only_on("torch")
+@pytest.mark.parametrize("stderr", ["closed", "full", "broken"])
+def test_results_need_no_stream_of_messages(stderr, monkeypatch, capsys):
+    read, write = os.pipe()
+    os.close(read)
+    where = {"full": "/dev/full", "broken": write}.get(stderr)
+    with contextlib.ExitStack() as opened:
+        file = where and opened.enter_context(open(where, "w"))
+        monkeypatch.setattr(sys, "stderr", file)
+        opened.callback(lambda: sys.stderr.close())
+        assert run("explain", SAMPLES[0], "--no-figure") == 0
+        assert run("explain", "no such picture", "--no-figure") == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(SAMPLES[0].name)
+
+
+@pytest.mark.only_on("torch")
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+def test_a_closed_stream_is_no_file_that_is_opened_next():
+    """Where the backends' messages would end up."""
+    code = """
+import os, sys
+sys.argv[0] = "keras-facnn"
+sys.modules["keras"] = None
+import keras_facnn
+file = open(os.devnull)
+assert file.fileno() > 2, file.fileno()
+"""
+    close = '"$0" -c "$1" 0<&- 1>&- 2>&-'
+    command = ["sh", "-c", close, sys.executable, code]
+    assert subprocess.run(command, cwd=ROOT).returncode == 0
+
+
+@pytest.mark.only_on("torch")
+@pytest.mark.parametrize("option", ["--class", "--preset", "--size", "--layer"])
+def test_two_dashes_are_no_value(option, capsys):
+    assert run("explain", SAMPLES[0], "--no-figure", f"{option}=--") == 2
+    assert f"{option}=--: the option needs a value" in capsys.readouterr().err
 
 
 @pytest.mark.only_on("torch")

@@ -20,6 +20,7 @@ FRAMEWORKS = {"tensorflow", "tf", "jax", "jaxlib", "torch", "flax"}
 ROOMS = [
     "version",
     "installing",
+    "starting",
     "text",
     "types",
     "checks",
