@@ -45,6 +45,9 @@ __all__ = [
     "resize_maps",
     "upload_preset",
 ]
+# So that `from keras_facnn import *` needs nothing that is not installed.
+if importlib.util.find_spec("matplotlib") is None:
+    __all__.remove("plots")
 
 
 def __getattr__(name):
@@ -67,5 +70,9 @@ def __getattr__(name):
         ) from _no_keras
     # `plots` needs Matplotlib, so it is imported when it is first asked for.
     if name == "plots":
+        if importlib.util.find_spec("matplotlib") is None:
+            raise ImportError(
+                f"`keras_facnn.plots` needs Matplotlib: {how_to_install(name)}"
+            )
         return importlib.import_module("keras_facnn.plots")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

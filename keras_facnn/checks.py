@@ -14,10 +14,10 @@ from keras import tree
 
 # The most values that one array may be asked to hold: 4 GiB as float32.
 LARGEST_ARRAY = 2**30
+# What weights can be, and layers compute in.
+_FLOATS = {"float16", "bfloat16", "float32", "float64"}
 # Outputs that lie in 0..1 and sum to 1 as nearly as this are probabilities.
 _SUM_TOLERANCE = 0.01
-# What a model may compute in. Keras takes integers, too, and fails later.
-_FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
 # --- Numbers and options ---
@@ -163,25 +163,27 @@ def check_verbose(verbose):
 
 
 def check_policy(dtype):
-    """Returns Keras' dtype policy of a `dtype`, or raises."""
-    if dtype is None:
-        return keras.config.dtype_policy()
+    """Returns Keras' dtype policy of a `dtype`, one of floats, or raises."""
     try:
-        policy = keras.dtype_policies.get(dtype)
+        policy = (
+            keras.config.dtype_policy()
+            if dtype is None
+            else keras.dtype_policies.get(dtype)
+        )
     except (AttributeError, TypeError, ValueError):
         policy = None
+    # Keras takes others too, and fails where a layer computes.
     if (
         policy is None
-        or isinstance(policy, keras.dtype_policies.QuantizedDTypePolicy)
-        or policy.compute_dtype not in _FLOATS
-        or policy.variable_dtype not in _FLOATS
+        or policy.quantization_mode is not None
+        or not {policy.compute_dtype, policy.variable_dtype} <= _FLOATS
     ):
         raise ValueError(
-            "`dtype` must be a dtype policy of Keras of real numbers, such as "
-            '"float32" or "mixed_bfloat16". To have a trained model in 8 bits, '
-            'call its `quantize("int8")`. '
-            f"Received: dtype={_shown(dtype)}"
-        ) from None
+            "`dtype` must be a dtype policy of Keras that computes in floats, "
+            'such as "float32" or "mixed_bfloat16"; `model.quantize` makes a '
+            "trained model one of integers. "
+            f"Received: dtype={_shown(policy if dtype is None else dtype)}"
+        )
     return policy
 
 
@@ -279,6 +281,8 @@ def real_array(name, values):
         # Its `detach` is no tensor's: it would take the file from the caller.
         refuse(f"{kind}; `load_images` reads pictures from files")
     if hasattr(values, "detach"):
+        if getattr(values, "is_meta", False):
+            refuse("a tensor of the device `meta`, which has no values")
         values = values.detach().cpu()
         if getattr(values, "layout", None) is not None and "sparse" in str(
             values.layout
@@ -611,6 +615,9 @@ def _class_number(classes, names, name):
 
 def _listed(classes):
     """Lists and strings of what arrays and tensors hold."""
+    # A tensor of the device `meta` has no values.
+    if getattr(classes, "is_meta", False):
+        return None
     # An open file has a `detach` too, which would take it from the caller.
     if hasattr(classes, "detach") and not hasattr(classes, "read"):
         classes = classes.detach().cpu()

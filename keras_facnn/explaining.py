@@ -73,6 +73,8 @@ class Explaining:
         ['fa_1', 'fa_2']
         """
         names = [f"fa_{level}" for level in self.fa_levels(layers)]
+        if not names:
+            raise self._no_level("layers", layers)
         return keras.Model(
             self.input, {n: self.get_layer(n).output for n in names}
         )
@@ -439,7 +441,15 @@ class Explaining:
             return list(range(1, self.num_layers + 1))
         if isinstance(layers, str) or is_integer(layers):
             return [self._level(layers)]
-        some: Any = list(layers) if isinstance(layers, Iterable) else [None]
+        some: Any = layers
+        # Arrays without dimensions are of an iterable type too.
+        if (
+            not isinstance(some, Iterable)
+            or isinstance(some, (bytes, dict))
+            or getattr(some, "ndim", 1) == 0
+        ):
+            raise self._no_level("layers", layers)
+        some = list(some)
         if any(layer is None for layer in some):
             raise self._no_level("layers", layers)
         return [self._level(layer) for layer in some]

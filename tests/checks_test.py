@@ -75,6 +75,9 @@ BAD_IMAGES = {
     "symbolic": lambda x: keras.KerasTensor(x.shape),
     "mapping": lambda x: {"images": x},
     "generator": lambda x: (image for image in x),
+    "no dimension": lambda x: np.array(3.0),
+    "an object": lambda x: np.array(None),
+    "tensor without dimensions": lambda x: keras.ops.convert_to_tensor(3.0),
 }
 
 
@@ -85,6 +88,30 @@ def test_images_that_are_none_are_refused_by_name(call, small_model, images):
             call(small_model, change(images))
         assert "Received" in str(caught.value), what
         assert len(str(caught.value)) < 1000, what
+
+
+def test_an_open_file_is_no_array_and_stays_open(small_model):
+    with open(__file__, "rb") as file:
+        for call in (
+            lambda: small_model.class_maps(file),
+            lambda: resize_maps(file, (2, 2)),
+        ):
+            with pytest.raises(ValueError, match="must be an array of real"):
+                call()
+        with pytest.raises(ValueError, match="`labels` must be"):
+            metrics.make_grids(np.zeros((4, 8, 8, 3)), file, 1)
+        assert file.readline()
+
+
+@pytest.mark.only_on("torch")
+def test_a_tensor_without_values_is_refused(small_model):
+    import torch
+
+    meta = torch.zeros(5, 16, 16, 3, device="meta")
+    with pytest.raises(ValueError, match="`images` must.*no values"):
+        small_model.class_maps(meta)
+    with pytest.raises(ValueError, match="`classes` must be"):
+        small_model.class_maps(np.zeros((1, 16, 16, 3)), meta[0, 0, 0])
 
 
 GOOD_IMAGES = {
@@ -234,10 +261,6 @@ def test_arguments_of_a_model_are_refused_by_name():
         ("num_classes", 1),
         ("depths", "12"),
         ("dtype", "x"),
-        ("dtype", "uint8"),
-        ("dtype", "int32"),
-        ("dtype", "bool"),
-        ("dtype", "int8_from_float32"),
         ("dtype", keras.dtype_policies.DTypePolicy("int16")),
         ("dtype", ""),
         ("dtype", 3),
@@ -423,8 +446,23 @@ def test_numbers_beyond_all_floats_are_refused(small_model, images):
             call(10**400)
 
 
-@pytest.mark.parametrize("layers", [1.5, 2.0, [None], object()])
+BAD_LAYERS = {
+    "float": 1.5,
+    "whole float": 2.0,
+    "none in a list": [None],
+    "object": object(),
+    "mapping": {},
+    "bytes": b"fa_1",
+    "array without dimensions": np.array(1.5),
+    "object without dimensions": np.array(None),
+    "tensor without dimensions": "tensor",
+}
+
+
+@pytest.mark.parametrize("layers", BAD_LAYERS.values(), ids=BAD_LAYERS)
 def test_layers_that_are_none_are_refused(small_model, images, layers):
+    if isinstance(layers, str):
+        layers = keras.ops.convert_to_tensor(1.5)
     for call in (
         lambda: small_model.feature_extractor(layers),
         lambda: small_model.explain(images, layers=layers),
@@ -471,3 +509,32 @@ def test_numpy_may_be_made_to_raise(small_model, images):
             found = function(tiny)
         np.testing.assert_array_equal(found, expected, err_msg=name)
         assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("none", [[], (), np.zeros(0, int)], ids=str)
+def test_features_of_no_layer_are_refused(small_model, none):
+    with pytest.raises(ValueError, match="`layers` must be.*Received"):
+        small_model.feature_extractor(none)
+
+
+BAD_DTYPES = [
+    "uint8", "int32", "bool", "string", "complex64", "int8", "",
+    "int8_from_float32", "int4_from_float32", "float8_from_float32",
+    "int8_from_mixed_bfloat16", np.uint8, bool, 3,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", BAD_DTYPES, ids=str)
+def test_dtypes_that_cannot_compute_are_refused(dtype):
+    with pytest.raises(ValueError, match="`dtype` must be .*Received: dtype="):
+        FACNN(2, depths=(1,), maps_per_class=(1,), dtype=dtype)
+
+
+def test_a_global_policy_that_cannot_compute_is_refused():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("int8_from_float32")
+    try:
+        with pytest.raises(ValueError, match="`dtype` must be .*int8_from"):
+            FACNN(2, depths=(1,), maps_per_class=(1,))
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -133,5 +133,13 @@ import numpy as np
 import keras_facnn
 model = keras_facnn.FACNN.from_preset("cifar10")
 assert model.class_maps(np.zeros((1, 32, 32, 3))).shape == (1, 8, 8, 10)
+from keras_facnn import *
+assert FACNN is keras_facnn.FACNN
+try:
+    keras_facnn.plots
+except ImportError as e:
+    assert "pip install 'keras-facnn[plots]'" in str(e)
+else:
+    raise AssertionError
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
