@@ -116,6 +116,8 @@ class DeepAlignment:
             return loss, trained, state, optimizer_state
         ```
 
+        >>> import numpy as np
+        >>> import keras_facnn
         >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
         >>> images = np.zeros((4, 32, 32, 3), "float32")
         >>> tuple(model.depth_logits(images, training=True).shape)
@@ -151,6 +153,9 @@ class DeepAlignment:
 
         Example:
 
+        >>> import keras
+        >>> import numpy as np
+        >>> import keras_facnn
         >>> model = keras_facnn.FACNN(
         ...     10, depths=(2,), maps_per_class=(1,), deep_alignment=0.5
         ... )

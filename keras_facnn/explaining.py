@@ -68,6 +68,7 @@ class Explaining:
 
         Example:
 
+        >>> import keras_facnn
         >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
         >>> sorted(model.feature_extractor(layers=(1, 2)).output)
         ['fa_1', 'fa_2']
@@ -102,6 +103,9 @@ class Explaining:
 
         Example:
 
+        >>> import keras
+        >>> import numpy as np
+        >>> import keras_facnn
         >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
         >>> logits, maps = model.predict_with_maps(np.zeros((1, 32, 32, 3)))
         >>> scale = float(keras.ops.convert_to_numpy(model.head.scale))
@@ -142,6 +146,8 @@ class Explaining:
 
         Example:
 
+        >>> import numpy as np
+        >>> import keras_facnn
         >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
         >>> model.class_maps(np.zeros((2, 32, 32, 3)), classes=[3, 5]).shape
         (2, 32, 32)
@@ -187,6 +193,8 @@ class Explaining:
 
         Example:
 
+        >>> import numpy as np
+        >>> import keras_facnn
         >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
         >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
         >>> told = model.explain(images)
@@ -272,6 +280,8 @@ class Explaining:
 
         Example:
 
+        >>> import numpy as np
+        >>> import keras_facnn
         >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
         >>> model.layer_logits(np.zeros((1, 32, 32, 3))).shape
         (1, 2, 10)
@@ -316,6 +326,8 @@ class Explaining:
 
         Example:
 
+        >>> import numpy as np
+        >>> import keras_facnn
         >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
         >>> images = np.zeros((1, 32, 32, 3))
         >>> evidence = model.layer_evidence(images, classes=3)
@@ -367,6 +379,8 @@ class Explaining:
 
         Example:
 
+        >>> import numpy as np
+        >>> import keras_facnn
         >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
         >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
         >>> model.verify(images)["theorem_1_correlation"] > 0.99999

@@ -29,6 +29,7 @@ class Explanation:
 
     Example:
 
+    >>> import numpy as np
     >>> from keras_facnn.explanation import Explanation
     >>> told = Explanation(
     ...     images=np.zeros((1, 8, 8, 3)),

@@ -89,6 +89,9 @@ class Exporting:
 
         Example:
 
+        >>> import tempfile
+        >>> import keras
+        >>> import keras_facnn
         >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
         >>> if keras.backend.backend() == "torch":
         ...     path = f"{tempfile.mkdtemp()}/model.onnx"

@@ -31,6 +31,8 @@ class Fusing:
 
         Example:
 
+        >>> import numpy as np
+        >>> import keras_facnn
         >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
         >>> fused = model.fuse()
         >>> images = np.random.default_rng(0).uniform(0, 255, (1, 32, 32, 3))

@@ -77,6 +77,8 @@ def gradient_function(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> gradient = keras_facnn.gradients.gradient_function(lambda x: x * x)
     >>> np.array(gradient(np.array([1.0, 2.0], "float32"))).tolist()
     [2.0, 4.0]

@@ -48,6 +48,7 @@ class ImageFolder:
 
     Example:
 
+    >>> import keras_facnn
     >>> from PIL import Image
     >>> import os
     >>> import tempfile
@@ -212,6 +213,7 @@ def load_folder(
 
     Example:
 
+    >>> import keras_facnn
     >>> from PIL import Image
     >>> import os
     >>> import tempfile

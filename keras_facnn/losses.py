@@ -45,6 +45,9 @@ class EvidencePenalty(keras.losses.Loss):
 
     Example:
 
+    >>> import keras
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> y, logits = np.array([0]), np.array([[4.0, 1.0]], "float32")
     >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     >>> penalized = keras_facnn.EvidencePenalty(loss, weight=0.1)

@@ -26,6 +26,8 @@ def resize_maps(maps: Maps, size: tuple[int, int]) -> np.ndarray:
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> keras_facnn.resize_maps(np.array([[[0.0, 1.0]]]), (1, 4)).tolist()
     [[[0.0, 0.25, 0.75, 1.0]]]
     """

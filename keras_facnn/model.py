@@ -111,6 +111,9 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
 
     Example:
 
+    >>> import keras
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(
     ...     num_classes=10, depths=(1, 2), maps_per_class=(1, 2)
     ... )
@@ -363,6 +366,8 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
 
         Example:
 
+        >>> import tempfile
+        >>> import keras_facnn
         >>> folder = tempfile.mkdtemp()
         >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
         >>> model.save_to_preset(folder)
@@ -407,6 +412,8 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
 
         Example:
 
+        >>> import tempfile
+        >>> import keras_facnn
         >>> folder = tempfile.mkdtemp()
         >>> model = keras_facnn.FACNN(2, depths=(2,), maps_per_class=(1,))
         >>> model.save_to_preset(folder, {"class_names": ["ant", "bee"]})

@@ -88,6 +88,8 @@ def load_images(
 
     Example:
 
+    >>> import tempfile
+    >>> import keras_facnn
     >>> from PIL import Image
     >>> path = tempfile.mkdtemp() + "/photo.png"
     >>> Image.new("RGB", (400, 300), "red").save(path)
@@ -202,6 +204,8 @@ def read_picture(
 
     Example:
 
+    >>> import tempfile
+    >>> import keras_facnn
     >>> from PIL import Image
     >>> path = tempfile.mkdtemp() + "/photo.png"
     >>> Image.new("L", (40, 30), 200).save(path)

@@ -64,6 +64,8 @@ def overlay(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> from matplotlib.figure import Figure
     >>> ax = Figure().add_subplot()
     >>> image = np.zeros((32, 32, 3), "uint8")
@@ -106,6 +108,8 @@ def painted(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> image = np.full((32, 32, 3), 90, "uint8")
     >>> pixels = keras_facnn.plots.painted(image, np.eye(8))
     >>> pixels.shape, pixels[0, 31].tolist()
@@ -175,6 +179,9 @@ def explanation(
 
     Example:
 
+    >>> import keras
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(3, depths=(2,), maps_per_class=(1,))
     >>> images = np.zeros((2, 32, 32, 3), "uint8")
     >>> logits, maps = model.predict_with_maps(images)
@@ -300,6 +307,8 @@ def depth(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> image = np.zeros((32, 32, 3), "uint8")
     >>> maps = {n: model.class_maps(image[None], 3, n)[0] for n in (1, 2)}
@@ -346,6 +355,8 @@ def compare(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
     >>> figure = keras_facnn.plots.compare(
@@ -433,6 +444,8 @@ def pixel_removal(results: dict[str, typing.Any]) -> Figure:
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
     >>> result = keras_facnn.metrics.pixel_removal(

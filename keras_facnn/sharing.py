@@ -36,6 +36,8 @@ def upload_preset(
 
     Example:
 
+    >>> import tempfile
+    >>> import keras_facnn
     >>> folder = tempfile.mkdtemp()
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> model.save_to_preset(folder)

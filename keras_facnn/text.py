@@ -26,6 +26,7 @@ def printable(text: str) -> str:
 
     Example:
 
+    >>> import keras_facnn
     >>> print(keras_facnn.printable("cat\x1b[2K\rdog"))
     cat\x1b[2K\rdog
     """

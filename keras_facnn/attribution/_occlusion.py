@@ -57,6 +57,8 @@ def occlusion(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> images = np.zeros((2, 32, 32, 3), "uint8")
     >>> keras_facnn.attribution.occlusion(model, images, size=16).shape

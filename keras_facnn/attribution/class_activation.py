@@ -57,6 +57,9 @@ def cam(
 
     Example:
 
+    >>> import keras
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras.Sequential(
     ...     [
     ...         keras.Input((32, 32, 3)),

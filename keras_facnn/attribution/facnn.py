@@ -41,6 +41,8 @@ def contrast(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
     >>> maps = keras_facnn.attribution.contrast(model, images, 3, 5)
@@ -91,6 +93,8 @@ def disagreement(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(4,))
     >>> images = np.zeros((2, 32, 32, 3), "uint8")
     >>> keras_facnn.attribution.disagreement(model, images).shape

@@ -64,6 +64,8 @@ def grad_cam(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> images = np.zeros((2, 32, 32, 3), "uint8")
     >>> keras_facnn.attribution.grad_cam(model, images, 3, layer=2).shape
@@ -162,6 +164,8 @@ def hires_cam(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> images = np.zeros((2, 32, 32, 3), "uint8")
     >>> keras_facnn.attribution.hires_cam(model, images, 3, layer=2).shape
@@ -198,6 +202,8 @@ def layer_cam(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> images = np.zeros((2, 32, 32, 3), "uint8")
     >>> keras_facnn.attribution.layer_cam(model, images, 3, layer=2).shape

@@ -48,6 +48,8 @@ def saliency(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> images = np.zeros((2, 32, 32, 3), "uint8")
     >>> keras_facnn.attribution.saliency(model, images).shape
@@ -100,6 +102,8 @@ def integrated_gradients(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> images = np.zeros((2, 32, 32, 3), "uint8")
     >>> keras_facnn.attribution.integrated_gradients(model, images).shape

@@ -43,6 +43,8 @@ def tf_keras_vis_grad_cam(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> images = np.zeros((2, 32, 32, 3), "uint8")
     >>> keras_facnn.attribution.tf_keras_vis_grad_cam(

@@ -74,6 +74,7 @@ def names_of(model: typing.Any) -> list[str]:
 
     Example:
 
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(2, depths=(2,), maps_per_class=(1,))
     >>> keras_facnn.demo.looking.names_of(model)
     ['class 0', 'class 1']
@@ -96,6 +97,7 @@ def look(model: typing.Any, data: bytes) -> Seen:
 
     Example:
 
+    >>> import keras_facnn
     >>> import pathlib
     >>> model = keras_facnn.FACNN(3, (16, 16, 3), (2,), (1,))
     >>> data = pathlib.Path("samples/cat.jpg").read_bytes()
@@ -178,6 +180,8 @@ def of_kind(values: np.ndarray, kind: str, c: int, rival: int) -> np.ndarray:
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> logits = np.array([3.0, 1.0, 2.0])
     >>> keras_facnn.demo.looking.of_kind(logits, "centered", 0, 1)
     np.float64(1.0)
@@ -200,6 +204,8 @@ def brightest(maps: np.ndarray, kind: str, c: int, rival: int) -> float:
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> maps = np.array([[[1.0, 4.0]]])
     >>> keras_facnn.demo.looking.brightest(maps, "raw", 0, 1)
     4.0

@@ -23,6 +23,7 @@ def sample_paths(preset: str) -> list[pathlib.Path]:
 
     Example:
 
+    >>> import keras_facnn
     >>> paths = keras_facnn.demo.serving.sample_paths("cifar10")
     >>> "cat_face" in [path.stem for path in paths]
     True

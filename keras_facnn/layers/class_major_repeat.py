@@ -25,6 +25,8 @@ class ClassMajorRepeat(keras.layers.Layer):
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> maps = np.array([10.0, 20.0], "float32").reshape((1, 1, 1, 2))
     >>> out = keras_facnn.layers.ClassMajorRepeat(2)(maps)
     >>> np.array(out).ravel().tolist()

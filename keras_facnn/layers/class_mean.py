@@ -45,6 +45,8 @@ class ClassMean(keras.layers.Layer):
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> maps = np.array([1.0, 3.0, 0.0, 4.0], "float32").reshape((1, 1, 1, 4))
     >>> out = keras_facnn.layers.ClassMean(2)(maps)
     >>> np.array(out).ravel().tolist()

@@ -29,6 +29,8 @@ class ClasswiseConv2D(keras.layers.Conv2D):
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> layer = keras_facnn.layers.ClasswiseConv2D(2, filters=6, kernel_size=3)
     >>> layer(np.ones((1, 8, 8, 4), "float32")).shape == (1, 6, 6, 6)
     True
@@ -76,6 +78,9 @@ class ClasswiseConv2D(keras.layers.Conv2D):
 
         Example:
 
+        >>> import keras
+        >>> import numpy as np
+        >>> import keras_facnn
         >>> kernel = np.ones((1, 1, 1, 2), "float32")
         >>> layers = keras_facnn.layers
         >>> dense = layers.ClasswiseConv2D.dense_kernel(kernel, num_classes=2)
@@ -107,6 +112,9 @@ class ClasswiseConv2D(keras.layers.Conv2D):
 
         Example:
 
+        >>> import keras
+        >>> import numpy as np
+        >>> import keras_facnn
         >>> kernel = np.array([[[[1.0, 2.0], [3.0, 4.0]]]], "float32")
         >>> layers = keras_facnn.layers
         >>> own = layers.ClasswiseConv2D.own_kernel(kernel, num_classes=2)

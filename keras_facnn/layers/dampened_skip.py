@@ -37,6 +37,8 @@ class DampenedSkip(keras.layers.Layer):
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> skip = np.ones((1, 2, 2, 3), "float32")
     >>> branch = np.zeros((1, 2, 2, 3), "float32")
     >>> out = keras_facnn.layers.DampenedSkip(alpha=0.25)([skip, branch])

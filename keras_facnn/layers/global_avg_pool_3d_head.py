@@ -49,6 +49,9 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
 
     Example:
 
+    >>> import keras
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> maps = np.array([1.0, 3.0, 0.0, 0.0], "float32").reshape((1, 1, 1, 4))
     >>> head = keras_facnn.layers.GlobalAvgPool3DHead(
     ...     num_classes=2, maps_per_class=2, initial_scale=1.0

@@ -34,6 +34,8 @@ class PixelStem(keras.layers.Layer):
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> image = np.arange(16, dtype="float32").reshape((1, 4, 4, 1))
     >>> stem = keras_facnn.layers.PixelStem(
     ...     num_classes=2, maps_per_class=4, space_to_depth=2

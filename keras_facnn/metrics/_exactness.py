@@ -35,6 +35,8 @@ def exactness(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
     >>> keras_facnn.metrics.exactness(model, images)["evidence_error"] < 1e-4

@@ -134,6 +134,8 @@ def pixel_removal(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
     >>> maps = model.class_maps(images, classes=[3, 5])
@@ -272,6 +274,8 @@ def deletion(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
     >>> maps = model.class_maps(images, classes=[3, 5])
@@ -331,6 +335,8 @@ def insertion(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
     >>> maps = model.class_maps(images, classes=[3, 5])

@@ -41,6 +41,8 @@ def pointing_game(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> maps = np.eye(4)[None] * np.arange(4)
     >>> boxes = [[2, 2, 4, 4]]
     >>> keras_facnn.metrics.pointing_game(maps, boxes, (4, 4)).tolist()
@@ -82,6 +84,8 @@ def energy_pointing_game(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> maps = np.eye(4)[None]
     >>> boxes = [[0, 0, 2, 4]]
     >>> keras_facnn.metrics.energy_pointing_game(maps, boxes, (4, 4)).tolist()
@@ -120,6 +124,8 @@ def make_grids(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> images = np.zeros((6, 8, 8, 3))
     >>> mosaics, classes = keras_facnn.metrics.make_grids(
     ...     images, [0, 1, 2, 3, 4, 5], count=2
@@ -173,6 +179,8 @@ def grid_pointing_game(maps: Maps, cells: int = 2) -> np.ndarray:
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> maps = np.ones((1, 4, 2, 2))
     >>> keras_facnn.metrics.grid_pointing_game(maps).tolist()
     [[0.25, 0.25, 0.25, 0.25]]

@@ -82,6 +82,8 @@ def cascading_randomisation(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
     >>> result = keras_facnn.metrics.cascading_randomisation(

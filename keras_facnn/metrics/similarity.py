@@ -46,6 +46,8 @@ def pearson(maps: Maps, reference: Maps) -> np.ndarray:
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> maps = np.array([[[0.0, 1.0], [2.0, 3.0]]])
     >>> keras_facnn.metrics.pearson(maps, 1 - 2 * maps).tolist()
     [-1.0]
@@ -69,6 +71,8 @@ def spearman(maps: Maps, reference: Maps) -> np.ndarray:
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> maps = np.array([[[0.0, 1.0], [2.0, 3.0]]])
     >>> keras_facnn.metrics.spearman(maps, np.exp(maps)).tolist()
     [1.0]
@@ -99,6 +103,8 @@ def top_iou(maps: Maps, reference: Maps, fraction: float = 0.2) -> np.ndarray:
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> maps = np.array([[[0.0, 1.0], [2.0, 3.0]]])
     >>> keras_facnn.metrics.top_iou(maps, -maps, fraction=0.5).tolist()
     [0.0]
@@ -186,6 +192,8 @@ def similarity_by_depth(
 
     Example:
 
+    >>> import numpy as np
+    >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
     >>> result = keras_facnn.metrics.similarity_by_depth(model, images)
