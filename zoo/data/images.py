@@ -5,28 +5,14 @@ import csv
 import dataclasses
 import hashlib
 import os
+import warnings
 
 import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
-from PIL import Image
 
 import keras_facnn
-
-EXTENSIONS = (
-    ".avif",
-    ".bmp",
-    ".gif",
-    ".jfif",
-    ".jpe",
-    ".jpeg",
-    ".jpg",
-    ".png",
-    ".tif",
-    ".tiff",
-    ".webp",
-)
 
 
 @dataclasses.dataclass
@@ -74,36 +60,36 @@ class EncodedImages:
             keep: Whether to return the images, or None in their place.
 
         Returns:
-            uint8 images `(N, H, W, channels)` or None, and the indices of
-            those that can't be decoded, whose images are 0.
+            uint8 images `(N, H, W, channels)` or None, and a dict from the
+            indices of those that can't be decoded, whose images are 0, to the
+            reasons.
         """
         images = np.zeros(self.shape, "uint8") if keep else None
 
-        def is_broken(index):
+        def fault(index):
             try:
                 image = self.read(index)
-            except (OSError, ValueError):
-                return True
+            except (OSError, ValueError) as e:
+                return str(e)
             if keep:
                 images[index] = image
-            return False
+            return None
 
-        broken = []
+        broken = {}
         bar = keras.utils.Progbar(len(self), unit_name="image")
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             # Block by block, since a million futures take memory too.
             for start in range(0, len(self), 1000):
                 block = range(start, min(start + 1000, len(self)))
-                states = pool.map(is_broken, block)
-                broken += [
-                    i for i, state in zip(block, states, strict=True) if state
-                ]
+                faults = zip(block, pool.map(fault, block), strict=True)
+                broken |= {i: said for i, said in faults if said is not None}
                 bar.update(block.stop)
         return images, broken
 
-    def describe(self, index):
-        source = self.sources[index]
-        return source if isinstance(source, str) else f"image {index}"
+    def describe(self, index, fault):
+        """What is wrong with an image; of paths the fault has the name."""
+        named = isinstance(self.sources[index], str)
+        return fault if named else f"image {index}: {fault}"
 
 
 @dataclasses.dataclass
@@ -141,12 +127,32 @@ class Split:
             digest.update(repr(entry).encode())
         return digest.hexdigest()
 
+    def photos(self):
+        """The split as a `keras_facnn.ImageFolder`, or None if it is none."""
+        if self.root is None:
+            return None
+        return keras_facnn.ImageFolder(
+            None, self.labels, self.names, self.sources.tolist()
+        )
+
+    def select(self, index):
+        """Some of the images."""
+        return dataclasses.replace(
+            self, sources=self.sources[index], labels=self.labels[index]
+        )
+
     def read(self, image_shape, fit="crop", skip_broken=False, memory_gib=None):
         """Decodes the images, as `load` does.
 
         Returns:
             Images and their labels.
         """
+        if image_shape[-1] not in (1, 3):
+            # Or all pictures would seem to be broken.
+            raise ValueError(
+                "The model must take images of 1 channel (gray) or 3 (RGB), "
+                f"in the last axis. Received: image_shape={tuple(image_shape)}"
+            )
         images = EncodedImages(self.sources, tuple(image_shape), fit, self.name)
         gib = np.prod(images.shape, dtype="float64") / 2**30
         fits = memory_gib is None or gib <= memory_gib
@@ -159,11 +165,12 @@ class Split:
         )
         decoded, broken = images.decode(keep=fits)
         good = np.ones(len(images), bool)
-        good[broken] = False
+        good[list(broken)] = False
         if broken:
             what = (
                 f"{len(broken)} of the {len(images)} images of {images.name} "
-                f"can't be decoded: {some(map(images.describe, broken))}"
+                "can't be decoded: "
+                f"{some(images.describe(*item) for item in broken.items())}"
             )
             if not skip_broken:
                 raise ValueError(f"{what}. `--skip_broken` leaves them out.")
@@ -229,7 +236,8 @@ def find(data, split, data_dir=None, classes=None, validation_fraction=None):
     Args:
         data: Path of a folder `split/class/*.jpg`, or a TensorFlow Datasets
             name, such as `"cifar10"`.
-        split: Name of the split, such as `"train"`.
+        split: Name of the split, such as `"train"`; `"."` is all of a folder
+            `class/*.jpg`.
         data_dir: Where TensorFlow Datasets keeps its data.
         classes: Path of a table with a header, whose rows are a class' name in
             the data, a tab, and what to call it. Classes that it lacks are
@@ -244,7 +252,9 @@ def find(data, split, data_dir=None, classes=None, validation_fraction=None):
     """
     is_folder = os.path.isdir(data)
     if is_folder:
-        sources, labels, folders = read_folder(data, split, validation_fraction)
+        photos = read_folder(data, split, validation_fraction)
+        sources = np.array(photos.paths, object)
+        labels, folders = photos.labels, photos.names
     elif validation_fraction is not None:
         raise ValueError(
             "`--validation_fraction` needs a folder as `--data`. Received: "
@@ -268,94 +278,49 @@ def find(data, split, data_dir=None, classes=None, validation_fraction=None):
 
 
 def read_folder(data, split, validation_fraction=None):
-    """Paths of a split's images, their labels, and its class folders."""
+    """The `keras_facnn.ImageFolder` of a split, listed and not read."""
     splits = folders_in(data)
     if validation_fraction is not None:
         splits = ["train", "validation"]
-    if split not in splits:
+    all_of_it = validation_fraction is None and split == "."
+    if split not in splits and not all_of_it:
         if splits and validation_fraction is None:
             _refuse_classes_for_splits(data, split, splits)
         raise ValueError(
             f"`split` must be one of {splits} of {data!r}. "
             f"Received: split={split!r}"
         )
-    root = data if validation_fraction is not None else f"{data}/{split}"
-    folders = folders_in(root)
-    if not folders:
-        raise ValueError(f"{root} must hold a folder for each class.")
-    alike = {}
-    for folder in folders:
-        alike.setdefault(folder.strip().casefold(), []).append(folder)
-    for same in alike.values():
-        if len(same) > 1:
-            raise ValueError(
-                f"The class folders {same} of {root} differ by case or blanks "
-                "alone, which is likely one class. Rename or merge them."
-            )
-    paths, labels, left_out = [], [], []
-    for entry in os.scandir(root):
+    whole = all_of_it or validation_fraction is not None
+    root = data if whole else f"{data}/{split}"
+    with warnings.catch_warnings():
+        # The log has it.
+        warnings.simplefilter("ignore")
+        photos = keras_facnn.load_folder(root, read=False)
+    left_out = [
+        f"{file} ({reason})"
+        for file, reason in photos.left_out.items()
         # The table of classes is read, by `choose_classes`.
-        if not entry.is_dir() and entry.name != "classes.tsv":
-            left_out.append(entry.name)
-    extensions = [e for e in EXTENSIONS if e in Image.registered_extensions()]
-    for label, folder in enumerate(folders):
-        where = os.path.join(root, folder)
-        names, others = [], []
-        for entry in sorted(os.scandir(where), key=lambda entry: entry.name):
-            ending = os.path.splitext(entry.name)[1].lower()
-            is_image = (
-                ending in extensions
-                and not entry.is_dir()
-                # As macOS leaves `._photo.jpg` beside each photo.
-                and not is_hidden(entry.name)
-            )
-            (names if is_image else others).append(entry.name)
-        left_out += [f"{folder}/{name}" for name in others]
-        if not names:
-            raise ValueError(
-                f"The class folder {where} holds no image "
-                f"({', '.join(extensions)}), but {some(others) or 'nothing'}."
-            )
-        if validation_fraction is not None:
-            names = part_of(names, split, validation_fraction, where)
-        paths += [os.path.join(where, name) for name in names]
-        labels += [label] * len(names)
-    left_out = [path for path in left_out if not is_hidden(path)]
+        if file != "classes.tsv"
+    ]
     if left_out:
         logging.warning(
-            "Left out of %s, %d that are no images, or lie deeper: %s.",
-            root,
-            len(left_out),
-            some(left_out),
+            "Left out %d files of %s: %s.", len(left_out), root, some(left_out)
         )
-    return np.array(paths, object), np.array(labels), folders
-
-
-def part_of(names, split, validation_fraction, where):
-    """The names of a class that belong to a split; always the same ones."""
-    if len(names) < 2:
-        raise ValueError(
-            f"`--validation_fraction` needs two images or more in {where}. "
-            f"Received: {len(names)}"
-        )
-    held_out = round(validation_fraction * len(names))
-    held_out = min(max(held_out, 1), len(names) - 1)
-    order = np.random.default_rng(0).permutation(len(names))
-    chosen = order[:held_out] if split == "validation" else order[held_out:]
-    return [names[i] for i in sorted(chosen)]
+    if validation_fraction is not None:
+        parts = photos.split(validation_fraction)
+        photos = parts[splits.index(split)]
+    return photos
 
 
 def _refuse_classes_for_splits(data, split, folders):
     if any(folders_in(f"{data}/{name}") for name in folders):
         return
-    above, name = os.path.split(os.path.abspath(data))
     raise ValueError(
         f"`split` must be a folder in {data!r} that holds the classes' "
         f"folders. Received: split={split!r}, and the folders "
         f"{some(folders)}, which hold none, as those of classes do. To split "
         "them into train and validation, say --validation_fraction 0.2; to "
-        f"take all of them, give {above!r} as the data and {name!r} as the "
-        "split"
+        "take all of them, give '.' as the split"
     )
 
 
@@ -363,12 +328,9 @@ def folders_in(path):
     return sorted(
         entry.name
         for entry in os.scandir(path)
-        if entry.is_dir() and not is_hidden(entry.name)
+        # Unlike the entry's, this takes a link to itself.
+        if os.path.isdir(entry.path) and not entry.name.startswith(".")
     )
-
-
-def is_hidden(path):
-    return os.path.basename(path).startswith(".")
 
 
 def some(names):

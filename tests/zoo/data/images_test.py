@@ -74,7 +74,7 @@ def test_names_a_class_folder_without_images(folder, tmp_path):
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     for path in (tmp_path / "test" / "class_3").iterdir():
         path.rename(path.with_suffix(".txt"))
-    with pytest.raises(ValueError, match="class_3 holds no image"):
+    with pytest.raises(ValueError, match="class_3' holds no picture"):
         data.load(str(tmp_path), "test", (32, 32, 3))
 
 
@@ -227,20 +227,69 @@ def test_a_picture_of_the_right_size_keeps_its_pixels(tmp_path, rng):
 def test_counts_and_names_what_it_leaves_out(folder, tmp_path, caplog):
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     cat = tmp_path / "test" / "class_1"
-    (cat / "more").mkdir()
-    shutil.copy(cat / "0.png", cat / "more" / "0.png")
-    (cat / "folder.png").mkdir()
     (cat / "notes.txt").write_text("seen on Monday")
     (cat / "._0.png").write_bytes(b"of macOS")
     shutil.copy(cat / "0.png", tmp_path / "test" / "beside.png")
+    rows = "".join(f"{name}\t{name}\n" for name in NAMES)
+    (tmp_path / "test" / "classes.tsv").write_text("folder\tname\n" + rows)
     with caplog.at_level(logging.WARNING, "absl"):
         images, _, _ = data.load(str(tmp_path), "test", (32, 32, 3))
     assert len(images) == 40
     (said,) = [r.getMessage() for r in caplog.records]
-    assert "4 that are no images, or lie deeper" in said
-    for name in ("more", "folder.png", "notes.txt"):
-        assert f"class_1/{name}" in said
+    assert "Left out 2 files" in said
+    assert "class_1/notes.txt" in said
     assert "beside.png" in said
+
+
+def test_reads_what_load_folder_reads(folder, tmp_path, rng):
+    """Deeper pictures and endings of any case; `.` is the whole of a folder."""
+    root = tmp_path / "photos"
+    shutil.copytree(folder / "test", root)
+    cat = root / "class_1"
+    (cat / "more" / "of").mkdir(parents=True)
+    shutil.copy(cat / "0.png", cat / "more" / "of" / "0.PNG")
+    expected = keras_facnn.load_folder(root, image_size=32)
+    for name, split in ((tmp_path, "photos"), (root, ".")):
+        images, labels, names = data.load(str(name), split, (32, 32, 3))
+        np.testing.assert_array_equal(images, expected.images)
+        np.testing.assert_array_equal(labels, expected.labels)
+        assert names == expected.names
+    assert len(images) == 41
+    parts = expected.split(0.25)
+    for split, part in zip(("train", "validation"), parts, strict=True):
+        found = data.find(str(root), split, validation_fraction=0.25)
+        assert found.sources.tolist() == part.paths
+
+
+@pytest.mark.parametrize("name", ["loop", "class_1/loop", "class_1/x.png"])
+def test_a_link_to_itself_ends_nothing(folder, tmp_path, name):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    for link in (tmp_path / "test" / name, tmp_path / "loop"):
+        os.symlink(link.name, link)
+    images, _, _ = data.load(
+        str(tmp_path), "test", (32, 32, 3), skip_broken=True
+    )
+    assert len(images) == 40
+
+
+def test_refuses_at_the_start_names_that_no_preset_can_hold(folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    os.rename(
+        os.fsencode(tmp_path / "test" / "class_1"),
+        os.fsencode(tmp_path / "test") + b"/class_\xff",
+    )
+    with pytest.raises(ValueError, match=r"class_\\udcff.* UTF-8"):
+        data.find(str(tmp_path), "test")
+
+
+def test_says_why_images_cannot_be_decoded(folder, tmp_path):
+    """And does not lay it on the images where the model is at fault."""
+    with pytest.raises(ValueError, match=r"1 channel.*\(32, 32, 4\)"):
+        data.load(str(folder), "test", (32, 32, 4))
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "test" / "class_4" / "2.png").write_text("text")
+    with pytest.raises(ValueError, match="2.png .*: it is of no known format"):
+        data.load(str(tmp_path), "test", (32, 32, 3))
 
 
 def test_a_link_to_nothing_is_a_broken_image(folder, tmp_path):
@@ -321,12 +370,13 @@ def test_divides_a_folder_without_splits(folder):
     assert chosen[:3] != ["0.png", "1.png", "10.png"]
     with pytest.raises(ValueError, match="`split` must be.*'test'"):
         data.find(root, "test", validation_fraction=0.25)
-    with pytest.raises(ValueError, match="holds no image.*class_0"):
+    with pytest.raises(ValueError, match="parts of a data set.*/test'"):
         data.find(str(folder), "train", validation_fraction=0.25)
     above, name = os.path.split(root)
     with pytest.raises(ValueError, match="--validation_fraction") as e:
         data.find(root, "val")
-    assert f"give {above!r} as the data and {name!r} as" in str(e.value)
+    assert "give '.' as the split" in str(e.value)
+    assert len(data.find(root, ".").sources) == len(both)
     assert len(data.find(above, name).sources) == len(both)
     with pytest.raises(ValueError, match=r"`split` must be one of \[\]"):
         data.find(f"{root}/class_0", "val")
@@ -343,7 +393,7 @@ def test_no_part_of_a_class_is_empty(folder, tmp_path, fraction):
     path = tmp_path / "cat" / "a.png"
     path.parent.mkdir()
     Image.new("RGB", (4, 4)).save(path)
-    with pytest.raises(ValueError, match="two images or more in .*cat"):
+    with pytest.raises(ValueError, match="two pictures or more .*cat"):
         data.find(str(tmp_path), "train", validation_fraction=fraction)
 
 
