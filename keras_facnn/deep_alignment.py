@@ -13,6 +13,7 @@ from keras import tree
 
 from keras_facnn.checks import is_number
 from keras_facnn.checks import warn_of_first_images
+from keras_facnn.gradients import refuse_unsound_gradients
 from keras_facnn.losses import EvidencePenalty
 from keras_facnn.types import Images
 from keras_facnn.types import Labels
@@ -210,6 +211,11 @@ class DeepAlignment:
         # Keras leaves this to those that override `compile`.
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
+
+    def make_train_function(self, force=False):
+        """As `keras.Model`; what PyTorch can't train soundly raises."""
+        refuse_unsound_gradients(self)
+        return super().make_train_function(force)
 
     def train_step(self, *args, **kwargs):
         self._own_step.running = True

@@ -1,6 +1,7 @@
 """The one place where backends differ: compiling, and gradients."""
 
 import functools
+import platform
 from collections.abc import Callable
 from collections.abc import Sequence
 
@@ -153,6 +154,68 @@ def _inferring(fn):
     """The function, inside which all layers infer."""
     layer = _Inference(fn)
     return lambda *args: layer(*args, training=False)
+
+
+def refuse_unsound_gradients(model: keras.Model) -> None:
+    """Raises where PyTorch would write past memory as a model trains.
+
+    oneDNN's gradient of the kernel of a strided 1x1 convolution on
+    channels-last maps writes outside of its workspace: on x86 CPUs, for fewer
+    than 8 channels in where there is no AVX-512, and for fewer than 16 where
+    there is. The process ends at some later time, hangs, or trains with wrong
+    gradients. All of PyTorch 2.6 to 2.14 do; see
+    https://github.com/uxlfoundation/oneDNN/issues/6035.
+
+    Args:
+        model: A `keras.Model`, whose layers may be models.
+    """
+    if keras.backend.backend() != "torch" or not _computes_by_onednn(model):
+        return
+    spoiled = _strided_pointwise(model)
+    if spoiled:
+        raise RuntimeError(
+            "On CPU, PyTorch corrupts memory as it trains a convolution of "
+            "1x1 with strides on fewer than 16 channels (oneDNN issue 6035). "
+            f"Such are the layers {', '.join(spoiled)}. Freeze them; or put "
+            "keras.layers.MaxPooling2D(1, strides) before each and give it "
+            "strides=1, which computes the same with the same weights; or use "
+            "the TensorFlow or JAX backend; or turn oneDNN off by "
+            "torch.backends.mkldnn.set_flags(False), which is slower."
+        )
+
+
+def _computes_by_onednn(model):
+    import torch
+
+    return (
+        platform.machine() in ("x86_64", "AMD64")
+        and torch.backends.mkldnn.is_available()
+        and torch.backends.mkldnn.enabled
+        and any(v.value.device.type == "cpu" for v in model.trainable_variables)
+    )
+
+
+def _strided_pointwise(model):
+    """Names of the trainable layers that `refuse_unsound_gradients` is about.
+
+    In bfloat16, in groups or with channels first, other code computes them.
+    """
+    names = []
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            names += _strided_pointwise(layer)
+        elif (
+            isinstance(layer, keras.layers.Conv2D)
+            and layer.trainable
+            and layer.kernel_size == (1, 1)
+            and max(layer.strides) > 1
+            and layer.groups == 1
+            and layer.data_format == "channels_last"
+            and layer.compute_dtype == "float32"
+            and layer.kernel.shape[2] < 16
+        ):
+            names.append(layer.name)
+    return names
 
 
 def _tf_function(fn):

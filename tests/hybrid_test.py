@@ -580,3 +580,77 @@ def test_a_config_has_no_options_that_were_not_set(model):
     config = json.dumps(model.get_config()["backbone"])
     assert "GlorotUniform" in config
     assert "input_axes" not in config
+
+
+def strided_backbone(channels=4, **options):
+    """A 1x1 convolution with strides, in a nested model, as ResNets have."""
+    inputs = keras.Input((None, None, channels))
+    x = layers.Conv2D(8, 1, strides=2, name="shortcut", **options)(inputs)
+    nested = keras.Model(inputs, x)
+    inputs = keras.Input((16, 16, 3))
+    x = layers.Conv2D(channels, 3, padding="same")(inputs)
+    return keras.Model(inputs, nested(x))
+
+
+def train(model, images, step):
+    model.compile("sgd", LOSS)
+    if step == "fit":
+        model.fit(images, LABELS, verbose=0)
+    else:
+        model.train_on_batch(images, LABELS)
+
+
+@pytest.mark.only_on("torch")
+@pytest.mark.parametrize("step", ["fit", "train_on_batch"])
+def test_refuses_to_train_what_pytorch_spoils(rng, images, step, monkeypatch):
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    model = make_hybrid(rng, backbone=strided_backbone())
+    before = model.get_weights()
+    with pytest.raises(RuntimeError, match="layers shortcut. Freeze.*MaxPool"):
+        train(model, images, step)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    # To read and to explain it is no training.
+    assert predict(model, images).shape == (5, 4)
+    assert attribution.grad_cam(model, images, 0, layer="fa_1").any()
+    model.backbone.trainable = False
+    train(model, images, step)
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        lambda: strided_backbone(16),
+        lambda: strided_backbone(4, groups=2),
+        lambda: strided_backbone(4, dtype="mixed_bfloat16"),
+    ],
+    ids=["16 channels", "groups", "bfloat16"],
+)
+def test_trains_other_strided_convolutions(rng, images, backbone):
+    train(make_hybrid(rng, backbone=backbone()), images, "fit")
+
+
+@pytest.mark.only_on("torch")
+def test_trains_any_convolution_without_onednn(rng, images, monkeypatch):
+    import torch
+
+    model = make_hybrid(rng, backbone=strided_backbone())
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+    train(model, images, "fit")
+
+
+def test_a_pool_before_a_pointwise_convolution_is_its_strides(rng):
+    """The way out that the refusal names."""
+    images = rng.normal(size=(2, 7, 8, 3)).astype("float32")
+    strided = layers.Conv2D(5, 1, strides=(2, 3))
+    pooled = layers.Conv2D(5, 1)
+    expected = strided(images)
+    subsampled = layers.MaxPooling2D(1, (2, 3))(images)
+    pooled.build(subsampled.shape)
+    pooled.set_weights(strided.get_weights())
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(pooled(subsampled)),
+        ops.convert_to_numpy(expected),
+        rtol=1e-5,
+        atol=1e-6,
+    )

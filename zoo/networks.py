@@ -194,7 +194,10 @@ def resnet(num_classes, image_shape, width, synchronized=False):
         skip = x
         x = norm_relu(x)
         if strides > 1 or skip.shape[-1] != channels:
-            skip = layers.Conv2D(channels, 1, strides, use_bias=False)(x)
+            # Strides of its own would corrupt memory on PyTorch's CPU, see
+            # `keras_facnn.gradients.refuse_unsound_gradients`.
+            skip = layers.MaxPooling2D(1, strides)(x) if strides > 1 else x
+            skip = layers.Conv2D(channels, 1, use_bias=False)(skip)
         x = _conv(x, channels, strides)
         x = _conv(norm_relu(x), channels)
         return layers.Add()([skip, x])

@@ -6,6 +6,7 @@ import pytest
 
 from keras_facnn import FACNN
 from keras_facnn.attribution import cam
+from keras_facnn.gradients import refuse_unsound_gradients
 from keras_facnn.layers import ClasswiseConv2D
 from zoo.configs import imagenette_head
 from zoo.cost import multiply_adds
@@ -46,6 +47,20 @@ def test_learns(rng, build):
     )
     log = model.fit(images, labels, epochs=4, verbose=0).history
     assert log["accuracy"][-1] > 0.9
+
+
+def test_a_baseline_has_no_convolution_that_pytorch_spoils():
+    """1x1 with strides, of few channels: see `refuse_unsound_gradients`."""
+    model = resnet(2, (16, 16, 3), 4)
+    skips = [
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Conv2D)
+        and layer.kernel_size == (1, 1)
+    ]
+    assert [layer.filters for layer in skips] == [8, 16]
+    assert {layer.strides for layer in skips} == {(1, 1)}
+    refuse_unsound_gradients(model)
 
 
 def test_refuses_costs_that_no_width_has(unset_kernels):
