@@ -259,6 +259,8 @@ class Explaining:
 
         Example:
 
+        >>> import numpy as np
+        >>> import keras_facnn
         >>> model = keras_facnn.FACNN(
         ...     2, depths=(2,), maps_per_class=(1,), threshold=True
         ... )

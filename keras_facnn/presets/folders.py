@@ -58,8 +58,7 @@ def replacing(directory: pathlib.Path):
         _swap(new, directory, aside / "old")
     finally:
         # Also after Ctrl-C between the two renames.
-        restore(directory)
-        if directory.exists() or not (aside / "old").exists():
+        if exists(directory) or not (aside / "old").exists():
             shutil.rmtree(aside, ignore_errors=True)
 
 
