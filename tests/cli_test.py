@@ -8,6 +8,7 @@ import pathlib
 import re
 import runpy
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -315,6 +316,11 @@ def interrupting(tmp_path):
     return {**os.environ, "PYTHONPATH": path}
 
 
+def heeding_ctrl_c():
+    """For a child process: shells start background jobs without it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.only_on("torch")
 @pytest.mark.parametrize("way", ["module", "script"])
 def test_ctrl_c_while_keras_is_imported(way, tmp_path, interrupting):
@@ -324,6 +330,7 @@ def test_ctrl_c_while_keras_is_imported(way, tmp_path, interrupting):
     result = subprocess.run(
         [sys.executable, *how, "presets"],
         env=interrupting,
+        preexec_fn=heeding_ctrl_c,
         capture_output=True,
         text=True,
     )
@@ -339,6 +346,7 @@ def test_other_programs_keep_their_ctrl_c(interrupting):
     result = subprocess.run(
         [sys.executable, "-c", code, "-m", "keras_facnn"],
         env=interrupting,
+        preexec_fn=heeding_ctrl_c,
         capture_output=True,
         text=True,
     )
