@@ -2,7 +2,9 @@
 
     python -m zoo.evaluate --preset cifar10 --data cifar10 --split test
 
-prints a report as JSON. `--write` puts it, with the command, into the
+prints a report as JSON, with the accuracy of each class and what its images are
+called. Images that the preset was trained on, as its record says, are left
+out. `--write` puts it, with the command, into the
 `metadata.json` of a preset that is a local folder. `--preset
 WORKDIR/model.keras` measures a baseline, which has an accuracy alone.
 
@@ -18,6 +20,7 @@ import os
 import numpy as np
 from absl import app
 from absl import flags
+from absl import logging
 from scipy import special
 from scipy import stats
 
@@ -26,6 +29,9 @@ from zoo import inputs
 from zoo.training import record
 
 FLAGS = flags.FLAGS
+# Of fewer images of a class, one more or less right moves its accuracy by more
+# than 3 %.
+FEW = 30
 
 
 def define_flags():
@@ -57,6 +63,12 @@ def define_flags():
         "where its name ends in .tsv.",
     )
     flags.DEFINE_string("unknown_split", "test", "Split of --unknown.")
+    flags.DEFINE_bool(
+        "trained_on",
+        False,
+        "Whether to measure on images too that the preset was trained on, as "
+        "its record says.",
+    )
     flags.DEFINE_bool("write", False, "Whether to write into the metadata.")
 
 
@@ -71,13 +83,17 @@ def main():
             "--labels needs a --preset that is no baseline, and neither "
             "--classes nor --validation_fraction."
         )
+    split = os.path.basename(FLAGS.labels) if FLAGS.labels else FLAGS.split
+    report = {"split": split}
     if is_baseline:
         model, images, labels, names = inputs.baseline_and_images()
     else:
         from zoo.data import labels as tables
 
         found = tables.find(FLAGS.labels, FLAGS.data) if FLAGS.labels else None
-        model, images, labels, names = inputs.preset_and_images(found)
+        model, images, labels, names = inputs.preset_and_images(
+            found, lambda found, model: unseen(found, model, report)
+        )
     several = not is_baseline and model.threshold
     if FLAGS.labels and not several:
         raise ValueError(
@@ -87,16 +103,16 @@ def main():
     logits = logits_of(model, images)
     if several:
         present = labels if FLAGS.labels else np.eye(len(names))[labels]
-        found = several_labels(model, logits, present == 1, names)
+        measured = several_labels(model, logits, present == 1, names)
     else:
-        found = accuracy(logits, labels)
-    report = {
-        "split": os.path.basename(FLAGS.labels)
-        if FLAGS.labels
-        else FLAGS.split,
+        measured = {
+            **accuracy(logits, labels),
+            **by_class(labels, logits.argmax(-1), names),
+        }
+    report |= {
         "parameters": model.count_params(),
         "multiply_adds": cost.multiply_adds(model),
-        **found,
+        **measured,
         "command": record.command(),
     }
     if FLAGS.unknown:
@@ -120,6 +136,73 @@ def main():
     print(json.dumps(report, indent=2))
     if FLAGS.write:
         write(model, report)
+
+
+def unseen(found, model, report):
+    """The images that a preset was not trained on, as its record says.
+
+    `left_out_as_trained_on` of the report counts the others; it is None where
+    the record does not say what the preset was trained on.
+    """
+    seen = found.seen_by(model)
+    report["left_out_as_trained_on"] = None
+    if seen is None:
+        logging.warning(
+            "The record of --preset %s does not say which images it was "
+            "trained on, so some of these may be among them.",
+            FLAGS.preset,
+        )
+        return found
+    report["left_out_as_trained_on"] = 0
+    if not seen.any():
+        return found
+    share = f"{seen.sum()} of the {len(seen)} images of {found.name}"
+    if FLAGS.trained_on:
+        logging.warning("The preset was trained on %s.", share)
+        return found
+    if seen.all():
+        raise ValueError(
+            f"`--preset {FLAGS.preset}` was trained on {share}. Give images "
+            "that it has not seen, or --trained_on."
+        )
+    report["left_out_as_trained_on"] = int(seen.sum())
+    logging.warning("Left out, as the preset was trained on them: %s.", share)
+    return found.select(~seen)
+
+
+def by_class(labels, predicted, names):
+    """How many images of each class are right, and what the others are called.
+
+    `low` and `high` are Wilson's interval of an accuracy, which holds the true
+    one with a chance of 95 %. Of each class, `confusion` counts the classes
+    that its images are called.
+    """
+    classes, confusion, few = {}, {}, []
+    for label, name in enumerate(names):
+        called = predicted[labels == label]
+        count, right = len(called), int((called == label).sum())
+        if not count:
+            continue
+        if count < FEW:
+            few.append(f"{name} {count}")
+        low, high = stats.binomtest(right, count).proportion_ci(method="wilson")
+        classes[name] = {
+            "images": count,
+            "right": right,
+            "accuracy": right / count,
+            "low": low,
+            "high": high,
+        }
+        others, counts = np.unique(called, return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        confusion[name] = {names[others[i]]: int(counts[i]) for i in order}
+    if few:
+        logging.warning(
+            "Classes of few images, whose accuracy is known to no more than "
+            "its `low` and `high`: %s.",
+            ", ".join(few),
+        )
+    return {"classes": classes, "confusion": confusion}
 
 
 def logits_of(model, images):

@@ -211,7 +211,11 @@ def define_preset_flags(data_required=True):
     flags.DEFINE_string(
         "preset", None, "Name, folder or URL of the preset.", required=True
     )
-    flags.DEFINE_string("split", "test", "Split of the data to measure on.")
+    flags.DEFINE_string(
+        "split",
+        "test",
+        "Split of the data to measure on; . is all of a folder class/*.jpg.",
+    )
     flags.DEFINE_integer("batch_size", 250, "Images a forward pass.", 1)
 
 
@@ -228,11 +232,13 @@ def find(split):
     )
 
 
-def preset_and_images(found=None):
+def preset_and_images(found=None, choose=None):
     """The preset's model, and images, labels and class names of the split.
 
     Args:
         found: The `zoo.data.images.Split`; None is that of the flags.
+        choose: Optional function of the `Split` and the model to the `Split`
+            to read.
     """
     found = find(FLAGS.split) if found is None else found
     import keras_facnn
@@ -246,6 +252,8 @@ def preset_and_images(found=None):
             f"Received: {found.names}"
         )
     check_size(model)
+    if choose is not None:
+        found = choose(found, model)
     images, labels = found.read(
         model.image_shape, fit(metadata), FLAGS.skip_broken
     )

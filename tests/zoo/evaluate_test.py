@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import keras_facnn
 from keras_facnn import FACNN
 from tests.zoo.conftest import run
 from zoo import evaluate
@@ -187,3 +188,79 @@ def test_a_table_of_labels_needs_a_preset_of_several(data, tmp_path):
     )
     assert result.returncode == 1
     assert "needs a preset of several labels an image" in result.output
+
+
+# --- What a preset was trained on ---
+
+
+@pytest.fixture
+def photos(rng, tmp_path):
+    """A folder of two classes of eight pictures each."""
+    for name in ("ant", "bee"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(8):
+            pixels = rng.integers(0, 256, (16, 16, 3)).astype("uint8")
+            Image.fromarray(pixels).save(
+                tmp_path / "photos" / name / f"{i}.png"
+            )
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def evaluated(photos, tmp_path):
+    """A function of metadata and flags to what `zoo.evaluate` prints."""
+
+    def evaluate_on(metadata, **flags):
+        model = FACNN(2, (16, 16, 3), (1,), (1,))
+        model.save_to_preset(tmp_path / "mine", metadata)
+        result = run(
+            "evaluate",
+            preset=tmp_path / "mine",
+            data=photos,
+            split=".",
+            **{**FLAGS, **flags},
+        )
+        if result.returncode:
+            return result.output
+        report = json.loads(result.output[result.output.index("{\n") :])
+        return report, result.output
+
+    return evaluate_on
+
+
+def test_leaves_out_what_the_preset_was_trained_on(evaluated, photos):
+    train, _ = keras_facnn.load_folder(photos, image_size=16).split(0.25)
+    report, output = evaluated(train.metadata)
+    assert report["images"] == 4 and report["left_out_as_trained_on"] == 12
+    assert "trained on" in output
+    report, _ = evaluated(train.metadata, trained_on=True)
+    assert report["images"] == 16 and report["left_out_as_trained_on"] == 0
+    whole = keras_facnn.load_folder(photos, image_size=16)
+    assert "Give images that it has not seen" in evaluated(whole.metadata)
+
+
+def test_says_where_it_cannot_know_what_was_trained_on(evaluated):
+    report, output = evaluated({"class_names": ["ant", "bee"]})
+    assert report["left_out_as_trained_on"] is None
+    assert report["images"] == 16
+    assert "does not say which images it was trained on" in output
+    assert "Classes of few images" in output
+
+
+def test_each_class_has_its_accuracy_and_what_it_is_called():
+    labels = np.array([0, 0, 0, 1])
+    predicted = np.array([0, 1, 1, 1])
+    report = evaluate.by_class(labels, predicted, ["ant", "bee", "none"])
+    assert report["confusion"] == {
+        "ant": {"bee": 2, "ant": 1},
+        "bee": {"bee": 1},
+    }
+    ant = report["classes"]["ant"]
+    assert (ant["images"], ant["right"]) == (3, 1)
+    # Wilson's interval, by its formula.
+    n, p, z = 3, 1 / 3, 1.959964
+    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    assert ant["low"] == pytest.approx(middle - half, abs=1e-5)
+    assert ant["high"] == pytest.approx(middle + half, abs=1e-5)
+    assert list(report["classes"]) == ["ant", "bee"]

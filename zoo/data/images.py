@@ -3,6 +3,7 @@
 import concurrent.futures
 import csv
 import dataclasses
+import functools
 import hashlib
 import os
 import warnings
@@ -134,6 +135,34 @@ class Split:
         return keras_facnn.ImageFolder(
             None, self.labels, self.names, self.sources.tolist()
         )
+
+    @functools.cached_property
+    def trained_on(self):
+        """What a preset should say of its training on these, or None."""
+        photos = self.photos()
+        # Of more than that, it would take megabytes.
+        if photos is None or len(photos.paths) > 100_000:
+            return None
+        return photos.metadata["trained_on"]
+
+    def seen_by(self, model):
+        """Which of the images a preset was trained on.
+
+        Returns:
+            Booleans `(N,)`, or None where the preset's record does not say it.
+        """
+        record = model.preset_metadata
+        photos = self.photos()
+        seen = None if photos is None else photos.seen_by(model)
+        training = record.get("training")
+        if seen is not None or not isinstance(training, dict):
+            return seen
+        # A run of the zoo tells the two splits that it used by their hashes.
+        splits = training.get("data_fingerprint")
+        own = self.fingerprint()
+        if not isinstance(splits, list) or own not in splits:
+            return None
+        return np.full(len(self.labels), own == splits[0])
 
     def select(self, index):
         """Some of the images."""

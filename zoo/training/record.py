@@ -118,6 +118,8 @@ def start_or_continue(config, splits, teacher, has_checkpoint):
         "precision": FLAGS.precision,
         "steps_per_epoch": FLAGS.steps_per_epoch,
     }
+    # Now, since at the end of the training a file may be gone.
+    _ = splits[0].trained_on
     run = json.loads(json.dumps(run))
     path = os.path.join(FLAGS.workdir, "run.json")
     if os.path.exists(path):
@@ -193,9 +195,19 @@ def metadata(config, run, split, start):
     name = FLAGS.dataset or (own and about.dataset) or run["data"]
     note = f" ({FLAGS.data_note})" if FLAGS.data_note else ""
     stated = FLAGS.dataset_license or (own and about.dataset_license)
+    trained_on = {}
+    if split.trained_on is not None:
+        trained_on = {"trained_on": split.trained_on}
+        # What it began with was trained on others.
+        if start and "trained_on" in start:
+            earlier = ("trained_on", "transferred_from")
+            trained_on["transferred_from"] = {
+                key: start[key] for key in earlier if key in start
+            }
     return {
         "description": description,
         "class_names": split.names,
+        **trained_on,
         "dataset": {"name": name + note, "license": stated or "Not stated."},
         "license": about.license if described else "Not stated.",
         "training": (
