@@ -15,6 +15,10 @@ import textwrap
 import keras
 import numpy as np
 import pytest
+from PIL import Image
+from PIL import ImageOps
+
+import keras_facnn
 
 ROOT = pathlib.Path(__file__).parents[1]
 BACKEND = keras.backend.backend()
@@ -65,8 +69,9 @@ def test_python_blocks_run(folder):
     assert (folder / "why.png").exists()
     assert names["decides"].shape == (2, 14, 14)
     if BACKEND == "torch":
-        assert names["names"] == ["animal", "vehicle"]
-        assert (folder / "my_photos" / "metadata.json").exists()
+        mine = keras_facnn.FACNN.from_preset(folder / "my_photos")
+        assert mine.class_names == ["animal", "vehicle"]
+        assert mine.preset_metadata["trained_on"]["images"] == 4
         assert (folder / "my_hybrid" / "metadata.json").exists()
         assert (folder / "compare.png").exists()
         assert np.isfinite(names["curve"].accuracy_auc)
@@ -116,3 +121,54 @@ def test_python_blocks_of_the_documentation_run(name, folder):
     finally:
         if BACKEND == "jax":
             keras.distribution.set_distribution(None)
+
+
+def reader():
+    """The README's function that reads pictures without Keras."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    return re.search(r"^def read\(.*?\n(?=\n\n)", text, re.M | re.S)[0]
+
+
+def test_exported_files_are_fed_in_one_way():
+    for place in (
+        "docs/how_to/export.md",
+        "tutorials/explain_in_production.py",
+    ):
+        assert reader() in (ROOT / place).read_text("utf-8")
+
+
+def pictures(rng):
+    """Kinds of pictures, and how they are saved."""
+    color = rng.integers(0, 256, (300, 451, 3)).astype("uint8")
+    color = Image.fromarray(color).resize((902, 600))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    deep = rng.integers(0, 65536, (40, 61)).astype("uint16")
+    alpha = color.convert("RGBA")
+    alpha.putalpha(Image.linear_gradient("L").resize(color.size))
+    return {
+        "large.jpg": (color, {}),
+        "turned.jpg": (color, {"exif": exif}),
+        "turned.png": (color, {"exif": exif}),
+        "sixteen.png": (Image.fromarray(deep), {}),
+        "hidden.png": (
+            Image.fromarray(deep),
+            {"transparency": int(deep[20, 30])},
+        ),
+        "transparent.png": (alpha, {}),
+        "palette.png": (color.quantize(16), {"transparency": 3}),
+        "gray.png": (color.convert("L"), {}),
+        "cmyk.jpg": (color.convert("CMYK"), {}),
+        "odd.png": (color.crop((0, 0, 37, 599)), {}),
+    }
+
+
+@pytest.mark.only_on("torch")
+def test_pictures_are_read_as_load_images_reads_them(rng, tmp_path):
+    names = {"np": np, "Image": Image, "ImageOps": ImageOps}
+    exec(reader(), names)
+    for name, (picture, options) in pictures(rng).items():
+        picture.save(tmp_path / name, **options)
+        expected = keras_facnn.load_images(tmp_path / name, image_size=32)[0]
+        found = names["read"](tmp_path / name, (32, 32))
+        np.testing.assert_array_equal(found, expected, err_msg=name)

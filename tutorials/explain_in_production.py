@@ -74,15 +74,33 @@ import sys
 import numpy as np
 import onnxruntime
 from PIL import Image
+from PIL import ImageOps
+
+
+def read(path, size):
+    """The pixels that `keras_facnn.load_images` reads, 0..255."""
+    image = Image.open(path)
+    image.draft(None, (2 * max(size), 2 * max(size)))
+    hidden = image.info.get("transparency")
+    image = ImageOps.exif_transpose(image)
+    if image.mode[0] == "I":  # 16 bits of gray
+        values = np.asarray(image).astype("float64")
+        values = np.where(values == hidden, 65535, values) / 257
+        image = Image.fromarray(values.round().astype("uint8"))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    lanczos = Image.Resampling.LANCZOS
+    return np.asarray(ImageOps.fit(image.convert("RGB"), size, lanczos))
+
 
 session = onnxruntime.InferenceSession("cifar10.onnx")
 facts = session.get_modelmeta().custom_metadata_map
 names = json.loads(facts["class_names"])
 
-pixels = Image.open(sys.argv[1]).convert("RGB").resize((32, 32))
-logits, maps = session.run(
-    ["logits", "class_maps"], {"images": np.float32(pixels)[None]}
-)
+images = np.float32([read(sys.argv[1], (32, 32))])
+logits, maps = session.run(["logits", "class_maps"], {"images": images})
 winner = logits[0].argmax()
 print(names[winner])
 print(maps[0, ..., winner].round(1))
