@@ -15,6 +15,8 @@ from keras_facnn.forward import class_an_image
 from keras_facnn.metrics.result import Result
 from keras_facnn.metrics.result import half_width
 from keras_facnn.metrics.result import name_of
+from keras_facnn.metrics.shuffling import shuffled
+from keras_facnn.metrics.shuffling import weights_put_back
 from keras_facnn.metrics.similarity import spearman
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
@@ -103,21 +105,13 @@ def cascading_randomisation(
     layers = _check_layers(model, layers)
     rng = np.random.default_rng(check_seed(seed))
     reference = attribution(model, images, classes, **kwargs)
-    before = model.get_weights()
     values = []
-    try:
+    with weights_put_back(model):
         for name in layers:
             layer = model.get_layer(name)
-            layer.set_weights(
-                [
-                    rng.permutation(w.ravel()).reshape(w.shape)
-                    for w in layer.get_weights()
-                ]
-            )
+            layer.set_weights(shuffled(layer.get_weights(), rng))
             maps = attribution(model, images, classes, **kwargs)
             values.append(np.asarray(metric(maps, reference), "float64"))
-    finally:
-        model.set_weights(before)
     defined = [x[~np.isnan(x)] for x in values]
     return Randomisation(
         layers=list(layers),

@@ -15,6 +15,7 @@ from keras_facnn.checks import check_fa_model
 from keras_facnn.checks import check_float
 from keras_facnn.checks import check_int
 from keras_facnn.checks import check_maps
+from keras_facnn.checks import check_seed
 from keras_facnn.checks import images_for
 from keras_facnn.checks import one_class_an_image
 from keras_facnn.checks import real_array
@@ -27,6 +28,8 @@ from keras_facnn.maps import places_by_value
 from keras_facnn.maps import strongest_rivals
 from keras_facnn.metrics.result import Result
 from keras_facnn.metrics.result import name_of
+from keras_facnn.metrics.shuffling import shuffled
+from keras_facnn.metrics.shuffling import weights_put_back
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 from keras_facnn.types import LayerName
@@ -127,7 +130,7 @@ def top_iou(maps: Maps, reference: Maps, fraction: float = 0.2) -> np.ndarray:
 
 @dataclasses.dataclass
 class SimilarityByDepth(Result):
-    """Similarity of raw class maps to a reference at each layer.
+    """Similarity of class maps to a reference at each layer.
 
     Attributes:
         layers: Numbers of the FA layers.
@@ -137,6 +140,9 @@ class SimilarityByDepth(Result):
             normal approximation.
         undefined: Number of images without a value.
         settings: What it was made with.
+        controls: Empty, or a `SimilarityByDepth` each by name: what the maps
+            of another image, `"other_image"`, and of a model that forgot all,
+            `"shuffled_weights"`, have in common with the same reference.
     """
 
     layers: list
@@ -145,8 +151,17 @@ class SimilarityByDepth(Result):
     interval: list
     undefined: list
     settings: dict
+    controls: dict = dataclasses.field(default_factory=dict)
 
     columns = ("layers", "mean", "interval", "undefined")
+
+    def to_dataframe(self):
+        """The table, with the mean and interval of each control beside."""
+        table = super().to_dataframe()
+        for name, control in self.controls.items():
+            table[name] = control.mean
+            table[f"{name}_interval"] = control.interval
+        return table
 
 
 def similarity_by_depth(
@@ -158,16 +173,22 @@ def similarity_by_depth(
     metric: Callable = pearson,
     reference: Callable = grad_cam,
     contrast: bool = False,
+    centered: bool = False,
+    controls: bool = False,
+    seed: int = 0,
     batch_size: int = 32,
     verbose: int = 0,
 ) -> SimilarityByDepth:
-    """Similarity of an FA-CNN's raw class maps to Grad-CAM, layer by layer.
+    """Similarity of an FA-CNN's class maps to Grad-CAM, layer by layer.
 
     Maps of all classes may be alike, where all see the same object. Then a map
     is like Grad-CAM of another class too; `contrast` takes off what the two
-    classes share.
+    classes share. Maps of all images may be alike as well, where all show an
+    object in the middle, and so may be those of a model that knows nothing,
+    whose borders are dark or bright: `controls` measures both.
 
-    Source: FA-CNN, arXiv 2603.25798, Figure 1; `contrast` is ours.
+    Source: FA-CNN, arXiv 2603.25798, Figure 1; `contrast` and `centered` are
+    ours. The shuffled weights are the last step of `cascading_randomisation`.
 
     Args:
         model: A `FACNN`.
@@ -184,11 +205,25 @@ def similarity_by_depth(
         contrast: Whether to compare differences of maps, those of the class
             less those of its strongest rival, the other class with the largest
             logit.
+        centered: Whether to compare the maps of
+            `model.class_maps(images, centered=True)`, which are less the mean
+            over the classes, in place of raw ones. The reference stays.
+        controls: Whether to measure, beside, two kinds of maps that can't know
+            the answer: of each image, the map of another one, of the class
+            that is asked for there; and its map by the model with the entries
+            of each weight shuffled. The shuffled weights are put back at the
+            end, also after an error.
+        seed: Non-negative integer, of the controls. The interval of
+            `"shuffled_weights"` is over images; another seed is another
+            shuffling.
         batch_size: Positive integer, images a forward pass.
         verbose: 1 shows a progress bar, 0 does not.
 
     Returns:
         A `SimilarityByDepth`.
+
+    Raises:
+        ValueError: If an argument does not fit; the message names it.
 
     Example:
 
@@ -196,55 +231,116 @@ def similarity_by_depth(
     >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
-    >>> result = keras_facnn.metrics.similarity_by_depth(model, images)
+    >>> result = keras_facnn.metrics.similarity_by_depth(
+    ...     model, images, controls=True
+    ... )
     >>> round(result.mean[-1], 4)
     1.0
+    >>> list(result.controls)
+    ['other_image', 'shuffled_weights']
     """
     check_fa_model(model)
     check_callable("metric", metric)
     check_callable("reference", reference)
     check_bool("contrast", contrast)
+    check_bool("centered", centered)
+    check_bool("controls", controls)
     check_int("batch_size", batch_size)
+    seed = check_seed(seed)
+    if contrast and centered:
+        raise ValueError(
+            "`contrast` and `centered` exclude each other, since what all "
+            "classes share is in no difference of two. "
+            "Received: contrast=True, centered=True"
+        )
     levels = model.fa_levels(layers)
     if not levels:
         raise ValueError(
             f"`layers` must name a layer at least. Received: layers={layers!r}"
         )
     images = images_for(model, images)
-    bar = progress_bar(len(images), verbose, "image")
-    classes = one_class_an_image(model.check_classes(classes, len(images)))
+    count = len(images)
+    if controls and count < 2:
+        raise ValueError(
+            "`controls` needs two images or more, since each is compared with "
+            f"the map of another. Received: {count} image"
+        )
+    bar = progress_bar(count, verbose, "image")
+    classes = one_class_an_image(model.check_classes(classes, count))
     if contrast or classes is None:
         logits = logits_of(model, images, batch_size)
     if classes is None:
         classes = logits.argmax(axis=-1)
-    classes = np.broadcast_to(classes, len(images))
+    classes = np.broadcast_to(classes, count)
     if contrast:
         rivals = strongest_rivals(logits, classes)
+    names = [f"fa_{n}" for n in levels]
 
-    def maps_of(start, classes):
+    def compared(function, which, one_size, *args):
+        """Maps by layer of some images, less those of the rivals."""
+
+        def of(classes):
+            return function(
+                model,
+                images[which],
+                classes[which],
+                names,
+                batch_size,
+                one_size,
+                *args,
+            )
+
+        if not contrast:
+            return of(classes)
+        return [a - b for a, b in zip(of(classes), of(rivals), strict=True)]
+
+    if controls:
+        rng = np.random.default_rng(seed)
+        # One cycle through all, so that no image is its own other.
+        cycle = rng.permutation(count)
+        others = np.empty_like(cycle)
+        others[cycle] = np.roll(cycle, 1)
+        forgotten = shuffled(model.get_weights(), rng)
+    parts: dict[str, list] = {}
+    for start in range(0, count, batch_size):
         some = slice(start, start + batch_size)
-        return _maps_by_depth(
-            model,
-            images[some],
-            classes[some],
-            reference,
-            levels,
-            batch_size,
-            one_size=start > 0,
+        one_size = start > 0
+        references = compared(_references, some, one_size, reference)
+        maps = {"own": compared(_own_maps, some, one_size, centered)}
+        if controls:
+            maps["other_image"] = compared(
+                _own_maps, others[some], one_size, centered
+            )
+            with weights_put_back(model):
+                model.set_weights(forgotten)
+                maps["shuffled_weights"] = compared(
+                    _own_maps, some, one_size, centered
+                )
+        for name, by_layer in maps.items():
+            pairs = zip(by_layer, references, strict=True)
+            values = [metric(own, referred) for own, referred in pairs]
+            parts.setdefault(name, []).append(values)
+        bar.add(len(images[some]))
+    of_maps = {name: np.concatenate(v, axis=1) for name, v in parts.items()}
+    settings = {
+        "metric": name_of(metric),
+        "reference": name_of(reference),
+        "contrast": contrast,
+        "centered": centered,
+        "images": count,
+    }
+    result = _summary(levels, of_maps.pop("own"), settings)
+    result.controls = {
+        name: _summary(
+            levels, values, {**settings, "control": name, "seed": seed}
         )
+        for name, values in of_maps.items()
+    }
+    return result
 
-    parts = []
-    for start in range(0, len(images), batch_size):
-        pairs = maps_of(start, classes)
-        if contrast:
-            others = maps_of(start, rivals)
-            pairs = [
-                (a - c, b - d)
-                for (a, b), (c, d) in zip(pairs, others, strict=True)
-            ]
-        parts.append([metric(maps, referred) for maps, referred in pairs])
-        bar.add(len(images[start : start + batch_size]))
-    values = np.concatenate(parts, axis=1)
+
+def _summary(levels, values, settings):
+    """The `SimilarityByDepth` of values `(layers, B)`."""
     defined = (~np.isnan(values)).sum(axis=1)
     filled = np.ma.masked_invalid(values)
     error = filled.std(axis=1, ddof=1) / np.sqrt(np.maximum(defined, 1))
@@ -254,39 +350,22 @@ def similarity_by_depth(
         mean=filled.mean(axis=1).filled(np.nan).tolist(),
         interval=(1.96 * error).filled(np.nan).tolist(),
         undefined=(values.shape[1] - defined).tolist(),
-        settings={
-            "metric": name_of(metric),
-            "reference": name_of(reference),
-            "contrast": contrast,
-            "images": values.shape[1],
-        },
+        settings=settings,
     )
 
 
-def _maps_by_depth(
-    model, images, classes, reference, layers, batch_size, one_size
-):
-    """Raw class maps, and a reference's, of one class an image.
-
-    Returns:
-        A list of pairs of arrays `(B, h, w)`, one a layer.
-    """
-    names = [f"fa_{n}" for n in layers]
-    maps = _own_maps(model, images, classes, names, batch_size, one_size)
+def _references(model, images, classes, names, batch_size, one_size, reference):
+    """A reference's maps `(B, h, w)` of one class an image, at each layer."""
     if reference is grad_cam:
-        references = grad_cams(
-            model, images, classes, names, batch_size, one_size
-        )
-    else:
-        references = [
-            reference(model, images, classes, layer=n, batch_size=batch_size)
-            for n in names
-        ]
-    return list(zip(maps, references, strict=True))
+        return grad_cams(model, images, classes, names, batch_size, one_size)
+    return [
+        reference(model, images, classes, layer=n, batch_size=batch_size)
+        for n in names
+    ]
 
 
-def _own_maps(model, images, classes, names, batch_size, one_size):
-    """Raw class maps `(B, h, w)` at each layer, by one forward pass."""
+def _own_maps(model, images, classes, names, batch_size, one_size, centered):
+    """Class maps `(B, h, w)` at each layer, by one forward pass."""
 
     def make():
         features = model.feature_extractor(names)
@@ -295,6 +374,8 @@ def _own_maps(model, images, classes, names, batch_size, one_size):
             outputs = features(x, training=False)
             targets = ops.cast(targets, "int32")
             chosen = ops.one_hot(targets, model.num_classes)[:, None, None]
+            if centered:
+                chosen = chosen - 1 / model.num_classes
             return [
                 ops.sum(model.head.class_maps(outputs[name]) * chosen, axis=-1)
                 for name in names
@@ -302,7 +383,7 @@ def _own_maps(model, images, classes, names, batch_size, one_size):
 
         return read
 
-    function = kept_function(model, (_own_maps, *names), make)
+    function = kept_function(model, (_own_maps, centered, *names), make)
     return run(function, (images, classes), batch_size, one_size=one_size)
 
 

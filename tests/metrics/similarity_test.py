@@ -225,3 +225,125 @@ def test_maps_that_float32_cannot_hold_are_refused(rng):
 def test_similarity_by_depth_refuses_no_layer(small_model, images):
     with pytest.raises(ValueError, match="`layers` must name a layer"):
         similarity_by_depth(small_model, images, layers=[])
+
+
+# --- Controls ---
+
+
+def correlation(a, b):
+    return np.corrcoef(a.ravel(), b.ravel())[0, 1]
+
+
+@pytest.mark.parametrize("kind", ["raw", "centered", "contrast"])
+@pytest.mark.parametrize("batch_size", [2, 32])
+def test_controls_agree_with_numpy(small_model, images, kind, batch_size):
+    def maps_of(model, layer):
+        """Of the predicted classes of the real weights, by image."""
+        maps = model.class_maps(images, "all", layer=layer)
+        own = maps[np.arange(5), ..., first]
+        if kind == "centered":
+            return own - maps.mean(axis=-1)
+        return own - maps[np.arange(5), ..., second] * (kind == "contrast")
+
+    logits = small_model.predict(images, verbose=0)
+    first, second = np.argsort(-logits, axis=-1)[:, :2].T
+    before = small_model.get_weights()
+    result = similarity_by_depth(
+        small_model,
+        images,
+        layers=[2, 3],
+        centered=kind == "centered",
+        contrast=kind == "contrast",
+        controls=True,
+        seed=7,
+        batch_size=batch_size,
+    )
+    for a, b in zip(before, small_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+    rng = np.random.default_rng(7)
+    order = rng.permutation(5)
+    twin = FACNN.from_config(small_model.get_config())
+    twin.set_weights(
+        [rng.permutation(w.ravel()).reshape(w.shape) for w in before]
+    )
+    for row, layer in enumerate((2, 3)):
+        cams = grad_cam(small_model, images, "all", layer=layer)
+        reference = cams[np.arange(5), ..., first]
+        if kind == "contrast":
+            reference = reference - cams[np.arange(5), ..., second]
+        own, forgot = maps_of(small_model, layer), maps_of(twin, layer)
+        for i in range(5):
+            other = order[(list(order).index(i) - 1) % 5]
+            assert other != i
+            expected = [
+                correlation(maps, reference[i])
+                for maps in (own[i], own[other], forgot[i])
+            ]
+            np.testing.assert_allclose(
+                [
+                    result.values[row, i],
+                    result.controls["other_image"].values[row, i],
+                    result.controls["shuffled_weights"].values[row, i],
+                ],
+                expected,
+                atol=1e-4,
+            )
+    table = result.to_dataframe()
+    for name, control in result.controls.items():
+        np.testing.assert_allclose(control.mean, control.values.mean(axis=1))
+        np.testing.assert_allclose(
+            control.interval, 1.96 * stats.sem(control.values, axis=1)
+        )
+        assert table[name].tolist() == control.mean
+        assert table[f"{name}_interval"].tolist() == control.interval
+        stored = json.loads(result.to_json())["controls"][name]
+        assert stored["mean"] == control.mean
+        assert stored["settings"]["seed"] == 7
+    # Another seed is another shuffling; without controls there are none.
+    options = {"layers": [2, 3], "controls": True}
+    shuffled = [
+        similarity_by_depth(small_model, images, seed=seed, **options)
+        .controls["shuffled_weights"]
+        .mean
+        for seed in (0, 0, 1)
+    ]
+    assert shuffled[0] == shuffled[1] != shuffled[2]
+    assert not similarity_by_depth(small_model, images, layers=[2]).controls
+
+
+def test_weights_come_back_after_an_error_in_a_control(
+    small_model, images, monkeypatch
+):
+    """The first forward pass with other weights breaks."""
+    before = small_model.get_weights()
+    put = type(small_model).set_weights
+    calls = []
+
+    def breaks(model, weights):
+        put(model, weights)
+        calls.append(weights)
+        if len(calls) == 1:
+            raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(type(small_model), "set_weights", breaks)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        similarity_by_depth(small_model, images, controls=True)
+    assert len(calls) == 2
+    for a, b in zip(before, small_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["centered", "controls"])
+def test_similarity_by_depth_refuses_what_is_no_bool(small_model, images, name):
+    with pytest.raises(ValueError, match=f"`{name}` must be"):
+        similarity_by_depth(small_model, images, **{name: 1})
+
+
+def test_similarity_by_depth_refuses_what_can_not_be_meant(small_model, images):
+    with pytest.raises(ValueError, match="exclude each other"):
+        similarity_by_depth(small_model, images, contrast=True, centered=True)
+    with pytest.raises(ValueError, match="`controls` needs two.*1 image"):
+        similarity_by_depth(small_model, images[:1], controls=True)
+    with pytest.raises(ValueError, match="`seed` must be"):
+        similarity_by_depth(small_model, images, controls=True, seed=-1)
