@@ -89,6 +89,10 @@ BASELINES = {
     "by themselves, more than one hole of the same area. So random order can "
     "win here; --baseline road fills the holes in.",
 }
+CONTROLS = {
+    "other_image": "another image's map",
+    "shuffled_weights": "shuffled weights",
+}
 
 
 def define_flags():
@@ -191,7 +195,12 @@ def main():
     if is_facnn:
         logging.info("Similarity by depth")
         depth = metrics.similarity_by_depth(
-            model, images, predictions, batch_size=FLAGS.batch_size
+            model,
+            images,
+            predictions,
+            # Of a single image there is no other.
+            controls=len(images) > 1,
+            batch_size=FLAGS.batch_size,
         )
         depth.to_dataframe().to_csv(
             os.path.join(FLAGS.output, "depth.csv"), index=False
@@ -523,13 +532,19 @@ def report(rows, figures, depth, command):
                 "mean correlation": f"{mean:.4f}",
                 "95 % interval": f"± {interval:.4f}",
                 "undefined": undefined,
+                **{
+                    CONTROLS[name]: f"{of.mean[i]:.4f} ± {of.interval[i]:.4f}"
+                    for name, of in depth.controls.items()
+                },
             }
-            for layer, mean, interval, undefined in zip(
-                depth.layers,
-                depth.mean,
-                depth.interval,
-                depth.undefined,
-                strict=True,
+            for i, (layer, mean, interval, undefined) in enumerate(
+                zip(
+                    depth.layers,
+                    depth.mean,
+                    depth.interval,
+                    depth.undefined,
+                    strict=True,
+                )
             )
         ]
         by_depth = (

@@ -41,8 +41,8 @@ def define_flags():
     flags.DEFINE_integer(
         "alignment_images",
         1000,
-        "Images, evenly spread over the split, for the correlation of raw maps "
-        "with Grad-CAM.",
+        "Images, evenly spread over the split, for the correlation of maps "
+        "with Grad-CAM, of other images' maps, and of shuffled weights' ones.",
         1,
     )
     flags.DEFINE_integer(
@@ -357,34 +357,60 @@ def shared_evidence(model, logits):
 
 
 def alignment(model, images):
-    """Mean correlation of raw maps with Grad-CAM, of the predicted classes.
+    """Mean correlation of maps with Grad-CAM, of the predicted classes.
 
-    Of the maps, and of what they have more than those of the runner-up.
-    Constant maps have no correlation; `undefined` counts them.
+    Of raw maps, of what they have more than those of the runner-up, and of
+    centered ones; `interval` is half of the 95 % interval. Constant maps have
+    no correlation; `undefined` counts the raw ones. `controls` says the same of
+    maps that can't know the answer, see `similarity_by_depth`.
     """
     from keras_facnn import metrics
 
-    def means(depth):
-        return {
-            f"fa_{layer}": None if math.isnan(mean) else mean
-            for layer, mean in zip(depth.layers, depth.mean, strict=True)
-        }
-
-    depth, contrast = (
-        metrics.similarity_by_depth(
-            model, images, contrast=contrast, batch_size=FLAGS.batch_size
+    kinds = {
+        "": {},
+        "_of_contrast": {"contrast": True},
+        "_of_centered": {"centered": True},
+    }
+    depths = {
+        suffix: metrics.similarity_by_depth(
+            model,
+            images,
+            # Of a single image there is no other.
+            controls=len(images) > 1,
+            batch_size=FLAGS.batch_size,
+            **kind,
         )
-        for contrast in (False, True)
-    )
+        for suffix, kind in kinds.items()
+    }
     return {
         "images": len(images),
-        "mean_pearson": means(depth),
-        "mean_pearson_of_contrast": means(contrast),
-        "undefined": {
-            f"fa_{layer}": count
-            for layer, count in zip(depth.layers, depth.undefined, strict=True)
+        **correlations(depths),
+        "controls": {
+            name: correlations(
+                {
+                    suffix: depth.controls[name]
+                    for suffix, depth in depths.items()
+                }
+            )
+            for name in depths[""].controls
         },
     }
+
+
+def correlations(depths):
+    """Numbers by layer of each `SimilarityByDepth`, named by its suffix."""
+
+    def by_layer(numbers):
+        return {
+            f"fa_{layer}": None if math.isnan(number) else number
+            for layer, number in zip(depths[""].layers, numbers, strict=True)
+        }
+
+    report = {}
+    for suffix, depth in depths.items():
+        report[f"mean_pearson{suffix}"] = by_layer(depth.mean)
+        report[f"interval{suffix}"] = by_layer(depth.interval)
+    return {**report, "undefined": by_layer(depths[""].undefined)}
 
 
 def write(model, report):

@@ -93,6 +93,12 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
     assert str(tmp_path) not in page
     assert "<th>accuracy AUC ↓</th>" in page and "pointing game ↑" in page
     assert "scattered holes" in page
+    heads = "<th>another image&#x27;s map</th><th>shuffled weights</th>"
+    assert heads in page
+    depth = list(csv.DictReader((out / "depth.csv").read_text().splitlines()))
+    for control in ("other_image", "shuffled_weights"):
+        cell = f"{float(depth[1][control]):.4f} ± "
+        assert f"<td>{cell}{float(depth[1][f'{control}_interval']):.4f}" in page
     assert (out / "table.md").read_text().count("\n| ") >= 10
 
 

@@ -526,7 +526,28 @@ def test_evaluates_and_writes_the_metrics(folder, trained, tmp_path):
     )
     in_top_5 = np.argsort(-logits)[:, :5] == labels[:, None]
     np.testing.assert_allclose(metrics["top_5"], in_top_5.any(-1).mean())
-    assert metrics["alignment"]["mean_pearson"]["fa_3"] > 0.99999
+    alignment = metrics["alignment"]
+    assert alignment["mean_pearson"]["fa_3"] > 0.99999
+    # A centered map at the last layer, against Grad-CAM, which is the raw one.
+    maps = model.class_maps(images, "all")[
+        np.linspace(0, len(images) - 1, 20).astype(int)
+    ]
+    own = maps.mean((1, 2)).argmax(-1), np.arange(20)
+    raw, centered = (
+        x[own[1], ..., own[0]] for x in (maps, maps - maps.mean(-1)[..., None])
+    )
+    np.testing.assert_allclose(
+        alignment["mean_pearson_of_centered"]["fa_3"],
+        np.mean([np.corrcoef(a.ravel(), b.ravel())[0, 1]
+                 for a, b in zip(raw, centered, strict=True)]),
+        atol=1e-4,
+    )  # fmt: skip
+    for name in ("other_image", "shuffled_weights"):
+        control = alignment["controls"][name]
+        assert control.keys() == alignment.keys() - {"images", "controls"}
+        for suffix in ("", "_of_contrast", "_of_centered"):
+            assert control[f"mean_pearson{suffix}"]["fa_3"] < 0.9
+            assert 0 < control[f"interval{suffix}"]["fa_3"] < 1
     assert metrics["exactness"]["completeness_error"] < 1e-3
     assert os.fspath(folder) not in json.dumps(metrics)
     others, _, _ = data.load(str(folder), "train", (32, 32, 3))
