@@ -12,6 +12,8 @@ import numpy as np
 from keras import ops
 from keras import tree
 
+from keras_facnn.changes import KEPT
+from keras_facnn.changes import Snapshot
 from keras_facnn.checks import as_float32
 from keras_facnn.checks import check_int
 from keras_facnn.checks import check_outputs
@@ -19,7 +21,6 @@ from keras_facnn.checks import check_verbose
 from keras_facnn.checks import one_class_an_image
 from keras_facnn.gradients import compiled_function
 
-_KEPT = "_keras_facnn_kept"
 _LOCK = threading.RLock()
 _PROCESS = os.getpid()
 
@@ -27,44 +28,78 @@ _PROCESS = os.getpid()
 class _Kept:
     """What was made for a model. It dies with it; Keras does not save it."""
 
-    def __init__(self):
+    def __init__(self, model):
+        self.forget(model)
+
+    def forget(self, model):
         self.made = {}
+        self.snapshot = Snapshot(model)
+
+    def look(self, model):
+        """Takes the model as it is for what all that is kept was made of."""
+        if not self.snapshot.is_of(model):
+            self.snapshot = Snapshot(model)
 
 
 def kept(model, key, make):
     """What `make()` returned for this model and key, made once.
 
-    It is made anew after the model got other variables, by `quantize` or
-    `build`; other values of the same variables need nothing new.
+    It is made anew after the model was changed: its layers, or an attribute of
+    one, see `Snapshot`; other values of the same variables need nothing new.
 
     Args:
         model: Any `keras.Model`.
         key: Hashable.
         make: Function of nothing.
     """
-    variables = model.variables
     with _LOCK:
-        made = vars(model).setdefault(_KEPT, _Kept()).made
-        if key in made:
-            before, value = made[key]
-            if len(before) == len(variables) and all(
-                a is b for a, b in zip(before, variables, strict=True)
-            ):
-                return value
-        value = make()
-        made[key] = (variables, value)
-        return value
+        keeping = _keeping(model)
+        if not keeping.snapshot.is_of(model):
+            keeping.forget(model)
+        if key not in keeping.made:
+            keeping.made[key] = make()
+            keeping.look(model)
+        return keeping.made[key]
 
 
 def kept_function(model, key, make):
     """As `kept`: the function that `make` returns, compiled for inference.
+
+    What layers note in themselves while it runs is no change of the model.
 
     Args:
         model: The model whose variables the function reads.
         key: Hashable.
         make: Function of nothing to a function of tensors.
     """
-    return kept(model, key, lambda: compiled_function(make(), model.variables))
+
+    def compiled():
+        function, called = make(), []
+
+        def noted(*args):
+            called.append(True)
+            return function(*args)
+
+        compute = compiled_function(noted, model.variables)
+
+        def call(*args):
+            outputs = compute(*args)
+            # Where it was compiled before, no layer was called.
+            if called:
+                called.clear()
+                with _LOCK:
+                    _keeping(model).look(model)
+            return outputs
+
+        return call
+
+    return kept(model, key, compiled)
+
+
+def _keeping(model):
+    if KEPT not in vars(model):
+        vars(model)[KEPT] = _Kept(model)
+    return vars(model)[KEPT]
 
 
 def run(

@@ -4,6 +4,7 @@ import functools
 import platform
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -132,6 +133,24 @@ def gradient_function(
 
         return _of_tensors(gradient)
     raise NotImplementedError(_unsupported(backend))
+
+
+def is_compiled_in(tensor: Any) -> bool:
+    """Whether a compiled function that reads this tensor holds its value.
+
+    So it is of a constant. Those of the graphs that are compiled have no
+    value, and PyTorch compiles nothing.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return not tf.is_symbolic_tensor(tensor)
+    if backend == "jax":
+        import jax
+
+        return not isinstance(tensor, jax.core.Tracer)
+    return False
 
 
 class _Inference(keras.Layer):

@@ -30,6 +30,7 @@ ROOMS = [
     "maps",
     "imputation",
     "gradients",
+    "changes",
     "forward",
     "layers",
     "nodes",
