@@ -232,13 +232,15 @@ def picture_endings() -> dict[str, str | None]:
         words for what has to be installed.
     """
     image = _pillow()
+    # Loads the plugins, which then are in `OPEN`.
+    registered = image.registered_extensions()
     # An MPO file opens as the JPEG that it begins with.
     known = (image.OPEN.keys() | {"MPO"}) - _NOT_DECODED
     endings: dict[str, str | None] = dict.fromkeys(
         (".heic", ".heif", ".hif"), _HEIC_NEEDS
     )
     endings[".avif"] = _avif_needs()
-    for ending, kind in image.registered_extensions().items():
+    for ending, kind in registered.items():
         if kind in known:
             endings[ending.lower()] = None
     return endings

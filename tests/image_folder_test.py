@@ -1,5 +1,7 @@
 import os
 import shutil
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -263,3 +265,14 @@ def test_refuses_bad_arguments(photos, monkeypatch):
     monkeypatch.setattr(keras_facnn.pictures, "_memory", lambda: 10_000)
     with pytest.raises(ValueError, match="24 images .* this machine has"):
         load_folder(photos, image_size=32)
+
+
+def test_the_first_call_in_a_process_knows_all_endings():
+    """Pillow loads its plugins when they are first asked for."""
+    code = """
+from keras_facnn.pictures import picture_endings
+first = picture_endings()
+assert {".bmp", ".jpg", ".png", ".tif", ".webp"} <= set(first), first
+assert first == picture_endings()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
