@@ -4,6 +4,9 @@ import keras
 from keras import layers
 from keras import tree
 
+from keras_facnn.checks import check_channels_last
+from keras_facnn.layout import channel_axes
+
 # The size of images at which strides are read off a backbone that takes any.
 _PROBE = 512
 
@@ -74,6 +77,7 @@ def _cut(backbone, names):
             "images (B, H, W, channels). "
             f"Received: backbone={backbone!r}"
         )
+    check_channels_last("backbone", backbone)
     if names is None:
         outputs = list(tree.flatten(backbone.outputs))
         where = ["its output"] * len(outputs)
@@ -98,6 +102,10 @@ def _cut(backbone, names):
             "`backbone` must have one output, or `feature_layer` must say "
             f"where to cut. Received: {len(outputs)} outputs"
         )
+    outputs = [
+        _with_channels_last(output, f"channels_last_{i}")
+        for i, output in enumerate(outputs)
+    ]
     for output, place in zip(outputs, where, strict=True):
         shape = getattr(output, "shape", ())
         if len(shape) != 4 or shape[-1] is None:
@@ -108,6 +116,17 @@ def _cut(backbone, names):
                 f"{tuple(shape)}"
             )
     return keras.Model(graph[0], outputs)
+
+
+def _with_channels_last(output, name):
+    """The same maps `(B, h, w, channels)`; what is no map stays as it is."""
+    if len(getattr(output, "shape", ())) != 4:
+        return output
+    (axis,) = channel_axes([output])
+    if axis == 3:
+        return output
+    order = [n for n in (1, 2, 3) if n != axis]
+    return layers.Permute((*order, axis), name=name)(output)
 
 
 def _resized(model, image_shape):

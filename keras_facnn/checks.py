@@ -654,17 +654,24 @@ def classifier_shapes(model):
             "channels) to (B, classes), with one input and one output. "
             f"Received: model={_shown(model)}"
         ) from None
-    few = [n is not None and n <= 4 for n in image_shape]
-    if few[0] and not few[2]:
-        for layer in all_layers(model):
-            if getattr(layer, "data_format", None) == "channels_first":
-                raise ValueError(
-                    "`model` must take images with the channels last, (B, H, "
-                    f"W, channels). Received: a model of images {image_shape} "
-                    f"whose layer {layer.name!r} has channels first. A "
-                    "`keras.layers.Permute((3, 1, 2))` before it will do."
-                )
+    check_channels_last("model", model)
     return tuple(image_shape), num_classes
+
+
+def check_channels_last(name, model):
+    """Raises where a model takes images with the channels first."""
+    _, *image_shape = model.inputs[0].shape
+    few = [n is not None and n <= 4 for n in image_shape]
+    if not few[0] or few[2]:
+        return
+    for layer in all_layers(model):
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise ValueError(
+                f"`{name}` must take images with the channels last, (B, H, W, "
+                f"channels). Received: a model of images {image_shape} whose "
+                f"layer {layer.name!r} has channels first. Put a "
+                "`keras.layers.Permute((3, 1, 2))` before it."
+            )
 
 
 def check_fa_model(model):

@@ -34,6 +34,7 @@ ROOMS = [
     "forward",
     "layers",
     "nodes",
+    "layout",
     "probabilities",
     "size",
     "backbone_config",

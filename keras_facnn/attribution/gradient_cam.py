@@ -47,7 +47,8 @@ def grad_cam(
         classes: None for the predicted class of each image, an integer, a
             class' name where the model knows names, a sequence of B of these,
             or `"all"`.
-        layer: Name of the layer, whose output must be `(B, h, w, channels)`;
+        layer: Name of the layer, whose output must be `(B, h, w, channels)`,
+            or `(B, channels, h, w)` where the model computes channels first;
             for a layer of a model inside `model`, such as a backbone, its name
             or its path, `"backbone/out_relu"`. An integer is the number `l` of
             `fa_l` on an FA-CNN, and an index of `model.layers` on any other

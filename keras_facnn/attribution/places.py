@@ -11,6 +11,7 @@ from keras import tree
 from keras_facnn.checks import is_integer
 from keras_facnn.forward import kept
 from keras_facnn.forward import kept_function
+from keras_facnn.layout import channel_axis
 
 # The most layers that a message lists; the last ones are what people want.
 _MOST_LISTED = 60
@@ -154,24 +155,38 @@ def layer_path(model: keras.Model, layer: str | int) -> str:
 
 
 def features_function(model: keras.Model, path: str) -> Callable:
-    """A compiled function from images to the maps of the layer at `path`."""
+    """A compiled function from images to the maps of the layer at `path`.
+
+    Their channels are last, `(B, h, w, channels)`, wherever the layer has them.
+    """
 
     def make():
+        axis = channel_axis(model, path)
         features, _ = _cut(model, path.split("/"))
-        return lambda x: features([x])
+        return lambda x: _moved(features([x]), axis, -1)
 
     return kept_function(model, ("features", path), make)
 
 
 def rest_of(model: keras.Model, path: str) -> Callable:
-    """A function of a layer's maps and the images to the scores `(B, C)`."""
+    """A function of a layer's maps and the images to the scores `(B, C)`.
+
+    The maps are as `features_function` gives them.
+    """
+    axis = channel_axis(model, path)
     _, rest = _cut(model, path.split("/"))
 
     def scores(a, x):
-        (outputs,) = rest([x], a)
+        (outputs,) = rest([x], _moved(a, -1, axis))
         return outputs
 
     return scores
+
+
+def _moved(maps, source, destination):
+    if {source, destination} == {-1, 3}:
+        return maps
+    return ops.moveaxis(maps, source, destination)
 
 
 def with_offsets(

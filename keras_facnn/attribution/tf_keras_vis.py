@@ -5,6 +5,7 @@ from keras_facnn.attribution.perturbation import check_inputs
 from keras_facnn.attribution.places import layer_path
 from keras_facnn.checks import check_int
 from keras_facnn.forward import class_an_image
+from keras_facnn.layout import channel_axis
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 
@@ -71,6 +72,11 @@ def tf_keras_vis_grad_cam(
         raise ValueError(
             "`layer` must be one of the model's own layers, since tf-keras-vis "
             f"looks into no model inside it. Received: layer={layer!r}"
+        )
+    if channel_axis(model, path) != 3:
+        raise ValueError(
+            "`layer` must have its channels last, since tf-keras-vis takes "
+            f"them for such; `grad_cam` reads both. Received: layer={layer!r}"
         )
     gradcam = Gradcam(model, clone=False)
     return np.concatenate(
