@@ -19,6 +19,7 @@ kernel.
 """
 
 import contextlib
+import functools
 import os
 
 from absl import flags
@@ -286,6 +287,7 @@ def train(config, scope, replicas, share):
     from zoo.data.images import pad_to_multiple
     from zoo.data.stream import train_stream
     from zoo.training import callbacks
+    from zoo.training import epoch_state
     from zoo.training import teacher
 
     def path(name):
@@ -327,7 +329,8 @@ def train(config, scope, replicas, share):
         model = build(config, steps, replicas)
     if writes:
         record.note(run)
-    checkpoints.restore(model.load_weights)
+    load = functools.partial(epoch_state.load, model)
+    metrics = checkpoints.restore(load)
 
     def steps_done():
         return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
@@ -337,28 +340,51 @@ def train(config, scope, replicas, share):
         logging.info("This run is finished; it made %s.", folder)
         return
     num_classes = config.model.num_classes
-    while True:
-        epoch, offset = divmod(steps_done(), steps)
-        logging.info("Starting at epoch %d of %d.", epoch + 1, epochs)
-        watchers = []
+    validation = pad_to_multiple(val_images, val_labels, num_classes, replicas)
+    validation_batch_size = 250 // replicas * replicas
+    validated = [
+        epoch
+        for epoch in range(1, epochs + 1)
+        if epoch % FLAGS.validate_every == 0 or epoch == epochs
+    ]
+
+    def watchers(offset):
+        """The callbacks of a fit that begins at this step of an epoch."""
+        chosen = []
         if writes:
-            log = callbacks.CSVLog(path("log.csv"))
-            watchers = [
+            chosen = [
                 callbacks.Checkpoint(
                     checkpoints,
                     path("best.weights.h5"),
-                    log.best("val_accuracy"),
+                    callbacks.Log(path("log.csv")),
                     FLAGS.checkpoint_minutes,
                 ),
                 callbacks.Progress(epochs, steps, batch_size, offset),
-                log,
                 keras.callbacks.TensorBoard(
                     path("tensorboard"), write_graph=False
                 ),
             ]
         if config.ema:
             # Last, so that `Checkpoint` sees the averages at a test's end.
-            watchers.append(keras.callbacks.SwapEMAWeights())
+            chosen.append(keras.callbacks.SwapEMAWeights())
+        return chosen
+
+    epoch, offset = divmod(steps_done(), steps)
+    if metrics and not offset:
+        logging.info("Ending epoch %d of %d.", epoch, epochs)
+        epoch_state.end_epoch(
+            model,
+            epoch - 1,
+            metrics,
+            validation if epoch in validated else None,
+            validation_batch_size,
+            watchers(steps),
+        )
+        metrics = {}
+    while True:
+        epoch, offset = divmod(steps_done(), steps)
+        if epoch < epochs:
+            logging.info("Starting at epoch %d of %d.", epoch + 1, epochs)
         stream = train_stream(
             images,
             labels,
@@ -375,29 +401,24 @@ def train(config, scope, replicas, share):
         )
         if knows is not None:
             stream = teacher.taught(stream, knows, of_teacher["weight"])
+        continued = [epoch_state.ContinuedMetrics(metrics)] if metrics else []
         model.fit(
             stream,
             initial_epoch=epoch,
             # The rest of an epoch that was broken off is a fit of its own.
             epochs=epoch + 1 if offset else epochs,
             steps_per_epoch=steps - offset,
-            validation_data=pad_to_multiple(
-                val_images, val_labels, num_classes, replicas
-            ),
-            validation_batch_size=250 // replicas * replicas,
-            validation_freq=[
-                epoch
-                for epoch in range(1, epochs + 1)
-                if epoch % FLAGS.validate_every == 0 or epoch == epochs
-            ],
-            callbacks=watchers,
+            validation_data=validation,
+            validation_batch_size=validation_batch_size,
+            validation_freq=validated,
+            callbacks=[*continued, *watchers(offset)],
             verbose=0,
         )
         if steps_done() >= epochs * steps:
             break
         # At its end `fit` puts averaged weights into the model.
         devices.wait_for_all(share)
-        checkpoints.restore(model.load_weights)
+        metrics = checkpoints.restore(load)
     if writes:
         with devices.alone():
             save(model, folder, config, run, train_split)

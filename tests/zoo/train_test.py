@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import h5py
@@ -139,6 +140,109 @@ def test_a_run_stopped_and_killed_ends_with_the_same_weights(
     for name, array in one.items():
         np.testing.assert_array_equal(array, other[name], err_msg=name)
     assert [row["epoch"] for row in rows(tmp_path)] == ["1", "2", "3"]
+
+
+def assert_same_run(one, other):
+    """Bit for bit the same last and best weights, and the same log."""
+    for name in ("last", "best"):
+        a, b = (stored(path / f"{name}.weights.h5") for path in (one, other))
+        assert a.keys() == b.keys()
+        for key, array in a.items():
+            np.testing.assert_array_equal(array, b[key], err_msg=key)
+    logs = [(path / "log.csv").read_text() for path in (one, other)]
+    assert logs[0] == logs[1]
+
+
+@pytest.mark.only_on("torch")
+def test_a_run_killed_in_a_validation_loses_nothing_of_it(
+    folder, trained, tmp_path
+):
+    """Its row and `best` are those of a run that nothing killed."""
+    flags = {**FLAGS, **LONG, "data": folder, "workdir": tmp_path}
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            KILLED_IN_VALIDATION,
+            *(f"--{name}={value}" for name, value in flags.items()),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == -signal.SIGKILL, result.stderr
+    assert [row["epoch"] for row in rows(tmp_path)] == ["1"]
+    result = train(folder, tmp_path, **LONG)
+    assert result.returncode == 0, result.output
+    assert "Ending epoch 2 of 3" in result.output
+    assert_same_run(trained, tmp_path)
+
+
+KILLED_IN_VALIDATION = """
+import os, signal
+from zoo import inputs, train
+
+def main():
+    from zoo.training import callbacks
+
+    def kill(self, step, logs=None):
+        if self.log.rows():
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    callbacks.Checkpoint.on_test_batch_end = kill
+    train.main()
+
+train.define_flags()
+inputs.run(main)
+"""
+
+
+class Kill(BaseException):
+    """Ends a run at once, as a kill does: nothing is written after it."""
+
+
+@pytest.fixture(scope="module")
+def averaged(folder, tmp_path_factory):
+    """A run of two epochs, whose validation is of averaged weights."""
+    workdir = tmp_path_factory.mktemp("averaged")
+    result = train(folder, workdir, **AVERAGED)
+    assert result.returncode == 0, result.output
+    return workdir
+
+
+AVERAGED = {"epochs": 2, "steps_per_epoch": 2, "ema": 0.5}
+
+
+@pytest.mark.parametrize(
+    "file, times",
+    [
+        # Before the second step, within the first epoch.
+        ("last", 2),
+        # Before the first epoch's validation, and after it.
+        ("best", 1),
+        ("log", 1),
+        ("last", 4),
+    ],
+)
+def test_a_kill_anywhere_loses_nothing(
+    folder, averaged, tmp_path, monkeypatch, file, times
+):
+    """Before some file is put in its place; each step makes a checkpoint."""
+    real, seen = os.replace, []
+
+    def replace(source, target):
+        seen.append(os.path.basename(target).split(".")[0])
+        if (seen[-1], seen.count(file)) == (file, times):
+            raise Kill
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(Kill):
+        train(folder, tmp_path, checkpoint_minutes=0, **AVERAGED)
+    monkeypatch.setattr(os, "replace", real)
+    result = train(folder, tmp_path, **AVERAGED)
+    assert result.returncode == 0, result.output
+    assert_same_run(averaged, tmp_path)
 
 
 # Of a quarter of the cost of `cifar10`.
@@ -639,7 +743,7 @@ def again(short, tmp_path):
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     short, again, tmp_path, damage
 ):
-    """The step since is done again, bit for bit, and a line says so."""
+    """What came since is done again, bit for bit, and a line says so."""
     path = tmp_path / "run" / "last.weights.h5"
     contents = bytearray(path.read_bytes())
     middle = len(contents) // 2
@@ -650,7 +754,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     result = again()
     assert result.returncode == 0, result.output
     assert len(re.findall("continues from the one before", result.output)) == 1
-    assert "Starting at epoch 2 of 2" in result.output
+    assert "Ending epoch 2 of 2" in result.output
     one, other = (
         stored(root / "run" / "last.weights.h5") for root in (short, tmp_path)
     )

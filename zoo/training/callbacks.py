@@ -9,36 +9,43 @@ import sys
 import time
 
 import keras
+import numpy as np
 
+from keras_facnn.presets import weights
 from zoo.training import devices
+from zoo.training import epoch_state
 from zoo.training import record
 from zoo.training.checkpoints import partial_path
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves weights and optimizer; a kill can't tear the file.
+    """Saves weights and optimizer, and ends epochs; a kill can't tear the file.
 
-    It saves after each epoch, after some minutes within one, and on Ctrl-C or
-    SIGTERM, which then end the run. A loss that is not finite ends the run
-    before it is saved, so the last checkpoint is always a good one.
+    It saves before each validation, at the end of each epoch, after some
+    minutes within one, and on Ctrl-C or SIGTERM, which then end the run. So a
+    kill in a validation loses no step, nor the validation: see `epoch_state`.
+    What is not finite ends the run before it is saved, so the last checkpoint
+    is always a good one.
 
     Args:
         checkpoints: The `Checkpoints` to save to.
         best_path: Path that ends in `.weights.h5`, where to keep the best in
             validation, as it was validated.
-        best: The best validation accuracy so far.
+        log: The `Log`, which gets a row of each epoch.
         minutes: Time between checkpoints within an epoch.
     """
 
-    def __init__(self, checkpoints, best_path, best, minutes):
+    def __init__(self, checkpoints, best_path, log, minutes):
         super().__init__()
         self.checkpoints = checkpoints
         self.best_path = best_path
-        self.best = best
+        self.log = log
+        self.best = log.best_accuracy()
         self.seconds = minutes * 60
 
     def on_train_begin(self, logs=None):
         self.saved = time.monotonic()
+        self.trained = False
         self.stop = None
         self.handlers = {
             number: signal.signal(number, self._ask_to_stop)
@@ -49,8 +56,67 @@ class Checkpoint(keras.callbacks.Callback):
         self._restore_handlers()
 
     def on_train_batch_end(self, step, logs=None):
+        self.trained = True
         if self.stop or time.monotonic() - self.saved > self.seconds:
             self._save(logs)
+        self._stop_if_asked()
+
+    def on_test_begin(self, logs=None):
+        # Now, while the metrics are those of the training.
+        if self.trained:
+            self._save(self.model.get_metrics_result())
+
+    def on_test_batch_end(self, step, logs=None):
+        self._stop_if_asked()
+
+    def on_test_end(self, logs=None):
+        accuracy = rounded(logs["accuracy"])
+        # Where the loss is not finite, the logits may not be.
+        if math.isfinite(logs["loss"]) and accuracy > self.best:
+            self.best = accuracy
+            partial = partial_path(self.best_path)
+            with devices.alone():
+                self.model.save_weights(partial)
+            os.replace(partial, self.best_path)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._check(logs)
+        # Before the checkpoint, which says that all of the epoch is done.
+        self.log.write(epoch, logs)
+        self._save(logs, epoch_ends=True)
+        self._stop_if_asked()
+
+    def _save(self, logs, epoch_ends=False):
+        self._check(logs)
+
+        def write(path):
+            with devices.alone():
+                epoch_state.save(self.model, path, epoch_ends)
+
+        self.checkpoints.save(write)
+        self.saved = time.monotonic()
+        self.trained = False
+
+    def _check(self, logs):
+        """Raises where the run has diverged, of which nothing is saved."""
+        fault = None
+        if not math.isfinite(logs["loss"]):
+            fault = f"the loss is {logs['loss']}"
+        else:
+            fault = fault_of_run(self.model)
+        if fault:
+            newest = self.checkpoints.newest
+            kept = (
+                f"The checkpoint {newest} was saved before that"
+                if newest
+                else "No checkpoint was saved before that"
+            )
+            raise FloatingPointError(
+                f"The training has diverged: {fault}. {kept}. A lower "
+                "--learning_rate, with a new --workdir, may help."
+            )
+
+    def _stop_if_asked(self):
         if self.stop:
             print(
                 f"\nStopped; the checkpoint {self.checkpoints.last} continues "
@@ -58,30 +124,6 @@ class Checkpoint(keras.callbacks.Callback):
             )
             self._restore_handlers()
             sys.exit(128 + self.stop)
-
-    def on_test_end(self, logs=None):
-        if logs["accuracy"] > self.best:
-            self.best = logs["accuracy"]
-            partial = partial_path(self.best_path)
-            self._write(partial)
-            os.replace(partial, self.best_path)
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._save(logs)
-
-    def _save(self, logs):
-        if not math.isfinite(logs["loss"]):
-            raise FloatingPointError(
-                f"The loss is {logs['loss']}. The checkpoint "
-                f"{self.checkpoints.last} was saved before that; a lower "
-                "learning rate may help."
-            )
-        self.checkpoints.save(self._write)
-        self.saved = time.monotonic()
-
-    def _write(self, path):
-        with devices.alone():
-            self.model.save_weights(path)
 
     def _ask_to_stop(self, number, frame):
         self.stop = number
@@ -91,8 +133,19 @@ class Checkpoint(keras.callbacks.Callback):
             signal.signal(number, handler)
 
 
-class CSVLog(keras.callbacks.Callback):
-    """Writes one row an epoch; a run that continues appends.
+def fault_of_run(model):
+    """What is not finite in a model or its optimizer, or None."""
+    fault = weights.find_fault(model)
+    if fault:
+        return f"the weights are {fault}"
+    for variable in model.optimizer.variables:
+        if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
+            return f"the optimizer's {variable.path} is not finite"
+    return None
+
+
+class Log:
+    """A CSV file with a row for each epoch; a run that continues appends.
 
     Unlike `keras.callbacks.CSVLogger`, it keeps the columns of epochs with
     validation, also where the first had none, and drops the rows of epochs
@@ -105,7 +158,6 @@ class CSVLog(keras.callbacks.Callback):
     columns = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
 
     def __init__(self, path):
-        super().__init__()
         self.path = path
 
     def rows(self):
@@ -129,12 +181,17 @@ class CSVLog(keras.callbacks.Callback):
             ) from e
         return rows
 
-    def best(self, column):
-        """The largest value of a column, or -inf."""
-        values = [float(row[column]) for row in self.rows() if row[column]]
+    def best_accuracy(self):
+        """The highest of a validation with a finite loss, or -inf."""
+        values = [
+            float(row["val_accuracy"])
+            for row in self.rows()
+            if row["val_accuracy"]
+            and math.isfinite(float(row["val_loss"] or 0))
+        ]
         return max(values, default=-math.inf)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def write(self, epoch, logs):
         rows = [row for row in self.rows() if int(row["epoch"]) <= epoch]
         rows.append(
             {"epoch": epoch + 1, **{k: f"{v:.5f}" for k, v in logs.items()}}
@@ -145,6 +202,11 @@ class CSVLog(keras.callbacks.Callback):
             )
             writer.writeheader()
             writer.writerows(rows)
+
+
+def rounded(value):
+    """As the log has it, so that a run judges alike once it continues."""
+    return round(float(value), 5)
 
 
 class Progress(keras.callbacks.Callback):

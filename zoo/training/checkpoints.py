@@ -25,6 +25,8 @@ class Checkpoints:
         self.before = os.path.join(workdir, "before.weights.h5")
         self.hashes = self.last + ".sha256"
         self.last_is_damaged = False
+        # The one to continue from, or None.
+        self.newest = None
 
     def exist(self):
         return os.path.exists(self.last) or os.path.exists(self.before)
@@ -41,15 +43,19 @@ class Checkpoints:
             link(self.last, self.before)
         os.replace(partial, self.last)
         self.last_is_damaged = False
+        self.newest = self.last
 
     def restore(self, load):
         """Calls `load(path)` with the newest whole checkpoint, if there are.
+
+        Returns:
+            What `load` returned, or None.
 
         Raises:
             ValueError: If there are checkpoints, and none is whole.
         """
         if not self.exist():
-            return
+            return None
         known = self._known()
         for path in (self.last, self.before):
             if os.path.exists(path) and sha256(path) in known:
@@ -68,7 +74,8 @@ class Checkpoints:
                 self.last,
                 self.before,
             )
-        load(path)
+        self.newest = path
+        return load(path)
 
     def _known(self):
         with contextlib.suppress(FileNotFoundError):
