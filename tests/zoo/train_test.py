@@ -216,12 +216,11 @@ AVERAGED = {"epochs": 2, "steps_per_epoch": 2, "ema": 0.5}
 @pytest.mark.parametrize(
     "file, times",
     [
-        # Before the second step, within the first epoch.
-        ("last", 2),
-        # Before the first epoch's validation, and after it.
-        ("best", 1),
-        ("log", 1),
-        ("last", 4),
+        # After the second step of the first epoch, which begins anew with it.
+        ("last.weights.h5", 2),
+        # In the validation after it, and after that.
+        ("best.weights.h5", 1),
+        ("last.weights.h5", 3),
     ],
 )
 def test_a_kill_anywhere_loses_nothing(
@@ -231,7 +230,7 @@ def test_a_kill_anywhere_loses_nothing(
     real, seen = os.replace, []
 
     def replace(source, target):
-        seen.append(os.path.basename(target).split(".")[0])
+        seen.append(os.path.basename(target))
         if (seen[-1], seen.count(file)) == (file, times):
             raise Kill
         real(source, target)
