@@ -244,6 +244,29 @@ def test_a_kill_anywhere_loses_nothing(
     assert_same_run(averaged, tmp_path)
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_diverged_run_keeps_what_was_finite(folder, tmp_path, kept):
+    """The rate is 0 at the first step and too high at the others."""
+    flags = {"epochs": 2, "steps_per_epoch": 4, "learning_rate": 1e38}
+    if kept:
+        flags["checkpoint_minutes"] = 0
+    # Again: the same command goes on from what is kept.
+    for _ in range(1 + kept):
+        result = train(folder, tmp_path, **flags)
+        assert result.returncode == 1
+        assert "FloatingPointError: The training has div" in result.output
+        last = tmp_path / "last.weights.h5"
+        assert last.exists() == kept
+        if kept:
+            assert f"The checkpoint {last} was saved before" in result.output
+            for name, array in stored(last).items():
+                assert np.isfinite(array).all(), name
+        else:
+            assert "No checkpoint was saved" in result.output
+        assert not (tmp_path / "best.weights.h5").exists()
+        assert not (tmp_path / "log.csv").exists()
+
+
 # Of a quarter of the cost of `cifar10`.
 BASELINE = {"config": "cifar10", "maps_per_class": "3,6"}
 

@@ -11,7 +11,6 @@ import time
 import keras
 import numpy as np
 
-from keras_facnn.presets import weights
 from zoo.training import devices
 from zoo.training import epoch_state
 from zoo.training import record
@@ -83,12 +82,14 @@ class Checkpoint(keras.callbacks.Callback):
         self._check(logs)
         # Before the checkpoint, which says that all of the epoch is done.
         self.log.write(epoch, logs)
-        self._save(logs, epoch_ends=True)
+        self._write(epoch_ends=True)
         self._stop_if_asked()
 
-    def _save(self, logs, epoch_ends=False):
+    def _save(self, logs):
         self._check(logs)
+        self._write(epoch_ends=False)
 
+    def _write(self, epoch_ends):
         def write(path):
             with devices.alone():
                 epoch_state.save(self.model, path, epoch_ends)
@@ -99,28 +100,28 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _check(self, logs):
         """Raises where the run has diverged, of which nothing is saved."""
-        fault = None
         if not math.isfinite(logs["loss"]):
             fault = f"the loss is {logs['loss']}"
+        elif (path := not_finite(self.model)) is not None:
+            fault = f"{path} is not finite"
         else:
-            fault = fault_of_run(self.model)
-        if fault:
-            newest = self.checkpoints.newest
-            kept = (
-                f"The checkpoint {newest} was saved before that"
+            return
+        newest = self.checkpoints.newest
+        raise FloatingPointError(
+            f"The training has diverged: {fault}. "
+            + (
+                f"The checkpoint {newest} was saved before that. "
                 if newest
-                else "No checkpoint was saved before that"
+                else "No checkpoint was saved before that. "
             )
-            raise FloatingPointError(
-                f"The training has diverged: {fault}. {kept}. A lower "
-                "--learning_rate, with a new --workdir, may help."
-            )
+            + "A lower --learning_rate, with a new --workdir, may help."
+        )
 
     def _stop_if_asked(self):
         if self.stop:
             print(
-                f"\nStopped; the checkpoint {self.checkpoints.last} continues "
-                "here."
+                f"\nStopped; the checkpoint {self.checkpoints.newest} "
+                "continues here."
             )
             self._restore_handlers()
             sys.exit(128 + self.stop)
@@ -133,14 +134,11 @@ class Checkpoint(keras.callbacks.Callback):
             signal.signal(number, handler)
 
 
-def fault_of_run(model):
-    """What is not finite in a model or its optimizer, or None."""
-    fault = weights.find_fault(model)
-    if fault:
-        return f"the weights are {fault}"
-    for variable in model.optimizer.variables:
+def not_finite(model):
+    """The path of a variable of a model or its optimizer, or None."""
+    for variable in (*model.variables, *model.optimizer.variables):
         if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
-            return f"the optimizer's {variable.path} is not finite"
+            return variable.path
     return None
 
 
