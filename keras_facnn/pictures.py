@@ -34,6 +34,8 @@ _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 _AVIF = {b"avif", b"avis"}
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _HEIC_NEEDS = "HEIC, as phones write it, needs `pip install pillow-heif`"
+# The tag in EXIF data.
+_ORIENTATION = 0x112
 # What white may be in fewer bits than the file has.
 _WHITES = (2**8 - 1, 2**10 - 1, 2**12 - 1, 2**14 - 1)
 
@@ -100,16 +102,17 @@ def load_images(
     >>> model.class_maps(images).shape
     (2, 32, 32, 10)
     """
-    if isinstance(paths, (str, os.PathLike)) or hasattr(paths, "read"):
+    if isinstance(paths, (str, bytes, os.PathLike)) or hasattr(paths, "read"):
         paths = [paths]
     paths = list(paths) if isinstance(paths, typing.Iterable) else [paths]
     for path in paths:
-        if not isinstance(path, (str, os.PathLike)) and not hasattr(
-            path, "read"
-        ):
+        name = os.fspath(path) if isinstance(path, os.PathLike) else path
+        if not isinstance(name, str) and not hasattr(name, "read"):
+            text = isinstance(name, bytes)
             raise TypeError(
-                "`paths` must be a path or a sequence of paths. "
-                f"Received: {path!r}"
+                "`paths` must be a path or a sequence of paths"
+                + (", as text that `os.fsdecode` makes of bytes" * text)
+                + f". Received: {repr(name)[:200]}"
             )
     if not paths:
         raise ValueError(
@@ -312,6 +315,9 @@ def _opened(source):
     from PIL import UnidentifiedImageError
 
     name, file = _open(source)
+    if not isinstance(file, str) and not _is_seekable(file):
+        # What Pillow has read of a pipe can't be read again.
+        file = io.BytesIO(file.read())
     # Decoders raise nearly anything on damaged files: ValueError, RuntimeError,
     # struct.error, zlib.error, IndexError, AttributeError ...
     try:
@@ -331,6 +337,14 @@ def _opened(source):
     except Exception as e:
         reason = " ".join(str(e).split()) or type(e).__name__
         raise ValueError(f"{name} cannot be read as an image: {reason}") from e
+
+
+def _is_seekable(file):
+    try:
+        file.seek(0)
+    except (AttributeError, io.UnsupportedOperation):
+        return False
+    return True
 
 
 def _unidentified(file):
@@ -389,26 +403,54 @@ def _open(source):
 
 
 def _upright(image, mode, max_value):
-    """A decoded picture in `mode`, upright and without transparency.
+    """An opened picture in `mode`, upright and without transparency.
 
     Returns:
         The picture, and its largest value if that makes it dark, or 0.
     """
     from PIL import Image
-    from PIL import ImageOps
 
     white = _white(image)
-    image = ImageOps.exif_transpose(image)
+    opaque = _opaque(image)
+    image.load()
+    turn = _turn(image)
     largest = 0
     if image.mode[0] in "IF":
         image, largest = _eight_bits(image, white, max_value)
     elif white > 255:
         largest = _largest_of_upper_bits(image, max_value)
+    if opaque is not None:
+        image.putalpha(opaque)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         on_white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(on_white, image)
-    return image.convert(mode), largest
+    image = image.convert(mode)
+    return image if turn is None else image.transpose(turn), largest
+
+
+def _turn(image):
+    """How a picture is turned upright, or None.
+
+    `ImageOps.exif_transpose` would also write the other EXIF data again, and
+    fail where they are damaged.
+    """
+    from PIL import Image
+
+    turns = Image.Transpose
+    try:
+        orientation = image.getexif().get(_ORIENTATION)
+    except Exception:  # Damaged data raise nearly anything, and say nothing.
+        return None
+    return {
+        2: turns.FLIP_LEFT_RIGHT,
+        3: turns.ROTATE_180,
+        4: turns.FLIP_TOP_BOTTOM,
+        5: turns.TRANSPOSE,
+        6: turns.ROTATE_270,
+        7: turns.TRANSVERSE,
+        8: turns.ROTATE_90,
+    }.get(orientation)
 
 
 def _white(image):
@@ -419,6 +461,9 @@ def _white(image):
         # Of a TIFF the tag BitsPerSample says how many are used.
         twelve = image.format == "TIFF" and image.tag_v2.get(258) == (12,)
         return 4095 if twelve else 65535
+    if image.format == "PPM" and image.mode == "I":
+        how = _how_decoded(image)
+        return how[1] if isinstance(how, tuple) else 65535
     if image.mode[0] in "IF":
         return None
     kinds = ("PNG", "TIFF")
@@ -426,11 +471,57 @@ def _white(image):
     return 65535 if deep else 255
 
 
+def _how_decoded(image):
+    """What Pillow says to the decoder of an opened picture, or None."""
+    return image.tile[0][3] if image.tile else None
+
+
+def _opaque(image):
+    """The mask of an opened picture, where only it tells what is hidden.
+
+    A PNG may hide one color. Pillow leaves its values as the file has them,
+    and scales the pixels to 8 bits.
+    """
+    from PIL import Image
+
+    hidden = image.info.get("transparency")
+    if image.format != "PNG" or hidden is None:
+        return None
+    how = _how_decoded(image)
+    if how in ("L;2", "L;4"):
+        most = 2 ** int(how[-1]) - 1
+        image.info["transparency"] = (hidden & most) * (255 // most)
+        return None
+    if how != "RGB;16B":
+        return None
+    place = image.fp.tell()
+    image.fp.seek(0)
+    data = image.fp.read()
+    image.fp.seek(place)
+    is_hidden = True
+    # The bytes at even places are the upper ones, which Pillow reads, and those
+    # at odd places would be, if the lower byte of each value came first.
+    for order, shift in (("RGB;16B", 8), ("RGB;16L", 0)):
+        with Image.open(io.BytesIO(data)) as half:
+            half.tile = [(*half.tile[0][:3], order)]
+            wanted = [value >> shift & 255 for value in hidden]
+            is_hidden &= (np.asarray(half) == wanted).all(-1)
+    return Image.fromarray(np.where(is_hidden, 0, 255).astype("uint8"))
+
+
 def _eight_bits(image, white, max_value):
     """A grey picture of more bits with 8, and what makes it dark, or 0."""
     from PIL import Image
 
-    values = np.array(image).astype("float64")
+    tags = image.tag_v2 if image.format == "TIFF" else {}
+    values = np.array(image)
+    # Pillow has no mode for these, and reads them with a sign.
+    if tags.get(258) == (32,) and tags.get(339, (1,)) == (1,):
+        values = values.view("uint32")
+    values = values.astype("float64")
+    if image.format == "PPM" and image.mode == "I":
+        # Pillow has scaled them.
+        values = (values * white / 65535).round()
     hidden = values == image.info.get("transparency")
     largest = values.max(initial=0, where=~hidden)
     looks_dark = max_value is None and white == 65535
@@ -445,6 +536,9 @@ def _eight_bits(image, white, max_value):
             "its values must be from 0 to `max_value`. Received: "
             f"{values.min():g} to {largest:g}, max_value={white:g}"
         )
+    # PhotometricInterpretation: 0 is white. Pillow knows it with 8 bits only.
+    if tags.get(262) == 0:
+        values = white - values
     values[hidden] = white
     image = Image.fromarray((values / white * 255).round().astype("uint8"))
     return image, int(largest) if looks_dark and largest <= _WHITES[-1] else 0
@@ -476,7 +570,8 @@ def _warn_of_dark(largest):
     warnings.warn(
         f"{some(largest)} {are} 16 bits a value, but none above {most}, so "
         f"that all is dark. Where white is {white}, pass max_value={white} for "
-        "gray pictures, and write those in color with 8 bits.",
+        "gray pictures, and write those in color with 8 bits. (In a TIFF of "
+        "which 0 is white, all is bright, and that is the value of black.)",
         stacklevel=callers_stacklevel(),
     )
 
@@ -509,6 +604,11 @@ def _fitted(image, size, fit):
     if fit == "crop":
         return ImageOps.fit(image, size, method)
     if fit == "pad":
+        # Of what would be thinner than a pixel, one pixel is seen.
+        if round(image.height / image.width * size[0]) < 1:
+            image = image.resize((size[0], 1), method)
+        elif round(image.width / image.height * size[1]) < 1:
+            image = image.resize((1, size[1]), method)
         grey = (_GREY,) * len(image.getbands())
         return ImageOps.pad(image, size, method, grey)
     if fit == "within":

@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import os
 import struct
 import sys
 import types
@@ -503,3 +504,154 @@ def test_says_what_to_install_without_pillow(monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(ImportError, match="pip install pillow"):
         read_picture(b"")
+
+
+def tiff(bits, kind, zero, values):
+    """The bytes of a gray TIFF of one row, without compression.
+
+    Args:
+        bits: Bits per value.
+        kind: 1 for unsigned integers, 3 for floats.
+        zero: 0 where 0 is white, or 1 where it is black.
+        values: Bytes of the values.
+    """
+    tags = {256: len(values) * 8 // bits, 257: 1, 258: bits, 259: 1, 262: zero}
+    tags |= {273: 134, 277: 1, 278: 1, 279: len(values), 339: kind}
+    entries = [struct.pack("<HHII", tag, 4, 1, n) for tag, n in tags.items()]
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags)) + b"".join(entries)
+    return head + bytes(4) + values
+
+
+@pytest.mark.parametrize("zero", [0, 1])
+def test_a_tiff_says_whether_0_is_white(zero):
+    up = np.arange(256)
+    cases = [
+        (tiff(8, 1, zero, up.astype("u1").tobytes()), None),
+        (tiff(16, 1, zero, (257 * up).astype("<u2").tobytes()), None),
+        (tiff(16, 1, zero, (10 * up).astype("<u2").tobytes()), 2550),
+        (tiff(32, 3, zero, (up / 255).astype("<f4").tobytes()), 1),
+        (tiff(32, 3, zero, (up * 2.0).astype("<f4").tobytes()), 510),
+    ]
+    for data, max_value in cases:
+        seen = read_picture(data, (None, None, 1), max_value=max_value)
+        expected = up if zero else 255 - up
+        np.testing.assert_array_equal(seen[0, :, 0], expected)
+
+
+def test_integers_of_32_bits_have_no_sign():
+    values = np.array([0, 2**31, 2**32 - 1], "<u4")
+    data = tiff(32, 1, 1, values.tobytes())
+    seen = read_picture(data, max_value=2**32 - 1)
+    np.testing.assert_array_equal(seen[0, :, 0], [0, 128, 255])
+
+
+def png(width, bits, color, row, hidden):
+    """The bytes of a PNG of one row, of which a color is transparent."""
+    parts = [
+        b"IHDR" + struct.pack(">IIBBBBB", width, 1, bits, color, 0, 0, 0),
+        b"tRNS" + struct.pack(f">{len(hidden)}H", *hidden),
+        b"IDAT" + zlib.compress(b"\0" + row),
+        b"IEND",
+    ]
+    data = b"\x89PNG\r\n\x1a\n"
+    for part in parts:
+        crc = struct.pack(">I", zlib.crc32(part))
+        data += struct.pack(">I", len(part) - 4) + part + crc
+    return data
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_hidden_gray_is_white_at_each_number_of_bits(bits):
+    count = min(2**bits, 8)
+    grays = np.arange(count)
+    packed = sum(int(g) << bits * (7 - i) for i, g in enumerate(grays))
+    row = packed.to_bytes(bits, "big")
+    for hidden in grays:
+        data = png(count, bits, 0, row, [hidden])
+        expected = grays * 255 // (2**bits - 1)
+        expected[hidden] = 255
+        seen = read_picture(data, (None, None, 1))[0, :, 0]
+        np.testing.assert_array_equal(seen, expected)
+
+
+@pytest.mark.filterwarnings("ignore:.*has 16 bits a value")
+@pytest.mark.parametrize(
+    "hidden", [(0x1234,) * 3, (0x00FF,) * 3, (1, 0, 0), (0x8080, 7, 65535)]
+)
+def test_a_hidden_color_of_16_bits_is_white_and_no_other(hidden, tmp_path):
+    others = [(256, 0, 0), (0x1235, 0x1234, 0x1234), (0, 1, 0), (255, 255, 0)]
+    colors = np.array([hidden, *others, hidden])
+    data = png(6, 16, 2, colors.astype(">u2").tobytes(), hidden)
+    expected = colors >> 8
+    expected[[0, -1]] = 255
+    np.testing.assert_array_equal(read_picture(data)[0], expected)
+    (tmp_path / "a.png").write_bytes(data)
+    seen = keras_facnn.load_images(tmp_path / "a.png")[0, 0]
+    np.testing.assert_array_equal(seen, expected)
+
+
+@pytest.mark.parametrize("kind", ["png", "webp", "jpeg"])
+def test_reads_pictures_whose_exif_data_are_damaged(kind, pixels):
+    options = {"lossless": True} if kind == "webp" else {}
+    image = Image.fromarray(pixels)
+    expected = read_picture(encode(image, kind, **options))
+    for exif in (b"Exif\0\0garbage", b"garbage", b"Exif\0\0MM\0*\0\0"):
+        data = encode(image, kind, exif=exif, **options)
+        np.testing.assert_array_equal(read_picture(data), expected)
+
+
+@pytest.mark.parametrize("most", [15, 255, 1023, 4095, 65535])
+@pytest.mark.parametrize("text", [False, True])
+def test_a_pgm_says_its_range(most, text):
+    values = np.array([0, most // 3, most])
+    kind = ">u2" if most > 255 else "u1"
+    data = f"{'P2' if text else 'P5'} 3 1 {most}\n".encode()
+    data += (
+        " ".join(map(str, values)).encode()
+        if text
+        else values.astype(kind).tobytes()
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for max_value in (None, most):
+            seen = read_picture(data, (None, None, 1), max_value=max_value)
+            np.testing.assert_array_equal(
+                seen[0, :, 0], np.round(values / most * 255)
+            )
+
+
+def test_a_line_stays_a_line_between_bars():
+    for width, height in ((5000, 1), (1, 5000)):
+        data = encode(Image.new("RGB", (width, height), (9, 8, 7)))
+        seen = read_picture(data, (8, 8, 3), "pad")
+        line = (seen == (9, 8, 7)).all(-1)
+        assert line.sum() == 8
+        assert (line.all(1).sum(), line.all(0).sum()) == (
+            (1, 0) if width > height else (0, 1)
+        )
+        assert (seen[~line] == 128).all()
+
+
+def test_names_a_pipe_that_holds_no_picture(tmp_path, pixels):
+    good = encode(Image.fromarray(pixels))
+    for data in (b"text" * 9, HEIC, good):
+        reading, writing = os.pipe()
+        with open(writing, "wb") as file:
+            file.write(data)
+        with open(reading, "rb") as file:
+            if data == good:
+                np.testing.assert_array_equal(
+                    keras_facnn.load_images(file), [pixels]
+                )
+                continue
+            with pytest.raises(ValueError, match="picture cannot be read"):
+                keras_facnn.load_images(file)
+
+
+def test_says_how_paths_of_bytes_become_text(tmp_path, pixels):
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    entries = list(os.scandir(os.fsencode(tmp_path)))
+    path = os.fsencode(tmp_path / "a.png")
+    for paths in (entries, [path], path):
+        with pytest.raises(TypeError, match=r"`paths` must.*`os.fsdecode`.*b'"):
+            keras_facnn.load_images(paths)
