@@ -81,6 +81,12 @@ def backbone_config(backbone: keras.Model, policy: str = "float32") -> dict:
     for entry in _entries(config):
         entry.pop("compile_config", None)
         inner = entry["config"]
+        if inner.get("quantization_config") is not None:
+            raise ValueError(
+                "A hybrid can't be saved, copied, fused or exported after its "
+                "backbone was quantized. Do that first, and `quantize` then. "
+                f"Received: the layer {inner.get('name')!r}, quantized"
+            )
         if "trainable" in inner:
             inner["trainable"] = True
         if entry.get("module") == "keras.initializers":

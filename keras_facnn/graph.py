@@ -350,23 +350,36 @@ def check_stochastic_depth(stochastic_depth, alphas):
         )
 
 
-def frozen_layers(model: keras.Model, prefix: str = "") -> list[str]:
-    """Names of what is not trainable; a nested model's are paths."""
+def frozen_layers(model: keras.Layer, prefix: str = "") -> list[str]:
+    """Names of what is not trainable; of layers inside layers, paths."""
     frozen = []
-    for layer in model.layers:
+    for layer in _sublayers(model):
+        path = prefix + layer.name
         if not layer.trainable:
-            frozen.append(prefix + layer.name)
-        if isinstance(layer, keras.Model):
-            frozen += frozen_layers(layer, f"{prefix}{layer.name}/")
+            frozen.append(path)
+        if layer.trainable or isinstance(layer, keras.Model):
+            frozen += frozen_layers(layer, f"{path}/")
     return frozen
 
 
-def freeze_layers(model: keras.Model, frozen, prefix: str = "") -> None:
+def freeze_layers(model: keras.Layer, frozen, prefix: str = "") -> None:
     """Freezes what `frozen_layers` named, and thaws all else."""
-    for layer in model.layers:
-        layer.trainable = prefix + layer.name not in frozen
-        if isinstance(layer, keras.Model):
-            freeze_layers(layer, frozen, f"{prefix}{layer.name}/")
+    for layer in _sublayers(model):
+        path = prefix + layer.name
+        trainable = path not in frozen
+        # Setting it to what it is would thaw single weights, such as the
+        # kernel that LoRA freezes.
+        if layer.trainable != trainable:
+            layer.trainable = trainable
+        if trainable or isinstance(layer, keras.Model):
+            freeze_layers(layer, frozen, f"{path}/")
+
+
+def _sublayers(layer):
+    """The layers of a model, or those that any other layer wraps."""
+    if isinstance(layer, keras.Model):
+        return layer.layers
+    return layer._flatten_layers(recursive=False, include_self=False)
 
 
 def readout(model, names):

@@ -283,7 +283,8 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         model._untracked.weights_at_load = weights_at_load
         if model.fused:
             return model
-        model.trainable = trainable
+        if model.trainable != trainable:
+            model.trainable = trainable
         freeze_layers(model, frozen)
         return model
 

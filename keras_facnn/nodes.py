@@ -2,6 +2,7 @@
 
 import keras
 from keras import layers
+from keras import tree
 
 
 def node_of(tensor, calls):
@@ -22,7 +23,25 @@ def node_of(tensor, calls):
             tensor, calls = layer.outputs[tensor_index], (node, *calls)
         elif isinstance(layer, layers.InputLayer) and calls:
             call, *calls = calls
-            inputs = zip(call.operation.inputs, call.input_tensors, strict=True)
+            given = call.arguments.args, call.arguments.kwargs
+            inputs = zip(
+                call.operation.inputs,
+                given_to(call.operation, *given),
+                strict=True,
+            )
             tensor = next(outer for inner, outer in inputs if inner is tensor)
         else:
             return node, tuple(calls)
+
+
+def given_to(model, args, kwargs):
+    """What a call of a model got, a flat list in the order of `model.inputs`.
+
+    Args:
+        model: A model with a graph.
+        args, kwargs: The arguments of the call.
+    """
+    given = args[0] if args else kwargs["inputs"]
+    if isinstance(given, dict) and not isinstance(model.input, dict):
+        return [given[x.name] for x in model.inputs]
+    return tree.flatten(given)

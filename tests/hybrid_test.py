@@ -201,6 +201,38 @@ def test_a_frozen_backbone_stays_and_a_thawed_one_learns(
     assert copied.backbone.get_layer("inner_norm").trainable
 
 
+def wrapped(inner):
+    """A backbone whose layer holds layers of its own."""
+    inputs = keras.Input((16, 16, 3))
+    x = layers.SpectralNormalization(inner)(inputs)
+    attention = layers.MultiHeadAttention(2, 3, attention_axes=(1, 2))
+    return keras.Model(inputs, attention(x, x))
+
+
+def low_rank(dense):
+    inputs = keras.Input((16, 16, 3))
+    x = dense(layers.Conv2D(6, 3, strides=4)(inputs))
+    dense.enable_lora(2)
+    return keras.Model(inputs, x)
+
+
+@pytest.mark.parametrize("kind", ["wrapped", "low rank"])
+def test_copies_are_frozen_where_the_model_is(rng, images, tmp_path, kind):
+    inner = layers.Dense(5, name="inner")
+    backbone = {"wrapped": wrapped, "low rank": low_rank}[kind](inner)
+    model = FACNN(4, backbone=backbone, depths=(1,), maps_per_class=(1,))
+    if kind == "wrapped":
+        inner.trainable = False
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert len(loaded.trainable_weights) == len(model.trainable_weights)
+    assert len(loaded.weights) == len(model.weights)
+    # A preset would not be read again: nothing is written.
+    with pytest.raises(ValueError, match="can't be saved as a preset"):
+        model.save_to_preset(tmp_path / "preset")
+    assert not (tmp_path / "preset").exists()
+
+
 def test_deep_alignment_adds_to_the_loss(rng, images):
     model = make_hybrid(rng)
     model.backbone.trainable = False
@@ -573,6 +605,44 @@ def test_a_known_backbone_trains_and_comes_back(rng, tmp_path, name):
         found, found_maps = session.run(names, {"images": images})
         np.testing.assert_allclose(found, logits, rtol=0, atol=1e-3)
         np.testing.assert_allclose(found_maps, maps, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_backbone_that_normalizes_comes_back(rng, images, tmp_path, dtype):
+    """`Normalization`, as in EfficientNet, counts in integers."""
+    normalization = layers.Normalization()
+    normalization.adapt(images)
+    backbone = keras.Sequential(
+        [keras.Input((16, 16, 3)), normalization, layers.Conv2D(6, 3)]
+    )
+    model = make_hybrid(rng, backbone=backbone)
+    model.save_to_preset(tmp_path / "preset", weights_dtype=dtype)
+    loaded = FACNN.from_preset(tmp_path / "preset")
+    expected = model.predict(images, verbose=0)
+    np.testing.assert_allclose(
+        loaded.predict(images, verbose=0),
+        expected,
+        rtol=0,
+        atol=(0 if dtype == "float32" else 5e-3) * np.abs(expected).max(),
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
+def test_a_quantized_backbone_says_what_it_cannot_do(rng, tmp_path):
+    backbone = keras.Sequential(
+        [keras.Input((16, 16, 3)), layers.Dense(6, name="quantized_one")]
+    )
+    model = make_hybrid(rng, backbone=backbone)
+    model.quantize("int8")
+    for act in (
+        lambda: model.save(tmp_path / "model.keras"),
+        lambda: model.save_to_preset(tmp_path / "preset"),
+        lambda: model.export(tmp_path / "model.onnx"),
+        model.fuse,
+    ):
+        with pytest.raises(ValueError, match="quantized.*'quantized_one'"):
+            act()
+    assert not (tmp_path / "preset").exists()
 
 
 def test_a_config_has_no_options_that_were_not_set(model):

@@ -12,6 +12,7 @@ from keras_facnn.forward import kept
 from keras_facnn.forward import kept_function
 from keras_facnn.forward import run
 from keras_facnn.layers import GlobalAvgPool3DHead
+from keras_facnn.nodes import given_to
 from keras_facnn.nodes import node_of
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
@@ -171,13 +172,15 @@ def _is_softmax(layer):
 def _submodel(model, tensor, calls):
     """The model of a tensor that is in nested models, which `calls` are."""
     (inputs,) = model.inputs
-    x = images = keras.Input(batch_shape=inputs.shape, dtype=inputs.dtype)
+    images = keras.Input(batch_shape=inputs.shape, dtype=inputs.dtype)
     # Calls of new models only: none of the model's own layers remembers them.
-    (inputs,), training = model.inputs, None
+    xs, inputs, training = [images], model.inputs, None
     for call in reversed(calls):
-        (x,) = keras.Model(inputs, call.input_tensors)(x, training=training)
-        (inputs,) = call.operation.inputs
-        training = call.arguments.kwargs.get("training")
+        arguments = call.arguments
+        given = given_to(call.operation, arguments.args, arguments.kwargs)
+        xs = keras.Model(inputs, given)(xs, training=training)
+        inputs = call.operation.inputs
+        training = arguments.kwargs.get("training")
     return keras.Model(
-        images, keras.Model(inputs, tensor)(x, training=training)
+        images, keras.Model(inputs, tensor)(xs, training=training)
     )

@@ -12,6 +12,7 @@ from keras_facnn.checks import is_integer
 from keras_facnn.forward import kept
 from keras_facnn.forward import kept_function
 from keras_facnn.layout import channel_axis
+from keras_facnn.nodes import given_to
 
 # The most layers that a message lists; the last ones are what people want.
 _MOST_LISTED = 60
@@ -33,7 +34,7 @@ class Level:
         inputs: List of Keras tensors.
         outputs: List of Keras tensors.
         calls: Dict from a layer's name to its calls in this graph, triples of
-            the layer, the flat list of what it got, and what it gave.
+            the layer, the arguments that it got, and what it gave.
     """
 
     def __init__(
@@ -52,9 +53,8 @@ class Level:
                 kwargs["training"] = False
             outputs = operation(*args, **kwargs)
             if isinstance(operation, keras.Layer):
-                given = tree.flatten(args[0] if args else kwargs)
                 self.calls.setdefault(operation.name, []).append(
-                    (operation, given, outputs)
+                    (operation, (args, kwargs), outputs)
                 )
                 if change is not None:
                     outputs = change(operation, outputs)
@@ -258,7 +258,7 @@ def _cut(model, names):
             lambda xs: before(cast(xs)),
             lambda xs, a: after([*cast(xs), a]),
         )
-    before = keras.Function(level.inputs, given)
+    before = keras.Function(level.inputs, given_to(layer, *given))
     features, rest = _cut(layer, inner)
     return (
         lambda xs: features(before(cast(xs))),

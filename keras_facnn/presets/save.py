@@ -36,6 +36,7 @@ def save_preset(model, directory, metadata=None, weights_dtype="float32"):
         config = configs.config_bytes(model.get_config())
         (folder / files.CONFIG).write_bytes(config)
         copy.save_weights(folder / files.WEIGHTS)
+        _check_weights(copy, folder / files.WEIGHTS)
         record = {
             **described,
             "format": records.FORMAT,
@@ -108,7 +109,11 @@ def _is_replaceable(target):
 def _copy(model, dtype):
     """A fresh model of the same weights: no optimizer state comes along."""
     with np.errstate(over="ignore"):
-        values = [value.astype(dtype) for value in model.get_weights()]
+        values = [
+            # `Normalization` counts in integers.
+            value if value.dtype.kind == "i" else value.astype(dtype)
+            for value in model.get_weights()
+        ]
     config = configs.kept(model.get_config())
     copy = type(model).from_config({**config, "dtype": dtype})
     copy.set_weights(values)
@@ -119,6 +124,24 @@ def _copy(model, dtype):
             "weights_dtype='float32', or look for NaN in training."
         )
     return copy
+
+
+def _check_weights(model, path):
+    """Raises where Keras wrote other values than the model's own.
+
+    It adds LoRA's weights to the kernels that they change, and writes some
+    wrapped layers twice.
+    """
+    stored = weights.count_values(path)
+    if stored != model.count_params():
+        raise ValueError(
+            "The model can't be saved as a preset, since its weights file "
+            "would not fit its config: a layer does not save exactly its own "
+            "weights, as layers with LoRA and SpectralNormalization do not. "
+            "Use `model.save` to a .keras file. Nothing was saved. Received: "
+            f"a model of {model.count_params():,} parameters, of which Keras "
+            f"writes {stored:,} values"
+        )
 
 
 def told_of(model):

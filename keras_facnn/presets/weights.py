@@ -12,7 +12,9 @@ from keras_facnn.text import printable
 # HDF5 spends about 3 kB on the name and shape of a weight.
 _OVERHEAD = 2**20
 _OVERHEAD_A_WEIGHT = 2**13
-_DTYPES = (np.dtype("<f2"), np.dtype("<f4"))
+_FLOATS = (np.dtype("<f2"), np.dtype("<f4"))
+# Of `Normalization`, what it has seen.
+_COUNT = np.dtype("<i4")
 
 
 def largest_file(parameters: int, num_weights: int) -> int:
@@ -29,8 +31,7 @@ def check_file(path, parameters: int, handle):
     with _clear_errors(parameters, handle):
         if os.path.getsize(path) < 2 * parameters:
             raise ValueError("the file is too small.")
-        with h5py.File(path) as file:
-            stored = _count_values(file)
+        stored = count_values(path)
         if stored != parameters:
             raise ValueError(f"the file holds {stored:,} values.")
 
@@ -89,8 +90,13 @@ class _clear_errors:
             ) from e
 
 
-def _count_values(file):
+def count_values(path):
     """Number of values in a file of plain floats, reached once each."""
+    with h5py.File(path) as file:
+        return _count(file)
+
+
+def _count(file):
     total = 0
     # A stack, as a recursion would end at the depth that a file chooses.
     groups = [file]
@@ -121,7 +127,7 @@ def _checked_size(name, item):
         raise ValueError(f"{name!r} in the file is no weight.")
     if item.external or item.is_virtual or item.size is None:
         raise ValueError(f"{name!r} in the file holds no values.")
-    if item.dtype not in _DTYPES:
+    if item.dtype not in _FLOATS and (item.dtype, item.shape) != (_COUNT, ()):
         raise ValueError(
             f"{name!r} in the file is of {item.dtype}, not float16 or float32."
         )

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from keras_facnn.attribution import cam
 from keras_facnn.attribution import grad_cam
 from keras_facnn.attribution import hires_cam
 from keras_facnn.attribution import occlusion
@@ -91,6 +92,56 @@ def test_layers_of_models_nested_twice(backbone, head, flat, pictures):
         rtol=1e-4,
         atol=1e-6,
     )
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+@pytest.mark.parametrize("by_keyword", [False, True])
+def test_a_nested_model_of_two_named_inputs(rng, names, by_keyword):
+    """Keras takes a dict by the names, whatever their order."""
+    first, second = (
+        layers.Conv2D(4, 3, padding="same", name=name)
+        for name in ("first", "second")
+    )
+    a, b = (keras.Input((9, 9, 4), name=name) for name in names)
+    x = layers.Subtract()([a, layers.ReLU(negative_slope=0.5)(b)])
+    x = layers.Conv2D(5, 1, name="inside")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    inner = keras.Model([a, b], layers.Dense(3)(x), name="inner")
+
+    def model(given):
+        inputs = keras.Input((9, 9, 3))
+        given = given(first(inputs), second(inputs))
+        x = inner(inputs=given) if by_keyword else inner(given)
+        return keras.Model(inputs, x)
+
+    named = model(lambda x, y: dict(zip(names, (x, y), strict=True)))
+    listed = model(lambda x, y: [x, y])
+    pictures = rng.normal(size=(3, 9, 9, 3)).astype("float32")
+    np.testing.assert_array_equal(
+        named.predict(pictures, verbose=0), listed.predict(pictures, verbose=0)
+    )
+    flat = keras.Input((9, 9, 3))
+    y = layers.Subtract()(
+        [first(flat), layers.ReLU(negative_slope=0.5)(second(flat))]
+    )
+    for layer in inner.layers[-3:]:
+        y = layer(y)
+    flat = keras.Model(flat, y)
+    expected = hires_cam(flat, pictures, 1, layer="inside")
+    assert expected.any()
+    for one in (named, listed):
+        np.testing.assert_allclose(
+            hires_cam(one, pictures, 1, layer="inner/inside"),
+            expected,
+            rtol=1e-4,
+            atol=1e-6,
+        )
+        np.testing.assert_allclose(
+            cam(one, pictures, "all"),
+            cam(flat, pictures, "all"),
+            rtol=1e-4,
+            atol=1e-6,
+        )
 
 
 def test_a_layer_that_another_model_calls_too(backbone, head, flat, pictures):
