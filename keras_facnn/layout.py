@@ -40,6 +40,9 @@ def channel_axis(model: keras.Model, path: str) -> int:
     Args:
         model: A functional model of images with the channels last.
         path: What `layer_path` returns.
+
+    Raises:
+        ValueError: If the model's output does not depend on the layer.
     """
     steps = _steps(model.outputs)
     depth = path.count("/") + 1
@@ -50,7 +53,10 @@ def channel_axis(model: keras.Model, path: str) -> int:
             *outer, found = chain[:depth]
             (output, *_), outer = found.output_tensors, outer[::-1]
             return _axes(steps)[node_of(output, outer)]
-    raise AssertionError(path)
+    raise ValueError(
+        "`layer` must be a layer on which the model's output depends. "
+        f"Received: layer={path!r}"
+    )
 
 
 def _steps(tensors):

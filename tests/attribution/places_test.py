@@ -144,6 +144,19 @@ def test_a_nested_model_of_two_named_inputs(rng, names, by_keyword):
         )
 
 
+def test_refuses_a_layer_of_an_output_that_is_not_used(pictures):
+    inputs = keras.Input((9, 9, 3))
+    x = layers.Conv2D(4, 3)(inputs)
+    unused = layers.Conv2D(4, 3, name="unused")(x)
+    x = layers.Dense(3)(layers.GlobalAveragePooling2D()(x))
+    two = keras.Model(inputs, [x, unused], name="two")
+    inputs = keras.Input((9, 9, 3))
+    model = keras.Model(inputs, two(inputs)[0])
+    for method in (grad_cam, hires_cam):
+        with pytest.raises(ValueError, match="output depends.*'two/unused'"):
+            method(model, pictures, 1, layer="unused")
+
+
 def test_a_layer_that_another_model_calls_too(backbone, head, flat, pictures):
     """`layer.output` is that of its first call, in whichever graph."""
     model = keras.Sequential(
