@@ -82,20 +82,28 @@ def _cut(backbone, names):
         outputs = list(tree.flatten(backbone.outputs))
         where = ["its output"] * len(outputs)
     else:
-        known = {layer.name: layer for layer in backbone.layers}
+        graph, known = _outputs_by_layer(backbone)
         unknown = [name for name in names if name not in known]
         if unknown:
             maps = [
                 name
-                for name, layer in known.items()
-                if len(getattr(layer.output, "shape", ())) == 4
+                for name, (output, *_) in known.items()
+                if len(getattr(output, "shape", ())) == 4
             ]
             raise ValueError(
                 "`feature_layer` must name layers of the backbone "
                 f"{backbone.name!r} whose output is (B, h, w, channels), such "
                 f"as {', '.join(maps[-5:])}. Received: {unknown}"
             )
-        outputs = [known[name].output for name in names]
+        often = [name for name in names if len(known[name]) > 1]
+        if often:
+            raise ValueError(
+                "`feature_layer` must name layers that the backbone calls "
+                "once, since each call has maps of its own. "
+                f"Received: {often}, which {backbone.name!r} calls "
+                f"{len(known[often[0]])} times"
+            )
+        outputs = [known[name][0] for name in names]
         where = [f"the output of its layer {name!r}" for name in names]
     if names is None and len(outputs) != 1:
         raise ValueError(
@@ -116,6 +124,34 @@ def _cut(backbone, names):
                 f"{tuple(shape)}"
             )
     return keras.Model(graph[0], outputs)
+
+
+def _outputs_by_layer(model):
+    """A model's inputs, and what each of its layers gives from them.
+
+    `layer.output` is that of a layer's first call, in whichever graph.
+
+    Returns:
+        A list of Keras tensors, and a dict from the layer's name to the list
+        of the outputs of its calls.
+    """
+    found: dict[str, list] = {}
+
+    def call(operation, *args, **kwargs):
+        output = operation(*args, **kwargs)
+        found.setdefault(operation.name, []).append(output)
+        return output
+
+    clone = keras.models.clone_model(
+        keras.Model(model.inputs, model.outputs),
+        clone_function=lambda layer: layer,
+        call_function=call,
+    )
+    return clone.inputs, {
+        layer.name: found[layer.name]
+        for layer in model.layers
+        if layer.name in found
+    }
 
 
 def _with_channels_last(output, name):
@@ -159,6 +195,12 @@ def _strides(model):
             (1, *size, model.inputs[0].shape[-1])
         )
     ]
+    if any(None in n for n in sizes):
+        raise ValueError(
+            "`backbone` must put out maps whose size follows from that of the "
+            "images, as its layers tell it by `compute_output_shape`. "
+            f"Received: maps of shape {sizes} for images of {size}"
+        )
     largest = max(sizes)
     if any(
         largest[0] * n[1] != largest[1] * n[0] or largest[0] % n[0]

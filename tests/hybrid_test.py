@@ -350,6 +350,42 @@ def test_refuses_what_makes_no_hybrid(options, message):
         FACNN(4, **options)
 
 
+def test_a_feature_layer_is_that_of_the_backbone_which_was_given(images):
+    """A layer has other outputs too where it is called in other graphs."""
+    first = FACNN(4, (32, 32, 3), backbone=make_backbone())
+    model = FACNN(4, backbone=first.backbone, feature_layer="fine")
+    inputs = keras.Input((32, 32, 3))
+    x = inputs
+    for layer in first.backbone.layers[1:]:
+        x = layer(x)
+        if layer.name == "fine":
+            break
+    images = np.concatenate([images, images], 1).repeat(2, 2)
+    np.testing.assert_array_equal(
+        model.backbone.predict(images, verbose=0),
+        keras.Model(inputs, x).predict(images, verbose=0),
+    )
+
+
+def test_refuses_a_feature_layer_that_is_called_twice():
+    conv = layers.Conv2D(3, 3, padding="same", name="twice")
+    inputs = keras.Input((16, 16, 3))
+    backbone = keras.Model(inputs, conv(conv(inputs)))
+    with pytest.raises(ValueError, match="once.*'twice'.*calls 2 times"):
+        FACNN(4, backbone=backbone, feature_layer="twice")
+
+
+def test_refuses_maps_of_unknown_size():
+    backbone = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            layers.EinsumDense("bhwc,ck->bhwk", output_shape=(None, None, 5)),
+        ]
+    )
+    with pytest.raises(ValueError, match="whose size follows.*Received"):
+        FACNN(4, backbone=backbone)
+
+
 def test_refuses_a_backbone_without_maps():
     inputs = keras.Input((8, 8, 3))
     flat = layers.GlobalAveragePooling2D()(inputs)
