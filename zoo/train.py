@@ -21,7 +21,9 @@ kernel.
 import contextlib
 import functools
 import os
+import tempfile
 
+import numpy as np
 from absl import flags
 from absl import logging
 
@@ -182,6 +184,7 @@ def define_flags():
 
 
 def main():
+    record.check_command()
     config = read_config()
     # First, since TensorFlow must be imported before PyTorch.
     from zoo.data import images as _  # noqa: F401 # isort: skip
@@ -327,7 +330,16 @@ def train(config, scope, replicas, share):
     steps = FLAGS.steps_per_epoch or len(images) // batch_size
     with scope:
         model = build(config, steps, replicas)
+    folder = path("preset" if FLAGS.model == "facnn" else "model.keras")
     if writes:
+        with devices.alone():
+            metadata = record.metadata(
+                config,
+                run,
+                train_split,
+                getattr(model, "preset_metadata", None),
+            )
+            try_to_save(model, folder, metadata)
         record.note(run)
     load = functools.partial(epoch_state.load, model)
     metrics = checkpoints.restore(load)
@@ -335,7 +347,6 @@ def train(config, scope, replicas, share):
     def steps_done():
         return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
 
-    folder = path("preset" if FLAGS.model == "facnn" else "model.keras")
     if steps_done() >= epochs * steps and os.path.exists(folder):
         logging.info("This run is finished; it made %s.", folder)
         return
@@ -421,7 +432,7 @@ def train(config, scope, replicas, share):
         metrics = checkpoints.restore(load)
     if writes:
         with devices.alone():
-            save(model, folder, config, run, train_split)
+            save(model, folder, metadata)
         logging.info("Saved %s.", folder)
 
 
@@ -455,16 +466,52 @@ def build(config, steps, replicas):
     return model
 
 
-def save(model, folder, config, run, split):
-    """Saves the preset, or a baseline's `model.keras`."""
+def try_to_save(model, target, metadata):
+    """Raises where `save` could not write to `target` after the training."""
+    # Where a link stands, what it points to is replaced.
+    place, name = os.path.split(os.path.realpath(target))
+    try:
+        with tempfile.TemporaryDirectory(
+            dir=place, prefix=f".{name}-trial-"
+        ) as folder:
+            trial = os.path.join(folder, name)
+            save(model, trial, metadata)
+            like = _contents(trial)
+    except (NotImplementedError, OSError, TypeError, ValueError) as e:
+        raise ValueError(
+            f"After the training, the model could not be saved as {target}: {e}"
+        ) from e
+    holds = _contents(target) if os.path.lexists(target) else like
+    if holds != like and not (like and holds == set()):
+        raise ValueError(
+            f"`--workdir {FLAGS.workdir}` holds other things in the place of "
+            f"what the training is to save. Move them away: {target}"
+        )
+
+
+def _contents(path):
+    """Names of what a folder holds; None of what is no folder."""
+    return set(os.listdir(path)) if os.path.isdir(path) else None
+
+
+def save(model, folder, metadata):
+    """Saves the preset, or a baseline's `model.keras`, without metadata."""
     import keras
 
     if FLAGS.model == "facnn":
-        before = model.preset_metadata
-        metadata = record.metadata(config, run, split, before)
-        # Its `training` says what it began with.
-        model.preset_metadata = None
-        model.save_to_preset(folder, metadata, weights_dtype="float16")
+        largest = max(np.abs(value).max() for value in model.get_weights())
+        dtype = "float16"
+        if largest > np.finfo(dtype).max:
+            dtype = "float32"
+            logging.warning(
+                "Weights are saved as float32: %g is among them.", largest
+            )
+        # The `training` of `metadata` says what it began with.
+        before, model.preset_metadata = model.preset_metadata, None
+        try:
+            model.save_to_preset(folder, metadata, weights_dtype=dtype)
+        finally:
+            model.preset_metadata = before
     else:
         # Uncompiled, so that it loads without the optimizer of the zoo.
         uncompiled = keras.Model.from_config(model.get_config())

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 
 import h5py
 import keras
@@ -265,6 +266,90 @@ def test_a_diverged_run_keeps_what_was_finite(folder, tmp_path, kept):
             assert "No checkpoint was saved" in result.output
         assert not (tmp_path / "best.weights.h5").exists()
         assert not (tmp_path / "log.csv").exists()
+
+
+@pytest.mark.only_on("torch")
+@pytest.mark.parametrize(
+    "flags, fault",
+    [
+        ({"description": "caf\udce9"}, r"`--description` must .*caf\\udce9"),
+        ({"dataset": "x\udcff"}, r"`--dataset` must be text in UTF-8"),
+        ({"make": "preset"}, "`--workdir .* other things .*/preset"),
+        ({"make": "preset/notes.txt"}, "`--workdir .* other things .*/preset"),
+        (
+            {"make": "model.keras/x", "model": "plain"},
+            "`--workdir .* other things .*model.keras",
+        ),
+        ({"data": "caf\udce9"}, r"class folder '.*\\udce9' .* in UTF-8"),
+        ({"model": "unsavable"}, "could not be saved as .*layer 'twice'"),
+    ],
+)
+def test_says_before_the_training_that_it_could_not_save(
+    folder, tmp_path, monkeypatch, flags, fault
+):
+    workdir, flags = tmp_path / "run", {"epochs": 1, **flags}
+    made = workdir / flags.pop("make", "none")
+    if made.name != "none":
+        made.parent.mkdir(parents=True)
+        made.write_text("mine")
+    if "data" in flags:
+        name = flags.pop("data")
+        shutil.copytree(folder, tmp_path / "data")
+        folder = tmp_path / "data"
+        for split in ("train", "test"):
+            (folder / split / "class_3").rename(folder / split / name)
+    if flags.get("model") == "plain":
+        flags |= BASELINE
+    if flags.get("model") == "unsavable":
+        del flags["model"]
+        monkeypatch.setattr("zoo.networks.build", unsavable)
+    monkeypatch.setattr(keras.Model, "fit", None)
+    result = train(folder, workdir, **flags)
+    assert result.returncode == 1
+    assert re.search(fault, result.output), result.output
+    assert "Traceback" not in result.output
+    # Nothing is left that the right command would trip over.
+    assert made.name == "none" or made.read_text() == "mine"
+    left = {path.name for path in workdir.glob("*")}
+    assert left <= {"lock", "preset", "model.keras"}
+    if made.name == "none":
+        assert left <= {"lock"}
+
+
+def unsavable(kind, arguments, init):
+    class Twice(keras.layers.Layer):
+        def call(self, x):
+            return 2 * x
+
+    inputs = keras.Input((32, 32, 3))
+    maps = Twice(name="twice")(keras.layers.Conv2D(4, 3, 2)(inputs))
+    backbone = keras.Model(inputs, maps)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return FACNN(10, (32, 32, 3), (1,), (1,), backbone=backbone)
+
+
+@pytest.mark.only_on("torch")
+def test_saves_weights_that_float16_cannot_hold(folder, tmp_path):
+    """And what the preset that it began with says of itself."""
+    config = importlib.import_module("zoo.configs.smoke").config
+    model = FACNN(**config.model.arguments())
+    values = model.get_weights()
+    values[0].flat[0] = 1e5
+    model.set_weights(values)
+    model.save_to_preset(tmp_path / "start", {"training": "by hand"})
+    flags = {"init": tmp_path / "start", "epochs": 1, "steps_per_epoch": 1}
+    result = train(folder, tmp_path / "run", learning_rate=0, **flags)
+    assert result.returncode == 0, result.output
+    assert "saved as float32: 100000 is among them" in result.output
+    model = FACNN.from_preset(tmp_path / "run" / "preset")
+    assert model.get_weights()[0].flat[0] == 1e5
+    assert model.preset_metadata["training"]["before"] == "by hand"
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        *("best.weights.h5", "before.weights.h5", "last.weights.h5"),
+        *("last.weights.h5.sha256", "lock", "log.csv", "preset", "run.json"),
+        "tensorboard",
+    }
 
 
 # Of a quarter of the cost of `cifar10`.

@@ -35,6 +35,19 @@ def commit():
         return None
 
 
+def check_command():
+    """Raises where the preset could not hold the command."""
+    for name in FLAGS:
+        value = FLAGS[name].value
+        try:
+            str(value).encode("utf-8")
+        except UnicodeEncodeError as e:
+            raise ValueError(
+                f"`--{name}` must be text in UTF-8, which a preset can hold. "
+                f"Received: --{name} {ascii(value)}"
+            ) from e
+
+
 def command():
     """The command that runs, with the last part alone of each path."""
     import keras
