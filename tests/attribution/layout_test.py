@@ -125,9 +125,9 @@ def test_maps_equal_those_of_channels_last(photos):
 )
 def test_what_permutes_and_does_not_say_so(convert, photos):
     model = classifier(True, convert)
-    maps = attribution.grad_cam(model, photos, 1, layer="softened")
+    maps = attribution.hires_cam(model, photos, 1, layer="softened")
     twin = with_weights_of(model, classifier(False))
-    assert_equal(maps, attribution.grad_cam(twin, photos, 1, layer="softened"))
+    assert_equal(maps, attribution.hires_cam(twin, photos, 1, layer="softened"))
 
 
 @convolves
