@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 from keras import tree
 
@@ -52,11 +53,19 @@ def compiled_function(fn: Callable, variables: Sequence) -> Callable:
                 return _with_values(fn, (), (), args)
 
         return _of_tensors(without_gradient)
-    raise NotImplementedError(_unsupported(backend))
+    if backend == "openvino":
+        return _of_openvino(fn, variables)
+    raise NotImplementedError(
+        "This needs the TensorFlow, JAX, PyTorch or OpenVINO backend. "
+        f"Received: keras.backend.backend()={backend!r}"
+    )
 
 
 def gradient_function(
-    fn: Callable, variables: Sequence = (), has_aux: bool = False
+    fn: Callable,
+    variables: Sequence = (),
+    has_aux: bool = False,
+    argument: str = "its first argument",
 ) -> Callable:
     """Compiles the gradient of a function with respect to its first argument.
 
@@ -70,12 +79,13 @@ def gradient_function(
             the first call, are compiled in on some backends.
         has_aux: Whether `fn` returns a pair, of which the second, any
             structure of tensors, is handed on and not differentiated.
+        argument: What `x` is, for the message of an error.
 
     Returns:
         A function of the same arguments (arrays or tensors), which returns the
         gradient of `sum(fn(x, *args))` with respect to `x`, a tensor of the
         shape of `x`, or a list of them; with `has_aux`, a pair of it and what
-        `fn` handed on.
+        `fn` handed on. It raises a ValueError where none reaches `x`.
 
     Example:
 
@@ -101,7 +111,11 @@ def gradient_function(
             with tf.GradientTape() as tape:
                 tape.watch(x)
                 y, aux = _with_values(pair, (), (), (x, *args))
-            return result(tape.gradient(y, x), aux)
+            g = tape.gradient(y, x)
+            _check_reached(
+                [one is not None for one in tree.flatten(g)], argument
+            )
+            return result(g, aux)
 
         return _of_tensors(_tf_function(gradient))
     if backend == "jax":
@@ -112,9 +126,17 @@ def gradient_function(
             return y.sum(), aux
 
         run = jax.jit(jax.grad(total, has_aux=True))
-        return _of_tensors(
-            lambda x, *args: result(*run(x, [v.value for v in variables], args))
-        )
+        is_checked = False
+
+        def gradient(x, *args):
+            nonlocal is_checked
+            args = (x, [v.value for v in variables], args)
+            if not is_checked:
+                _check_reached(_reached_on_jax(run, args), argument)
+                is_checked = True
+            return result(*run(*args))
+
+        return _of_tensors(gradient)
     if backend == "torch":
         import torch
 
@@ -127,12 +149,17 @@ def gradient_function(
                 )
                 args = tree.map_structure(lambda t: t.clone(), args)
                 y, aux = _with_values(pair, (), (), (x, *args))
-                g = torch.autograd.grad(y.sum(), tree.flatten(x))
+                g = [None]
+                if y.requires_grad:
+                    g = torch.autograd.grad(
+                        y.sum(), tree.flatten(x), allow_unused=True
+                    )
+                _check_reached([one is not None for one in g], argument)
                 g = tree.pack_sequence_as(x, g)
             return result(g, tree.map_structure(lambda t: t.detach(), aux))
 
         return _of_tensors(gradient)
-    raise NotImplementedError(_unsupported(backend))
+    raise NotImplementedError(_no_gradient(backend))
 
 
 def is_compiled_in(tensor: Any) -> bool:
@@ -150,7 +177,52 @@ def is_compiled_in(tensor: Any) -> bool:
         import jax
 
         return not isinstance(tensor, jax.core.Tracer)
+    if backend == "openvino":
+        return tensor.output.get_node().get_type_name() == "Constant"
     return False
+
+
+def _check_reached(reached, argument):
+    if not all(reached):
+        raise ValueError(
+            "The scores must have a gradient with respect to "
+            f"{argument}. Received: a model that lets none through on the way, "
+            "as `keras.ops.stop_gradient` and rounding do. Explain a layer "
+            "after that, or use `attribution.rise` or "
+            "`attribution.occlusion`, which need no gradient."
+        )
+
+
+def _reached_on_jax(run, args):
+    """Whether a compiled gradient is more than zeros, for each of its tensors.
+
+    JAX gives zeros where no gradient comes, which also come of a ReLU that is
+    off. But these depend on what the function gets.
+    """
+    import jax
+
+    jaxpr = run.trace(*args).jaxpr.jaxpr
+    depends = set(jaxpr.invars)
+    for equation in jaxpr.eqns:
+        # Literals are no variables, and have a value.
+        if any(not hasattr(v, "val") and v in depends for v in equation.invars):
+            depends.update(equation.outvars)
+    n = len(tree.flatten(args[0]))
+    reached = [
+        not hasattr(v, "val") and v in depends for v in jaxpr.outvars[:n]
+    ]
+    if all(reached):
+        return reached
+    # A constant gradient is one, of a linear function.
+    with jax.ensure_compile_time_eval():
+        zeros = tree.map_structure(
+            lambda t: jax.numpy.zeros(t.shape, t.dtype), args
+        )
+        constants = [np.asarray(g) for g in tree.flatten(run(*zeros)[0])]
+    return [
+        one or bool(constant.any())
+        for one, constant in zip(reached, constants, strict=True)
+    ]
 
 
 class _Inference(keras.Layer):
@@ -262,8 +334,62 @@ def _with_values(fn, variables, values, args):
         return fn(*args)
 
 
-def _unsupported(backend):
+def _of_openvino(fn, variables):
+    """A function that OpenVINO compiles for each shape of its arguments.
+
+    Values of variables are compiled in, so new ones compile anew.
+    """
+    import openvino
+    from openvino import opset16
+
+    compiled: dict[Any, Callable] = {}
+    values: list = []
+
+    def trace(args):
+        given = [
+            opset16.parameter(x.shape, np.dtype(x.dtype))
+            for x in tree.flatten(args)
+        ]
+        tensors = [ops.convert_to_tensor(x.output(0)) for x in given]
+        outputs = _with_values(fn, (), (), tree.pack_sequence_as(args, tensors))
+        flat = [ops.convert_to_tensor(y) for y in tree.flatten(outputs)]
+        run = openvino.compile_model(
+            openvino.Model([y.output for y in flat], given),
+            "CPU",
+            {"INFERENCE_PRECISION_HINT": "f32"},
+        )
+
+        def call(args):
+            # A request of its own, so that threads may call at once.
+            found = run.create_infer_request().infer(tree.flatten(args))
+            return tree.pack_sequence_as(
+                outputs, [ops.convert_to_tensor(y) for y in found.to_tuple()]
+            )
+
+        return call
+
+    def call(*args):
+        args = tree.map_structure(np.asarray, args)
+        now = [v.value for v in variables]
+        if len(now) != len(values) or any(
+            a is not b for a, b in zip(now, values, strict=True)
+        ):
+            compiled.clear()
+            values[:] = now
+        key = tuple((x.shape, x.dtype) for x in tree.flatten(args))
+        if key not in compiled:
+            compiled[key] = trace(args)
+        return compiled[key](args)
+
+    return call
+
+
+def _no_gradient(backend):
     return (
-        "This needs the TensorFlow, JAX or PyTorch backend. Received: "
+        "This needs gradients, which the TensorFlow, JAX and PyTorch backends "
+        "compute: set KERAS_BACKEND before Keras is imported. Without them go "
+        "the class maps, `explain`, `layer_evidence` and `layer_logits` of an "
+        "FA-CNN, and `attribution.cam`, `attribution.rise` and "
+        "`attribution.occlusion` of any classifier. Received: "
         f"keras.backend.backend()={backend!r}"
     )

@@ -110,7 +110,9 @@ def grad_cams(
             scores = ops.cast(scores, "float32")
             return factor * score_of(scores, targets), (scores, maps)
 
-        gradient = gradient_function(score, model.variables, has_aux=True)
+        gradient = gradient_function(
+            score, model.variables, True, f"the maps of {', '.join(names)}"
+        )
 
         def cams(x, targets, factor):
             added = [ops.zeros((ops.shape(x)[0], 1, 1, n)) for n in channels]
@@ -235,7 +237,11 @@ def _cam(weigh, model, images, classes, layer, batch_size):
     features = features_function(model, path)
 
     def make():
-        gradient = class_gradient(rest_of(model, path), model.variables)
+        gradient = class_gradient(
+            rest_of(model, path),
+            model.variables,
+            f"the maps of `layer` {path!r}",
+        )
 
         def cam(a, x, targets, factor):
             g, scores = gradient(a, targets, factor, x)

@@ -144,7 +144,7 @@ def _prepare(model, images, classes, batch_size):
             (scores,) = tree.flatten(model(x, training=False))
             return scores
 
-        gradient = class_gradient(outputs, model.variables)
+        gradient = class_gradient(outputs, model.variables, "`images`")
         return lambda x, targets, factor: gradient(x, targets, factor)
 
     gradient = with_factor(model, kept_function(model, "gradient", make))

@@ -22,12 +22,15 @@ _FLOAT16_POWERS = (15, 10, 5, 0)
 PREDICTED = -1
 
 
-def class_gradient(outputs: Callable, variables: Sequence) -> Callable:
+def class_gradient(
+    outputs: Callable, variables: Sequence, argument: str
+) -> Callable:
     """The gradient of one class' score an image.
 
     Args:
         outputs: Function of `x` and any further tensors to scores `(B, C)`.
         variables: The Keras variables that it reads.
+        argument: What `x` is, for the message of an error.
 
     Returns:
         A function of `x`, the number of the class of each image (`PREDICTED`
@@ -40,7 +43,7 @@ def class_gradient(outputs: Callable, variables: Sequence) -> Callable:
         scores = ops.cast(outputs(x, *rest), "float32")
         return factor * score_of(scores, targets), scores
 
-    gradient = gradient_function(score, variables, has_aux=True)
+    gradient = gradient_function(score, variables, True, argument)
 
     def divided(x, targets, factor, *rest):
         g, scores = gradient(x, targets, factor, *rest)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from keras import ops
 
 from keras_facnn.attribution import grad_cam
 from keras_facnn.attribution import hires_cam
@@ -210,3 +211,48 @@ def test_models_of_mixed_precision(rng, dtype):
         assert mixed.dtype == np.float32
         gap = np.linalg.norm(mixed - exact) / np.linalg.norm(exact)
         assert gap < 0.05
+
+
+class Stops(layers.Layer):
+    def call(self, x):
+        return ops.stop_gradient(x)
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [ops.stop_gradient, Stops(), layers.Lambda(ops.stop_gradient)],
+    ids=["operation", "layer", "lambda"],
+)
+def test_says_where_no_gradient_comes_through(rng, stop):
+    images = rng.uniform(0, 1, (2, 6, 6, 3)).astype("float32")
+    inputs = keras.Input((6, 6, 3))
+    x = layers.Conv2D(4, 3, name="before")(inputs)
+    x = layers.Conv2D(4, 3, name="after")(stop(x))
+    x = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, layers.Dense(3)(x))
+    assert hires_cam(model, images, 1, layer="after").any()
+    for call, what in (
+        (lambda: grad_cam(model, images, layer="before"), "`layer` 'before'"),
+        (lambda: hires_cam(model, images, 1, layer="before"), "'before'"),
+        (lambda: layer_cam(model, images, "all", layer="before"), "'before'"),
+        (lambda: saliency(model, images), "`images`"),
+        (lambda: integrated_gradients(model, images, 1), "`images`"),
+    ):
+        # It is said at each call, not only at the first.
+        for _ in range(2):
+            with pytest.raises(ValueError, match=f"{what}.*stop_gradient"):
+                call()
+
+
+def test_zeros_of_a_connected_model_are_maps(rng):
+    """A ReLU that is off, a path around the stop, and a constant gradient."""
+    images = rng.uniform(0, 1, (2, 6, 6, 3)).astype("float32")
+    inputs = keras.Input((6, 6, 3))
+    x = layers.Activation("linear", name="x")(inputs)
+    off = layers.ReLU()(-1.0 - ops.relu(x))
+    around = x + ops.stop_gradient(ops.sin(x))
+    for maps, are_zeros in ((off, True), (around, False), (x, False)):
+        y = layers.GlobalAveragePooling2D()(maps)
+        model = keras.Model(inputs, y)
+        found = hires_cam(model, images, 1, layer="x")
+        assert not found.any() if are_zeros else found.any()
