@@ -347,7 +347,7 @@ def _check_answers(found, expected, name):
 
 
 def _check_place(path, form):
-    folders.check_name("filepath", path)
+    folders.check_place("filepath", path)
     if not path.parent.is_dir():
         raise ValueError(f"`filepath`: there is no folder {path.parent}.")
     if form.ending:

@@ -22,6 +22,7 @@ ROOMS = [
     "installing",
     "starting",
     "text",
+    "system_files",
     "types",
     "checks",
     "pictures",

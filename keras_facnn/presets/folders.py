@@ -16,10 +16,12 @@ _PATIENCE_SECONDS = 30
 _SUFFIX = ".saving"
 
 
-def check_name(argument: str, path: pathlib.Path) -> None:
-    """Raises where the file system takes no name so long, or none beside it.
+def check_place(argument: str, path: pathlib.Path) -> None:
+    """Raises where nothing can be written, or what is there not be replaced.
 
-    What is written to `path` has a longer name at first.
+    What is written to `path` has a longer name at first. A process that works
+    in the folder `path`, or in one within it, would be left in the old version,
+    which is removed.
     """
     try:
         os.lstat(path.parent / f"{_prefix(path)}12345678{_SUFFIX}")
@@ -29,6 +31,26 @@ def check_name(argument: str, path: pathlib.Path) -> None:
                 f"`{argument}` must be a shorter name; the file system takes "
                 f"none so long. Received: {argument}='{str(path)[:200]}...'"
             ) from None
+        if e.errno == errno.ENOTDIR:
+            file = next(p for p in path.parents if os.path.lexists(p))
+            raise ValueError(
+                f"`{argument}` must be in a folder, and {str(file)!r} is none. "
+                f"Received: {argument}={str(path)!r}"
+            ) from None
+    if _works_in(path):
+        raise ValueError(
+            f"`{argument}` must not be the folder in which this process works, "
+            "or one above it, since another takes its place. Name a new folder "
+            f"in it, or work elsewhere. Received: {argument}={str(path)!r}"
+        )
+
+
+def _works_in(path):
+    # A folder that was removed has no name.
+    with contextlib.suppress(OSError):
+        here = pathlib.Path(os.path.realpath(os.getcwd()))
+        return any(os.path.samefile(path, p) for p in (here, *here.parents))
+    return False
 
 
 def _prefix(path):

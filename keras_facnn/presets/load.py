@@ -141,6 +141,8 @@ def _find(handle):
                 stacklevel=4,
             )
         return files.Folder(_BUNDLED / name)
+    if os.path.isfile(folder):
+        raise ValueError(_is_a_file(name, folder))
     if not name or not folders.exists(folder):
         raise ValueError(
             f"There is no preset {name!r}. Bundled presets: "
@@ -148,6 +150,21 @@ def _find(handle):
             "a local folder, `hf://user/repo` or `https://...`."
         )
     return files.Folder(folder)
+
+
+def _is_a_file(name, path):
+    if path.name in files.ALL:
+        hint = f" of one. Give its folder, {str(path.parent)!r}"
+    elif path.suffix in (".keras", ".h5"):
+        hint = ". `keras.saving.load_model` reads files of whole models"
+    elif path.suffix in (".zip", ".tar", ".gz", ".tgz"):
+        hint = ". Unpack it first"
+    else:
+        hint = ""
+    return (
+        f"A preset is a folder that holds {', '.join(files.ALL)}. "
+        f"Received: {name!r}, which is a file{hint}"
+    )
 
 
 def _build(cls, config, handle):

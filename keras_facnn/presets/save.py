@@ -8,12 +8,14 @@ import pathlib
 import keras
 import numpy as np
 
+from keras_facnn.pictures import some
 from keras_facnn.presets import config as configs
 from keras_facnn.presets import files
 from keras_facnn.presets import folders
 from keras_facnn.presets import record as records
 from keras_facnn.presets import weights
 from keras_facnn.presets.load import bundled_presets
+from keras_facnn.system_files import is_of_system
 from keras_facnn.version import __version__
 
 
@@ -77,33 +79,39 @@ def _target(directory):
         )
     # Resolved: where a link stands, what it points to is replaced.
     target = pathlib.Path(os.path.realpath(os.path.expanduser(name)))
-    folders.check_name("directory", target)
+    folders.check_place("directory", target)
     folders.restore(target)
-    if os.path.lexists(target) and not folders.reading(
-        target, functools.partial(_is_replaceable, target)
-    ):
-        raise ValueError(
-            "`directory` must be a new or empty folder, or a preset of an "
-            f"FA-CNN to replace. Received: {str(directory)!r}, which holds "
-            "other things"
-        )
+    if os.path.lexists(target):
+        what = folders.reading(target, functools.partial(_kept, target))
+        if what:
+            raise ValueError(
+                "`directory` must be a new or empty folder, or a preset of an "
+                "FA-CNN to replace, with nothing else in it. "
+                f"Received: {str(directory)!r}, which {what}"
+            )
     return target
 
 
-def _is_replaceable(target):
+def _kept(target):
+    """What of a user's would be lost if `target` were replaced, or None."""
     if not target.is_dir():
-        return False
-    inside = {path.name for path in target.iterdir()}
+        return "is a file"
+    inside = {
+        path.name for path in target.iterdir() if not is_of_system(path.name)
+    }
     if not inside:
-        return True
+        return None
     if inside != set(files.ALL):
-        return False
+        names = sorted(inside - set(files.ALL)) or sorted(inside)
+        return f"holds {some(map(repr, names))}"
     try:
         data = files.Folder(target).read(files.CONFIG)
         config = files.parse_json(data, files.CONFIG, target)
-    except ValueError:
-        return False
-    return config.get("class_name") == configs.CLASS_NAME
+    except ValueError as e:
+        return f"holds another model: {e}"
+    if config.get("class_name") != configs.CLASS_NAME:
+        return f"holds another model, of {config.get('class_name')!r}"
+    return None
 
 
 def _copy(model, dtype):

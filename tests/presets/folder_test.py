@@ -56,6 +56,64 @@ def test_a_name_that_is_too_long_is_refused(small_model, tmp_path, length):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_folder_in_which_the_process_works_stays(
+    small_model, tmp_path, monkeypatch
+):
+    """Another would take its place, and the process be nowhere."""
+    here = tmp_path / "preset" / "within"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    for directory in (".", "", here, "..", "../../preset"):
+        with pytest.raises(ValueError, match="`directory` must.*Received"):
+            small_model.save_to_preset(directory)
+    link = tmp_path / "link"
+    link.symlink_to(here, target_is_directory=True)
+    with pytest.raises(ValueError, match="in which this process works"):
+        small_model.save_to_preset(link)
+    assert os.path.samefile(os.curdir, here)
+    small_model.save_to_preset("new")
+    same(FACNN.from_preset("new"), small_model)
+
+
+def test_a_folder_below_a_file_is_refused(small_model, tmp_path):
+    (tmp_path / "file").write_text("text")
+    for path in ("file/p", "file/deep/p"):
+        with pytest.raises(ValueError, match="`directory`.*/file' is none"):
+            small_model.save_to_preset(tmp_path / path)
+
+
+def test_files_of_the_system_keep_no_preset_from_a_save(small_model, tmp_path):
+    folder = tmp_path / "p"
+    small_model.save_to_preset(folder, {"description": "first"})
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._config.json"):
+        (folder / name).write_text("")
+    small_model.save_to_preset(folder, {"description": "second"})
+    assert FACNN.from_preset(folder).preset_metadata["description"] == "second"
+    for name in ("README.md", ".gitignore"):
+        (folder / name).write_text("mine")
+    with pytest.raises(
+        ValueError, match="`directory`.* holds '.gitignore', 'README.md'$"
+    ):
+        small_model.save_to_preset(folder)
+    assert (folder / "README.md").read_text() == "mine"
+
+
+def test_files_are_told_from_folders(small_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small_model.save_to_preset("p")
+    for name in ("m.keras", "p.zip", "p.txt"):
+        (tmp_path / name).write_text("")
+    for handle, hint in (
+        ("m.keras", "which is a file.*`keras.saving.load_model`"),
+        ("p.zip", "which is a file.*Unpack it"),
+        ("p.txt", "which is a file$"),
+        ("p/config.json", "which is a file of one. Give its folder, 'p'"),
+        (tmp_path / "p" / "model.weights.h5", "Give its folder, '/.*/p'"),
+    ):
+        with pytest.raises(ValueError, match=f"config.json.*{hint}"):
+            FACNN.from_preset(handle)
+
+
 def test_a_tilde_is_home(small_model, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
