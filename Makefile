@@ -1,11 +1,12 @@
 # `make demo` explains the sample images; `make test` runs the suite on three
-# backends; `make test-floor` runs a part of it on the oldest Keras that is
-# supported; `make test-page` clicks through the page of `python -m keras_facnn
-# demo` in Chromium, `make test-browser` through `docs/demo`, where ONNX Runtime
-# runs a bundled preset in the browser; `make tutorials` runs the notebooks on
-# little data; `make docs` builds the documentation in build/site. Each makes a
-# virtual environment; none needs root, but to install Chromium where neither it
-# nor a download of it is to be had.
+# backends; `make test-avx2` runs a part of it as on a CPU without AVX-512, and
+# `make test-floor` on the oldest Keras that is supported; `make test-page`
+# clicks through the page of `python -m keras_facnn demo` in Chromium, `make
+# test-browser` through `docs/demo`, where ONNX Runtime runs a bundled preset in
+# the browser; `make tutorials` runs the notebooks on little data; `make docs`
+# builds the documentation in build/site. Each makes a virtual environment; none
+# needs root, but to install Chromium where neither it nor a download of it is
+# to be had.
 
 PYTHON ?= python3
 # On Linux, PyPI's PyTorch brings CUDA along. For the CPU build:
@@ -16,8 +17,8 @@ FLOOR = $(shell sed -n 's/.*"keras>=\([0-9.]*\)".*/\1/p' pyproject.toml).0
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-floor test-page test-browser tutorials docs lint \
-	clean
+.PHONY: demo test test-avx2 test-floor test-page test-browser tutorials docs \
+	lint clean
 
 demo: .venv-demo/ready
 	KERAS_BACKEND=jax .venv-demo/bin/python -m keras_facnn explain \
@@ -25,29 +26,31 @@ demo: .venv-demo/ready
 	KERAS_BACKEND=jax .venv-demo/bin/python -m keras_facnn explain \
 		samples/clothing/*.jpg --preset clothing --output clothing.png
 
-# The backends run side by side; what each says comes when it ends. Over its
-# processes, the suite compiles the same models many times.
-test: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.venv-test/jax-compiled
-test: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
+# Over its processes, the suite compiles the same models many times.
+test test-avx2: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.venv-test/jax-compiled
+test test-avx2: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
 # Side by side, PyTorch's threads would wait for each other by spinning.
-test: export OMP_NUM_THREADS ?= 1
+test test-avx2: export OMP_NUM_THREADS ?= 1
 test: .venv-test/ready
-	@echo "The suite on tensorflow, jax and torch, side by side ..."; \
-	for backend in tensorflow jax torch; do \
-		( KERAS_BACKEND=$$backend .venv-test/bin/python -m pytest \
-			> .venv-test/$$backend.log 2>&1; \
-		echo $$? > .venv-test/$$backend.status; \
-		echo "=== The suite on $$backend"; cat .venv-test/$$backend.log ) & \
-	done; \
-	wait; failed=; \
-	for backend in tensorflow jax torch; do \
-		[ "$$(cat .venv-test/$$backend.status)" = 0 ] \
-			|| failed="$$failed $$backend"; \
-	done; \
-	if [ -n "$$failed" ]; then \
-		echo "=== FAILED on:$$failed"; exit 1; \
-	fi; \
-	echo "=== PASSED on tensorflow, jax and torch"
+	$(call on_all_backends,The suite,)
+
+# As where there is no AVX-512: other code of oneDNN, of PyTorch and of what XLA
+# compiles computes then. TensorFlow asks the processor itself whether oneDNN
+# can compute in half precision, which it then can't.
+test-avx2: export ONEDNN_MAX_CPU_ISA = AVX2
+test-avx2: export XLA_FLAGS = --xla_cpu_max_isa=AVX2
+test-avx2: export ATEN_CPU_CAPABILITY = avx2
+test-avx2: export MKL_ENABLE_INSTRUCTIONS = AVX2
+test-avx2: .venv-test/ready
+	$(call on_all_backends,A part of the suite by AVX2,-k "not mixed and not bfloat16" \
+		tests/avx2.py tests/forward_test.py tests/training_test.py \
+		tests/deep_alignment_test.py tests/custom_loops_test.py \
+		tests/attribution/cam_test.py tests/attribution/facnn_test.py \
+		tests/attribution/input_gradients_test.py \
+		tests/hybrid_test.py::test_a_frozen_backbone_stays_and_a_thawed_one_learns \
+		tests/hybrid_test.py::test_refuses_to_train_what_pytorch_spoils \
+		tests/hybrid_test.py::test_trains_other_strided_convolutions \
+		tests/presets/cifar10_test.py tests/zoo/networks_test.py)
 
 test-floor: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.venv-floor/jax-compiled
 test-floor: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
@@ -123,6 +126,27 @@ lint: .venv-test/ready
 	$(call make_venv,.venv-docs)
 	.venv-docs/bin/python -m pip install --quiet --editable '.[docs]'
 	touch $@
+
+# What it is, and what it passes to pytest. The backends run side by side; what
+# each says comes when it ends.
+define on_all_backends
+	@echo "$(1) on tensorflow, jax and torch, side by side ..."; \
+	for backend in tensorflow jax torch; do \
+		( KERAS_BACKEND=$$backend .venv-test/bin/python -m pytest $(2) \
+			> .venv-test/$$backend.log 2>&1; \
+		echo $$? > .venv-test/$$backend.status; \
+		echo "=== $(1) on $$backend"; cat .venv-test/$$backend.log ) & \
+	done; \
+	wait; failed=; \
+	for backend in tensorflow jax torch; do \
+		[ "$$(cat .venv-test/$$backend.status)" = 0 ] \
+			|| failed="$$failed $$backend"; \
+	done; \
+	if [ -n "$$failed" ]; then \
+		echo "=== FAILED on:$$failed"; exit 1; \
+	fi; \
+	echo "=== PASSED on tensorflow, jax and torch"
+endef
 
 # Debian keeps what `venv` gets pip from in a package of its own.
 define make_venv

@@ -7,6 +7,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # To compile a small model takes longer than to run it. This is for processes
 # that are started, `optimize` for this one.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+# Pytest has this process say where it crashes; so do those that are started.
+os.environ["PYTHONFAULTHANDLER"] = "1"
 
 import keras
 import numpy as np
