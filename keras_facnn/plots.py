@@ -231,7 +231,7 @@ def explanation(
     figure = Figure(
         figsize=(
             1.72 * (columns - 1) + 2.6,
-            (1.65 * min(max(height / width, 0.5), 2) + 0.4) * len(shown) + 0.75,
+            _rows_height((height, width), len(shown)),
         ),
         # Or titles of three lines stick out.
         layout=ConstrainedLayoutEngine(h_pad=0.1),
@@ -284,6 +284,74 @@ def explanation(
         )
         _title(axes[-1], top[-1])
     _draw_caption(figure, told, pale)
+    return figure
+
+
+def why(
+    told: Explanation,
+    *,
+    names: typing.Sequence[str] | None = None,
+    photos: typing.Sequence[np.ndarray] | None = None,
+) -> Figure:
+    """A figure of photographs and why they got their class, and no more.
+
+    One row an image, for readers who want the answer: the photograph, and on it
+    the map of the class that is explained, whose probability stands above. The
+    colors are those of `explanation`, each row's map to its own largest value.
+
+    Args:
+        told: An `Explanation`, what `FACNN.explain` returns.
+        names: As in `explanation`.
+        photos: As in `explanation`.
+
+    Returns:
+        A `matplotlib.figure.Figure`; `savefig` writes it.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_facnn
+    >>> model = keras_facnn.FACNN(3, depths=(2,), maps_per_class=(1,))
+    >>> told = model.explain(np.zeros((2, 32, 32, 3), "uint8"))
+    >>> len(keras_facnn.plots.why(told).axes)
+    4
+    """
+    if not isinstance(told, Explanation):
+        raise TypeError(
+            "`told` must be an `Explanation`, what `FACNN.explain` returns. "
+            f"Received: told={type(told)}"
+        )
+    shown, told = _as_drawn(told.images), _checked(told)
+    photos = shown if photos is None else photos
+    for name, values in (("names", names), ("photos", photos)):
+        _check_one_an_image(name, values, len(shown))
+    size = shown.shape[1:3]
+    figure = Figure(
+        figsize=(3.6, _rows_height(size, len(shown)) - 0.35),
+        # Or titles of three lines stick out.
+        layout=ConstrainedLayoutEngine(h_pad=0.1),
+    )
+    pale = False
+    grid = figure.subplots(len(shown), 2, squeeze=False)
+    for row, (beside, ax) in enumerate(grid):
+        (photo,) = _as_drawn(np.asarray(photos[row])[None])
+        pale |= _draw_photo(beside, photo, size)
+        _title(
+            beside,
+            "" if row else "photograph",
+            names[row] if names is not None else "",
+        )
+        c = int(told.classes[row])
+        map_ = told.maps[row, ..., c]
+        _draw_view(ax, photo, shown[row])
+        _draw_shares(ax, map_, shown[row], map_.max(), _evidence(map_))
+        _title(
+            ax,
+            "" if row else "evidence for",
+            told.name_of(c),
+            f"{told.probabilities[row, c]:.1%}",
+        )
+    _draw_caption(figure, told, pale, brief=True)
     return figure
 
 
@@ -642,6 +710,12 @@ def _evidence(map_):
     return float(np.maximum(map_, 0).sum())
 
 
+def _rows_height(size, count):
+    """Inches that rows of images of a size take, with titles and a caption."""
+    height, width = size
+    return (1.65 * min(max(height / width, 0.5), 2) + 0.4) * count + 0.75
+
+
 def _draw_bar(ax, drawn, total, cells, more):
     """A colour bar beside `ax` in shares of the evidence for a class."""
     most = drawn.get_clim()[1] / total
@@ -659,17 +733,22 @@ def _draw_bar(ax, drawn, total, cells, more):
     )
 
 
-def _draw_caption(figure, told, pale):
-    """What a reader must know who has never seen such a figure."""
+def _draw_caption(figure, told, pale, brief=False):
+    """What a reader must know who has never seen such a figure.
+
+    A brief figure has one map a row, and no layers.
+    """
+    scale = "" if brief else ", on one scale a row"
+    if told.centered and not brief:
+        scale += ", in shares of all that speaks for the first class"
     meaning = (
         "The yellower a place, the more it makes the model prefer the class "
-        "above to the average class, on one scale a row, in shares of all that "
-        "speaks for the first class; places in their own colours hardly matter "
-        "to it, or speak against it."
+        f"above to the average class{scale}; places in their own colors hardly "
+        "matter to it, or speak against it."
         if told.centered
         else "The yellower a place, the more it adds to the score that the "
-        "model gives the class above, on one scale a row; places in their own "
-        "colours add next to nothing. All places together make up the score."
+        f"model gives the class above{scale}; places in their own colors add "
+        "next to nothing. All places together make up the score."
     )
     sentences = [
         meaning,
@@ -679,8 +758,9 @@ def _draw_caption(figure, told, pale):
             if told.several_labels
             else "."
         ),
-        "The later a layer, the nearer to the answer.",
     ]
+    if not brief:
+        sentences += ["The later a layer, the nearer to the answer."]
     if pale:
         sentences += [
             "The pale sides of the photograph are cut off before the model "

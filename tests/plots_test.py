@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from keras_facnn import plots
 from keras_facnn.explanation import Explanation
+from keras_facnn.maps import resize_maps
 from keras_facnn.metrics._pixel_removal import PixelRemoval
 
 pytestmark = pytest.mark.only_on("torch")
@@ -333,7 +334,8 @@ def test_a_class_without_evidence_has_no_colour_bar(images):
 
 @pytest.mark.parametrize("depth_maps", [{}, {6: 1, 12: 1, 18: 1}])
 @pytest.mark.parametrize("count", [1, 3])
-def test_a_caption_explains_the_figure(images, depth_maps, count):
+@pytest.mark.parametrize("draw", [plots.explanation, plots.why])
+def test_a_caption_explains_the_figure(images, depth_maps, count, draw):
     """It is whole, covers nothing, and tells of pale sides where some are."""
     told = explanation_of(
         images[:count],
@@ -341,16 +343,47 @@ def test_a_caption_explains_the_figure(images, depth_maps, count):
     )
     wide = np.zeros((40, 120, 3), "uint8")
     for photos, pale in ((None, False), ([*told.images[1:], wide], True)):
-        figure = plots.explanation(told, photos=photos)
+        figure = draw(told, photos=photos)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         caption = figure.get_supxlabel()
         assert "adds to the score" in caption
         assert ("pale" in caption) == pale
+        assert ("one scale" in caption) == (draw is plots.explanation)
         box = figure._supxlabel.get_window_extent(canvas.get_renderer())
         assert 0 <= box.x0 and box.x1 <= figure.bbox.x1 and 0 <= box.y0
         for ax in figure.axes:
             assert ax.get_tightbbox(canvas.get_renderer()).y0 >= box.y1
+
+
+@pytest.mark.parametrize("centered", [True, False])
+def test_why_is_the_photograph_and_one_map(images, centered):
+    """Each row's map is of its own class, to its own largest value."""
+    told = explanation_of(
+        images[:2],
+        classes=np.array([2, 0]),
+        probabilities=np.array([[0.1, 0.2, 0.7], [0.4, 0.5, 0.1]]),
+        centered=centered,
+    )
+    photos = np.repeat(np.repeat(told.images, 2, 1), 2, 2)
+    figure = plots.why(told, names=["a.png", "b.png"], photos=photos)
+    axes = np.array(figure.axes).reshape(2, 2)
+    assert [ax.get_title() for ax in axes.ravel()] == [
+        "photograph\na.png",
+        "evidence for\ncat 70.0%",
+        "b.png",
+        "ant 40.0%",
+    ]
+    for row, c in ((0, 2), (1, 0)):
+        np.testing.assert_array_equal(drawn_on(axes[row, 0]), photos[row])
+        photo, map_ = axes[row, 1].images
+        np.testing.assert_array_equal(photo.get_array(), photos[row])
+        (expected,) = resize_maps(told.maps[row, ..., c][None], (16, 16))
+        np.testing.assert_allclose(map_.get_array(), expected, rtol=1e-6)
+        assert map_.get_clim() == (0, told.maps[row, ..., c].max())
+        assert not axes[row, 1].child_axes and not words_on(axes[row, 1])
+    with pytest.raises(TypeError, match="`told` must be an `Explanation`"):
+        plots.why(images)
 
 
 def test_photographs_keep_their_aspect_and_their_place(images):
@@ -562,6 +595,7 @@ def test_a_cut_text_is_as_long_as_fits(text, lines):
         lambda x: plots.explanation(explanation_of(x), names=list("abc")),
         lambda x: plots.explanation(explanation_of(x), names="ab"),
         lambda x: plots.explanation(explanation_of(x), photos=x[:1]),
+        lambda x: plots.why(explanation_of(x), names=list("abc")),
     ],
 )
 def test_refuses_another_number_of_names_than_of_images(images, draw):
