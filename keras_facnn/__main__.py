@@ -585,6 +585,8 @@ def _demo(arguments):
     demo.serve(
         _model(arguments), arguments.preset, arguments.host, arguments.port
     )
+    # Python would wait for a look at a photo that still runs, however long.
+    os._exit(0)
 
 
 def _model(arguments):

@@ -221,6 +221,18 @@ def evidence_html(seen: Seen, c: int, layer: int, kind: str, rival: int) -> str:
     )
 
 
+def drop_zone_html(most: int) -> str:
+    """Where a photo of at most so many bytes is dropped or chosen."""
+    limit = f"{most // 2**20} MB"
+    return (
+        f'<label class="fa-drop" data-most="{most}" data-refusal="The file has '
+        f'more than {limit}. At most {limit} are read.">'
+        '<input type="file" accept="image/*"><b>Drop a photo here</b>'
+        f"<span>or click to choose one (at most {limit})</span></label>"
+        '<div class="fa-error" role="alert" hidden></div>'
+    )
+
+
 def samples_html(paths: typing.Sequence[pathlib.Path]) -> str:
     """Pictures to pick from, as buttons."""
     buttons = []

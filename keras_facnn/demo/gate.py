@@ -11,11 +11,10 @@ _ROUTES = {
     "GET": re.compile(
         r"/|/config/?|/favicon\.ico|/theme\.css|/manifest\.json"
         r"|/(assets|static|svelte)/.*"
-        r"|/gradio_api/(info/?|startup-events|theme\.css|upload_progress"
-        r"|heartbeat/\w+)"
+        r"|/gradio_api/(info/?|startup-events|theme\.css|heartbeat/\w{1,64})"
     ),
     "HEAD": re.compile("/"),
-    "POST": re.compile(r"/gradio_api/(upload|run/predict)/?"),
+    "POST": re.compile(r"/gradio_api/run/predict/?"),
 }
 
 
@@ -47,15 +46,7 @@ class Gate:
         # One who still sends would not read the answer.
         while (await receive()).get("more_body"):
             pass
-        await send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [(b"content-type", b"text/plain")],
-            }
-        )
-        phrase = http.HTTPStatus(status).phrase.encode()
-        return await send({"type": "http.response.body", "body": phrase})
+        return await refuse(send, status)
 
     def _refusal(self, scope):
         """The status of a refusal, or None."""
@@ -87,3 +78,16 @@ class Gate:
             return False
         is_address = ":" in name or re.fullmatch(r"[\d.]+", name) is not None
         return name in self._hosts or (self._any_address and is_address)
+
+
+async def refuse(send: typing.Any, status: int) -> None:
+    """Answers with a status and its name, and no more."""
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(b"content-type", b"text/plain")],
+        }
+    )
+    phrase = http.HTTPStatus(status).phrase.encode()
+    await send({"type": "http.response.body", "body": phrase})

@@ -24,7 +24,7 @@ class Seen:
     """All that the page draws of a photo, from one forward pass.
 
     Args:
-        photo: Array `(H, W, 1 or 3)`, 0..255: the whole picture.
+        photo: Array `(H, W, 1 or 3)`, 0..255: the whole picture, to show.
         view: Array `(H, W, 1 or 3)`, 0..255: its centre, at which the model
             looks, in more pixels than the model reads.
         image: Array `(1, H, W, channels)`, 0..255, as the model read it.
@@ -122,16 +122,18 @@ def look(model: typing.Any, data: bytes) -> Seen:
             f"The picture has {sides[0]} x {sides[1]} pixels, too few to see "
             f"anything in. Each side must have at least {_LEAST_SIDE}"
         )
-    photo = read_picture(data, (2 * _SIDE, 2 * _SIDE, channels), "within")
+    pixels = read_picture(data, (2 * _SIDE, 2 * _SIDE, channels), "within")
+    photo = Image.fromarray(pixels.squeeze(-1) if channels == 1 else pixels)
     scale = _SIDE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     view = np.array(
         ImageOps.fit(
-            Image.fromarray(photo.squeeze(-1) if channels == 1 else photo),
+            photo,
             size,
             Image.Resampling.LANCZOS,
         )
     ).reshape(size[1], size[0], channels)
+    photo.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
 
     names = [f"fa_{level}" for level in range(1, model.num_layers + 1)]
     sources, evidence_maps = model._evidence()
@@ -149,7 +151,7 @@ def look(model: typing.Any, data: bytes) -> Seen:
 
     logits, told = model._read(image, "page", [*names, *sources], read, 1)
     return Seen(
-        photo=photo,
+        photo=np.array(photo).reshape(photo.height, photo.width, channels),
         view=view,
         image=image,
         names=names_of(model),

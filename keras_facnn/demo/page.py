@@ -7,6 +7,7 @@ import typing
 from keras_facnn.demo.drawing import KINDS
 from keras_facnn.demo.drawing import about_html
 from keras_facnn.demo.drawing import bars_html
+from keras_facnn.demo.drawing import drop_zone_html
 from keras_facnn.demo.drawing import error_html
 from keras_facnn.demo.drawing import evidence_html
 from keras_facnn.demo.drawing import grad_cam_html
@@ -18,12 +19,61 @@ from keras_facnn.demo.looking import MAX_BYTES
 from keras_facnn.demo.looking import look
 from keras_facnn.demo.looking import names_of
 
+# The photo travels inside the request that asks for its maps, so it never is a
+# file of the server. The answer empties the value. A photo that is chosen in
+# the meantime waits for that.
+_DROP_PHOTO = """
+const [input, refusal] = element.querySelectorAll("input, [role=alert]");
+const zone = element.querySelector("label");
+let next = null;
+const send = (url) => {
+  if (props.value) next = url;
+  else props.value = url;
+  trigger("upload");
+};
+watch("value", () => {
+  if (props.value || !next) return;
+  const url = next;
+  next = null;
+  send(url);
+});
+const take = (file) => {
+  refusal.hidden = true;
+  const refuse = (text) => {
+    refusal.textContent = text;
+    refusal.hidden = false;
+  };
+  if (file.size > Number(zone.dataset.most)) {
+    refuse(zone.dataset.refusal);
+    return;
+  }
+  const reader = new FileReader();
+  reader.onload = () => send(reader.result);
+  reader.onerror = () => refuse("The browser cannot read this file.");
+  reader.readAsDataURL(file);
+};
+input.addEventListener("change", () => {
+  if (input.files.length) take(input.files[0]);
+  // So that the same file can be chosen again.
+  input.value = "";
+});
+zone.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  zone.classList.add("fa-over");
+});
+zone.addEventListener("dragleave", () => zone.classList.remove("fa-over"));
+zone.addEventListener("drop", (event) => {
+  event.preventDefault();
+  zone.classList.remove("fa-over");
+  if (event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
+});
+"""
 # The sample that was clicked, which may be the one of before.
 _PICK_SAMPLE = """
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-index]");
   if (!button) return;
-  props.value = { index: Number(button.dataset.index), at: Date.now() };
+  props.value = button.dataset.index + " " + Date.now();
   trigger("click");
 });
 """
@@ -42,6 +92,8 @@ _PRESSED_BAR = """
 )
 """
 
+_FORGOTTEN = "The page no longer has this photo. Choose it again"
+
 # Whatever runs the model: a photo may take much memory.
 _one_at_a_time = threading.Lock()
 
@@ -51,6 +103,7 @@ def page(
     preset: str,
     samples: typing.Sequence[pathlib.Path] = (),
     here: bool = True,
+    photos: typing.Mapping[str, bytes] | None = None,
 ) -> typing.Any:
     """The page, as a `gradio.Blocks`.
 
@@ -58,7 +111,9 @@ def page(
         model: A `FACNN` of images of 1 or 3 channels, of one size.
         preset: Name of the model, to show.
         samples: Paths of pictures to pick from; the page opens with the first.
-        here: Whether the page is served to this computer alone.
+        here: Whether the page is served to this computer only.
+        photos: The files that requests brought along, by what stands in the
+            request in their place, as `Visits` fills it.
 
     Returns:
         A `gradio.Blocks`.
@@ -69,6 +124,7 @@ def page(
     import gradio as gr
 
     layers = model.num_layers
+    brought = {} if photos is None else photos
     where = (
         "All of it runs on this computer: no photo leaves it."
         if here
@@ -76,23 +132,20 @@ def page(
         "and are not kept."
     )
 
-    def new_photo(seen, last, file, sample):
+    def new_photo(seen, last, file, sample, c):
         """The bytes of the photo that was asked for, if it is another one."""
-        if file is not None:
-            path = pathlib.Path(file)
-            data = path.read_bytes()
-            # It is not needed again, and is the user's own.
-            path.unlink(missing_ok=True)
-            return data
+        if file in brought:
+            return brought[file]
         if sample != last:
-            return samples[sample["index"]].read_bytes()
-        if seen is None and samples:
+            return samples[int(sample.split()[0])].read_bytes()
+        # As the page opens. Later on, it has a class.
+        if seen is None and c is None and samples:
             return samples[0].read_bytes()
         return None
 
     def draw(seen, last, file, sample, c, layer, kind, rival):
         """All but what is beside the map."""
-        data = new_photo(seen, last, file, sample)
+        data = new_photo(seen, last, file, sample, c)
         shown = {}
         if data is not None:
             shown = {last_sample: sample, file_input: None}
@@ -100,8 +153,7 @@ def page(
                 with _one_at_a_time:
                     seen = look(model, data)
             except ValueError as e:
-                told = gr.update(value=error_html(e), visible=True)
-                return {**shown, message: told}
+                return {**shown, message: refusal(e)}
             c, rival = seen.ranking[0], None
             shown |= {
                 state: seen,
@@ -110,8 +162,12 @@ def page(
                 message: gr.update(value="", visible=False),
                 results: gr.update(visible=True),
             }
+        if seen is None and c is not None:
+            return {message: refusal(_FORGOTTEN)}
         if seen is None:
             return gr.skip()
+        if c is None:
+            c = seen.ranking[0]
         against = {"visible": kind == "contrast"}
         if rival is None or rival == c:
             rival = against["value"] = seen.rival_of(c)
@@ -123,8 +179,11 @@ def page(
             evidence: evidence_html(seen, c, layer, kind, rival),
         }
 
+    def refusal(why):
+        return gr.update(value=error_html(why), visible=True)
+
     def beside(seen, c, layer, asked):
-        if seen is None:
+        if seen is None or c is None:
             return gr.skip()
         if not asked:
             return input_html(seen)
@@ -135,8 +194,6 @@ def page(
     with gr.Blocks(
         title="What does it see, and why?",
         analytics_enabled=False,
-        # Uploads that no handler took.
-        delete_cache=(600, 600),
     ) as blocks:
         state = gr.State(None)
         last_sample = gr.State(None)
@@ -147,10 +204,9 @@ def page(
         )
         with gr.Row():
             with gr.Column(scale=3, min_width=280):
-                file_input = gr.File(
-                    label=f"Your photo (at most {MAX_BYTES // 2**20} MB)",
-                    file_types=["image"],
-                    height=150,
+                file_input = gr.HTML(
+                    html_template=drop_zone_html(MAX_BYTES),
+                    js_on_load=_DROP_PHOTO,
                     elem_id="fa-file",
                 )
                 message = gr.HTML(visible=False, elem_id="fa-message")
@@ -193,6 +249,7 @@ def page(
                 with gr.Row():
                     chosen = gr.Dropdown(
                         choices,
+                        value=None,
                         label="Evidence for",
                         min_width=140,
                         elem_id="fa-class",

@@ -1,7 +1,8 @@
 """Serves the page on this computer, and keeps what it takes small."""
 
+import contextlib
 import importlib
-import os
+import io
 import pathlib
 import socket
 import tempfile
@@ -11,11 +12,13 @@ import warnings
 from keras_facnn.demo.gate import Gate
 from keras_facnn.demo.looking import MAX_BYTES
 from keras_facnn.demo.page import page
+from keras_facnn.demo.visits import Visits
+from keras_facnn.demo.visits import largest_body
 from keras_facnn.installing import how_to_install
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-# Visits whose photograph is kept.
-_VISITS = 16
+# Visits whose latest photo is kept, which takes about 3 MB.
+_VISITS = 32
 
 
 def sample_paths(preset: str) -> list[pathlib.Path]:
@@ -68,57 +71,79 @@ def serve(
             f"The page cannot be served at {host}, port {port} "
             f"({e.strerror or e}). Name another by --host or --port"
         ) from e
-    with listener, tempfile.TemporaryDirectory() as folder:
-        # Where uploads lie until they are read.
-        os.environ["GRADIO_TEMP_DIR"] = folder
-        blocks = page(model, preset, sample_paths(preset), here)
-        # Or Gradio takes any file's path for that of an upload.
-        blocks.has_launched = True
-        # Of each visit, about 5 MB are kept: of the latest ones only.
-        blocks.state_session_capacity = _VISITS
-        app = gr.mount_gradio_app(
-            fastapi.FastAPI(openapi_url=None),
-            blocks,
-            path="/",
-            server_name=host,
-            server_port=listener.getsockname()[1],
-            footer_links=[],
-            run_history=False,
-            max_file_size=MAX_BYTES,
-            show_error=False,
-            ssr_mode=False,
-            enable_monitoring=False,
-            pwa=False,
-            mcp_server=False,
-            # Fonts of the system: the default theme's would come from afar.
-            theme=gr.themes.Base(
-                primary_hue="orange",
-                font=("system-ui", "sans-serif"),
-                font_mono=("ui-monospace", "monospace"),
-            ).set(
-                # As dark as other small print, to be read.
-                block_info_text_color="*neutral_500",
-                block_info_text_color_dark="*neutral_400",
-            ),
-            css_paths=pathlib.Path(__file__).with_name("page.css"),
-        )
-        name = f"[{host}]" if ":" in host else host
+    with listener:
+        photos: dict[str, bytes] = {}
+        with tempfile.TemporaryDirectory() as folder:
+            # Where Gradio makes an empty folder that the page has no use for.
+            gr.routes.DEFAULT_TEMP_DIR = folder
+            blocks = page(model, preset, sample_paths(preset), here, photos)
+            # Or Gradio takes any file's path for that of an upload.
+            blocks.has_launched = True
+            blocks.state_session_capacity = _VISITS
+            app = gr.mount_gradio_app(
+                fastapi.FastAPI(openapi_url=None),
+                blocks,
+                path="/",
+                server_name=host,
+                server_port=listener.getsockname()[1],
+                footer_links=[],
+                run_history=False,
+                show_error=False,
+                ssr_mode=False,
+                enable_monitoring=False,
+                pwa=False,
+                mcp_server=False,
+                # Fonts of the system: the default theme's would come from afar.
+                theme=gr.themes.Base(
+                    primary_hue="orange",
+                    font=("system-ui", "sans-serif"),
+                    font_mono=("ui-monospace", "monospace"),
+                ).set(
+                    # As dark as other small print, to be read.
+                    block_info_text_color="*neutral_500",
+                    block_info_text_color_dark="*neutral_400",
+                ),
+                css_paths=pathlib.Path(__file__).with_name("page.css"),
+            )
+
+        def forget(session):
+            blocks.state_holder.session_data.pop(session, None)
+
+        local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        name = f"[{local}]" if ":" in local else local
         url = f"http://{name}:{listener.getsockname()[1]}"
         print(f"The page is at {url} (Ctrl-C ends it)", flush=True)
-        if not here:
-            print("Whoever reaches this address can use it", flush=True)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                # With room for what wraps the bytes of a file.
-                Gate(app, host, MAX_BYTES + 2**16),
-                log_level="critical",
-                timeout_graceful_shutdown=1,
+        if local != host:
+            print(
+                "All who reach this computer can use it: by its IP address, "
+                "not by its name",
+                flush=True,
             )
-        )
-        try:
-            server.run(sockets=[listener])
-        except KeyboardInterrupt:
-            pass
+        elif not here:
+            print("All who reach this address can use it", flush=True)
+        with contextlib.ExitStack() as ending:
+
+            class Server(uvicorn.Server):
+                def handle_exit(self, sig, frame):
+                    # Gradio prints a traceback of each answer that is cut off.
+                    ending.enter_context(
+                        contextlib.redirect_stderr(io.StringIO())
+                    )
+                    super().handle_exit(sig, frame)
+
+            server = Server(
+                uvicorn.Config(
+                    Gate(
+                        Visits(app, photos, forget),
+                        host,
+                        largest_body(MAX_BYTES),
+                    ),
+                    log_level="critical",
+                    timeout_graceful_shutdown=1,
+                )
+            )
+            with contextlib.suppress(KeyboardInterrupt):
+                server.run(sockets=[listener])
         print("The page is closed", flush=True)
 
 

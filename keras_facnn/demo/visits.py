@@ -1,0 +1,150 @@
+"""Visits of the page: what they bring along, and when they are over."""
+
+import asyncio
+import binascii
+import collections
+import json
+import re
+import secrets
+import typing
+
+from keras_facnn.demo.gate import refuse
+
+# Bytes of a question, besides the photo that it brings along.
+_QUESTION = 2**16
+# Seconds after which a visit is over that has closed its connection, or never
+# had one: a network may fail for a moment.
+_GRACE = 10
+
+
+class Visits:
+    """An ASGI application that keeps nothing of a visit that is over.
+
+    Gradio would write photos to files that other requests can name. Here, a
+    photo is a data URL inside the question about it. It is taken out of the
+    question, and is there only until the answer.
+
+    Args:
+        app: The ASGI application of Gradio.
+        photos: Gets the photos of the questions that are being answered. In
+            the place of each, the application gets its key.
+        forget: Called with the name of a visit that is over.
+    """
+
+    def __init__(
+        self,
+        app: typing.Any,
+        photos: dict[str, bytes],
+        forget: typing.Callable[[str], typing.Any],
+    ):
+        self._app = app
+        self._photos = photos
+        self._forget = forget
+        self._connections: collections.Counter[str] = collections.Counter()
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "http" and scope["method"] == "POST":
+            return await self._answer(scope, receive, send)
+        where, _, visit = scope.get("path", "").rpartition("/")
+        if not where.endswith("/heartbeat"):
+            return await self._app(scope, receive, send)
+        self._connections[visit] += 1
+        try:
+            return await self._app(scope, receive, send)
+        finally:
+            self._connections[visit] -= 1
+            self._end_soon(visit)
+
+    async def _answer(self, scope, receive, send):
+        body = await _body(receive)
+        if body is None:
+            return None
+        before, quote, rest = body.partition(b'"data:')
+        url, _, after = rest.partition(b'"')
+        key = secrets.token_hex(16)
+        try:
+            question = _question(
+                before + (b'"%s"' % key.encode() if quote else b"") + after
+            )
+            photo = binascii.a2b_base64(url.partition(b"base64,")[2])
+        except ValueError:
+            return await refuse(send, 400)
+        body = json.dumps(question).encode()
+        headers = [
+            (name, value)
+            for name, value in scope["headers"]
+            if name not in (b"content-length", b"content-type")
+        ]
+        headers.append((b"content-length", str(len(body)).encode()))
+        headers.append((b"content-type", b"application/json"))
+        messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def give():
+            return messages.pop() if messages else await receive()
+
+        if quote:
+            self._photos[key] = photo
+        try:
+            await self._app({**scope, "headers": headers}, give, send)
+        finally:
+            self._photos.pop(key, None)
+            self._end_soon(question["session_hash"])
+
+    def _end_soon(self, visit):
+        asyncio.get_running_loop().call_later(_GRACE, self._end, visit)
+
+    def _end(self, visit):
+        if not self._connections[visit]:
+            del self._connections[visit]
+            self._forget(visit)
+
+
+def largest_body(photo: int) -> int:
+    """Most bytes of a question that brings a photo of so many bytes.
+
+    Example:
+
+    >>> import keras_facnn
+    >>> keras_facnn.demo.visits.largest_body(3)
+    65540
+    """
+    # In base 64.
+    return _QUESTION + 4 * -(-photo // 3)
+
+
+async def _body(receive):
+    """What was sent, or None if the sender has left."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return body
+
+
+def _question(text):
+    """A question of the page, of plain values, or a ValueError.
+
+    Gradio takes an object with a path, wherever it is, for a file that is to
+    be read, or to be fetched.
+    """
+    if len(text) > _QUESTION:
+        raise ValueError("too long")
+    try:
+        asked = json.loads(text)
+        visit, index = asked["session_hash"], asked["fn_index"]
+        values = asked["data"]
+    except (TypeError, KeyError, RecursionError) as e:
+        raise ValueError("no question") from e
+    plain = (str, int, float, type(None))
+    if (
+        type(visit) is not str
+        or re.fullmatch(r"\w{1,64}", visit) is None
+        or type(index) is not int
+        or type(values) is not list
+        or not all(isinstance(value, plain) for value in values)
+    ):
+        raise ValueError("no question of the page")
+    return {"session_hash": visit, "fn_index": index, "data": values}
