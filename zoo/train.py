@@ -372,7 +372,7 @@ def train(config, scope, replicas, share):
                 ),
                 callbacks.Progress(epochs, steps, batch_size, offset),
                 keras.callbacks.TensorBoard(
-                    path("tensorboard"), write_graph=False
+                    path(record.FOLDER), write_graph=False
                 ),
             ]
         if config.ema:

@@ -14,6 +14,12 @@ from absl import flags
 from absl import logging
 
 FLAGS = flags.FLAGS
+# What a run writes into its workdir, beside `preset` or `model.keras`.
+FILES = re.compile(
+    r"lock|(log\.csv|run\.json|last\.weights\.h5\.sha256)(\.partial)?"
+    r"|(last|before|best)(\.partial)?\.weights\.h5"
+)
+FOLDER = "tensorboard"
 
 
 def commit():
@@ -95,6 +101,17 @@ def locked(workdir):
     import fcntl
 
     make_folder("workdir", workdir)
+    for entry in os.scandir(workdir):
+        is_wrong = (
+            os.path.isdir(entry.path)
+            if FILES.fullmatch(entry.name)
+            else entry.name == FOLDER and not os.path.isdir(entry.path)
+        )
+        if is_wrong:
+            raise ValueError(
+                f"`--workdir {workdir}` holds other things in the place of "
+                f"what the training is to save. Move them away: {entry.path}"
+            )
     with open(os.path.join(workdir, "lock"), "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
