@@ -6,6 +6,7 @@ from keras import tree
 
 from keras_facnn.checks import check_channels_last
 from keras_facnn.layout import channel_axes
+from keras_facnn.nodes import check_graph
 
 # The size of images at which strides are read off a backbone that takes any.
 _PROBE = 512
@@ -78,6 +79,7 @@ def _cut(backbone, names):
             f"Received: backbone={backbone!r}"
         )
     check_channels_last("backbone", backbone)
+    check_graph(backbone, "backbone")
     if names is None:
         outputs = list(tree.flatten(backbone.outputs))
         where = ["its output"] * len(outputs)

@@ -15,6 +15,8 @@ from keras_facnn.checks import is_number
 from keras_facnn.checks import warn_of_first_images
 from keras_facnn.gradients import refuse_unsound_gradients
 from keras_facnn.losses import EvidencePenalty
+from keras_facnn.nodes import check_graph
+from keras_facnn.nodes import computes_graph
 from keras_facnn.types import Images
 from keras_facnn.types import Labels
 
@@ -124,6 +126,7 @@ class DeepAlignment:
         >>> tuple(model.depth_logits(images, training=True).shape)
         (4, 2, 10)
         """
+        check_graph(self)
         *maps, logits = self._depths(images, training=training)
         return self._logits_of_depths(maps, logits)
 
@@ -225,6 +228,7 @@ class DeepAlignment:
             self._own_step.running = False
             self._own_step.left = None
 
+    @computes_graph
     def call(self, inputs, training=None, mask=None):
         if not (training and self._aligns):
             return super().call(inputs, training=training, mask=mask)

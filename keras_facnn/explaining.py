@@ -22,6 +22,7 @@ from keras_facnn.graph import readout
 from keras_facnn.maps import center_maps
 from keras_facnn.maps import pick_classes
 from keras_facnn.metrics._exactness import exactness
+from keras_facnn.nodes import check_graph
 from keras_facnn.probabilities import as_probabilities
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
@@ -76,6 +77,7 @@ class Explaining:
         names = [f"fa_{level}" for level in self.fa_levels(layers)]
         if not names:
             raise self._no_level("layers", layers)
+        check_graph(self)
         return keras.Model(
             self.input, {n: self.get_layer(n).output for n in names}
         )

@@ -22,6 +22,7 @@ from keras_facnn.checks import check_verbose
 from keras_facnn.gradients import compiled_function
 from keras_facnn.installing import how_to_install
 from keras_facnn.layers import ClassMean
+from keras_facnn.nodes import check_graph
 from keras_facnn.presets import folders
 from keras_facnn.presets.save import told_of
 from keras_facnn.types import LayerName
@@ -191,6 +192,7 @@ def write(
     verbose = check_verbose(True if verbose is None else verbose)
     levels = [] if layers is None else model.fa_levels(layers)
     check_can_write(name)
+    check_graph(model)
     path = pathlib.Path(filepath).expanduser().absolute()
     _check_place(path, form)
     source = _in_float32(model.fuse() if fuse else model)

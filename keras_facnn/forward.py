@@ -171,14 +171,29 @@ def logits_of(model, images, batch_size=32):
 def classifier_function(model):
     """A compiled function of images to a classifier's one output `(B, C)`."""
 
-    def make():
-        def outputs(x):
-            (y,) = tree.flatten(model(x, training=False))
-            return y
+    return kept_function(model, "outputs", lambda: scores_of(model))
 
-        return outputs
 
-    return kept_function(model, "outputs", make)
+def scores_of(model):
+    """A function of images, a tensor, to a classifier's one output `(B, C)`.
+
+    It calls the model, which may be other than its graph.
+    """
+    (expected,) = (tuple(y.shape[1:]) for y in tree.flatten(model.outputs))
+
+    def scores(x):
+        found = tree.flatten(model(x, training=False))
+        if [tuple(y.shape[1:]) for y in found] != [expected]:
+            shapes = [(None, *y.shape[1:]) for y in found]
+            raise ValueError(
+                "`model` must put out what its graph says, one tensor of shape "
+                f"{(None, *expected)}. Received: {model.name!r} of the class "
+                f"{type(model).__name__}, whose `call` gave tensors of shapes "
+                f"{shapes}"
+            )
+        return found[0]
+
+    return scores
 
 
 def class_an_image(model, images, classes, batch_size):

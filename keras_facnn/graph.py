@@ -16,6 +16,7 @@ from keras_facnn.layers import ClasswiseConv2D
 from keras_facnn.layers import DampenedSkip
 from keras_facnn.layers import GlobalAvgPool3DHead
 from keras_facnn.layers import PixelStem
+from keras_facnn.nodes import check_graph
 from keras_facnn.size import check_model_size
 from keras_facnn.size import check_projection_size
 
@@ -393,6 +394,7 @@ def readout(model, names):
         A `keras.Model` that shares the weights; its output is a dict of
         `"features"`, a dict by name, and `"logits"`.
     """
+    check_graph(model)
     features = {name: model.get_layer(name).output for name in names}
     return keras.Model(
         model.input, {"features": features, "logits": model.output}

@@ -12,6 +12,7 @@ from keras_facnn.forward import kept
 from keras_facnn.forward import kept_function
 from keras_facnn.forward import run
 from keras_facnn.layers import GlobalAvgPool3DHead
+from keras_facnn.nodes import check_graph
 from keras_facnn.nodes import given_to
 from keras_facnn.nodes import node_of
 from keras_facnn.types import Classes
@@ -86,10 +87,10 @@ def cam(
     function = kept_function(
         model, "cam features", lambda: lambda x: features(x, training=False)
     )
-    weights, bias = _linear_part(last)
     maps = []
     for start in range(0, len(images), batch_size):
         a = run(function, images[start : start + batch_size], batch_size)
+        weights, bias = _linear_part(last)
         logits = a.mean((1, 2)) @ weights + bias
         check_outputs(logits)
         if isinstance(classes, str):
@@ -110,6 +111,7 @@ def _cut_before_average(model):
         A `keras.Model` from images to maps `(B, h, w, K)`, and the layer that
         makes the logits of the maps' mean over the image.
     """
+    check_graph(model)
     (tensor,), calls, dense, ending = model.outputs, (), None, []
     while True:
         node, calls = node_of(tensor, calls)

@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-from keras import tree
 
 from keras_facnn.attribution.perturbation import check_inputs
 from keras_facnn.attribution.scores import PREDICTED
@@ -15,6 +14,7 @@ from keras_facnn.checks import one_class_an_image
 from keras_facnn.forward import class_an_image
 from keras_facnn.forward import kept_function
 from keras_facnn.forward import run
+from keras_facnn.forward import scores_of
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 
@@ -140,11 +140,9 @@ def _prepare(model, images, classes, batch_size):
         )
 
     def make():
-        def outputs(x):
-            (scores,) = tree.flatten(model(x, training=False))
-            return scores
-
-        gradient = class_gradient(outputs, model.variables, "`images`")
+        gradient = class_gradient(
+            scores_of(model), model.variables, "`images`"
+        )
         return lambda x, targets, factor: gradient(x, targets, factor)
 
     gradient = with_factor(model, kept_function(model, "gradient", make))

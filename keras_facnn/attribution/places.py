@@ -12,7 +12,9 @@ from keras_facnn.checks import is_integer
 from keras_facnn.forward import kept
 from keras_facnn.forward import kept_function
 from keras_facnn.layout import channel_axis
+from keras_facnn.nodes import check_graph
 from keras_facnn.nodes import given_to
+from keras_facnn.nodes import is_graph
 
 # The most layers that a message lists; the last ones are what people want.
 _MOST_LISTED = 60
@@ -43,6 +45,7 @@ class Level:
         extra: Sequence = (),
         change: Callable | None = None,
     ):
+        check_graph(model)
         self.calls: dict[str, list] = {}
 
         def call(operation, *args, **kwargs):
@@ -81,7 +84,7 @@ def _places(model):
     found = {}
     for name, calls in Level(model).calls.items():
         operation, _, outputs = calls[0]
-        if _has_graph(operation):
+        if is_graph(operation):
             for path, (times, inner) in _places(operation).items():
                 found[f"{name}/{path}"] = (len(calls) * times, inner)
         found[name] = (len(calls), outputs)
@@ -268,7 +271,7 @@ def _cut(model, names):
 
 def check_room(model: keras.Model, images: np.ndarray) -> None:
     """Raises where images are too small for a model of any size."""
-    if None not in model.inputs[0].shape[1:]:
+    if None not in model.inputs[0].shape[1:] or not is_graph(model):
         return
     shape = (1, *images.shape[1:])
 
@@ -292,16 +295,3 @@ def check_room(model: keras.Model, images: np.ndarray) -> None:
 
 def _is_map(output):
     return len(getattr(output, "shape", ())) == 4
-
-
-def _has_graph(operation):
-    """Whether an operation is a model that is its graph and nothing else."""
-    if not isinstance(operation, keras.Model):
-        return False
-    if not getattr(operation, "inputs", None):
-        return False
-    x = keras.Input((1,))
-    calls = (type(keras.Model(x, x)).call, keras.Sequential.call)
-    return type(operation).call in calls or hasattr(
-        operation, "predict_with_maps"
-    )
