@@ -6,6 +6,7 @@ from typing import Self
 import numpy as np
 from keras import ops
 
+from keras_facnn.gradients import values_of
 from keras_facnn.presets.save import told_of
 
 
@@ -69,6 +70,7 @@ def _fuse(model):
     Args:
         model: A `FACNN`.
     """
+    values_of(model.variables)
     fused = type(model).from_config(
         {
             **model.get_config(),

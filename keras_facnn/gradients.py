@@ -43,7 +43,9 @@ def compiled_function(fn: Callable, variables: Sequence) -> Callable:
             lambda values, *args: _with_values(fn, variables, values, args)
         )
         return _of_tensors(
-            lambda *args: run([v.value for v in variables], *args)
+            lambda *args: _with_values_of(
+                variables, lambda values: run(values, *args)
+            )
         )
     if backend == "torch":
         import torch
@@ -129,12 +131,15 @@ def gradient_function(
         is_checked = False
 
         def gradient(x, *args):
-            nonlocal is_checked
-            args = (x, [v.value for v in variables], args)
-            if not is_checked:
-                _check_reached(_reached_on_jax(run, args), argument)
-                is_checked = True
-            return result(*run(*args))
+            def of_values(values):
+                nonlocal is_checked
+                if not is_checked:
+                    reached = _reached_on_jax(run, (x, values, args))
+                    _check_reached(reached, argument)
+                    is_checked = True
+                return run(x, values, args)
+
+            return result(*_with_values_of(variables, of_values))
 
         return _of_tensors(gradient)
     if backend == "torch":
@@ -223,6 +228,48 @@ def _reached_on_jax(run, args):
         one or bool(constant.any())
         for one, constant in zip(reached, constants, strict=True)
     ]
+
+
+def values_of(variables: Sequence) -> list:
+    """The values of variables, tensors.
+
+    Raises:
+        RuntimeError: Where Keras has taken the values out of the model. So it
+            does on JAX while it trains, evaluates or predicts.
+    """
+    try:
+        return [v.value for v in variables]
+    except TypeError:
+        # Keras takes a variable without a value for one not yet initialized.
+        raise RuntimeError(_TAKEN_OUT) from None
+
+
+def _with_values_of(variables, function):
+    """What a function of the variables' values returns, on JAX."""
+    import jax
+
+    values = values_of(variables)
+    try:
+        return function(values)
+    except (RuntimeError, ValueError):
+        # A training step in another thread may have used them up since.
+        if any(
+            isinstance(value, jax.Array)
+            and not isinstance(value, jax.core.Tracer)
+            and value.is_deleted()
+            for value in values
+        ):
+            raise RuntimeError(_TAKEN_OUT) from None
+        raise
+
+
+_TAKEN_OUT = (
+    "The model has no weights to read at this moment: on JAX, Keras takes them "
+    "out of the model while `fit`, `evaluate` or `predict` runs. In a "
+    "callback, read `self.model`, to which Keras gives the weights back, not "
+    "the model by another name; or read in `on_epoch_end`. In another thread, "
+    "read a copy of the model, or wait until `fit` returns."
+)
 
 
 class _Inference(keras.Layer):

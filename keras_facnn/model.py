@@ -16,6 +16,7 @@ from keras_facnn.deep_alignment import DeepAlignment
 from keras_facnn.explaining import Explaining
 from keras_facnn.export import Exporting
 from keras_facnn.fusing import Fusing
+from keras_facnn.gradients import values_of
 from keras_facnn.graph import check_alphas
 from keras_facnn.graph import check_stages
 from keras_facnn.graph import check_stochastic_depth
@@ -287,6 +288,11 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
             model.trainable = trainable
         freeze_layers(model, frozen)
         return model
+
+    def get_weights(self):
+        """As `keras.Model.get_weights`; says why where there are none."""
+        values_of(self.weights)
+        return super().get_weights()
 
     @property
     def backbone(self) -> keras.Model | None:

@@ -2,10 +2,12 @@
 
 import concurrent.futures
 import copy
+import functools
 import gc
 import os
 import pathlib
 import re
+import threading
 import weakref
 
 import keras
@@ -222,6 +224,102 @@ def test_calls_of_several_lengths_can_share_one_size(images):
         received = forward.run(function, images[:n], 4, one_size=True)
         np.testing.assert_array_equal(received, images[:n])
     assert sizes == ([1, 4, 1] if BACKEND == "torch" else [4, 4, 4])
+
+
+class _Reads(keras.callbacks.Callback):
+    """Reads a model in callbacks, by two names, and notes what came."""
+
+    def __init__(self, model, reads):
+        super().__init__()
+        self.named, self.reads, self.came = model, reads, {}
+
+    def note(self, where, model):
+        for name, read in self.reads.items():
+            try:
+                self.came[where, name] = read(model)
+            except Exception as e:
+                self.came[where, name] = e
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.note("another name", self.named)
+        self.note("self.model", self.model)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.note("epoch", self.named)
+
+
+def compiled(model):
+    model.compile(
+        keras.optimizers.SGD(0.1),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    return model
+
+
+def test_a_read_in_a_callback_is_right_or_says_why_not(small_model, images):
+    functions = {
+        "class_maps": READS["class_maps"],
+        "grad_cam": READS["grad_cam"],
+        "cam": lambda m, x: attribution.cam(m, x, 1),
+        "get_weights": lambda m, x: m.get_weights()[0],
+        "fuse": lambda m, x: m.fuse().get_weights()[0],
+    }
+    reads = {
+        name: functools.partial(function, x=images)
+        for name, function in functions.items()
+    }
+    callback = _Reads(small_model, reads)
+    compiled(small_model).fit(
+        images, np.arange(5) % 4, verbose=0, callbacks=[callback]
+    )
+    assert len(callback.came) == 3 * len(reads)
+    for (where, name), came in callback.came.items():
+        if BACKEND == "jax" and where == "another name":
+            assert isinstance(came, RuntimeError), name
+            assert "`self.model`" in str(came)
+        else:
+            expected = reads[name](small_model)
+            np.testing.assert_allclose(came, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="Others keep weights in the model")
+def test_a_read_in_another_thread_during_fit_says_why_not(small_model, images):
+    reads = [READS["class_maps"], READS["saliency"]]
+    for read in reads:
+        read(small_model, images)
+    came, done = [], threading.Event()
+
+    def keep_reading():
+        while not done.is_set():
+            for read in reads:
+                try:
+                    assert np.isfinite(read(small_model, images)).all()
+                except Exception as e:
+                    came.append(e)
+
+    thread = threading.Thread(target=keep_reading)
+    thread.start()
+    x = np.repeat(images, 20, axis=0)
+    compiled(small_model).fit(x, np.zeros(len(x)), batch_size=2, verbose=0)
+    done.set()
+    thread.join()
+    assert came
+    for e in came:
+        assert isinstance(e, RuntimeError) and "no weights to read" in str(e)
+    small_model.class_maps(images)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="Buffers are donated on JAX")
+def test_values_that_a_step_used_up_say_why(small_model, images):
+    small_model.class_maps(images)
+    before = small_model.get_weights()
+    for v in small_model.variables:
+        v.value.delete()
+    for read in READS.values():
+        with pytest.raises(RuntimeError, match="no weights to read"):
+            read(small_model, images)
+    small_model.set_weights(before)
+    assert small_model.class_maps(images).shape == (5, 4, 4, 4)
 
 
 @pytest.mark.skipif(

@@ -140,9 +140,7 @@ def _prepare(model, images, classes, batch_size):
         )
 
     def make():
-        gradient = class_gradient(
-            scores_of(model), model.variables, "`images`"
-        )
+        gradient = class_gradient(scores_of(model), model.variables, "`images`")
         return lambda x, targets, factor: gradient(x, targets, factor)
 
     gradient = with_factor(model, kept_function(model, "gradient", make))
