@@ -101,16 +101,15 @@ def locked(workdir):
     import fcntl
 
     make_folder("workdir", workdir)
-    for entry in os.scandir(workdir):
-        is_wrong = (
-            os.path.isdir(entry.path)
-            if FILES.fullmatch(entry.name)
-            else entry.name == FOLDER and not os.path.isdir(entry.path)
-        )
-        if is_wrong:
+    for name in os.listdir(workdir):
+        path = os.path.join(workdir, name)
+        is_folder = os.path.isdir(path)
+        if (is_folder and FILES.fullmatch(name)) or (
+            name == FOLDER and not is_folder
+        ):
             raise ValueError(
                 f"`--workdir {workdir}` holds other things in the place of "
-                f"what the training is to save. Move them away: {entry.path}"
+                f"what the training is to save. Move them away: {path}"
             )
     with open(os.path.join(workdir, "lock"), "w") as file:
         try:
