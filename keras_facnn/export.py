@@ -8,9 +8,11 @@ import os
 import pathlib
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
+from xml.etree import ElementTree
 
 import keras
 import numpy as np
@@ -85,8 +87,9 @@ class Exporting:
             ImportError: A package that the format needs is not installed.
             RuntimeError: The backend can't write the format, or what was
                 written answers otherwise.
-            ValueError: `filepath` has another ending than the format, or
-                something else stands there.
+            ValueError: `filepath` has another ending than the format, or a
+                file stands there that is no export of this package; or the
+                backend can't write a model of any size in the format.
 
         Example:
 
@@ -117,16 +120,21 @@ class Format:
     Attributes:
         ending: Of the file's name; empty for a folder.
         backends: Those that Keras writes it on, the first one best.
+        any_size: Those on which the file takes images of any size.
         packages: Those to import, and what to `pip install` for them.
         finish: Names inputs and outputs, and adds the facts.
         load: Makes a function of a float32 array to a dict of outputs.
+        facts: Reads the facts that `finish` has added, a dict. It may raise
+            anything at another file.
     """
 
     ending: str
     backends: tuple[str, ...]
+    any_size: tuple[str, ...]
     packages: dict[str, str]
     finish: Callable
     load: Callable
+    facts: Callable
 
 
 def format_of(filepath: str | os.PathLike, format: str | None = None) -> str:
@@ -193,6 +201,7 @@ def write(
     levels = [] if layers is None else model.fa_levels(layers)
     check_can_write(name)
     check_graph(model)
+    _check_size(model, name)
     path = pathlib.Path(filepath).expanduser().absolute()
     _check_place(path, form)
     source = _in_float32(model.fuse() if fuse else model)
@@ -214,6 +223,21 @@ def write(
         _compare(source, outputs, form.load(written), name)
     if verbose:
         print(f"Saved {path}, which answers as the model does.")
+
+
+def _check_size(model, name):
+    """Raises where Keras would trace a model of any size at one pixel."""
+    backend = keras.backend.backend()
+    if None not in model.image_shape or backend in FORMATS[name].any_size:
+        return
+    raise ValueError(
+        "`image_shape` of the model must say the height and width for "
+        f"format={name!r} on the backend {backend}: load its preset by "
+        "`from_preset(..., image_shape=(224, 224, 3))`, or on the command line "
+        "with `--size 224`. Files that take any size are format='litert' and "
+        "'tf_saved_model', written on TensorFlow. "
+        f"Received: image_shape={tuple(model.image_shape)}"
+    )
 
 
 def _write_by_keras(source, outputs, name, path, kwargs):
@@ -314,18 +338,24 @@ def _compare(source, outputs, function, name):
     """Raises where the written file answers otherwise than the model."""
     multiple, least = source.size_rules
     side = -(-max(least, 4 * multiple) // multiple) * multiple
-    height, width, channels = (n or side for n in source.image_shape)
-    rng = np.random.default_rng(0)
-    images = rng.uniform(0, 255, (_COMPARED, height, width, channels))
-    images = images.astype("float32")
     graph = keras.Model(source.input, outputs)
-    expected = compiled_function(
+    answers = compiled_function(
         lambda x: graph(x, training=False), graph.variables
-    )(images)
-    expected = {k: ops.convert_to_numpy(v) for k, v in expected.items()}
-    # Twice, since a file that answers at random may be right by chance.
-    for _ in range(2):
-        _check_answers(function(images), expected, name)
+    )
+    rng = np.random.default_rng(0)
+    # Twice, since a file that answers at random may be right by chance; and at
+    # two sizes, where the model takes any.
+    for i in range(2):
+        height, width, channels = (
+            n or side + i * multiple for n in source.image_shape
+        )
+        images = rng.uniform(0, 255, (_COMPARED, height, width, channels))
+        images = images.astype("float32")
+        expected = {
+            k: ops.convert_to_numpy(v) for k, v in answers(images).items()
+        }
+        for _ in range(2):
+            _check_answers(function(images), expected, name)
 
 
 def _check_answers(found, expected, name):
@@ -352,15 +382,27 @@ def _check_place(path, form):
     folders.check_place("filepath", path)
     if not path.parent.is_dir():
         raise ValueError(f"`filepath`: there is no folder {path.parent}.")
-    if form.ending:
-        if path.is_dir():
-            raise ValueError(f"`filepath`: {path} is a folder.")
-    elif path.exists() and not (path / "saved_model.pb").is_file():
-        if not path.is_dir() or any(path.iterdir()):
-            raise ValueError(
-                f"`filepath`: {path} exists, and is not a SavedModel. It would "
-                "be replaced."
-            )
+    if form.ending and path.is_dir():
+        raise ValueError(f"`filepath`: {path} is a folder.")
+    if not form.ending and path.is_dir() and not any(path.iterdir()):
+        return
+    beside = [path]
+    if form.ending == ".xml":
+        beside.append(path.with_suffix(".bin"))
+    taken = [p for p in beside if os.path.lexists(p)]
+    if taken and not _is_ours(path, form):
+        raise ValueError(
+            f"`filepath`: {taken[0]} exists, and was not written by `export`. "
+            "It would be replaced. Name another place, or move it away."
+        )
+
+
+def _is_ours(path, form):
+    try:
+        return "keras_facnn" in form.facts(path)
+    # What is there may be anything, and readers raise what they like.
+    except Exception:
+        return False
 
 
 @contextlib.contextmanager
@@ -373,9 +415,14 @@ def _aside(path, form):
     with tempfile.TemporaryDirectory(
         prefix=f".{path.name}-", dir=path.parent
     ) as folder:
-        yield pathlib.Path(folder, path.name)
+        # Keras knows endings in small letters only.
+        written = pathlib.Path(folder, path.stem + form.ending)
+        yield written
+        # It may have come while this was written.
+        _check_place(path, form)
         for file in pathlib.Path(folder).iterdir():
-            os.replace(file, path.parent / file.name)
+            name = path.name if file == written else file.name
+            os.replace(file, path.parent / name)
 
 
 @contextlib.contextmanager
@@ -408,6 +455,13 @@ def _finish_onnx(path, names, facts):
     onnx.helper.set_model_props(graph, facts)
     onnx.checker.check_model(graph)
     onnx.save(graph, path)
+
+
+def _facts_of_onnx(path):
+    import onnx
+
+    graph = onnx.load(path, load_external_data=False)
+    return {p.key: p.value for p in graph.metadata_props}
 
 
 def _load_onnx(path):
@@ -443,6 +497,12 @@ def _finish_openvino(path, names, facts):
         os.replace(named.with_suffix(ending), path.with_suffix(ending))
 
 
+def _facts_of_openvino(path):
+    # Not by OpenVINO, which would read the weights too.
+    info = ElementTree.parse(path).find("rt_info/keras_facnn")
+    return {one.tag: one.get("value") for one in info}
+
+
 def _load_openvino(path):
     import openvino
 
@@ -458,11 +518,14 @@ def _load_openvino(path):
 
 
 def _finish_litert(path, names, facts):
-    import zipfile
-
     # Where TensorFlow Lite's own metadata keep their files.
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("keras_facnn.json", json.dumps(facts, indent=1))
+
+
+def _facts_of_litert(path):
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read("keras_facnn.json"))
 
 
 def _load_litert(path):
@@ -483,6 +546,10 @@ def _finish_saved_model(path, names, facts):
     (extra / "keras_facnn.json").write_bytes(text.encode())
 
 
+def _facts_of_saved_model(path):
+    return json.loads((path / "assets.extra/keras_facnn.json").read_bytes())
+
+
 def _load_saved_model(path):
     import tensorflow as tf
 
@@ -500,30 +567,38 @@ FORMATS = {
     "onnx": Format(
         ".onnx",
         ("torch",),
+        (),
         {"onnx": "onnx", "onnxruntime": "onnxruntime"},
         _finish_onnx,
         _load_onnx,
+        _facts_of_onnx,
     ),
     "openvino": Format(
         ".xml",
         # On TensorFlow, Keras' exporter drops all outputs but one.
         ("torch",),
+        (),
         {"openvino": "openvino"},
         _finish_openvino,
         _load_openvino,
+        _facts_of_openvino,
     ),
     "litert": Format(
         ".tflite",
         ("tensorflow",),
+        ("tensorflow",),
         {"ai_edge_litert": "ai-edge-litert"},
         _finish_litert,
         _load_litert,
+        _facts_of_litert,
     ),
     "tf_saved_model": Format(
         "",
         ("tensorflow", "jax"),
+        ("tensorflow",),
         {"tensorflow": "tensorflow"},
         _finish_saved_model,
         _load_saved_model,
+        _facts_of_saved_model,
     ),
 }

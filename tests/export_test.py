@@ -259,11 +259,72 @@ def test_a_file_that_answers_otherwise_is_not_kept(
     assert not list(tmp_path.iterdir())
 
 
+@formats
+def test_only_files_of_an_export_are_replaced(
+    small_model, images, tmp_path, name, monkeypatch
+):
+    """What stands there stays as it is, also where an export is interrupted."""
+    form = export.FORMATS[name]
+    # Endings may be in capitals.
+    path = tmp_path / f"photo{form.ending.upper()}"
+    foreign = path / "saved_model.pb" if not form.ending else path
+    if name == "openvino":
+        foreign = tmp_path / "photo.bin"
+    foreign.parent.mkdir(exist_ok=True)
+    for content in (b"", b"mine", b"<net><rt_info/></net>", b"keras_facnn"):
+        foreign.write_bytes(content)
+        with pytest.raises(ValueError, match="not written by `export`"):
+            small_model.export(path)
+        assert foreign.read_bytes() == content
+    foreign.unlink()
+    small_model.export(path, verbose=False)
+
+    def contents():
+        return {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+
+    first = contents()
+    small_model.get_layer("head").log_scale.assign(1.0)
+
+    def interrupted(source, outputs, name, path, kwargs):
+        (path / "part" if path.is_dir() else path).write_bytes(b"part")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(export, "_write_by_keras", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            small_model.export(path)
+    assert contents() == first
+    small_model.export(path, verbose=False)
+    assert contents().keys() == first.keys()
+    logits = RUN[name](path, images.astype("float32"))["logits"]
+    assert_same(logits, small_model.predict(images, verbose=0))
+
+
+@formats
+def test_models_of_any_size(images, tmp_path, name):
+    model = FACNN(3, (None, None, 3), (1, 1), (1, 2), space_to_depth=2)
+    form = export.FORMATS[name]
+    path = tmp_path / f"m{form.ending}"
+    if BACKEND not in form.any_size:
+        with pytest.raises(
+            ValueError, match="`image_shape`.*from_preset.*None"
+        ):
+            model.export(path)
+        assert not list(tmp_path.iterdir())
+        return
+    model.export(path, verbose=False)
+    for batch in (images, images[:, :8, :12]):
+        found = RUN[name](path, batch.astype("float32"))
+        logits, maps = model.predict_with_maps(batch)
+        assert_same(found["logits"], logits)
+        assert_same(found["class_maps"], maps)
+
+
 def test_a_folder_of_something_else_stays(small_model, tmp_path):
     if BACKEND == "torch":
         pytest.skip("no format that is a folder")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match="is not a SavedModel"):
+    with pytest.raises(ValueError, match="not written by `export`"):
         small_model.export(tmp_path / "mine")
     assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
