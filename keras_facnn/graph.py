@@ -14,6 +14,7 @@ from keras_facnn.checks import is_number
 from keras_facnn.layers import ClassMajorRepeat
 from keras_facnn.layers import ClasswiseConv2D
 from keras_facnn.layers import DampenedSkip
+from keras_facnn.layers import EdgePadding
 from keras_facnn.layers import GlobalAvgPool3DHead
 from keras_facnn.layers import PixelStem
 from keras_facnn.nodes import check_graph
@@ -29,6 +30,7 @@ def fa_stages(
     alphas,
     stochastic_depth,
     classwise_layers,
+    padding,
     threshold,
     batch_norm_gain,
     synchronized_batch_norm,
@@ -52,6 +54,7 @@ def fa_stages(
             training; others are less often, in proportion to `l`.
         classwise_layers: How many of the last layers see only their own
             class' maps.
+        padding: What the branches see beyond the border, as for `FACNN`.
         threshold: Whether the head learns a threshold.
         batch_norm_gain: Whether the branches' batch norm learns a gain.
         synchronized_batch_norm: Whether replicas share batch statistics.
@@ -86,6 +89,7 @@ def fa_stages(
                 num_classes,
                 maps,
                 level > last - classwise_layers,
+                padding,
                 batch_norm_gain,
                 synchronized_batch_norm,
                 dtype,
@@ -234,6 +238,7 @@ def _branch(
     num_classes,
     maps,
     classwise,
+    padding,
     gain,
     synchronized,
     dtype,
@@ -242,10 +247,12 @@ def _branch(
     conv = layers.Conv2D
     if classwise:
         conv = functools.partial(ClasswiseConv2D, num_classes)
+    if padding == "edge":
+        x = EdgePadding(dtype=dtype, name=f"edge_{level}")(x)
     x = conv(
         num_classes * maps,
         3,
-        padding="same",
+        padding="valid" if padding == "edge" else "same",
         use_bias=fused,
         data_format="channels_last",
         dtype=dtype,

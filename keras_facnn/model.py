@@ -10,6 +10,7 @@ from keras_facnn.checks import check_arguments
 from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_float
 from keras_facnn.checks import check_int
+from keras_facnn.checks import check_option
 from keras_facnn.checks import check_policy
 from keras_facnn.checks import is_number
 from keras_facnn.deep_alignment import DeepAlignment
@@ -101,6 +102,10 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         feature_layer: Name of the backbone's layer whose maps to take, or
             several, whose maps are resized to the finest, bilinearly, and
             concatenated. None is the backbone's output.
+        padding: What the branches' convolutions see beyond the border of the
+            maps: `"zeros"`, or `"edge"`, copies of the outermost cells. Zeros
+            make the border of raw maps darker or brighter, whatever the image
+            shows; weights are of one shape either way.
         dtype: Dtype policy of all layers, such as `"mixed_bfloat16"`. None is
             the global policy. The head always computes in float32, and the
             layers of a backbone keep the policy that they were built with.
@@ -152,6 +157,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         threshold: bool = False,
         backbone: keras.Model | dict | None = None,
         feature_layer: str | Sequence[str] | None = None,
+        padding: str = "zeros",
         dtype: Any = None,
         **kwargs,
     ):
@@ -165,6 +171,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         classwise_layers = check_int(
             "classwise_layers", classwise_layers, least=0, most=sum(depths)
         )
+        padding = check_option("padding", padding, ("zeros", "edge"))
         batch_norm_gain = check_bool("batch_norm_gain", batch_norm_gain)
         synchronized_batch_norm = check_bool(
             "synchronized_batch_norm", synchronized_batch_norm
@@ -205,6 +212,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
             alphas,
             stochastic_depth,
             classwise_layers,
+            padding,
             threshold,
             **options,
         )
@@ -220,6 +228,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
             self.alpha = alphas[0] if is_number(alpha) else alphas
         self.space_to_depth = space_to_depth
         self.classwise_layers = classwise_layers
+        self.padding = padding
         self.batch_norm_gain = batch_norm_gain
         self.synchronized_batch_norm = synchronized_batch_norm
         self.stochastic_depth = stochastic_depth
@@ -257,6 +266,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
             else self.alpha,
             "space_to_depth": self.space_to_depth,
             "classwise_layers": self.classwise_layers,
+            "padding": self.padding,
             "batch_norm_gain": self.batch_norm_gain,
             "synchronized_batch_norm": self.synchronized_batch_norm,
             "deep_alignment": self.deep_alignment,

@@ -136,6 +136,8 @@ def test_mixed_precision_keeps_logits_in_float32(rng, images):
         ("classwise_layers", -1),
         ("classwise_layers", 4),
         ("classwise_layers", True),
+        ("padding", "same"),
+        ("padding", None),
         ("deep_alignment", -1),
         ("deep_alignment", "on"),
     ],

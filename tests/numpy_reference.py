@@ -4,9 +4,9 @@ import numpy as np
 from keras import ops
 
 
-def convolve(x, kernel):
+def convolve(x, kernel, mode):
     h, w = x.shape[1:3]
-    x = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    x = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode)
     return sum(
         x[:, i : i + h, j : j + w] @ kernel[i, j]
         for i in range(3)
@@ -14,11 +14,11 @@ def convolve(x, kernel):
     )
 
 
-def convolve_each_class(x, kernel, classes):
+def convolve_each_class(x, kernel, mode, classes):
     blocks = zip(
         np.split(x, classes, -1), np.split(kernel, classes, -1), strict=True
     )
-    return np.concatenate([convolve(*block) for block in blocks], -1)
+    return np.concatenate([convolve(*block, mode) for block in blocks], -1)
 
 
 def pool(x):
@@ -48,6 +48,7 @@ def logits(model, images):
     width = classes * config["maps_per_class"][0]
     x = cells[..., np.arange(width) % cells.shape[-1]]
     level = 0
+    mode = {"zeros": "constant", "edge": "edge"}[config["padding"]]
     for stage, (depth, maps) in enumerate(
         zip(config["depths"], config["maps_per_class"], strict=True)
     ):
@@ -59,9 +60,9 @@ def logits(model, images):
             norm = f"norm_{level}"
             kernel = weight(f"conv_{level}", "kernel")
             if level > sum(config["depths"]) - config["classwise_layers"]:
-                branch = convolve_each_class(x, kernel, classes)
+                branch = convolve_each_class(x, kernel, mode, classes)
             else:
-                branch = convolve(x, kernel)
+                branch = convolve(x, kernel, mode)
             branch -= weight(norm, "moving_mean")
             branch /= np.sqrt(weight(norm, "moving_variance") + 1e-3)
             branch = np.maximum(branch + weight(norm, "beta"), 0)

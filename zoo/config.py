@@ -91,6 +91,7 @@ class Model(Record):
     alpha: Literal["harmonic"] | Share | tuple[Share, ...] = "harmonic"
     space_to_depth: Count = 1
     classwise_layers: Annotated[int, (0, math.inf)] = 0
+    padding: Literal["zeros", "edge"] = "zeros"
     batch_norm_gain: bool = False
     deep_alignment: Positive = 0.0
     stochastic_depth: Share = 0.0

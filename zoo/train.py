@@ -135,6 +135,12 @@ def define_flags():
         "config's by default.",
         0,
     )
+    flags.DEFINE_enum(
+        "padding",
+        None,
+        ["zeros", "edge"],
+        "What the branches see beyond the border; the config's by default.",
+    )
     inputs.define_integers(
         "maps_per_class",
         None,
@@ -210,7 +216,7 @@ def read_config():
     """The config with what the flags change of it."""
     config = inputs.read_config(FLAGS.config)
     model = config.model.replace(
-        **given("deep_alignment", "alpha", "classwise_layers")
+        **given("deep_alignment", "alpha", "classwise_layers", "padding")
     )
     if FLAGS.late_alphas is not None:
         layers = sum(model.depths)

@@ -20,7 +20,14 @@ NOT_IN_PRESETS = frozenset(
 )
 # Presets from before these arguments lack them.
 ADDED_LATER = frozenset(
-    {"fused", "threshold", "backbone", "feature_layer", "classwise_layers"}
+    {
+        "fused",
+        "threshold",
+        "backbone",
+        "feature_layer",
+        "classwise_layers",
+        "padding",
+    }
 )
 
 

@@ -631,6 +631,7 @@ def test_flags_change_the_model(flag, alpha, folder, tmp_path):
         **flag,
         maps_per_class="2,2",
         classwise_layers=1,
+        padding="edge",
         deep_alignment=0,
     )
     assert result.returncode == 0, result.output
@@ -638,6 +639,7 @@ def test_flags_change_the_model(flag, alpha, folder, tmp_path):
     assert config["alpha"] == alpha
     assert config["maps_per_class"] == [2, 2]
     assert config["classwise_layers"] == 1
+    assert config["padding"] == "edge"
     assert config["deep_alignment"] == 0
 
 

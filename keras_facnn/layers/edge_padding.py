@@ -1,0 +1,45 @@
+import keras
+from keras import ops
+
+from keras_facnn.checks import feature_map_shape
+
+
+@keras.saving.register_keras_serializable(package="keras_facnn")
+class EdgePadding(keras.layers.Layer):
+    """Surrounds every map by copies of its outermost values, one cell wide.
+
+    A 3x3 convolution of the result keeps the size of the map, as one with zero
+    padding does, and sees at the border what it may see within. Class-major
+    order stays, as does the sign of what no map is negative in.
+
+    Args:
+        **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
+
+    Input shape:
+        `(batch, height, width, channels)`.
+
+    Output shape:
+        `(batch, height + 2, width + 2, channels)`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_facnn
+    >>> maps = np.array([[1.0, 2.0]], "float32").reshape((1, 1, 2, 1))
+    >>> out = keras_facnn.layers.EdgePadding()(maps)
+    >>> np.array(out)[0, ..., 0].tolist()
+    [[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]
+    """
+
+    def build(self, input_shape):
+        self.compute_output_shape(input_shape)
+
+    def call(self, inputs):
+        # No `ops.pad`, which TensorFlow has for other modes than PyTorch.
+        x = ops.concatenate([inputs[:, :1], inputs, inputs[:, -1:]], axis=1)
+        return ops.concatenate([x[:, :, :1], x, x[:, :, -1:]], axis=2)
+
+    def compute_output_shape(self, input_shape):
+        h, w, channels = feature_map_shape(self, input_shape)
+        h, w = (None if n is None else n + 2 for n in (h, w))
+        return (input_shape[0], h, w, channels)
