@@ -18,11 +18,22 @@ from keras_facnn.pictures import picture_endings
 from keras_facnn.pictures import read_pictures
 from keras_facnn.pictures import shape_to_read
 from keras_facnn.pictures import some
+from keras_facnn.system_files import is_of_system
 
-# What systems write beside pictures, as they do files that begin with a dot.
-_OF_SYSTEMS = {"desktop.ini", "thumbs.db"}
 # The folders above those of classes.
-_SPLITS = {"test", "testing", "train", "training", "val", "valid", "validation"}
+_SPLITS = {
+    "dev",
+    "development",
+    "eval",
+    "evaluation",
+    "test",
+    "testing",
+    "train",
+    "training",
+    "val",
+    "valid",
+    "validation",
+}
 # Bytes of SHA-256 by which a picture is known again. That two of 100,000
 # differ and seem the same has a chance of 1 in 28,000.
 _DIGEST = 6
@@ -86,8 +97,16 @@ class ImageFolder:
 
         Args:
             index: What indexes an array `(B,)`: integers, booleans or a slice.
+
+        Raises:
+            ValueError: If `index` is one integer, or of another shape.
         """
         kept = np.arange(len(self.paths))[index]
+        if kept.ndim != 1:
+            raise ValueError(
+                "`index` must be a list or array of integers or booleans, or "
+                f"a slice. Received: index={repr(index)[:200]}"
+            )
         digests = self.digests
         return dataclasses.replace(
             self,
@@ -102,6 +121,9 @@ class ImageFolder:
     ) -> tuple["ImageFolder", "ImageFolder"]:
         """Splits each class by the same share, always in the same way.
 
+        Copies of a picture in one class go to the same side. A warning names
+        those that lie in two classes, and are on both sides for that reason.
+
         Args:
             fraction: The share of each class to hold out, 0 to 1; at least one
                 picture of each class, and not all of them.
@@ -111,24 +133,40 @@ class ImageFolder:
             What remains to train on, and what is held out.
 
         Raises:
-            ValueError: If a class has fewer than two pictures.
+            ValueError: If a class has fewer than two pictures that differ.
         """
         fraction = check_float("fraction", fraction, least=0, most=1)
         seed = check_seed(seed)
         is_held_out = np.zeros(len(self.paths), bool)
+        digests = self._digests()
         for label in np.unique(self.labels):
             index = np.flatnonzero(self.labels == label)
-            if len(index) < 2:
+            copies = list(_copies(index, digests).values())
+            if len(copies) < 2:
                 raise ValueError(
-                    "`split` needs two pictures or more of each class. "
-                    f"Received: {self.names[label]!r} with only "
-                    f"{self.paths[index[0]]!r}"
+                    "`split` needs two pictures or more of each class, which "
+                    f"differ. Received: {self.names[label]!r} with only "
+                    f"{some(repr(self.paths[i]) for i in index)}"
                 )
-            count = min(max(round(fraction * len(index)), 1), len(index) - 1)
-            order = np.random.default_rng(seed).permutation(len(index))
-            is_held_out[index[order[:count]]] = True
+            count = round(fraction * len(index))
+            order = np.random.default_rng(seed).permutation(len(copies))
+            held = 0
+            # At least one goes to either side.
+            for i in order[:-1]:
+                if held < max(count, 1):
+                    is_held_out[copies[i]] = True
+                    held += len(copies[i])
         whole = dataclasses.replace(
-            self, held_out={"fraction": fraction, "seed": seed}
+            self,
+            held_out={"fraction": fraction, "seed": seed},
+            digests=digests,
+        )
+        sides = [
+            {digests[i] for i in np.flatnonzero(side)}
+            for side in (~is_held_out, is_held_out)
+        ]
+        _warn_of_copies(
+            whole, set.intersection(*sides), "on both sides of the split"
         )
         return whole.select(~is_held_out), whole.select(is_held_out)
 
@@ -249,7 +287,16 @@ def load_folder(
     )
     if skipped:
         listed = _without(listed, skipped, root)
-    return dataclasses.replace(listed, images=images, digests=listed._digests())
+    digests = listed._digests()
+    classes: dict[bytes, set[int]] = {}
+    for digest, label in zip(digests, listed.labels, strict=True):
+        classes.setdefault(digest, set()).add(label)
+    _warn_of_copies(
+        dataclasses.replace(listed, digests=digests),
+        {digest for digest, own in classes.items() if len(own) > 1},
+        "in several classes",
+    )
+    return dataclasses.replace(listed, images=images, digests=digests)
 
 
 def _list(root):
@@ -276,14 +323,7 @@ def _list(root):
     files = [
         _pictures(root, name, endings, left_out, above) for name in folders
     ]
-    if {name.casefold() for name in folders} <= _SPLITS and all(
-        file.count("/") > 1 for found in files for file in found
-    ):
-        raise ValueError(
-            f"{root!r} must hold a folder for each class. Received: folders "
-            f"{folders} of folders, which look like parts of a data set. Give "
-            f"one of them, such as {os.path.join(root, folders[0])!r}"
-        )
+    _check_no_parts(root, folders, files)
     for name, found in zip(folders, files, strict=True):
         if not found:
             others = [
@@ -296,6 +336,30 @@ def _list(root):
                 f"picture, but {some(others) or 'nothing'}"
             )
     return folders, files, left_out
+
+
+def _check_no_parts(root, folders, files):
+    """Raises where folders seem to be those above the folders of classes."""
+    parts = [name for name in folders if name.casefold() in _SPLITS]
+    nested = [
+        file.count("/") > 1
+        for name, found in zip(folders, files, strict=True)
+        if name in parts
+        for file in found
+    ]
+    # A class may be called "train", or have folders within it.
+    signs = (
+        len(parts) > 1,
+        len(parts) == len(folders),
+        sum(nested) > len(nested) / 2,
+    )
+    if parts and sum(signs) > 1:
+        raise ValueError(
+            f"{root!r} must hold a folder for each class. Received: folders "
+            f"{some(map(repr, folders))}, of which {some(map(repr, parts))} "
+            "look like parts of a data set. Give one of them, such as "
+            f"{os.path.join(root, parts[0])!r}, or rename what are classes"
+        )
 
 
 def _pictures(root, folder, endings, left_out, above):
@@ -329,8 +393,7 @@ def _sorted(folder):
         (
             entry
             for entry in os.scandir(folder)
-            if not entry.name.startswith(".")
-            and entry.name.lower() not in _OF_SYSTEMS
+            if not entry.name.startswith(".") and not is_of_system(entry.name)
         ),
         key=lambda entry: entry.name,
     )
@@ -359,7 +422,7 @@ def _check_names(root, folders):
                 f"The class folder {name!r} of {root!r} must have a name that "
                 "is not blank. Rename it."
             )
-        same = unicodedata.normalize("NFC", name).strip().casefold()
+        same = _composed(name).strip().casefold()
         alike.setdefault(same, []).append(name)
     for same in alike.values():
         if len(same) > 1:
@@ -374,14 +437,25 @@ def _numbers(folders, model):
     names = getattr(model, "class_names", None)
     if names is None:
         return np.arange(len(folders)), folders
-    unknown = sorted(set(folders) - set(names))
+    # macOS has names in another form, which look the same.
+    known = {_composed(name): i for i, name in enumerate(names)}
+    known |= {name: i for i, name in enumerate(names)}
+    numbers = [known.get(name, known.get(_composed(name))) for name in folders]
+    unknown = [
+        name for name, i in zip(folders, numbers, strict=True) if i is None
+    ]
     if unknown:
         raise ValueError(
             "The class folders must have names of the classes of `model`, "
             f"{some(names, 20)}. Received: {some(map(repr, unknown))}. Where "
             "`model` is only to say the size, pass `image_size` in its place"
         )
-    return np.array([names.index(name) for name in folders]), list(names)
+    return np.array(numbers), list(names)
+
+
+def _composed(name):
+    """A name with each accent in one character with its letter, if there is."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _without(listed, skipped, root):
@@ -420,6 +494,30 @@ def _warn(root, left_out):
         f"Left out {len(left_out)} files of {root!r}: {'; '.join(parts)}",
         stacklevel=callers_stacklevel(),
     )
+
+
+def _copies(index, digests):
+    """The pictures of equal contents, of those at `index`, by their digest."""
+    copies = {}
+    for i in index:
+        # What can't be read is like nothing else.
+        copies.setdefault(digests[i] or i, []).append(i)
+    return copies
+
+
+def _warn_of_copies(folder, digests, where):
+    """Warns of pictures that lie in a folder more than once."""
+    copies = _copies(range(len(folder.paths)), folder.digests)
+    groups = [
+        " = ".join(repr(folder.paths[i]) for i in index)
+        for digest, index in copies.items()
+        if digest in digests
+    ]
+    if groups:
+        warnings.warn(
+            f"{len(groups)} pictures lie {where}: {some(groups)}",
+            stacklevel=callers_stacklevel(),
+        )
 
 
 def _digest(path):

@@ -1,4 +1,5 @@
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -110,7 +111,8 @@ def test_links(photos, tmp_path, rng):
     """To a picture, a class, the folder above, themselves and nothing."""
     elsewhere = draw(tmp_path / "elsewhere" / "a.png", rng)
     os.symlink(elsewhere, photos / "ant" / "linked.png")
-    os.symlink(elsewhere.parent, photos / "dog")
+    dogs = draw(tmp_path / "dogs" / "a.png", rng).parent
+    os.symlink(dogs, photos / "dog")
     os.symlink(photos, photos / "ant" / "all")
     os.symlink("again", photos / "again")
     os.symlink("loop", photos / "bee" / "loop")
@@ -178,6 +180,108 @@ def test_splits_each_class_by_the_same_share(photos):
             found.split(fraction)
 
 
+@pytest.mark.usefixtures("no_warnings")
+def test_a_class_may_be_called_train(photos, rng):
+    draw(photos / "train" / "a.png", rng)
+    draw(photos / "train" / "freight" / "a.png", rng)
+    found = load_folder(photos, image_size=8)
+    assert found.names == ["ant", "bee", "cat", "train"]
+    for name in ("ant", "bee", "cat"):
+        shutil.rmtree(photos / name)
+    assert load_folder(photos, image_size=8).names == ["train"]
+
+
+@pytest.mark.usefixtures("no_warnings")
+def test_passes_over_what_systems_write(photos, rng):
+    for folder in ("@eaDir", "__MACOSX", "lost+found", "ant/@eaDir"):
+        draw(photos / folder / "a.png", rng)
+    found = load_folder(photos, image_size=8)
+    assert found.names == ["ant", "bee", "cat"] and len(found.images) == 24
+
+
+def test_selects_several_pictures(photos):
+    found = load_folder(photos, image_size=8)
+    for index in ([3], slice(3, 4), np.arange(24) == 3):
+        assert found.select(index).paths == found.paths[3:4]
+    for index in (3, np.int64(3), None, [[3]]):
+        with pytest.raises(ValueError, match="`index` must be.*Received"):
+            found.select(index)
+
+
+def test_copies_of_a_picture_stay_on_one_side_of_a_split(photos):
+    for i in range(7):
+        shutil.copy(photos / "bee" / "3.png", photos / "bee" / f"copy{i}.png")
+    for read in (True, False):
+        listed = (
+            load_folder(photos, image_size=8)
+            if read
+            else load_folder(photos, read=False)
+        )
+        for seed in range(8):
+            parts = listed.split(0.3, seed)
+            with_it = [
+                sum("copy" in path or path.endswith("bee/3.png") for path in p)
+                for p in (part.paths for part in parts)
+            ]
+            assert sorted(with_it) == [0, 8]
+            assert all(set(part.labels) == {0, 1, 2} for part in parts)
+            assert sum(len(part.paths) for part in parts) == 31
+    alike = photos / "same"
+    alike.mkdir()
+    for i in range(3):
+        shutil.copy(photos / "bee" / "3.png", alike / f"{i}.png")
+    with pytest.raises(ValueError, match="two pictures.*differ.*'same'"):
+        load_folder(photos, read=False).split(0.3)
+
+
+def test_warns_of_one_picture_in_several_classes(photos):
+    os.symlink("cat", photos / "dog")
+    with pytest.warns(UserWarning) as warned:
+        load_folder(photos, image_size=8)
+    (said,) = [str(w.message) for w in warned]
+    assert warned[0].filename == __file__
+    assert "4 pictures lie in several classes: '" in said
+    assert "cat/0.png' = '" in said and "dog/0.png'" in said
+    shutil.copy(photos / "cat" / "0.png", photos / "dog.png")
+    os.unlink(photos / "dog")
+    os.mkdir(photos / "dog")
+    shutil.move(photos / "dog.png", photos / "dog" / "again.png")
+    shutil.copy(photos / "bee" / "0.png", photos / "dog" / "other.png")
+    listed = load_folder(photos, read=False)
+    said = set()
+    for seed in range(6):
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            train, held_out = listed.split(0.3, seed)
+        contents = [
+            {pathlib.Path(path).read_bytes() for path in part.paths}
+            for part in (train, held_out)
+        ]
+        both = len(contents[0] & contents[1])
+        assert len(warned) == (both > 0)
+        for warning in warned:
+            assert f"{both} pictures lie on both sides" in str(warning.message)
+        said.add(both)
+    assert said > {0} or said > {1}
+
+
+def test_names_of_folders_may_be_decomposed(photos):
+    """As macOS writes them."""
+    os.rename(photos / "cat", photos / "cafe\u0301")
+    model = keras_facnn.FACNN(3, (8, 8, 3), (1,), (1,))
+    model.preset_metadata = {"class_names": ["caf\u00e9", "bee", "ant"]}
+    found = load_folder(photos, model)
+    assert found.names == model.class_names
+    assert np.bincount(found.labels).tolist() == [4, 10, 10]
+    model.preset_metadata = {"class_names": ["cafe\u0301", "bee", "ant"]}
+    os.rename(photos / "cafe\u0301", photos / "caf\u00e9")
+    assert np.bincount(load_folder(photos, model).labels).tolist() == [
+        4,
+        10,
+        10,
+    ]
+
+
 def test_a_preset_knows_what_it_was_trained_on(photos, tmp_path, rng):
     train, held_out = load_folder(photos, image_size=8).split(0.3)
     model = keras_facnn.FACNN(3, (8, 8, 3), (1,), (1,))
@@ -243,6 +347,23 @@ def make(folder, *files):
         (["Ant/a.png", "ant /a.png"], "differ by case or blanks.*Rename"),
         (["\u00e9/a.png", "e\u0301/a.png"], "differ by case or blanks"),
         (["train/ant/a.png", "val/ant/b.png"], "parts of a data set.*/train'"),
+        (
+            [
+                "train/ant/a.png",
+                "train/bee/a.png",
+                "test/a/a.png",
+                "test/b.png",
+            ],
+            "parts of a data set.*/test'.*rename",
+        ),
+        (["Train/ant/a.png", "dev/ant/b.png"], "parts of a data set.*/Train'"),
+        (["train/a.png", "test/b.png"], "parts of a data set"),
+        (["all/a.png", "train/a/a.png", "test/a/b.png"], "parts of a data set"),
+        (
+            ["train/ant/a.png", "train/b.png", "train/a/c.png"],
+            "parts of a data",
+        ),
+        (["@eaDir/a.png", "__MACOSX/._a.png"], "class.*an empty folder"),
     ],
 )
 def test_refuses_folders_that_are_none_of_classes(tmp_path, files, message):
