@@ -417,6 +417,14 @@ def _check_output(output, images):
         raise ValueError(f"--output: there is no folder {folder}")
     if os.path.isdir(output):
         raise ValueError(f"--output: {output} is a folder")
+    try:
+        os.lstat(output)
+    except FileNotFoundError:
+        pass
+    except OSError as e:
+        raise ValueError(
+            f"--output: {output[:200]} cannot be written ({e.strerror})"
+        ) from e
     for image in images:
         if (
             os.path.exists(output)
@@ -490,7 +498,13 @@ def _draw(arguments, told, paths, labels):
             for path in paths[:rows]
         ],
     )
-    figure.savefig(arguments.output, dpi=200)
+    try:
+        figure.savefig(arguments.output, dpi=200)
+    except OSError as e:
+        raise OSError(
+            f"--output: {arguments.output} cannot be written "
+            f"({e.strerror or e})"
+        ) from e
     path = printable(os.path.abspath(arguments.output))
     say(f"The figure is {path}")
 

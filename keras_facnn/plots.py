@@ -226,7 +226,9 @@ def explanation(
     photos = shown if photos is None else photos
     for name, values in (("names", names), ("photos", photos)):
         _check_one_an_image(name, values, len(shown))
-    columns = 3 + len(told.depth_maps) + 1
+    # Of one class there is no rival.
+    ends = 2 + (told.maps.shape[-1] > 1)
+    columns = ends + len(told.depth_maps) + 1
     height, width = shown.shape[1:3]
     figure = Figure(
         figsize=(
@@ -243,7 +245,7 @@ def explanation(
         width_ratios=[1] * (columns - 1) + [1.35],
     )
     beside = "the next" if told.several_labels else "rival"
-    headings = ["photograph", "evidence for", f"evidence for {beside}"]
+    headings = ["photograph", "evidence for", f"evidence for {beside}"][:ends]
     headings += [f"evidence at layer {level}" for level in told.depth_maps]
     headings += ["probability by layer"]
     pale = False
@@ -252,13 +254,13 @@ def explanation(
         (photo,) = _as_drawn(np.asarray(photos[row])[None])
         first = int(told.classes[row])
         p = told.probabilities[row]
-        second = int(rivals[row])
+        classes = [first, int(rivals[row])][: ends - 1]
         pale |= _draw_photo(axes[0], photo, (height, width))
         _title(axes[0], top[0], names[row] if names is not None else "")
-        vmax = told.maps[row, ..., [first, second]].max()
+        vmax = told.maps[row, ..., classes].max()
         total = _evidence(told.maps[row, ..., first])
         for ax, heading, c in zip(
-            axes[1:3], top[1:3], (first, second), strict=True
+            axes[1:ends], top[1:ends], classes, strict=True
         ):
             _draw_view(ax, photo, shown[row])
             map_ = told.maps[row, ..., c]
@@ -266,22 +268,23 @@ def explanation(
             _title(ax, heading, told.name_of(c), f"{p[c]:.1%}")
         most = vmax
         for ax, heading, layer_maps in zip(
-            axes[3:-1], top[3:-1], told.depth_maps.values(), strict=True
+            axes[ends:-1], top[ends:-1], told.depth_maps.values(), strict=True
         ):
-            map_ = np.asarray(layer_maps[row], "float32")
+            map_ = np.asarray(layer_maps[row], "float64")
             _draw_view(ax, photo, shown[row])
             # In units of the last layer's map, whatever its own are.
             finer = map_.size / told.maps[row, ..., first].size
-            map_ = map_ * (total * finer / max(_evidence(map_), _TINY))
+            evidence = _evidence(map_)
+            map_ = map_ * (total * finer / evidence if evidence > 0 else 0)
+            # What is below 0 shows nothing, and must fit into float32.
+            map_ = np.maximum(map_, -1 / _TINY)
             most = max(most, map_.max())
             drawn = _draw_shares(ax, map_, shown[row], vmax, total)
             _title(ax, heading, told.name_of(first))
         cells = told.maps[row, ..., first].size
         if total > 0:
             _draw_bar(axes[-2], drawn, total, cells, most > vmax)
-        _draw_probabilities(
-            axes[-1], told, row, (first, second), row == len(shown) - 1
-        )
+        _draw_probabilities(axes[-1], told, row, classes, row == len(shown) - 1)
         _title(axes[-1], top[-1])
     _draw_caption(figure, told, pale)
     return figure
@@ -775,7 +778,7 @@ def _draw_caption(figure, told, pale, brief=False):
 def _draw_probabilities(ax, told, row, classes, last):
     levels = np.arange(1, told.depth_probabilities.shape[1] + 1)
     for c, style, color in zip(
-        classes, ("-", "--"), ("black", "tab:orange"), strict=True
+        classes, ("-", "--"), ("black", "tab:orange"), strict=False
     ):
         ax.plot(levels, told.depth_probabilities[row, :, c], style, color=color)
     ax.set(xlim=(1, max(len(levels), 2)), ylim=(0, 1.02))
@@ -868,13 +871,21 @@ def _checked(told):
         ("probabilities", (batch, count)),
         ("depth_probabilities", (batch, None, count)),
     ):
-        shape = finite_array(name, getattr(told, name)).shape
+        values = finite_array(name, getattr(told, name))
+        shape = values.shape
         if len(shape) != len(expected) or any(
             n not in (None, m) for n, m in zip(expected, shape, strict=True)
         ):
             raise ValueError(
                 f"`{name}` must fit {batch} images and {count} classes. "
                 f"Received: shape {shape}"
+            )
+        # Sums of rounded values may be a little more than 1.
+        if values.size and not -1e-3 <= values.min() <= values.max() <= 1.001:
+            raise ValueError(
+                f"`{name}` must be from 0 to 1, as `FACNN.probabilities` makes "
+                f"them of logits. Received: values from {values.min():g} to "
+                f"{values.max():g}"
             )
     if told.class_names is not None and len(told.class_names) != count:
         raise ValueError(

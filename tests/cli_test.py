@@ -197,6 +197,7 @@ def test_verify_fails_when_the_maps_are_not_the_explanation(
         ("url", "x.png is a URL"),
         ("tex", "a .pgf file needs TeX, and there is no xelatex"),
         ("a_folder", "maps.d.png is a folder"),
+        ("long", r"--output: .*xxx cannot be written \(File name too long\)"),
         ("layer", "--layer must be 1 to 24. Received: 25"),
         ("class", "--class must be .* such as automobile. Received: automobil"),
         ("size", "must be multiples of"),
@@ -233,6 +234,7 @@ def test_errors_are_one_line_and_no_traceback(
         "url": ["https://a.b/x.png"],
         "tex": [SAMPLES[0], "--output", tmp_path / "maps.pgf"],
         "a_folder": [SAMPLES[0], "--output", tmp_path / "maps.d.png"],
+        "long": [SAMPLES[0], "--output", tmp_path / f"{'x' * 300}.png"],
         "layer": [SAMPLES[0], "--layer", 25],
         "class": [SAMPLES[0], "--class", "automobil"],
         "size": [SAMPLES[0], "--size", 33],
@@ -377,6 +379,21 @@ def test_says_that_the_output_cannot_be_written(command, monkeypatch, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
         "keras_facnn: error: The standard output cannot be written (No space "
+        "left on device)"
+    )
+
+
+@pytest.mark.only_on("torch")
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device")
+def test_names_the_option_of_a_figure_that_cannot_be_written(
+    preset, tmp_path, capsys
+):
+    output = tmp_path / "full.png"
+    output.symlink_to("/dev/full")
+    options = ["--preset", preset, "--size", 16, "--output", output]
+    assert run("explain", SAMPLES[0], *options) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"keras_facnn: error: --output: {output} cannot be written (No space "
         "left on device)"
     )
 

@@ -274,6 +274,25 @@ def test_centered_maps_show_what_speaks_for_a_class(images):
 
 
 @pytest.mark.only_on("torch")
+def test_one_class_has_no_rival(images):
+    figure = plots.explanation(
+        images[:2],
+        np.ones((2, 1)),
+        np.ones((2, 4, 4, 1)),
+        {1: np.ones((2, 4, 4))},
+        np.ones((2, 3, 1), "float32") + np.float32(1e-6),
+        ["ant"],
+    )
+    axes = np.array(figure.axes[:8]).reshape(2, 4)
+    assert [ax.get_title() for ax in axes[0]] == [
+        "photograph",
+        "evidence for\nant 100.0%",
+        "evidence at layer 1\nant",
+        "probability by layer",
+    ]
+    assert len(axes[1, 3].lines) == 1
+
+
 def test_two_labels_of_an_image_are_both_drawn_as_likely(colors_model, colors):
     told = colors_model.explain(colors[:1])
     parts = vars(told).copy()
@@ -312,6 +331,20 @@ def test_maps_that_show_nothing_say_why(images):
     rivals = [["no evidence"], ["faint: nowhere above 1.6%"], []]
     assert [words_on(ax) for ax in axes[:, 2]] == rivals
     assert not any(words_on(ax) for ax in axes[:, [1, 3]].ravel())
+
+
+@pytest.mark.parametrize("most", [-1, 0, 1e-38])
+def test_a_layer_without_evidence_shows_none(images, most):
+    layer = np.full((1, 8, 8), -5, "float32")
+    layer[0, 0, 0] = most
+    told = explanation_of(images[:1], depth_maps={1: layer})
+    figure = plots.explanation(told)
+    figure.draw_without_rendering()
+    ax = figure.axes[3]
+    drawn = np.asarray(ax.images[1].get_array())
+    assert np.isfinite(drawn).all()
+    assert drawn.max() > 0 if most > 0 else drawn.max() <= 0
+    assert words_on(ax) == ([] if most > 0 else ["no evidence"])
 
 
 def test_a_class_without_evidence_has_no_colour_bar(images):
@@ -748,6 +781,9 @@ def test_refuses_results_of_something_else():
         ("depth_maps", {1: np.ones((4, 4, 4))}),
         ("depth_probabilities", np.full((5, 4), 0.25)),
         ("class_names", ["a"]),
+        ("probabilities", np.full((5, 4), 2.5)),
+        ("probabilities", np.full((5, 4), -0.1)),
+        ("depth_probabilities", np.full((5, 3, 4), 1.01)),
     ],
 )
 def test_parts_of_an_explanation_fit_together(images, name, value):

@@ -74,8 +74,8 @@ def energy_pointing_game(
 
     Args:
         maps: Array `(B, h, w)`. Negative values count as 0.
-        boxes: As in `pointing_game`, rounded to whole pixels; of several, the
-            places that are in any.
+        boxes: As in `pointing_game`, rounded to whole pixels, halves up; of
+            several, the places that are in any.
         size: `(height, width)` of the images, in pixels.
 
     Returns:
@@ -94,7 +94,9 @@ def energy_pointing_game(
     maps, boxes, constant = _check(maps, boxes, size)
     inside = np.zeros(maps.shape, bool)
     for one, several in zip(inside, boxes, strict=True):
-        whole = np.clip(several.round(), 0, max(one.shape)).astype(int)
+        # Not to the nearest even number: the same box at another place would
+        # get another size.
+        whole = np.clip(np.floor(several + 0.5), 0, max(one.shape)).astype(int)
         if (whole[:, 2:] - whole[:, :2] < 1).any():
             raise ValueError(
                 "`boxes` must hold at least one whole pixel, after rounding. "

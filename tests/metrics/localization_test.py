@@ -111,6 +111,16 @@ def test_refuses_boxes_that_are_not_finite(metric, bad):
         metric(np.ones((1, 4, 4)), [[0, 0, bad, 2]], (4, 4))
 
 
+def test_a_box_has_one_size_wherever_it_stands():
+    maps = np.zeros((1, 8, 8))
+    for row, column in np.ndindex(7, 7):
+        maps[:] = 0
+        maps[0, row : row + 2, column : column + 2] = [[1, 2], [4, 8]]
+        box = [column + 0.5, row + 0.5, column + 1.5, row + 1.5]
+        share = energy_pointing_game(maps, [box], (8, 8))
+        np.testing.assert_allclose(share, 8 / 15)
+
+
 def test_refuses_boxes_without_a_pixel():
     with pytest.raises(ValueError, match="`boxes` must hold.*whole pixel"):
         energy_pointing_game(np.ones((1, 4, 4)), [[1.1, 0, 1.4, 2]], (4, 4))
