@@ -13,6 +13,7 @@ from keras import tree
 
 from keras_facnn.checks import is_number
 from keras_facnn.checks import warn_of_first_images
+from keras_facnn.forward import refuse_forked
 from keras_facnn.gradients import refuse_unsound_gradients
 from keras_facnn.losses import EvidencePenalty
 from keras_facnn.nodes import check_graph
@@ -192,16 +193,19 @@ class DeepAlignment:
 
     def fit(self, x=None, *args, **kwargs):
         """As `keras.Model.fit`; images that do not look like 0..255 warn."""
+        refuse_forked()
         warn_of_first_images(x)
         return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
         """As `keras.Model.evaluate`; images not in 0..255 warn."""
+        refuse_forked()
         warn_of_first_images(x)
         return super().evaluate(x, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
         """As `keras.Model.predict`; images not in 0..255 warn."""
+        refuse_forked()
         warn_of_first_images(x)
         return super().predict(x, *args, **kwargs)
 

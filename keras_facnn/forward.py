@@ -20,9 +20,9 @@ from keras_facnn.checks import check_outputs
 from keras_facnn.checks import check_verbose
 from keras_facnn.checks import one_class_an_image
 from keras_facnn.gradients import compiled_function
+from keras_facnn.gradients import is_lost_in_a_fork
 
 _LOCK = threading.RLock()
-_PROCESS = os.getpid()
 
 
 class _Kept:
@@ -121,15 +121,15 @@ def run(
         NumPy arrays, nested as the function's outputs; floats are float32.
 
     Raises:
-        RuntimeError: In a forked child on JAX, whose threads did not come
-            along, so that it would hang. On PyTorch, too, a child hangs that
-            was forked after its parent computed with several threads: call
-            `torch.set_num_threads(1)` first thing in the child, as PyTorch's
-            DataLoader does in its workers.
+        RuntimeError: In a forked child on JAX or TensorFlow, whose threads did
+            not come along, so that it would hang. On PyTorch, too, a child
+            hangs that was forked after its parent computed with several
+            threads: call `torch.set_num_threads(1)` first thing in the child,
+            as PyTorch's DataLoader does in its workers.
     """
     arrays = arrays if isinstance(arrays, tuple) else (arrays,)
     batch_size = check_int("batch_size", batch_size)
-    refuse_forked_jax()
+    refuse_forked()
     total = len(arrays[0])
     # Another shape would compile anew; PyTorch compiles nothing.
     pads = keras.backend.backend() != "torch"
@@ -210,15 +210,29 @@ def class_an_image(model, images, classes, batch_size):
     return classes
 
 
-def refuse_forked_jax():
-    """Raises in a forked child on JAX, where any computation would hang."""
-    if os.getpid() != _PROCESS and keras.backend.backend() == "jax":
+def refuse_forked():
+    """Raises in a forked child where any computation would hang."""
+    if _is_lost:
+        backend = {"jax": "JAX", "tensorflow": "TensorFlow"}[
+            keras.backend.backend()
+        ]
         raise RuntimeError(
-            "JAX does not work in a forked process, since its threads stay in "
-            "the parent. Start workers by "
-            '`multiprocessing.get_context("spawn")`, or import keras_facnn in '
-            "the child alone."
+            f"{backend} does not work in a forked process, since its threads "
+            "stay in the parent. Start workers by "
+            '`multiprocessing.get_context("spawn")`, or import keras_facnn '
+            "only in the child."
         )
+
+
+def _note_fork():
+    global _is_lost
+    _is_lost = is_lost_in_a_fork()
+
+
+# Whether this process was forked from one in which the backend computed.
+_is_lost = False
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
 
 
 def _padded(array, length):

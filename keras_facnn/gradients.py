@@ -272,6 +272,29 @@ _TAKEN_OUT = (
 )
 
 
+def is_lost_in_a_fork() -> bool:
+    """Whether a process that is forked from this one could not compute.
+
+    JAX and TensorFlow have threads, which stay in the parent, so that a child
+    waits for ever. Those of TensorFlow start at the first computation.
+    """
+    backend = keras.backend.backend()
+    if backend == "jax":
+        return True
+    if backend != "tensorflow":
+        return False
+    from tensorflow.config import threading
+
+    # It can be changed until then.
+    before = threading.get_inter_op_parallelism_threads()
+    try:
+        threading.set_inter_op_parallelism_threads(before + 1)
+    except RuntimeError:
+        return True
+    threading.set_inter_op_parallelism_threads(before)
+    return False
+
+
 class _Inference(keras.Layer):
     """Calls a function as a part of a model that infers.
 
@@ -359,12 +382,35 @@ def _strided_pointwise(model):
 def _tf_function(fn):
     import tensorflow as tf
 
-    # TensorFlow counts the traces of a line of code and warns of many. Each
-    # model and layer has a function of its own, made on the same line; of a
-    # partial it counts the object.
-    return tf.function(
-        functools.partial(fn), reduce_retracing=True, autograph=False
-    )
+    def make():
+        # TensorFlow counts the traces of a line of code and warns of many.
+        # Each model and layer has a function of its own, made on the same
+        # line; of a partial it counts the object.
+        return tf.function(
+            functools.partial(fn), reduce_retracing=True, autograph=False
+        )
+
+    of_any_size, of_sizes = make(), {}
+    seen = set()
+
+    def call(*args):
+        # The batch is no size.
+        sizes = tuple(tuple(x.shape[1:]) for x in tree.flatten(args))
+        seen.add(sizes)
+        if not of_sizes:
+            try:
+                return of_any_size(*args)
+            except (TypeError, ValueError):
+                # From the second size on, TensorFlow compiles for sizes that
+                # are not known, of which some layers can't compute, such as
+                # UpSampling2D where it interpolates.
+                if len(seen) == 1:
+                    raise
+        if sizes not in of_sizes:
+            of_sizes[sizes] = make()
+        return of_sizes[sizes](*args)
+
+    return call
 
 
 def _of_tensors(fn):

@@ -7,6 +7,9 @@ import gc
 import os
 import pathlib
 import re
+import signal
+import subprocess
+import sys
 import threading
 import weakref
 
@@ -323,16 +326,28 @@ def test_values_that_a_step_used_up_say_why(small_model, images):
 
 
 @pytest.mark.skipif(
-    BACKEND != "jax" or not hasattr(os, "fork"), reason="Only JAX hangs"
+    BACKEND == "torch" or not hasattr(os, "fork"), reason="Only others hang"
 )
 @pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
-def test_a_forked_child_is_refused_on_jax(small_model, images):
-    small_model.class_maps(images)
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda m, x: m.class_maps(x),
+        lambda m, x: m.predict(x, verbose=0),
+        lambda m, x: m.fit(x, np.zeros(len(x)), verbose=0),
+    ],
+    ids=["class_maps", "predict", "fit"],
+)
+def test_a_forked_child_is_refused(small_model, images, use):
+    compiled(small_model)
+    use(small_model, images)
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            small_model.class_maps(images)
+            # A child that hangs ends, too.
+            signal.alarm(60)
+            use(small_model, images)
             answer = "no error"
         except RuntimeError as e:
             answer = str(e)
@@ -342,3 +357,24 @@ def test_a_forked_child_is_refused_on_jax(small_model, images):
     with os.fdopen(read) as file:
         assert "spawn" in file.read()
     os.waitpid(child, 0)
+
+
+@pytest.mark.skipif(
+    BACKEND != "tensorflow" or not hasattr(os, "fork"),
+    reason="JAX starts threads at once, PyTorch none that is missed",
+)
+def test_a_child_of_a_process_that_only_imported_works():
+    code = """
+import os, signal
+import numpy as np
+import keras_facnn
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    model = keras_facnn.FACNN(2, (4, 4, 3), (1,), (1,))
+    for _ in range(2):
+        assert model.class_maps(np.zeros((1, 4, 4, 3))).shape == (1, 4, 4, 2)
+    os._exit(0)
+raise SystemExit(os.waitpid(child, 0)[1])
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

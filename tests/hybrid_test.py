@@ -327,6 +327,32 @@ def test_a_backbone_of_any_size_takes_any_size(rng):
     assert sized.class_maps(images[:, :8, :8]).shape == (2, 2, 2, 3)
 
 
+def test_joined_layers_take_several_sizes(rng):
+    inputs = keras.Input((None, None, 3))
+    x = layers.Conv2D(4, 3, strides=2, padding="same", name="fine")(inputs)
+    x = layers.Conv2D(4, 3, strides=2, padding="same", name="coarse")(x)
+    model = FACNN(
+        3,
+        backbone=keras.Model(inputs, x),
+        feature_layer=["coarse", "fine"],
+        depths=(1,),
+        maps_per_class=(2,),
+    )
+    extractor = model.feature_extractor()
+    for size in ((16, 16), (24, 16), (32, 40), (16, 16)):
+        images = rng.uniform(0, 255, (2, *size, 3)).astype("float32")
+        features = extractor(images, training=False)["fa_1"]
+        expected = ops.convert_to_numpy(model.head.class_maps(features))
+        found = model.class_maps(images)
+        assert found.shape == (2, size[0] // 2, size[1] // 2, 3)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+        cams = attribution.grad_cam(model, images, 1, layer=1)
+        scale = float(ops.convert_to_numpy(model.head.scale))
+        np.testing.assert_allclose(
+            cams, scale / found[0, ..., 1].size * found[..., 1], atol=1e-4
+        )
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
