@@ -8,6 +8,10 @@ writes into the output folder: `compare.png` (Figures 1 and 5 of the paper),
 
 `--preset MODEL.keras` compares the maps of any Keras classifier instead, CAM's
 where it ends in an average and one dense layer; there is nothing of depth then.
+
+Of a preset for several labels an image, `--labels TABLE.csv` says which there
+are, as for `zoo.evaluate`. Removal is judged by the most probable of those that
+an image has; images of none are left out.
 """
 
 import base64
@@ -99,6 +103,7 @@ def define_flags():
     inputs.define_preset_flags()
     # Or `--help` leaves them out.
     flags.adopt_module_key_flags(inputs)
+    inputs.define_labels_flag()
     flags.DEFINE_string(
         "output", None, "Folder of what is written.", required=True
     )
@@ -144,10 +149,12 @@ def main():
         or FLAGS.classes
         or FLAGS.skip_broken
         or FLAGS.validation_fraction is not None
+        or FLAGS.labels
     ):
         raise app.UsageError(
             "--boxes needs a folder as --data, and all of its images: neither "
-            "--classes nor --skip_broken nor --validation_fraction. "
+            "--classes nor --labels nor --skip_broken nor "
+            "--validation_fraction. "
             f"Received: --data {FLAGS.data}"
         )
     unknown = set(FLAGS.methods or ()) - set(TITLES)
@@ -162,11 +169,11 @@ def main():
                 f"Received: KERAS_BACKEND={keras.backend.backend()}"
             )
     record.make_folder("output", FLAGS.output)
-    is_baseline = FLAGS.preset.endswith(".keras")
-    read = (
-        inputs.baseline_and_images if is_baseline else inputs.preset_and_images
-    )
-    model, images, labels, names = read()
+    table = inputs.table_of_labels()
+    if FLAGS.preset.endswith(".keras"):
+        model, images, labels, names = inputs.baseline_and_images()
+    else:
+        model, images, labels, names = inputs.preset_and_images(table)
     from keras_facnn import FACNN
     from keras_facnn import metrics
     from keras_facnn import plots
@@ -185,11 +192,17 @@ def main():
         boxed = np.flatnonzero([len(b) > 0 for b in boxes])
         images, labels = images[boxed], labels[boxed]
         boxes = [boxes[i] for i in inputs.spread(boxed, FLAGS.images)]
+    if table is not None:
+        some = labels.any(axis=-1)
+        if not some.any():
+            raise ValueError(f"No image of `--labels {FLAGS.labels}` has one.")
+        images, labels = images[some], labels[some]
     images = inputs.spread(images, FLAGS.images)
     labels = inputs.spread(labels, FLAGS.images)
-    predictions = model.predict(
-        images, batch_size=FLAGS.batch_size, verbose=0
-    ).argmax(-1)
+    logits = model.predict(images, batch_size=FLAGS.batch_size, verbose=0)
+    predictions = logits.argmax(-1)
+    if table is not None:
+        labels = np.where(labels == 1, logits, -np.inf).argmax(-1)
 
     depth = None
     if is_facnn:

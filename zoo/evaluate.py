@@ -54,14 +54,7 @@ def define_flags():
         "Folder or data set of images of other classes: how well weak evidence "
         "tells them from those of --data.",
     )
-    flags.DEFINE_string(
-        "labels",
-        None,
-        "Table of several labels an image, in place of --split: a header, "
-        "`file` and the classes' names, then rows of an image's path in the "
-        "folder --data, and 0 or 1 for each class. Split by commas, or by tabs "
-        "where its name ends in .tsv.",
-    )
+    inputs.define_labels_flag()
     flags.DEFINE_string("unknown_split", "test", "Split of --unknown.")
     flags.DEFINE_bool(
         "trained_on",
@@ -76,30 +69,16 @@ def main():
     if FLAGS.write and not os.path.isdir(FLAGS.preset):
         raise app.UsageError("--write needs a --preset that is a folder.")
     is_baseline = FLAGS.preset.endswith(".keras")
-    if FLAGS.labels and (
-        is_baseline or FLAGS.classes or FLAGS.validation_fraction is not None
-    ):
-        raise app.UsageError(
-            "--labels needs a --preset that is no baseline, and neither "
-            "--classes nor --validation_fraction."
-        )
+    table = inputs.table_of_labels()
     split = os.path.basename(FLAGS.labels) if FLAGS.labels else FLAGS.split
     report = {"split": split}
     if is_baseline:
         model, images, labels, names = inputs.baseline_and_images()
     else:
-        from zoo.data import labels as tables
-
-        found = tables.find(FLAGS.labels, FLAGS.data) if FLAGS.labels else None
         model, images, labels, names = inputs.preset_and_images(
-            found, lambda found, model: unseen(found, model, report)
+            table, lambda found, model: unseen(found, model, report)
         )
     several = not is_baseline and model.threshold
-    if FLAGS.labels and not several:
-        raise ValueError(
-            "`--labels` needs a preset of several labels an image, "
-            f"FACNN(..., threshold=True). Received: --preset {FLAGS.preset}"
-        )
     logits = logits_of(model, images)
     if several:
         present = labels if FLAGS.labels else np.eye(len(names))[labels]

@@ -219,6 +219,35 @@ def define_preset_flags(data_required=True):
     flags.DEFINE_integer("batch_size", 250, "Images a forward pass.", 1)
 
 
+def define_labels_flag():
+    flags.DEFINE_string(
+        "labels",
+        None,
+        "Table of several labels an image, in place of --split: a header, "
+        "`file` and the classes' names, then rows of an image's path in the "
+        "folder --data, and 0 or 1 for each class. Split by commas, or by tabs "
+        "where its name ends in .tsv.",
+    )
+
+
+def table_of_labels():
+    """The `zoo.data.images.Split` of `--labels`; None without one."""
+    if not FLAGS.labels:
+        return None
+    if (
+        FLAGS.preset.endswith(".keras")
+        or FLAGS.classes
+        or FLAGS.validation_fraction is not None
+    ):
+        raise app.UsageError(
+            "--labels needs a --preset that is no baseline, and neither "
+            "--classes nor --validation_fraction."
+        )
+    from zoo.data import labels
+
+    return labels.find(FLAGS.labels, FLAGS.data)
+
+
 def find(split):
     """`zoo.data.images.find` of what the flags say."""
     from zoo.data import images
@@ -250,6 +279,11 @@ def preset_and_images(found=None, choose=None):
         raise ValueError(
             f"`--data` must have the classes of the preset, {expected}. "
             f"Received: {found.names}"
+        )
+    if found.labels.ndim == 2 and not model.threshold:
+        raise ValueError(
+            "`--labels` needs a preset of several labels an image, "
+            f"FACNN(..., threshold=True). Received: --preset {FLAGS.preset}"
         )
     check_size(model)
     if choose is not None:

@@ -203,3 +203,45 @@ def test_a_kill_leaves_what_was_measured(folder, tmp_path, monkeypatch):
         assert [row["method"] for row in csv.DictReader(file)] == ["FA-CNN"]
     results = json.loads((killed / "results.json").read_text())
     assert len(results["pixel_removal"]["facnn_2"]["accuracy"]) == 5
+
+
+def test_compares_by_the_labels_of_a_table(colors_model, tmp_path):
+    """Of several that an image has, by the most probable."""
+    colors_model.save_to_preset(tmp_path / "colors")
+    (tmp_path / "photos").mkdir()
+    rows = ["file,red,green,blue"]
+    for name, color, labels in (
+        ("yellow", (255, 250, 0), "1,1,0"),
+        ("green", (0, 255, 0), "0,1,1"),
+        ("grey", (128, 128, 128), "0,0,0"),
+        ("black", (0, 0, 0), "0,0,1"),
+    ):
+        pixels = np.full((16, 16, 3), color, "uint8")
+        pixels[-1] = (9, 9, 9)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{name}.png")
+        rows.append(f"{name}.png,{labels}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    flags = {
+        "preset": tmp_path / "colors",
+        "data": tmp_path / "photos",
+        "labels": tmp_path / "labels.csv",
+        "output": tmp_path / "out",
+        "layers": "1",
+        "methods": "facnn,random",
+        "steps": 2,
+    }
+    result = run("compare", **flags)
+    assert result.returncode == 0, result.output
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    curve = results["pixel_removal"]["random_1"]
+    # Red, green and blue, of which the last is not found.
+    levels = np.array([255 * 15 + 9, 255 * 15 + 9, 9 * 1]) / 16
+    expected = 1 / (1 + np.exp(-60 * (levels / 510 - 0.4)))
+    assert curve["probability"][0] == pytest.approx(expected.mean(), abs=1e-4)
+    assert curve["accuracy"][0] == pytest.approx(2 / 3)
+    FACNN(3, (16, 16, 3), (1,), (1,)).save_to_preset(
+        tmp_path / "one", {"class_names": ["red", "green", "blue"]}
+    )
+    result = run("compare", **{**flags, "preset": tmp_path / "one"})
+    assert result.returncode == 1
+    assert "needs a preset of several labels an image" in result.output
