@@ -14,6 +14,7 @@ import shutil
 import threading
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
@@ -99,12 +100,12 @@ def page(request, browser, url):
         assert one.method == "GET" and one.post_data is None
 
 
-def from_package(route):
+def from_package(route, *, more=b""):
     """Answers with the file of npm's package that the network would give."""
     name = route.request.url.removeprefix(CDN).partition("/dist/")[2]
     kind = "text/javascript" if name.endswith(".mjs") else None
     route.fulfill(
-        body=(RUNTIME / "dist" / name).read_bytes(),
+        body=(RUNTIME / "dist" / name).read_bytes() + more,
         content_type=kind or mimetypes.guess_type(name)[0],
         headers={"Access-Control-Allow-Origin": "*"},
     )
@@ -220,15 +221,73 @@ def test_several_labels_have_shares_of_their_own(page, tmp_path):
         expect(bars.nth(2)).to_contain_text("blue0.0%")
 
 
+def broken(path):
+    """What is no model, though all but one thing of it is."""
+    cases = {"text": b"not a model", "empty": b"", "half": path.read_bytes()}
+    cases["half"] = cases["half"][: len(cases["half"]) // 2]
+    changes = {
+        "names": ("class_names", '["a", '),
+        "number": ("class_names", "7"),
+        "fewer": ("class_names", '["a", "b"]'),
+        "objects": ("class_names", '[{}, {}, {"a": 1}]'),
+        "shape": ("image_shape", "null"),
+        "other_shape": ("image_shape", "[16, 25, 1]"),
+        "huge": ("image_shape", "[1e9, 1e9, 1]"),
+    }
+    for case, (key, value) in changes.items():
+        model = onnx.load(path)
+        for prop in model.metadata_props:
+            if prop.key == key:
+                prop.value = value
+        cases[case] = model.SerializeToString()
+    model = onnx.load(path)
+    del model.graph.output[1:]
+    cases["outputs"] = model.SerializeToString()
+    return cases
+
+
+def test_runs_only_what_has_the_known_hash(browser, url):
+    """Whatever the network gives in the place of ONNX Runtime's files."""
+    for name in ("ort.wasm.min.js", ".mjs", ".wasm"):
+        context = browser.new_context()
+        context.route(f"{CDN}**", from_package)
+
+        def other(route):
+            from_package(route, more=b"\n")
+
+        context.route(f"{CDN}**{name}", other)
+        page = context.new_page()
+        page.goto(url)
+        message = page.locator("#message")
+        expect(message).to_have_text(
+            "ONNX Runtime cannot be loaded, or is not the known one."
+        )
+        expect(page.locator("#photo")).to_be_disabled()
+        context.close()
+
+
 def test_takes_another_model(page, folder, tmp_path):
     small = keras_facnn.FACNN(
         3, (16, 24, 1), (1,), (2,), deep_alignment=0.0, space_to_depth=1
     )
     small.export(tmp_path / "small.onnx", centered=True, verbose=False)
-    (tmp_path / "bad.onnx").write_bytes(b"not a model")
+    photo = (ROOT / "samples" / "ship.jpg").read_bytes()
+    choose(page, "ship.jpg", photo)
+    heading = page.locator("#heading")
+    expect(heading).to_have_text("Evidence for ship")
+    view = "byId('view').toDataURL()"
+    ship = page.evaluate(view)
     message = page.locator("#message")
-    page.set_input_files("#model", tmp_path / "bad.onnx")
-    expect(message).to_contain_text("Not a model")
+    for case, content in broken(tmp_path / "small.onnx").items():
+        (tmp_path / f"{case}.onnx").write_bytes(content)
+        page.set_input_files("#model", tmp_path / f"{case}.onnx")
+        expect(message).to_contain_text("Not a model: ")
+        # What was there still is, and still works.
+        expect(heading).to_have_text("Evidence for ship")
+        assert page.evaluate(view) == ship
+        choose(page, "ship.jpg", photo)
+        expect(message).to_be_empty()
+        expect(heading).to_have_text("Evidence for ship")
     page.set_input_files("#model", tmp_path / "small.onnx")
     expect(message).to_be_empty()
     rng = np.random.default_rng(0)

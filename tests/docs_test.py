@@ -52,6 +52,7 @@ def test_the_reference_has_every_public_name():
 TEXTS = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     ROOT / "CHANGELOG.md",
     ROOT / "samples" / "README.md",
     ROOT / "keras_facnn" / "samples" / "README.md",

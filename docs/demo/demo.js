@@ -2,6 +2,13 @@
 
 const SHOWN = 5;
 const byId = (id) => document.getElementById(id);
+// What ONNX Runtime loads besides, from where its script is.
+const RUNTIME = {
+  mjs: ["ort-wasm-simd-threaded.mjs",
+    "sha384-XcXA/MtAf0WpB8e023xQH9CM7RIjiugakT7x99DIwpFf7k56BIFFcAPerIF7FDad"],
+  wasm: ["ort-wasm-simd-threaded.wasm",
+    "sha384-vjBJ1z7qrhkTyYsNqKeF6c7N+nOJSU94czEo+tvZcu8G75JparGq9kB+kTnEUNVM"],
+};
 // What is on the page: a session and the facts of its file; a picture, the
 // session's answer to it, and the class whose map is seen.
 const state = {};
@@ -44,18 +51,67 @@ function* fields(bytes) {
 }
 
 async function open(bytes) {
-  const facts = properties(bytes);
-  if (!facts.image_shape) {
-    throw new Error("it was not written by `python -m keras_facnn export`.");
-  }
-  state.session = await ort.InferenceSession.create(bytes);
-  state.facts = Object.fromEntries(
-    ["image_shape", "class_names"].map((key) => [key, JSON.parse(facts[key])]));
-  state.facts.maps = facts.maps;
-  // Files that don't say so are of one label, by softmax.
-  state.facts.severalLabels = facts.probabilities === "sigmoid";
+  const facts = factsOf(properties(bytes));
+  await runtime;
+  const session = await ort.InferenceSession.create(bytes);
+  await check(session, facts);
+  // Only now, so that a file that fails leaves what was there.
+  Object.assign(state, { session, facts });
+  byId("answer").hidden = true;
   byId("photo").disabled = false;
   say("");
+}
+
+// ONNX Runtime would load its files unchecked; so it gets them.
+const runtime = Promise.all(
+  Object.entries(RUNTIME).map(async ([kind, [name, integrity]]) => {
+    const url = new URL(name, document.querySelector("script[integrity]").src);
+    const response = await fetch(url, { integrity });
+    return [kind, URL.createObjectURL(await response.blob())];
+  }),
+).then((urls) => {
+  ort.env.wasm.wasmPaths = Object.fromEntries(urls);
+}).catch(() => {
+  throw new Error("ONNX Runtime cannot be loaded, or is not the known one.");
+});
+
+const isCount = (n) => Number.isInteger(n) && n > 0 && n <= 8192;
+
+function factsOf(found) {
+  let image_shape, class_names;
+  try {
+    [image_shape, class_names] = [found.image_shape, found.class_names]
+      .map((value) => JSON.parse(value));
+  } catch { /* As below. */ }
+  const [height, width, channels] = image_shape ?? [];
+  const named = class_names === null || (Array.isArray(class_names)
+    && class_names.every((name) => typeof name === "string"));
+  if (!named || ![height, width].every((n) => n === null || isCount(n))
+    || ![1, 3].includes(channels)) {
+    throw new Error("it was not written by `python -m keras_facnn export`.");
+  }
+  return {
+    image_shape,
+    class_names,
+    maps: found.maps,
+    // Files that don't say so are of one label, by softmax.
+    severalLabels: found.probabilities === "sigmoid",
+  };
+}
+
+// One run on a black picture shows whether the answers are as they should be.
+async function check(session, facts) {
+  const [height, width] = sides(facts);
+  const dims = [1, height, width, facts.image_shape[2]];
+  const black = new Float32Array(dims.reduce((a, b) => a * b));
+  const { logits, class_maps } = await session.run(
+    { images: new ort.Tensor("float32", black, dims) });
+  const classes = logits?.dims[1];
+  if (logits?.dims.length !== 2 || class_maps?.dims.length !== 4
+    || class_maps.dims[3] !== classes
+    || (facts.class_names ?? logits.data).length !== classes) {
+    throw new Error("its answers and its names are not of one model.");
+  }
 }
 
 function say(message) {
@@ -63,7 +119,8 @@ function say(message) {
 }
 
 // Of the model's images; one of any size looks at 224 pixels.
-const sides = () => state.facts.image_shape.slice(0, 2).map((n) => n ?? 224);
+const sides = (facts = state.facts) =>
+  facts.image_shape.slice(0, 2).map((n) => n ?? 224);
 
 // The photo's middle, in so many pixels.
 function middle(picture, width, height) {
@@ -100,8 +157,11 @@ async function explain(file) {
   } catch {
     throw new Error(`${file.name} is no picture that this browser can read.`);
   }
-  const { logits, class_maps } = await state.session.run(
+  const { session } = state;
+  const { logits, class_maps } = await session.run(
     { images: tensor(picture) });
+  // Another model was opened in the meantime.
+  if (session !== state.session) return;
   const scores = Array.from(logits.data);
   state.picture = picture;
   state.logits = scores;
@@ -183,13 +243,15 @@ byId("photo").onchange = async ({ target }) => {
 byId("model").onchange = async ({ target }) => {
   if (!target.files.length) return;
   say("Loading the model …");
-  byId("answer").hidden = true;
   const bytes = new Uint8Array(await target.files[0].arrayBuffer());
   await open(bytes).catch((error) => say(`Not a model: ${error.message}`));
+  target.value = "";
 };
 
-fetch("model.onnx").then(async (response) => {
+runtime.then(async () => {
+  const response = await fetch("model.onnx");
   if (!response.ok) throw new Error("there is no model.onnx.");
   await open(new Uint8Array(await response.arrayBuffer()));
-}).catch((error) => say(
-  `Choose a model below. Beside this page, ${error.message}`));
+}).catch((error) => runtime.then(
+  () => say(`Choose a model below. Beside this page, ${error.message}`),
+  () => say(error.message)));
