@@ -14,6 +14,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -413,6 +414,9 @@ def test_refuses_bad_files_and_lives_on(page, temporary):
         ("bomb.png", plain("1", (13000, 13000)), "13000 x 13000 pixels"),
         ("dot.png", plain("RGB", (1, 1)), "has 1 x 1 pixels, too few"),
         ("cut.png", plain("RGB", (90, 90))[:60], "truncated"),
+        # A format that is decoded in Python, for minutes where it is large.
+        ("slow.png", b"P3 1 1 255 9 9 9", "of the format PPM"),
+        ("large.png", plain("1", (8000, 5000)), "8000 x 5000 pixels"),
     ):
         upload(page, name, content)
         expect(message).to_contain_text(told)
@@ -501,6 +505,28 @@ def test_answers_only_its_own_hosts_and_pages(url):
         assert answer(url, f"/gradio_api/{path}")[0] == 404, path
 
 
+def test_takes_no_body_of_unknown_length(url):
+    """Of one that comes in chunks, the length that is named says nothing."""
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), 30) as connection:
+        connection.sendall(
+            b"POST /gradio_api/run/predict HTTP/1.1\r\n"
+            b"Host: %s\r\nContent-Length: 5\r\n"
+            % f"{host}:{port}".encode()
+            + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+        )
+        assert connection.recv(99).startswith(b"HTTP/1.1 411")
+
+
+def test_is_not_shown_inside_another_page(url):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url) as response:
+        assert response.headers["X-Frame-Options"] == "DENY"
+        policy = response.headers["Content-Security-Policy"]
+        assert "frame-ancestors 'none'" in policy
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
 def test_reads_and_fetches_nothing_for_a_question(url, tmp_path):
     secret = tmp_path / "secret.png"
     secret.write_bytes((ROOT / "samples" / "ship.jpg").read_bytes())
@@ -576,6 +602,25 @@ def test_refuses_what_is_no_question(url):
         **{"Content-Type": "multipart/form-data; boundary=x"},
     ) == (404, "Not Found")
     assert send(url, right)[0] == 200
+
+
+def test_stays_usable_while_many_ask(url):
+    photo = (ROOT / "samples" / "ship.jpg").read_bytes()
+    with concurrent.futures.ThreadPoolExecutor(100) as threads:
+        asked = [
+            threads.submit(ask, url, photo, f"busy{n}") for n in range(100)
+        ]
+        time.sleep(0.5)
+        start = time.monotonic()
+        for _ in range(5):
+            assert answer(url, "/theme.css")[0] == 200
+        # The first of them would wait for the last question.
+        between = [future.done() for future in asked]
+        took = time.monotonic() - start
+        statuses = [future.result()[0] for future in asked]
+    assert set(statuses) <= {200, 503}, statuses
+    assert statuses.count(200) >= 60
+    assert not all(between), took
 
 
 def test_answers_all_who_bring_one_photo_at_once(url, temporary):

@@ -17,6 +17,13 @@ _ROUTES = {
     "POST": re.compile(r"/gradio_api/run/predict/?"),
 }
 
+_HEADERS = (
+    (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", b"frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
 
 class Gate:
     """An ASGI application that lets through what the page needs.
@@ -42,7 +49,7 @@ class Gate:
             return None
         status = self._refusal(scope)
         if status is None:
-            return await self._app(scope, receive, send)
+            return await self._app(scope, receive, _guarded(send))
         # One who still sends would not read the answer.
         while (await receive()).get("more_body"):
             pass
@@ -65,7 +72,8 @@ class Gate:
             return 404
         if scope["method"] == "POST":
             length = headers.get(b"content-length", [""])[0]
-            if not length.isdecimal():
+            # Of a body that comes in chunks, a length says nothing.
+            if b"transfer-encoding" in headers or not length.isdecimal():
                 return 411
             if int(length) > self._largest:
                 return 413
@@ -78,6 +86,18 @@ class Gate:
             return False
         is_address = ":" in name or re.fullmatch(r"[\d.]+", name) is not None
         return name in self._hosts or (self._any_address and is_address)
+
+
+def _guarded(send):
+    """Forbids other sites to show the page, and browsers to guess types."""
+
+    async def guarded(message):
+        if message["type"] == "http.response.start":
+            headers = [*message.get("headers", []), *_HEADERS]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return guarded
 
 
 async def refuse(send: typing.Any, status: int) -> None:

@@ -15,6 +15,12 @@ MAX_BYTES = 32 * 2**20
 
 # Fewer show nothing that a person could judge.
 _LEAST_SIDE = 16
+# Of a screen of 8K. JPEG, of which cameras write more, is read at a fraction of
+# its size.
+_MOST_PIXELS = 7680 * 4320
+# All that browsers and cameras write. Some others are decoded in Python, which
+# takes minutes, in which no one else is answered.
+_FORMATS = frozenset("AVIF BMP GIF HEIF JPEG MPO PNG TIFF WEBP".split())
 # Pixels of the longer side of pictures on the page.
 _SIDE = 480
 
@@ -114,6 +120,7 @@ def look(model: typing.Any, data: bytes) -> Seen:
             f"{MAX_BYTES // 2**20} are read"
         )
     height, width, channels = model.image_shape
+    _check_quick(data)
     image = read_picture(data, (height, width, channels))[None]
     with Image.open(io.BytesIO(data)) as opened:
         sides = opened.size
@@ -228,3 +235,26 @@ def see_grad_cam(
             model, seen.image, c, layer=layer
         )
     return seen.grad_cams[c, layer]
+
+
+def _check_quick(data):
+    """Raises where reading a picture may take long."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            sides, kind = opened.size, opened.format
+            decoders = {tile[0] for tile in getattr(opened, "tile", ())}
+    except Exception:
+        # `read_picture` says why it can't be read, in better words.
+        return
+    if kind not in _FORMATS or "bmp_rle" in decoders:
+        raise ValueError(
+            f"The picture is of the format {kind}, which the page does not "
+            "read. Save it as JPEG or PNG"
+        )
+    if kind not in ("JPEG", "MPO") and sides[0] * sides[1] > _MOST_PIXELS:
+        raise ValueError(
+            f"The picture has {sides[0]} x {sides[1]} pixels. At most "
+            f"{_MOST_PIXELS:,} are read, of a JPEG more"
+        )

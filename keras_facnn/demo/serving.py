@@ -19,6 +19,7 @@ from keras_facnn.installing import how_to_install
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Visits whose latest photo is kept, which takes about 3 MB.
 _VISITS = 32
+_CONNECTIONS = 200
 
 
 def sample_paths(preset: str) -> list[pathlib.Path]:
@@ -76,7 +77,9 @@ def serve(
         with tempfile.TemporaryDirectory() as folder:
             # Where Gradio makes an empty folder that the page has no use for.
             gr.routes.DEFAULT_TEMP_DIR = folder
-            blocks = page(model, preset, sample_paths(preset), here, photos)
+            # Of a folder, visitors see the name only.
+            shown = pathlib.Path(preset).name
+            blocks = page(model, shown, sample_paths(preset), here, photos)
             # Or Gradio takes any file's path for that of an upload.
             blocks.has_launched = True
             blocks.state_session_capacity = _VISITS
@@ -139,6 +142,8 @@ def serve(
                         largest_body(MAX_BYTES),
                     ),
                     log_level="critical",
+                    # Each takes one of the files that a process may open.
+                    limit_concurrency=_CONNECTIONS,
                     timeout_graceful_shutdown=1,
                 )
             )

@@ -15,6 +15,11 @@ _QUESTION = 2**16
 # Seconds after which a visit is over that has closed its connection, or never
 # had one: a network may fail for a moment.
 _GRACE = 10
+# Questions that are answered at the same time. Each takes a thread, of which
+# Gradio needs some for all else.
+_AT_ONCE = 8
+# Questions that wait, each with its photo.
+_MOST_WAITING = 64
 
 
 class Visits:
@@ -41,6 +46,8 @@ class Visits:
         self._photos = photos
         self._forget = forget
         self._connections: collections.Counter[str] = collections.Counter()
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._waiting = 0
 
     async def __call__(self, scope, receive, send):
         if scope["type"] == "http" and scope["method"] == "POST":
@@ -56,19 +63,22 @@ class Visits:
             self._end_soon(visit)
 
     async def _answer(self, scope, receive, send):
-        body = await _body(receive)
-        if body is None:
-            return None
-        before, quote, rest = body.partition(b'"data:')
-        url, _, after = rest.partition(b'"')
-        key = secrets.token_hex(16)
         try:
-            question = _question(
-                before + (b'"%s"' % key.encode() if quote else b"") + after
-            )
-            photo = binascii.a2b_base64(url.partition(b"base64,")[2])
+            taken = await _taken(receive)
         except ValueError:
             return await refuse(send, 400)
+        if taken is None:
+            return None
+        if self._waiting == _MOST_WAITING:
+            return await refuse(send, 503)
+        self._waiting += 1
+        try:
+            async with self._turns:
+                return await self._ask(*taken, scope, receive, send)
+        finally:
+            self._waiting -= 1
+
+    async def _ask(self, question, key, photo, scope, receive, send):
         body = json.dumps(question).encode()
         headers = [
             (name, value)
@@ -82,12 +92,11 @@ class Visits:
         async def give():
             return messages.pop() if messages else await receive()
 
-        if quote:
-            self._photos[key] = photo
+        self._photos[key] = photo
         try:
             await self._app({**scope, "headers": headers}, give, send)
         finally:
-            self._photos.pop(key, None)
+            del self._photos[key]
             self._end_soon(question["session_hash"])
 
     def _end_soon(self, visit):
@@ -110,6 +119,27 @@ def largest_body(photo: int) -> int:
     """
     # In base 64.
     return _QUESTION + 4 * -(-photo // 3)
+
+
+async def _taken(receive):
+    """A question, and the photo that is taken out of it.
+
+    Returns:
+        The question, the key that stands in it for the photo, and the photo's
+        bytes; or None if the sender has left.
+
+    Raises:
+        ValueError: If it is no question of the page.
+    """
+    body = await _body(receive)
+    if body is None:
+        return None
+    before, quote, rest = body.partition(b'"data:')
+    url, _, after = rest.partition(b'"')
+    key = secrets.token_hex(16)
+    name = b'"%s"' % key.encode() if quote else b""
+    question = _question(before + name + after)
+    return question, key, binascii.a2b_base64(url.partition(b"base64,")[2])
 
 
 async def _body(receive):
