@@ -491,7 +491,16 @@ def test_answers_only_its_own_hosts_and_pages(url):
     host = url.removeprefix("http://")
     assert answer(url, "/")[0] == 200
     assert answer(url, "/config", Origin=url)[0] == 200
-    for name in ("evil.example", "evil.example:80", f"{host}@evil", ""):
+    for name in (
+        *("evil.example", "evil.example:80", f"{host}@evil", ""),
+        *("127.0.0.1:evil", "evil@127.0.0.1", "127.0.0.1/evil", "127.0.0.1#e"),
+        *(
+            "evil.example[::1]",
+            "[::1].evil",
+            "localhost.evil",
+            "127.0.0.1.evil",
+        ),
+    ):
         assert answer(url, "/", Host=name)[0] in (400, 421), name
     for origin in ("http://evil.example", "null", "http://127.0.0.1:1"):
         assert answer(url, "/config", Origin=origin)[0] == 403, origin

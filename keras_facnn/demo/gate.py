@@ -3,7 +3,6 @@
 import http
 import re
 import typing
-import urllib.parse
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # All else that Gradio answers, such as its proxy and its files, is refused.
@@ -17,6 +16,10 @@ _ROUTES = {
     "POST": re.compile(r"/gradio_api/run/predict/?"),
 }
 
+# A name or an IPv6 address, and maybe a port.
+_HOST = re.compile(
+    r"(?:(?P<name>[\w.-]+)|\[(?P<address>[0-9a-fA-F:.]+)\])(?::\d{1,5})?"
+)
 _HEADERS = (
     (b"x-frame-options", b"DENY"),
     (b"content-security-policy", b"frame-ancestors 'none'"),
@@ -61,7 +64,7 @@ class Gate:
         for name, value in scope["headers"]:
             headers.setdefault(name, []).append(value.decode("latin-1"))
         hosts = headers.get(b"host", [])
-        if len(hosts) != 1 or not self._is_ours(f"//{hosts[0]}"):
+        if len(hosts) != 1 or not self._is_ours(hosts[0]):
             return 421
         # A page of another site, which asks in a visitor's name.
         for origin in headers.get(b"origin", []):
@@ -79,11 +82,11 @@ class Gate:
                 return 413
         return None
 
-    def _is_ours(self, url):
-        try:
-            name = urllib.parse.urlsplit(url).hostname or ""
-        except ValueError:
+    def _is_ours(self, host):
+        found = _HOST.fullmatch(host)
+        if found is None:
             return False
+        name = (found["name"] or found["address"]).casefold()
         is_address = ":" in name or re.fullmatch(r"[\d.]+", name) is not None
         return name in self._hosts or (self._any_address and is_address)
 
