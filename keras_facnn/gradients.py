@@ -324,7 +324,8 @@ def refuse_unsound_gradients(model: keras.Model) -> None:
     channels-last maps writes outside of its workspace: on x86 CPUs, for fewer
     than 8 channels in where there is no AVX-512, and for fewer than 16 where
     there is. The process ends at some later time, hangs, or trains with wrong
-    gradients. All of PyTorch 2.6 to 2.14 do; see
+    gradients. No version is sound: 2.6, 2.7, 2.8, 2.9, 2.10, 2.11, 2.12, 2.13,
+    2.14 and 2.15 of PyTorch were tried, by AVX2 and by AVX-512; see
     https://github.com/uxlfoundation/oneDNN/issues/6035.
 
     Args:
