@@ -139,7 +139,13 @@ class Format:
 
 def format_of(filepath: str | os.PathLike, format: str | None = None) -> str:
     """The name of the format to write, or raises."""
-    ending = pathlib.Path(filepath).suffix.lower()
+    path = pathlib.Path(filepath)
+    if path.name.lower() in {form.ending for form in FORMATS.values()}:
+        raise ValueError(
+            "`filepath` must name a file, such as 'model.onnx', or a folder. "
+            f"Received: filepath={str(filepath)!r}"
+        )
+    ending = path.suffix.lower()
     if format is None:
         for name, known in FORMATS.items():
             if ending == known.ending:
@@ -380,6 +386,13 @@ def _check_answers(found, expected, name):
 
 def _check_place(path, form):
     folders.check_place("filepath", path)
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(
+            "`filepath` must be text in UTF-8, as those who write files of "
+            f"this kind take it. Received: filepath={str(path)!r}"
+        ) from None
     if not path.parent.is_dir():
         raise ValueError(f"`filepath`: there is no folder {path.parent}.")
     if form.ending and path.is_dir():

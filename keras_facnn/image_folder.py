@@ -224,8 +224,9 @@ def load_folder(
 
     A class is the name of its folder; folders within it belong to it. All
     pictures that Pillow reads are taken, whatever the case of their endings,
-    and read as by `load_images`. Hidden files are passed over. All else that is
-    left out is counted and named by a warning.
+    and read as by `load_images`. Hidden files, and what systems write, are
+    passed over. All else that is left out is counted and named by a warning.
+    Another names pictures that lie in several classes.
 
     Args:
         path: Path of the folder, such as `photos` of `photos/cat/1.jpg`.
@@ -244,8 +245,9 @@ def load_folder(
         the order of the names and paths.
 
     Raises:
-        ValueError: If there are no folders of classes, or one holds no picture,
-            or a name can't be a class', or a picture can't be read.
+        ValueError: If there are no folders of classes, but such as `train` and
+            `test`, or one holds no picture, or a name can't be a class', or a
+            picture can't be read.
         FileNotFoundError: If there is no such folder.
         ImportError: If Pillow is missing.
 

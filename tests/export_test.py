@@ -216,6 +216,9 @@ def test_says_what_cannot_be_written(small_model, tmp_path, monkeypatch):
         ({"filepath": tmp_path / "m.pt"}, "must end in one of .onnx"),
         ({"filepath": tmp_path / "m.xml", "format": "onnx"}, "end in .onnx"),
         ({"filepath": tmp_path / "m", "format": "gguf"}, "`format` must be"),
+        ({"filepath": ""}, "`filepath` must name.*Received: filepath=''"),
+        ({"filepath": ".onnx"}, "`filepath` must name.*Received.*'.onnx'"),
+        ({"filepath": tmp_path / ".XML"}, "`filepath` must name a file"),
     ):
         with pytest.raises(ValueError, match=message):
             small_model.export(**given)
@@ -231,6 +234,10 @@ def test_says_what_cannot_be_written(small_model, tmp_path, monkeypatch):
             small_model.export(path, centered="yes")
         with pytest.raises(ValueError, match="there is no folder"):
             small_model.export(tmp_path / "none" / path.name)
+        with pytest.raises(
+            ValueError, match="`filepath` must be text in UTF-8"
+        ):
+            small_model.export(tmp_path / ("\udcff" + path.name))
         with pytest.raises(ValueError, match="`filepath` must be a shorter"):
             small_model.export(tmp_path / ("m" * 250 + path.suffix))
         monkeypatch.setattr(export, "_is_installed", lambda module: False)
