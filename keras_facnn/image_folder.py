@@ -511,7 +511,7 @@ def _warn_of_copies(folder, digests, where):
     """Warns of pictures that lie in a folder more than once."""
     copies = _copies(range(len(folder.paths)), folder.digests)
     groups = [
-        " = ".join(repr(folder.paths[i]) for i in index)
+        f"({some((repr(folder.paths[i]) for i in index), 3)})"
         for digest, index in copies.items()
         if digest in digests
     ]

@@ -240,8 +240,8 @@ def test_warns_of_one_picture_in_several_classes(photos):
         load_folder(photos, image_size=8)
     (said,) = [str(w.message) for w in warned]
     assert warned[0].filename == __file__
-    assert "4 pictures lie in several classes: '" in said
-    assert "cat/0.png' = '" in said and "dog/0.png'" in said
+    assert "4 pictures lie in several classes: ('" in said
+    assert "cat/0.png', '" in said and "dog/0.png')" in said
     shutil.copy(photos / "cat" / "0.png", photos / "dog.png")
     os.unlink(photos / "dog")
     os.mkdir(photos / "dog")
