@@ -64,10 +64,10 @@ class ImageFolder:
     >>> import os
     >>> import tempfile
     >>> folder = tempfile.mkdtemp()
-    >>> for kind in ("ant", "bee"):
+    >>> for shade, kind in enumerate(("ant", "bee")):
     ...     os.mkdir(f"{folder}/{kind}")
     ...     for i in range(5):
-    ...         gray = Image.new("L", (9, 9), 40 * i)
+    ...         gray = Image.new("L", (9, 9), 40 * i + shade)
     ...         gray.save(f"{folder}/{kind}/{i}.png")
     >>> train, held_out = keras_facnn.load_folder(folder).split(0.2)
     >>> train
