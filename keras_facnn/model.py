@@ -300,7 +300,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         return model
 
     def get_weights(self):
-        """As `keras.Model.get_weights`; says why where there are none."""
+        # Says why where Keras has taken them out of the model.
         values_of(self.weights)
         return super().get_weights()
 
