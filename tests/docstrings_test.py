@@ -51,8 +51,8 @@ def test_every_public_name_has_an_example():
 OF_KERAS = {
     "build", "call", "compile", "compile_from_config", "compute_loss",
     "compute_output_shape", "compute_output_spec", "evaluate", "fit",
-    "from_config", "get_config", "get_weights", "make_train_function", "predict",
-    "train_on_batch", "train_step",
+    "from_config", "get_config", "get_weights", "make_train_function",
+    "predict", "train_on_batch", "train_step",
 }  # fmt: skip
 
 
