@@ -120,9 +120,26 @@ def test_numbers_of_a_card_are_those_that_were_measured(name):
     correlations = [("`r`", "mean_pearson")]
     if "mean_pearson_of_contrast" in metrics["alignment"]:
         correlations += [("`r` of the contrast", "mean_pearson_of_contrast")]
-    for name, key in correlations:
-        row = re.search(rf"{name} at layer ([\d, ]+) \| ([\d., ]+) ", card)
+    correlations = [(*c, metrics["alignment"]) for c in correlations]
+    if "controls" in metrics["alignment"]:
+        controls = metrics["alignment"]["controls"]
+        other, shuffled = controls["other_image"], controls["shuffled_weights"]
+        correlations += [
+            ("`r` of another image", "mean_pearson", other),
+            ("`r` with shuffled weights", "mean_pearson", shuffled),
+            ("`r` centered", "mean_pearson_of_centered", metrics["alignment"]),
+            *(
+                (f"`r` centered, {words}", "mean_pearson_of_centered", of)
+                for words, of in (
+                    ("of another image", other),
+                    ("with shuffled weights", shuffled),
+                )
+            ),
+        ]
+    for name, key, numbers in correlations:
+        row = re.search(rf"{name} at layer ([\d, ]+) \| ([\d., -]+) ", card)
         layers, values = (cell.split(", ") for cell in row.groups())
         for layer, value in zip(layers, values, strict=True):
-            measured = metrics["alignment"][key][f"fa_{layer}"]
-            assert f"{measured:.{len(value) - 2}f}" == value, layer
+            digits = len(value.split(".")[1])
+            measured = f"{numbers[key][f'fa_{layer}']:.{digits}f}"
+            assert measured == value, (name, layer)
