@@ -316,7 +316,7 @@ def _add_size(parser):
         "--size",
         type=int,
         help="side of the images in pixels, where it is not to be the "
-        "preset's; FA-CNN reads any size",
+        "preset's: a multiple of 4 or 8, as the preset's stages halve it",
     )
 
 
@@ -623,9 +623,12 @@ def _model(arguments):
         )
     if arguments.size is not None:
         size = arguments.size
-        return FACNN.from_preset(
-            arguments.preset, image_shape=(size, size, channels)
-        )
+        try:
+            return FACNN.from_preset(
+                arguments.preset, image_shape=(size, size, channels)
+            )
+        except ValueError as e:
+            raise ValueError(f"argument --size {size}: {e}") from e
     if height is None or width is None:
         raise ValueError(
             "The preset takes images of any size: name one by --size. "

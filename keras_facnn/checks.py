@@ -447,6 +447,24 @@ def warn_of_first_images(x):
         warn_of_range(first, "x")
 
 
+def warn_of_first_labels(y, num_classes):
+    """Warns where labels of `fit`, an array of integers, are of no class.
+
+    PyTorch refuses them; other backends train on, on something else.
+    """
+    if not isinstance(y, (list, np.ndarray)) or not len(y):
+        return
+    first = np.asarray(y[:10_000])
+    if first.dtype.kind not in "iu" or first.size != len(first):
+        return
+    if first.max() >= num_classes:
+        warnings.warn(
+            f"Labels must be from 0 to {num_classes - 1} for a model of "
+            f"{num_classes} classes. Received: {first.max()} in y",
+            stacklevel=callers_stacklevel(),
+        )
+
+
 def check_maps(maps, ndim=(3,), batch=None, finite=True, name="maps"):
     """Returns maps as float64, or raises.
 

@@ -13,7 +13,10 @@ from keras import tree
 
 from keras_facnn.checks import is_number
 from keras_facnn.checks import warn_of_first_images
+from keras_facnn.checks import warn_of_first_labels
 from keras_facnn.forward import refuse_forked
+from keras_facnn.gradients import keeping_weights
+from keras_facnn.gradients import of_shape
 from keras_facnn.gradients import refuse_unsound_gradients
 from keras_facnn.losses import EvidencePenalty
 from keras_facnn.nodes import check_graph
@@ -191,23 +194,28 @@ class DeepAlignment:
 
     # --- What Keras calls ---
 
-    def fit(self, x=None, *args, **kwargs):
-        """As `keras.Model.fit`; images that do not look like 0..255 warn."""
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.fit`; images not in 0..255 and odd labels warn."""
         refuse_forked()
         warn_of_first_images(x)
-        return super().fit(x, *args, **kwargs)
+        warn_of_first_labels(y, self.num_classes)
+        with keeping_weights(self):
+            return super().fit(x, y, *args, **kwargs)
 
-    def evaluate(self, x=None, *args, **kwargs):
-        """As `keras.Model.evaluate`; images not in 0..255 warn."""
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.evaluate`; odd images and labels warn as in `fit`."""
         refuse_forked()
         warn_of_first_images(x)
-        return super().evaluate(x, *args, **kwargs)
+        warn_of_first_labels(y, self.num_classes)
+        with keeping_weights(self):
+            return super().evaluate(x, y, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
         """As `keras.Model.predict`; images not in 0..255 warn."""
         refuse_forked()
         warn_of_first_images(x)
-        return super().predict(x, *args, **kwargs)
+        with keeping_weights(self):
+            return super().predict(x, *args, **kwargs)
 
     def compile(self, optimizer="rmsprop", loss=None, *args, **kwargs):
         """As `keras.Model.compile`; a loss that wants probabilities warns."""
@@ -232,8 +240,27 @@ class DeepAlignment:
             self._own_step.running = False
             self._own_step.left = None
 
+    def _checked(self, x):
+        # Keras checks no shape where it calls `call` itself, in each step on
+        # JAX; nor one that TensorFlow doesn't know when it compiles.
+        expected = (None, *self.inputs[0].shape[1:])
+        found = (None, *x.shape[1:])
+        if len(found) != len(expected):
+            return x
+        if any(
+            None not in (a, b) and a != b
+            for a, b in zip(found, expected, strict=True)
+        ):
+            raise ValueError(
+                "The images must be of the shape that the model was made for, "
+                f"{expected}; `keras_facnn.load_images(paths, model)` makes "
+                f"them so. Received: images of shape {found}"
+            )
+        return of_shape(x, expected)
+
     @computes_graph
     def call(self, inputs, training=None, mask=None):
+        inputs = tree.map_structure(self._checked, inputs)
         if not (training and self._aligns):
             return super().call(inputs, training=training, mask=mask)
         if not self._own_step.running:

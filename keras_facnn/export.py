@@ -18,6 +18,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_facnn.checks import check_arguments
 from keras_facnn.checks import check_bool
 from keras_facnn.checks import check_option
 from keras_facnn.checks import check_verbose
@@ -27,6 +28,7 @@ from keras_facnn.layers import ClassMean
 from keras_facnn.nodes import check_graph
 from keras_facnn.presets import folders
 from keras_facnn.presets.save import told_of
+from keras_facnn.text import printable
 from keras_facnn.types import LayerName
 from keras_facnn.version import __version__
 
@@ -121,6 +123,8 @@ class Format:
         ending: Of the file's name; empty for a folder.
         backends: Those that Keras writes it on, the first one best.
         any_size: Those on which the file takes images of any size.
+        options: What else `keras.Model.export` takes; None is what a package
+            takes, which Keras hands over.
         packages: Those to import, and what to `pip install` for them.
         finish: Names inputs and outputs, and adds the facts.
         load: Makes a function of a float32 array to a dict of outputs.
@@ -131,6 +135,7 @@ class Format:
     ending: str
     backends: tuple[str, ...]
     any_size: tuple[str, ...]
+    options: tuple[str, ...] | None
     packages: dict[str, str]
     finish: Callable
     load: Callable
@@ -201,6 +206,9 @@ def write(
     """Writes a model as `Exporting.export` says."""
     name = format_of(filepath, format)
     form = FORMATS[name]
+    # Keras passes over what it doesn't know.
+    if form.options is not None:
+        check_arguments("`export`", kwargs, (*_OPTIONS, *form.options))
     centered = check_bool("centered", centered)
     fuse = check_bool("fuse", fuse)
     verbose = check_verbose(True if verbose is None else verbose)
@@ -332,6 +340,10 @@ def _facts(model, centered):
         key: value if isinstance(value, str) else json.dumps(value)
         for key, value in facts.items()
     }
+
+
+# What `export` takes by name.
+_OPTIONS = ("format", "verbose", "layers", "centered", "fuse")
 
 
 # --- What was written ---
@@ -501,7 +513,8 @@ def _finish_openvino(path, names, facts):
     for output, name in zip(graph.outputs, names, strict=True):
         output.get_tensor().set_names({name})
     for key, value in facts.items():
-        graph.set_rt_info(value, ["keras_facnn", key])
+        # XML has no place for control characters.
+        graph.set_rt_info(printable(value), ["keras_facnn", key])
     named = path.with_name("named-" + path.name)
     openvino.save_model(graph, named, compress_to_fp16=False)
     # The weights' file is mapped as long as the graph lives.
@@ -581,6 +594,7 @@ FORMATS = {
         ".onnx",
         ("torch",),
         (),
+        ("opset_version",),
         {"onnx": "onnx", "onnxruntime": "onnxruntime"},
         _finish_onnx,
         _load_onnx,
@@ -591,6 +605,7 @@ FORMATS = {
         # On TensorFlow, Keras' exporter drops all outputs but one.
         ("torch",),
         (),
+        (),
         {"openvino": "openvino"},
         _finish_openvino,
         _load_openvino,
@@ -600,6 +615,7 @@ FORMATS = {
         ".tflite",
         ("tensorflow",),
         ("tensorflow",),
+        None,
         {"ai_edge_litert": "ai-edge-litert"},
         _finish_litert,
         _load_litert,
@@ -609,6 +625,7 @@ FORMATS = {
         "",
         ("tensorflow", "jax"),
         ("tensorflow",),
+        ("is_static", "jax2tf_kwargs"),
         {"tensorflow": "tensorflow"},
         _finish_saved_model,
         _load_saved_model,

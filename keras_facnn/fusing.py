@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_facnn.gradients import values_of
+from keras_facnn.graph import finalize_layers
 from keras_facnn.presets.save import told_of
 
 
@@ -93,6 +94,7 @@ def _fuse(model):
     for layer in fused.layers:
         if model.fused or layer.name not in folds:
             layer.set_weights(model.get_layer(layer.name).get_weights())
+    finalize_layers(fused)
     fused.preset_metadata = copy.deepcopy(told_of(model))
     # Said as of now; folded weights are others than those of the preset, and
     # are not trained.

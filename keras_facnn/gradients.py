@@ -1,5 +1,6 @@
 """The one place where backends differ: compiling, and gradients."""
 
+import contextlib
 import functools
 import platform
 from collections.abc import Callable
@@ -242,6 +243,56 @@ def values_of(variables: Sequence) -> list:
     except TypeError:
         # Keras takes a variable without a value for one not yet initialized.
         raise RuntimeError(_TAKEN_OUT) from None
+
+
+def of_shape(x: Any, shape: Sequence) -> Any:
+    """A tensor whose shape is checked, where it is not known yet, as it runs.
+
+    Args:
+        x: Tensor.
+        shape: Of integers, and None where any will do.
+
+    Returns:
+        The tensor. On TensorFlow, running it raises for another shape.
+    """
+    if keras.backend.backend() == "tensorflow" and None in x.shape[1:]:
+        import tensorflow as tf
+
+        if tf.is_tensor(x):
+            return tf.ensure_shape(x, shape)
+    return x
+
+
+@contextlib.contextmanager
+def keeping_weights(model: keras.Model):
+    """Gives a model its weights back where an error ends what Keras does.
+
+    On JAX, Keras takes them out of the model while it runs, and an error in
+    the step of a batch would leave them out.
+    """
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    variables = list(model.variables)
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None:
+        variables += optimizer.variables
+    try:
+        values = values_of(variables)
+    except RuntimeError:
+        # What called this holds them, and gives them back.
+        values = []
+    try:
+        yield
+    except BaseException:
+        # What the last whole step has left, if there was one.
+        model.jax_state_sync()
+        for variable, value in zip(variables, values, strict=False):
+            try:
+                values_of([variable])
+            except RuntimeError:
+                variable.assign(value)
+        raise
 
 
 def _with_values_of(variables, function):

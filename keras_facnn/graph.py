@@ -8,6 +8,7 @@ from keras import layers
 from keras_facnn.backbone_config import backbone_from_config
 from keras_facnn.backbone_config import warn_of_foreign_classes
 from keras_facnn.backbones import feature_model
+from keras_facnn.checks import all_layers
 from keras_facnn.checks import check_int
 from keras_facnn.checks import check_ints
 from keras_facnn.checks import is_number
@@ -381,6 +382,17 @@ def freeze_layers(model: keras.Layer, frozen, prefix: str = "") -> None:
             layer.trainable = trainable
         if trainable or isinstance(layer, keras.Model):
             freeze_layers(layer, frozen, f"{path}/")
+
+
+def finalize_layers(model: keras.Model) -> None:
+    """Derives anew what layers compute with, after their weights were set.
+
+    Keras' `Normalization` computes with tensors that it makes of its weights,
+    and `set_weights` leaves them as they were.
+    """
+    for layer in all_layers(model):
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
 
 
 def _sublayers(layer):

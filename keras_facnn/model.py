@@ -22,6 +22,7 @@ from keras_facnn.graph import check_alphas
 from keras_facnn.graph import check_stages
 from keras_facnn.graph import check_stochastic_depth
 from keras_facnn.graph import fa_stages
+from keras_facnn.graph import finalize_layers
 from keras_facnn.graph import freeze_layers
 from keras_facnn.graph import frozen_layers
 from keras_facnn.graph import image_and_x0
@@ -298,6 +299,10 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
             model.trainable = trainable
         freeze_layers(model, frozen)
         return model
+
+    def set_weights(self, weights):
+        super().set_weights(weights)
+        finalize_layers(self)
 
     def get_weights(self):
         # Says why where Keras has taken them out of the model.

@@ -159,7 +159,11 @@ def read_pictures(
             image, largest = _read(source, image_shape, fit, max_value)
         except (OSError, ValueError) as e:
             if on_error == "raise":
-                raise
+                if isinstance(e, OSError) or len(sources) == 1:
+                    raise
+                raise ValueError(
+                    f'{e}. `on_error="skip"` leaves such pictures out'
+                ) from e
             skipped[index] = str(e)
             continue
         if images is None:

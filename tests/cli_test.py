@@ -200,7 +200,7 @@ def test_verify_fails_when_the_maps_are_not_the_explanation(
         ("long", r"--output: .*xxx cannot be written \(File name too long\)"),
         ("layer", "--layer must be 1 to 24. Received: 25"),
         ("class", "--class must be .* such as automobile. Received: automobil"),
-        ("size", "must be multiples of"),
+        ("size", "--size 33: .* must be multiples of .* = 4"),
     ],
 )
 def test_errors_are_one_line_and_no_traceback(

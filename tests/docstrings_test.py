@@ -52,7 +52,7 @@ OF_KERAS = {
     "build", "call", "compile", "compile_from_config", "compute_loss",
     "compute_output_shape", "compute_output_spec", "evaluate", "fit",
     "from_config", "get_config", "get_weights", "make_train_function",
-    "predict", "train_on_batch", "train_step",
+    "predict", "set_weights", "train_on_batch", "train_step",
 }  # fmt: skip
 
 

@@ -335,3 +335,23 @@ def test_a_folder_of_something_else_stays(small_model, tmp_path):
     with pytest.raises(ValueError, match="not written by `export`"):
         small_model.export(tmp_path / "mine")
     assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.only_on("torch", "jax")
+def test_refuses_unknown_options(small_model, tmp_path):
+    """Keras passes over them, so that a misspelled one would do nothing."""
+    name = "model.onnx" if keras.backend.backend() == "torch" else "model"
+    for option, near in (("layer", "layers"), ("centerd", "centered")):
+        with pytest.raises(TypeError, match=f"`{option}`.*`{near}`"):
+            small_model.export(tmp_path / name, **{option: 1})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.only_on("torch")
+def test_replaces_a_file_whose_description_has_control_characters(
+    small_model, tmp_path
+):
+    pytest.importorskip("openvino")
+    small_model.preset_metadata = {"description": 'a\x1bb\x01 <&"'}
+    for _ in range(2):
+        small_model.export(tmp_path / "model.xml", verbose=False)

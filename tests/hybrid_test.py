@@ -677,7 +677,7 @@ def test_a_backbone_that_normalizes_comes_back(rng, images, tmp_path, dtype):
     backbone = keras.Sequential(
         [keras.Input((16, 16, 3)), normalization, layers.Conv2D(6, 3)]
     )
-    model = make_hybrid(rng, backbone=backbone)
+    model = FACNN(4, backbone=backbone, depths=(1,), maps_per_class=(2,))
     model.save_to_preset(tmp_path / "preset", weights_dtype=dtype)
     loaded = FACNN.from_preset(tmp_path / "preset")
     expected = model.predict(images, verbose=0)
@@ -685,8 +685,18 @@ def test_a_backbone_that_normalizes_comes_back(rng, images, tmp_path, dtype):
         loaded.predict(images, verbose=0),
         expected,
         rtol=0,
-        atol=(0 if dtype == "float32" else 5e-3) * np.abs(expected).max(),
+        atol=(1e-5 if dtype == "float32" else 5e-3) * np.abs(expected).max(),
     )
+    # Keras computes with what it made of the weights, which are set here.
+    copied = FACNN.from_config(model.get_config())
+    copied.set_weights(model.get_weights())
+    for same in (model.fuse(), copied, pickle.loads(pickle.dumps(model))):
+        np.testing.assert_allclose(
+            same.predict(images, verbose=0),
+            expected,
+            rtol=0,
+            atol=1e-4 * np.abs(expected).max(),
+        )
 
 
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
@@ -699,8 +709,12 @@ def test_a_quantized_backbone_says_what_it_cannot_do(rng, tmp_path):
     for act in (
         lambda: model.save(tmp_path / "model.keras"),
         lambda: model.save_to_preset(tmp_path / "preset"),
-        lambda: model.export(tmp_path / "model.onnx"),
         model.fuse,
+        *(
+            [lambda: model.export(tmp_path / "model.onnx")]
+            if keras.backend.backend() == "torch"
+            else []
+        ),
     ):
         with pytest.raises(ValueError, match="quantized.*'quantized_one'"):
             act()

@@ -172,3 +172,81 @@ def test_images_that_were_scaled_already_warn_once(small_model, rng, method):
         assert warned.filename == __file__
     assert not told_of(255 * images)
     assert not told_of(np.zeros((4, 16, 16, 3), "uint8"))
+
+
+WRONG = [
+    lambda images: images[:, :7],
+    lambda images: images[..., :2],
+    lambda images: images[:, :, :9],
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_images_of_another_shape_are_refused_at_any_time(
+    small_model, images, wrong
+):
+    """Keras itself checks the first ones only, on JAX and TensorFlow."""
+    small_model.compile(
+        "sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    labels = np.arange(len(images)) % small_model.num_classes
+    for _ in range(2):
+        for call in (small_model.fit, small_model.evaluate):
+            with pytest.raises(Exception, match="(?i)incompatible|shape"):
+                call(wrong(images), labels, verbose=0)
+        with pytest.raises(Exception, match="(?i)incompatible|shape"):
+            small_model.predict(wrong(images), verbose=0)
+        small_model.fit(images, labels, verbose=0)
+        small_model.evaluate(images, labels, verbose=0)
+        small_model.predict(images, verbose=0)
+
+
+def test_an_error_in_a_batch_leaves_the_weights(small_model, images, tmp_path):
+    """On JAX, Keras takes them out of the model while it runs."""
+    small_model.compile(
+        "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    labels = np.arange(len(images)) % small_model.num_classes
+    small_model.fit(images, labels, verbose=0)
+
+    def batches(good):
+        for _ in range(good):
+            yield images, labels
+        yield images, labels[:1].repeat(len(images) + 1)
+
+    for good in (0, 1):
+        before = small_model.get_weights()
+        with pytest.raises(Exception):  # noqa: B017
+            small_model.evaluate(batches(good), verbose=0)
+        for a, b in zip(before, small_model.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+        with pytest.raises(Exception):  # noqa: B017
+            small_model.fit(batches(good), verbose=0)
+        after = small_model.get_weights()
+        if not good and keras.backend.backend() == "jax":
+            for a, b in zip(before, after, strict=True):
+                np.testing.assert_array_equal(a, b)
+        assert all(np.isfinite(value).all() for value in after)
+        small_model.save_to_preset(tmp_path / f"preset{good}")
+        assert small_model.explain(images)
+        small_model.fit(images, labels, verbose=0)
+
+
+def test_labels_of_no_class_warn(small_model, images):
+    small_model.compile(
+        "sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    count = small_model.num_classes
+    labels = np.arange(len(images)) % count
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        small_model.fit(images, labels, verbose=0)
+    labels[0] = count
+    with pytest.warns(
+        UserWarning, match=f"0 to {count - 1}.*Received: {count}"
+    ):
+        try:
+            small_model.fit(images, labels, verbose=0)
+        except Exception:
+            # PyTorch refuses them itself.
+            pass

@@ -21,6 +21,7 @@ kernel.
 import contextlib
 import functools
 import os
+import random
 import tempfile
 
 import numpy as np
@@ -476,6 +477,8 @@ def try_to_save(model, target, metadata):
     """Raises where `save` could not write to `target` after the training."""
     # Where a link stands, what it points to is replaced.
     place, name = os.path.split(os.path.realpath(target))
+    # Of several processes one tries, and all must draw the same seeds after.
+    state = random.getstate()
     try:
         with tempfile.TemporaryDirectory(
             dir=place, prefix=f".{name}-trial-"
@@ -487,6 +490,8 @@ def try_to_save(model, target, metadata):
         raise ValueError(
             f"After the training, the model could not be saved as {target}: {e}"
         ) from e
+    finally:
+        random.setstate(state)
     holds = _contents(target) if os.path.lexists(target) else like
     if holds != like and not (like and holds == set()):
         raise ValueError(

@@ -14,7 +14,7 @@ _OVERHEAD = 2**20
 _OVERHEAD_A_WEIGHT = 2**13
 _FLOATS = (np.dtype("<f2"), np.dtype("<f4"))
 # Of `Normalization`, what it has seen.
-_COUNT = np.dtype("<i4")
+_COUNTS = (np.dtype("<i4"), np.dtype("<i8"))
 
 
 def largest_file(parameters: int, num_weights: int) -> int:
@@ -127,7 +127,8 @@ def _checked_size(name, item):
         raise ValueError(f"{name!r} in the file is no weight.")
     if item.external or item.is_virtual or item.size is None:
         raise ValueError(f"{name!r} in the file holds no values.")
-    if item.dtype not in _FLOATS and (item.dtype, item.shape) != (_COUNT, ()):
+    is_count = item.dtype in _COUNTS and item.shape == ()
+    if item.dtype not in _FLOATS and not is_count:
         raise ValueError(
             f"{name!r} in the file is of {item.dtype}, not float16 or float32."
         )
