@@ -454,10 +454,15 @@ def warn_of_first_labels(y, num_classes):
     """
     if not isinstance(y, (list, np.ndarray)) or not len(y):
         return
-    first = np.asarray(y[:10_000])
+    try:
+        first = np.asarray(y[:10_000])
+    except ValueError:
+        return
     if first.dtype.kind not in "iu" or first.size != len(first):
         return
-    if first.max() >= num_classes:
+    # Below 0 and 255 are what `ignore_class` usually leaves out.
+    first = first[(first >= 0) & (first != 255)]
+    if first.size and first.max() >= num_classes:
         warnings.warn(
             f"Labels must be from 0 to {num_classes - 1} for a model of "
             f"{num_classes} classes. Received: {first.max()} in y",

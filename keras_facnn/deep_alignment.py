@@ -1,5 +1,6 @@
 """How Keras runs an FA-CNN: deep alignment, a loss that reads logits."""
 
+import contextlib
 import inspect
 import math
 import threading
@@ -15,7 +16,8 @@ from keras_facnn.checks import is_number
 from keras_facnn.checks import warn_of_first_images
 from keras_facnn.checks import warn_of_first_labels
 from keras_facnn.forward import refuse_forked
-from keras_facnn.gradients import keeping_weights
+from keras_facnn.gradients import give_back
+from keras_facnn.gradients import held_values
 from keras_facnn.gradients import of_shape
 from keras_facnn.gradients import refuse_unsound_gradients
 from keras_facnn.losses import EvidencePenalty
@@ -199,7 +201,7 @@ class DeepAlignment:
         refuse_forked()
         warn_of_first_images(x)
         warn_of_first_labels(y, self.num_classes)
-        with keeping_weights(self):
+        with self._keeping_weights():
             return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
@@ -207,15 +209,30 @@ class DeepAlignment:
         refuse_forked()
         warn_of_first_images(x)
         warn_of_first_labels(y, self.num_classes)
-        with keeping_weights(self):
+        with self._keeping_weights():
             return super().evaluate(x, y, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
         """As `keras.Model.predict`; images not in 0..255 warn."""
         refuse_forked()
         warn_of_first_images(x)
-        with keeping_weights(self):
+        with self._keeping_weights():
             return super().predict(x, *args, **kwargs)
+
+    @contextlib.contextmanager
+    def _keeping_weights(self):
+        try:
+            yield
+        except BaseException:
+            give_back(self, self._untracked.held)
+            raise
+        finally:
+            self._untracked.held = ()
+
+    def _get_jax_state(self, **kwargs):
+        # On JAX, Keras calls this to take the weights out of the model.
+        self._untracked.held = held_values(self)
+        return super()._get_jax_state(**kwargs)
 
     def compile(self, optimizer="rmsprop", loss=None, *args, **kwargs):
         """As `keras.Model.compile`; a loss that wants probabilities warns."""

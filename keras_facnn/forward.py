@@ -36,7 +36,7 @@ class _Kept:
         self.snapshot = Snapshot(model)
 
     def look(self, model):
-        """Takes the model as it is for what all that is kept was made of."""
+        """Notes the present state of the model as that of all that is kept."""
         if not self.snapshot.is_of(model):
             self.snapshot = Snapshot(model)
 

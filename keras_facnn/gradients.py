@@ -1,8 +1,8 @@
 """The one place where backends differ: compiling, and gradients."""
 
-import contextlib
 import functools
 import platform
+import threading
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
@@ -193,7 +193,7 @@ def _check_reached(reached, argument):
         raise ValueError(
             "The scores must have a gradient with respect to "
             f"{argument}. Received: a model that lets none through on the way, "
-            "as `keras.ops.stop_gradient` and rounding do. Explain a layer "
+            "as `keras.ops.stop_gradient` does. Explain a layer "
             "after that, or use `attribution.rise` or "
             "`attribution.occlusion`, which need no gradient."
         )
@@ -263,36 +263,36 @@ def of_shape(x: Any, shape: Sequence) -> Any:
     return x
 
 
-@contextlib.contextmanager
-def keeping_weights(model: keras.Model):
-    """Gives a model its weights back where an error ends what Keras does.
-
-    On JAX, Keras takes them out of the model while it runs, and an error in
-    the step of a batch would leave them out.
-    """
-    if keras.backend.backend() != "jax":
-        yield
-        return
-    variables = list(model.variables)
+def held_values(model: keras.Model) -> list:
+    """Pairs of each variable of a model that trains on JAX and its value."""
+    variables = [*model.variables, *model.metrics_variables]
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None:
         variables += optimizer.variables
-    try:
-        values = values_of(variables)
-    except RuntimeError:
-        # What called this holds them, and gives them back.
-        values = []
-    try:
-        yield
-    except BaseException:
-        # What the last whole step has left, if there was one.
-        model.jax_state_sync()
-        for variable, value in zip(variables, values, strict=False):
-            try:
-                values_of([variable])
-            except RuntimeError:
+    return list(zip(variables, values_of(variables), strict=True))
+
+
+def give_back(model: keras.Model, held: Sequence) -> None:
+    """Gives a model its weights back after an error in what Keras does.
+
+    On JAX, Keras takes them out of the model while it runs, and an error in
+    the step of a batch would leave them out.
+
+    Args:
+        model: The model.
+        held: What `held_values` returned before Keras took the values.
+    """
+    if keras.backend.backend() != "jax":
+        return
+    # What the last whole step has left, if there was one.
+    model.jax_state_sync()
+    for variable, value in held:
+        try:
+            values_of([variable])
+        except RuntimeError:
+            # A step that fails while it runs has used up what it got.
+            if not value.is_deleted():
                 variable.assign(value)
-        raise
 
 
 def _with_values_of(variables, function):
@@ -458,9 +458,11 @@ def _tf_function(fn):
                 # UpSampling2D where it interpolates.
                 if len(seen) == 1:
                     raise
-        if sizes not in of_sizes:
-            of_sizes[sizes] = make()
-        return of_sizes[sizes](*args)
+        of_size = of_sizes.get(sizes) or make()
+        outputs = of_size(*args)
+        # Kept where it works: what raises here raises for any size.
+        of_sizes[sizes] = of_size
+        return outputs
 
     return call
 
@@ -489,6 +491,7 @@ def _of_openvino(fn, variables):
 
     compiled: dict[Any, Callable] = {}
     values: list = []
+    lock = threading.Lock()
 
     def trace(args):
         given = [
@@ -515,16 +518,18 @@ def _of_openvino(fn, variables):
 
     def call(*args):
         args = tree.map_structure(np.asarray, args)
-        now = [v.value for v in variables]
-        if len(now) != len(values) or any(
-            a is not b for a, b in zip(now, values, strict=True)
-        ):
-            compiled.clear()
-            values[:] = now
         key = tuple((x.shape, x.dtype) for x in tree.flatten(args))
-        if key not in compiled:
-            compiled[key] = trace(args)
-        return compiled[key](args)
+        with lock:
+            now = [v.value for v in variables]
+            if len(now) != len(values) or any(
+                a is not b for a, b in zip(now, values, strict=True)
+            ):
+                compiled.clear()
+                values[:] = now
+            if key not in compiled:
+                compiled[key] = trace(args)
+            function = compiled[key]
+        return function(args)
 
     return call
 

@@ -245,9 +245,9 @@ def load_folder(
         the order of the names and paths.
 
     Raises:
-        ValueError: If there are no folders of classes, but such as `train` and
-            `test`, or one holds no picture, or a name can't be a class', or a
-            picture can't be read.
+        ValueError: If there are no folders of classes, or they seem to be parts
+            of a data set, such as `train` and `test`, or one holds no picture,
+            or a name can't be a class', or a picture can't be read.
         FileNotFoundError: If there is no such folder.
         ImportError: If Pillow is missing.
 

@@ -159,8 +159,9 @@ def _order(operation):
     if isinstance(operation, layers.Permute):
         return (0, *operation.dims)
     # `keras.ops.transpose` in a graph.
-    if type(operation).__name__ == "Transpose" and operation.axes:
-        return tuple(operation.axes)
+    axes = getattr(operation, "axes", None)
+    if type(operation).__name__ == "Transpose" and axes:
+        return tuple(axis % len(axes) for axis in axes)
     return None
 
 

@@ -249,6 +249,8 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
                 + self.outputs,
             ),
             preset_metadata=None,
+            # On JAX, what Keras has taken out of the model.
+            held=(),
             preset_weights=None,
             weights_at_load=None,
         )

@@ -503,8 +503,8 @@ def _opaque(image):
     data = image.fp.read()
     image.fp.seek(place)
     is_hidden = True
-    # The bytes at even places are the upper ones, which Pillow reads, and those
-    # at odd places would be, if the lower byte of each value came first.
+    # Pillow reads only the upper byte of each value. As if the lower one came
+    # first, it reads that.
     for order, shift in (("RGB;16B", 8), ("RGB;16L", 0)):
         with Image.open(io.BytesIO(data)) as half:
             half.tile = [(*half.tile[0][:3], order)]

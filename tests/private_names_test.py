@@ -13,6 +13,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 # Name: the files that read it. A new one is a promise to look after it.
 READ = {
     "_flatten_layers": {"keras_facnn/checks.py", "keras_facnn/graph.py"},
+    "_get_jax_state": {"keras_facnn/deep_alignment.py"},
     "_compile_loss": {"keras_facnn/deep_alignment.py"},
     "_inbound_nodes": {"keras_facnn/nodes.py"},
     "_keras_history": {"keras_facnn/nodes.py"},
@@ -81,6 +82,9 @@ def test_keras_still_has_it(name):
         model.compile("sgd", "mse")
         loss = model._compile_loss(np.zeros((1, 2)), np.full((1, 2), 2.0))
         assert float(loss) == pytest.approx(4)
+    elif name == "_get_jax_state":
+        trainer = pytest.importorskip("keras.src.backend.jax.trainer")
+        assert callable(trainer.JAXTrainer._get_jax_state)
     elif name == "_flatten_layers":
         assert model.get_layer("head") in list(model._flatten_layers())
     elif name in ("_inbound_nodes", "_keras_history"):

@@ -232,6 +232,36 @@ def test_an_error_in_a_batch_leaves_the_weights(small_model, images, tmp_path):
         small_model.fit(images, labels, verbose=0)
 
 
+def test_an_error_in_the_first_step_of_an_epoch_leaves_the_weights(
+    small_model, images
+):
+    """At the first of all steps, and after a validation."""
+    labels = np.arange(len(images)) % small_model.num_classes
+    bad = labels[:1].repeat(len(images) + 1)
+
+    def batches(good):
+        for _ in range(good):
+            yield images, labels
+        yield images, bad
+
+    for good in (0, 1):
+        small_model.compile(
+            "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        )
+        with pytest.raises(Exception):  # noqa: B017
+            small_model.fit(
+                batches(good),
+                steps_per_epoch=1,
+                epochs=2,
+                validation_data=(images, labels),
+                verbose=0,
+            )
+        assert all(np.isfinite(w).all() for w in small_model.get_weights())
+        assert small_model.explain(images)
+        small_model.fit(images, labels, verbose=0)
+        small_model.train_on_batch(images, labels)
+
+
 def test_labels_of_no_class_warn(small_model, images):
     small_model.compile(
         "sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True)

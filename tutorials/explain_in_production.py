@@ -78,7 +78,7 @@ from PIL import ImageOps
 
 
 def read(path, size):
-    """The pixels that `keras_facnn.load_images` reads, 0..255."""
+    """What `keras_facnn.load_images` reads of most pictures, 0..255."""
     image = Image.open(path)
     image.draft(None, (2 * max(size), 2 * max(size)))
     hidden = image.info.get("transparency")

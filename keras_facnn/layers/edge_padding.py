@@ -10,7 +10,7 @@ class EdgePadding(keras.layers.Layer):
 
     A 3x3 convolution of the result keeps the size of the map, as one with zero
     padding does, and sees at the border what it may see within. Class-major
-    order stays, as does the sign of what no map is negative in.
+    order stays, and maps that are nowhere negative stay so.
 
     Args:
         **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
