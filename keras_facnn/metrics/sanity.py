@@ -73,8 +73,9 @@ def cascading_randomisation(
         attribution: Function of model, images and classes to maps `(B, h, w)`.
         classes: None for the class that the trained model predicts for each
             image, an integer, or a sequence of B integers.
-        layers: Names of layers; None is all that have weights, from the last
-            to the first.
+        layers: Names of layers, or paths such as `"backbone/conv"` of those in
+            nested models. None is all that shuffling changes, from the last to
+            the first.
         metric: Function of maps and reference to one value an image.
         seed: Non-negative integer, of the shuffling.
         **kwargs: Passed to `attribution`, such as `layer`.
@@ -102,19 +103,18 @@ def cascading_randomisation(
         classes, len(images), num_classes, getattr(model, "class_names", None)
     )
     classes = class_an_image(model, images, classes, batch_size=32)
-    layers = _check_layers(model, layers)
+    chosen = _check_layers(model, layers)
     rng = np.random.default_rng(check_seed(seed))
     reference = attribution(model, images, classes, **kwargs)
     values = []
     with weights_put_back(model):
-        for name in layers:
-            layer = model.get_layer(name)
+        for layer in chosen.values():
             layer.set_weights(shuffled(layer.get_weights(), rng))
             maps = attribution(model, images, classes, **kwargs)
             values.append(np.asarray(metric(maps, reference), "float64"))
     defined = [x[~np.isnan(x)] for x in values]
     return Randomisation(
-        layers=list(layers),
+        layers=list(chosen),
         mean=[float(x.mean()) if len(x) else math.nan for x in defined],
         interval=[half_width(x) for x in defined],
         undefined=[
@@ -129,16 +129,34 @@ def cascading_randomisation(
     )
 
 
+def _with_weights(model, prefix=""):
+    """Dict of the layers that have weights, those of nested models included."""
+    found = {}
+    for layer in model.layers:
+        if layer.weights:
+            found[prefix + layer.name] = layer
+        if isinstance(layer, keras.Model):
+            found |= _with_weights(layer, f"{prefix}{layer.name}/")
+    return found
+
+
 def _check_layers(model, layers):
-    """Names of layers that have weights, from last to first by default."""
-    names = [x.name for x in model.layers if x.weights][::-1]
+    """Dict of layers by name, from last to first by default."""
+    known = _with_weights(model)
+    names = list(known)[::-1]
     if layers is None:
-        return names
+        return {
+            name: known[name]
+            for name in names
+            # A model is its layers, and a single number has no other order.
+            if not isinstance(known[name], keras.Model)
+            and any(math.prod(w.shape) > 1 for w in known[name].weights)
+        }
     if not isinstance(layers, (list, tuple)) or not all(
-        isinstance(name, str) and name in names for name in layers
+        isinstance(name, str) and name in known for name in layers
     ):
         raise ValueError(
             "`layers` must be a sequence of names of layers that have weights, "
             f"among {', '.join(names)}. Received: layers={layers!r}"
         )
-    return list(layers)
+    return {name: known[name] for name in layers}

@@ -63,6 +63,37 @@ def test_what_has_no_value_is_left_out_and_counted(small_model, images, rng):
     assert np.isnan(result.mean[0]) and result.undefined == [5]
 
 
+def test_forgets_layer_by_layer_what_shuffling_changes(small_model, images):
+    """Each layer of a nested model; not the head, which has one number."""
+    inputs = keras.Input((16, 16, 3))
+    conv = keras.layers.Conv2D(3, 1, name="within")
+    nested = keras.Sequential(
+        [inputs, conv, keras.layers.BatchNormalization(name="norm")],
+        name="nested",
+    )
+    x = small_model(nested(inputs))
+    model = keras.Model(inputs, x)
+    seen = []
+
+    def attribution(model, images, classes):
+        seen.append([w.tolist() for w in map(np.array, model.get_weights())])
+        return np.arange(16.0).reshape(1, 4, 4).repeat(len(images), 0)
+
+    result = cascading_randomisation(model, images, attribution)
+    outer = small_model.name
+    assert result.layers[0] == f"{outer}/norm_3"
+    assert result.layers[-2:] == ["nested/norm", "nested/within"]
+    assert not {outer, f"{outer}/head", "nested"} & set(result.layers)
+    for step, name in enumerate(result.layers):
+        # A new norm's weights are of one value each.
+        changes = name != "nested/norm"
+        assert (seen[step] != seen[step + 1]) == changes, name
+    result = cascading_randomisation(
+        model, images, attribution, layers=["nested", f"{outer}/head"]
+    )
+    assert result.layers == ["nested", f"{outer}/head"]
+
+
 def test_weights_come_back_after_an_error(small_model, images):
     before = small_model.get_weights()
     calls = []
