@@ -281,3 +281,12 @@ def test_a_train_step_leaks_no_tracer(images):
     with jax.checking_leaks():
         logs, _ = jax.jit(model.train_step)(state, (x, Y))
     assert np.isfinite(float(logs["loss"]))
+
+
+def test_a_model_of_one_layer_has_one_depth(images):
+    model = FACNN(3, images.shape[1:], depths=(1,), maps_per_class=(1,))
+    found = ops.convert_to_numpy(model.depth_logits(images))
+    assert found.shape == (len(images), 1, 3)
+    np.testing.assert_allclose(
+        found[:, 0], model.predict(images, verbose=0), rtol=1e-5, atol=1e-5
+    )
