@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import importlib.util
+import inspect
 import json
 import os
 import pathlib
@@ -208,7 +209,9 @@ def write(
     form = FORMATS[name]
     # Keras passes over what it doesn't know.
     if form.options is not None:
-        check_arguments("`export`", kwargs, (*_OPTIONS, *form.options))
+        signature = inspect.signature(write).parameters
+        own = [n for n in signature if n not in ("model", "kwargs")]
+        check_arguments("`export`", kwargs, [*own, *form.options])
     centered = check_bool("centered", centered)
     fuse = check_bool("fuse", fuse)
     verbose = check_verbose(True if verbose is None else verbose)
@@ -340,10 +343,6 @@ def _facts(model, centered):
         key: value if isinstance(value, str) else json.dumps(value)
         for key, value in facts.items()
     }
-
-
-# What `export` takes by name.
-_OPTIONS = ("format", "verbose", "layers", "centered", "fuse")
 
 
 # --- What was written ---

@@ -161,13 +161,7 @@ class ImageFolder:
             held_out={"fraction": fraction, "seed": seed},
             digests=digests,
         )
-        sides = [
-            {digests[i] for i in np.flatnonzero(side)}
-            for side in (~is_held_out, is_held_out)
-        ]
-        _warn_of_copies(
-            whole, set.intersection(*sides), "on both sides of the split"
-        )
+        _warn_of_copies(whole, is_held_out, "on both sides of the split")
         return whole.select(~is_held_out), whole.select(is_held_out)
 
     @property
@@ -289,16 +283,11 @@ def load_folder(
     )
     if skipped:
         listed = _without(listed, skipped, root)
-    digests = listed._digests()
-    classes: dict[bytes, set[int]] = {}
-    for digest, label in zip(digests, listed.labels, strict=True):
-        classes.setdefault(digest, set()).add(label)
-    _warn_of_copies(
-        dataclasses.replace(listed, digests=digests),
-        {digest for digest, own in classes.items() if len(own) > 1},
-        "in several classes",
+    listed = dataclasses.replace(
+        listed, images=images, digests=listed._digests()
     )
-    return dataclasses.replace(listed, images=images, digests=digests)
+    _warn_of_copies(listed, listed.labels, "in several classes")
+    return listed
 
 
 def _list(root):
@@ -507,13 +496,13 @@ def _copies(index, digests):
     return copies
 
 
-def _warn_of_copies(folder, digests, where):
-    """Warns of pictures that lie in a folder more than once."""
+def _warn_of_copies(folder, places, where):
+    """Warns of equal pictures that lie in different places, one an image."""
     copies = _copies(range(len(folder.paths)), folder.digests)
     groups = [
         f"({some((repr(folder.paths[i]) for i in index), 3)})"
-        for digest, index in copies.items()
-        if digest in digests
+        for index in copies.values()
+        if len({places[i] for i in index}) > 1
     ]
     if groups:
         warnings.warn(

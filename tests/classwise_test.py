@@ -8,19 +8,16 @@ import pytest
 
 from keras_facnn import FACNN
 from tests import numpy_reference
+from tests.promises import check_copies
+from tests.promises import check_exactness
+from tests.promises import with_other_weights
 
 
 @pytest.fixture
 def model(rng):
     """Two of four FA layers are class-wise; statistics are not trivial."""
     model = FACNN(3, (16, 16, 3), (2, 2), (2, 4), classwise_layers=2)
-    model.set_weights(
-        [
-            w + 0.1 * rng.uniform(size=w.shape).astype(w.dtype)
-            for w in model.get_weights()
-        ]
-    )
-    return model
+    return with_other_weights(model, rng)
 
 
 def predict(model, images):
@@ -55,25 +52,12 @@ def test_logits_depend_on_the_maps_of_their_class_alone(model, images, rng):
 
 
 def test_keeps_its_promises(model, images):
-    measured = model.verify(images)
-    assert measured["theorem_1_correlation"] > 0.9999
-    for name in ("theorem_1_error", "completeness_error", "evidence_error"):
-        assert measured[name] < 1e-4
+    check_exactness(model, images)
 
 
 def test_fuses_saves_and_loads(model, images, tmp_path):
-    expected = predict(model, images)
-    np.testing.assert_allclose(
-        predict(model.fuse(), images), expected, rtol=1e-4
-    )
-    model.save(tmp_path / "model.keras")
-    model.save_to_preset(tmp_path / "preset")
-    for loaded in (
-        keras.models.load_model(tmp_path / "model.keras"),
-        FACNN.from_preset(tmp_path / "preset"),
-    ):
-        assert loaded.classwise_layers == 2
-        np.testing.assert_array_equal(predict(loaded, images), expected)
+    assert model.classwise_layers == 2
+    check_copies(model, images, tmp_path, "classwise_layers")
 
 
 def test_transfers_to_other_classes(model, images, tmp_path):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import keras_facnn
+from tests.promises import with_other_weights
 
 
 def pytest_collection_modifyitems(items):
@@ -87,13 +88,7 @@ def small_model(rng):
         maps_per_class=(2, 4),
         space_to_depth=2,
     )
-    model.set_weights(
-        [
-            w + 0.1 * rng.uniform(size=w.shape).astype(w.dtype)
-            for w in model.get_weights()
-        ]
-    )
-    return model
+    return with_other_weights(model, rng)
 
 
 @pytest.fixture

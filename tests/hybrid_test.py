@@ -12,6 +12,7 @@ from keras import ops
 from keras_facnn import FACNN
 from keras_facnn import attribution
 from tests.presets.damage_test import edit
+from tests.promises import with_other_weights
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 LABELS = np.array([0, 1, 2, 3, 0])
@@ -36,13 +37,7 @@ def make_hybrid(rng, **options):
     options = {"depths": (2, 1), "maps_per_class": (2, 4), **options}
     options.setdefault("backbone", make_backbone())
     model = FACNN(4, **options)
-    model.set_weights(
-        [
-            w + 0.1 * rng.uniform(size=w.shape).astype(w.dtype)
-            for w in model.get_weights()
-        ]
-    )
-    return model
+    return with_other_weights(model, rng)
 
 
 @pytest.fixture

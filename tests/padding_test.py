@@ -7,6 +7,9 @@ import pytest
 from keras_facnn import FACNN
 from tests import numpy_reference
 from tests.export_test import RUN
+from tests.promises import check_copies
+from tests.promises import check_exactness
+from tests.promises import with_other_weights
 
 SHAPE = {
     "num_classes": 3,
@@ -20,13 +23,7 @@ SHAPE = {
 def with_padding(padding, rng):
     """A model whose statistics are not trivial."""
     model = FACNN(**SHAPE, padding=padding)
-    model.set_weights(
-        [
-            w + 0.1 * rng.uniform(size=w.shape).astype(w.dtype)
-            for w in model.get_weights()
-        ]
-    )
-    return model
+    return with_other_weights(model, rng)
 
 
 @pytest.fixture
@@ -59,25 +56,12 @@ def test_maps_of_a_flat_picture_are_flat(model, rng):
 
 
 def test_keeps_its_promises(model, images):
-    measured = model.verify(images)
-    assert measured["theorem_1_correlation"] > 0.9999
-    for name in ("theorem_1_error", "completeness_error", "evidence_error"):
-        assert measured[name] < 1e-4
+    check_exactness(model, images)
 
 
 def test_fuses_saves_and_loads(model, images, tmp_path):
-    expected = predict(model, images)
-    np.testing.assert_allclose(
-        predict(model.fuse(), images), expected, rtol=1e-4
-    )
-    model.save(tmp_path / "model.keras")
-    model.save_to_preset(tmp_path / "preset")
-    for loaded in (
-        keras.models.load_model(tmp_path / "model.keras"),
-        FACNN.from_preset(tmp_path / "preset"),
-    ):
-        assert loaded.padding == "edge"
-        np.testing.assert_array_equal(predict(loaded, images), expected)
+    assert model.padding == "edge"
+    check_copies(model, images, tmp_path, "padding")
 
 
 @pytest.mark.only_on("torch", "tensorflow")

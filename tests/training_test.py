@@ -10,6 +10,7 @@ from keras import ops
 from keras_facnn import FACNN
 from keras_facnn import attribution
 from keras_facnn.layers import GlobalAvgPool3DHead
+from tests.promises import with_other_weights
 
 
 def told_by_compile(loss, threshold=False):
@@ -74,13 +75,7 @@ def with_threshold(rng):
         space_to_depth=2,
         threshold=True,
     )
-    model.set_weights(
-        [
-            w + 0.1 * rng.uniform(size=w.shape).astype(w.dtype)
-            for w in model.get_weights()
-        ]
-    )
-    return model
+    return with_other_weights(model, rng)
 
 
 def test_a_threshold_takes_one_constant_off_every_logit(rng):

@@ -1,0 +1,42 @@
+"""What holds of every FA-CNN, whatever it is built of."""
+
+import keras
+import numpy as np
+
+from keras_facnn import FACNN
+
+
+def with_other_weights(model, rng):
+    """The model, no statistic of which is trivial any more."""
+    model.set_weights(
+        [
+            w + 0.1 * rng.uniform(size=w.shape).astype(w.dtype)
+            for w in model.get_weights()
+        ]
+    )
+    return model
+
+
+def check_exactness(model, images):
+    measured = model.verify(images)
+    assert measured["theorem_1_correlation"] > 0.9999
+    for name in ("theorem_1_error", "completeness_error", "evidence_error"):
+        assert measured[name] < 1e-4
+
+
+def check_copies(model, images, folder, option):
+    """Fused, saved and loaded, it answers alike, and still has its option."""
+    expected = model.predict(images, verbose=0)
+    np.testing.assert_allclose(
+        model.fuse().predict(images, verbose=0), expected, rtol=1e-4
+    )
+    model.save(folder / "model.keras")
+    model.save_to_preset(folder / "preset")
+    for loaded in (
+        keras.models.load_model(folder / "model.keras"),
+        FACNN.from_preset(folder / "preset"),
+    ):
+        assert getattr(loaded, option) == getattr(model, option)
+        np.testing.assert_array_equal(
+            loaded.predict(images, verbose=0), expected
+        )
