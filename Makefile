@@ -89,7 +89,7 @@ lint: .venv-test/ready
 
 .venv-demo/ready: pyproject.toml
 	$(call make_venv,.venv-demo)
-	.venv-demo/bin/python -m pip install --quiet --editable '.[jax,plots]'
+	.venv-demo/bin/python -m pip install --quiet '.[jax,plots]'
 	touch $@
 
 .venv-test/ready: pyproject.toml
