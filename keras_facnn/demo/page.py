@@ -138,7 +138,7 @@ def page(
             return brought[file]
         if sample != last:
             return samples[int(sample.split()[0])].read_bytes()
-        # As the page opens. Later on, it has a class.
+        # The page has just opened, and no class is chosen yet.
         if seen is None and c is None and samples:
             return samples[0].read_bytes()
         return None

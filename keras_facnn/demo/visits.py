@@ -109,7 +109,7 @@ class Visits:
 
 
 def largest_body(photo: int) -> int:
-    """Most bytes of a question that brings a photo of so many bytes.
+    """The most bytes of a question, with a photo of a given number of bytes.
 
     Example:
 
