@@ -1,16 +1,21 @@
-"""The README's lines do what they say, pasted one after the other.
+"""Each line of the README is run or checked.
 
-So do those of each page of the documentation. Its lines in a tab of a backend
-run there; the others on PyTorch, which starts soonest, and where a tab needs
-them. What stands below lines as `text` is what they print.
+Its blocks run one after the other, as a reader pastes them. So do those of each
+page of the documentation: the lines in a tab of a backend run on it, and the
+others on PyTorch, which starts soonest, and where a tab needs them. The `text`
+below a block is what it prints.
 """
 
 import contextlib
+import importlib
 import io
+import json
 import pathlib
 import re
+import shlex
 import shutil
 import textwrap
+import tomllib
 
 import keras
 import numpy as np
@@ -21,6 +26,10 @@ from PIL import ImageOps
 import keras_facnn
 
 ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$\n?", re.MULTILINE | re.DOTALL)
 BACKEND = keras.backend.backend()
 TABS = {
     "TensorFlow": "tensorflow",
@@ -34,7 +43,7 @@ BLOCK = re.compile(
     r"(?:\n(?P=indent)```text\n(?P<said>.*?)^(?P=indent)```\n)?",
     re.MULTILINE | re.DOTALL,
 )
-# Minutes of training, of which a test needs none.
+# A test needs no minutes of training.
 LONG = "epochs, steps = 6, 80"
 
 
@@ -45,7 +54,7 @@ def compiled(code, name):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Where the lines run: a folder with `samples/` and `photos/`."""
+    """Make a folder with `samples/` and `photos/`, where the lines run."""
     shutil.copytree(ROOT / "samples", tmp_path / "samples")
     kinds = {"airplane": "vehicle", "automobile": "vehicle", "ship": "vehicle"}
     for path in (ROOT / "samples").glob("*.jpg"):
@@ -56,29 +65,230 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_python_blocks_run(folder):
-    text = (ROOT / "README.md").read_text("utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 8
-    assert sum(LONG in block for block in blocks) == 1
+# --- Blocks of the README ---
+
+
+def commands(block):
+    """Split a shell block into commands, each a list of words."""
+    words = shlex.split(
+        block.replace("\\\n", "").replace("\n", " && "), comments=True
+    )
+    found = [[]]
+    for word in words:
+        found[-1].append(word) if word != "&&" else found.append([])
+    return [command for command in found if command]
+
+
+def check_make(targets):
+    for target in targets:
+        assert re.search(rf"^{target}\b.*:", MAKEFILE, re.MULTILINE), target
+
+
+def check_pip(words):
+    """Check that extras exist, and that the Makefile installs the same."""
+    assert words[0] == "install"
+    for word in words[1:]:
+        if word.startswith("."):
+            extras = re.fullmatch(r"\.\[([\w,]+)\]", word)[1].split(",")
+            assert set(extras) <= set(PROJECT["optional-dependencies"]), word
+        else:
+            assert word in MAKEFILE, word
+
+
+def check_python(words):
+    assert words == ["-m", "venv", ".venv"]
+
+
+def check_source(words):
+    assert words == [".venv/bin/activate"]
+
+
+def check_export(words):
+    ((name, backend),) = (word.split("=") for word in words)
+    assert name == "KERAS_BACKEND" and backend in TABS.values()
+
+
+def run_keras_facnn(words):
+    """Run a command of the package, and look for the file that it writes."""
+    module, main = PROJECT["scripts"]["keras-facnn"].split(":")
+    assert getattr(importlib.import_module(module), main)(words) == 0
+    if "--output" in words:
+        assert pathlib.Path(words[words.index("--output") + 1]).exists()
+
+
+# The programs that the README names, and what checks or runs their arguments.
+PROGRAMS = {
+    ".": check_source,
+    "export": check_export,
+    "keras-facnn": run_keras_facnn,
+    "make": check_make,
+    "pip": check_pip,
+    "python3": check_python,
+}
+
+
+def program(command):
+    """Split a command into its program and its arguments."""
+    if command[0].startswith("KERAS_BACKEND="):
+        check_export(command[:1])
+        command = command[1:]
+    name, *words = command
+    folder, _, name = name.rpartition("/")
+    if folder:
+        assert f"make_venv,{folder.removesuffix('/bin')}" in MAKEFILE
+    return name, words
+
+
+def readme_blocks():
+    """Return each block with its language, and what it prints or None."""
+    blocks = FENCED.findall(README)
+    following = [*blocks[1:], ("", "")]
+    for (language, block), (after, printed) in zip(
+        blocks, following, strict=True
+    ):
+        if language != "text":
+            yield language, block, printed if after == "text" else None
+
+
+def test_every_block_is_checked():
+    """What `test_blocks_run` can neither run nor check must not be there."""
+    kinds = [language for language, _, _ in readme_blocks()]
+    assert set(kinds) == {"python", "sh"}
+    assert README.count("```") == 2 * len(FENCED.findall(README))
+    printed = [after for _, _, after in readme_blocks() if after is not None]
+    assert len(printed) == README.count("```text")
+    for language, block, after in readme_blocks():
+        if language == "sh":
+            assert after is None
+            for command in commands(block):
+                assert program(command)[0] in PROGRAMS
+
+
+def test_blocks_run(folder):
     names = {}
-    # What is pasted first runs on each backend; the rest, ONNX too, on PyTorch.
-    for block in blocks if BACKEND == "torch" else blocks[:2]:
-        exec(compiled(block, "README.md"), names)
-    assert names["maps"].shape == (2, 14, 14, 10)
+    ran = 0
+    for language, block, expected in readme_blocks():
+        if language == "python":
+            # What is pasted first runs on each backend; the rest on PyTorch.
+            if ran and BACKEND != "torch":
+                break
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                exec(compiled(block, "README.md"), names)
+            assert expected is None or printed.getvalue() == expected
+            ran += 1
+            continue
+        for command in commands(block):
+            name, words = program(command)
+            PROGRAMS[name](words)
     assert (folder / "why.png").exists()
-    assert names["decides"].shape == (2, 14, 14)
+    assert names["explanation"].maps.shape == (2, 14, 14, 10)
     if BACKEND == "torch":
+        assert ran == README.count("```python") == 4
         mine = keras_facnn.FACNN.from_preset(folder / "my_photos")
         assert mine.class_names == ["animal", "vehicle"]
         assert mine.preset_metadata["trained_on"]["images"] == 4
-        assert (folder / "my_hybrid" / "metadata.json").exists()
-        assert (folder / "compare.png").exists()
-        assert np.isfinite(names["curve"].accuracy_auc)
+        assert (folder / "mine.png").exists()
+        assert np.isfinite(names["maps"]).all()
+        assert (folder / "my_model" / "metadata.json").exists()
+
+
+# --- Prose of the README ---
+
+
+def prose():
+    text = FENCED.sub("", README)
+    return "\n".join(
+        line for line in text.splitlines() if not line.startswith("|")
+    )
+
+
+def test_is_short():
+    assert len(README.splitlines()) <= 200
+
+
+def test_the_table_of_presets_is_what_was_measured():
+    header, _, *rows = re.findall(r"^\|(.*)\|$", README, re.MULTILINE)
+    columns = [cell.strip() for cell in header.split("|")]
+    assert len(rows) == len(keras_facnn.FACNN.presets)
+    for row in rows:
+        cells = [cell.strip() for cell in row.split("|")]
+        row = dict(zip(columns, cells, strict=True))
+        name = row["name"].strip("`")
+        card = keras_facnn.FACNN.presets[name]
+        stored = ROOT / "keras_facnn" / "presets" / name
+        size = sum(path.stat().st_size for path in stored.iterdir())
+        config = json.loads((stored / "config.json").read_text("utf-8"))
+        config = config.get("config", config)
+        layers = str(sum(config["depths"]))
+        classwise = config.get("classwise_layers", 0)
+        if classwise:
+            layers += f", the last {classwise} class-wise"
+        assert row["classes"].split()[0] == str(len(card["class_names"]))
+        assert row["images"] == "x".join(map(str, card["input"]["shape"]))
+        assert row["FA layers"].partition(" on ")[0] == layers
+        assert row["parameters"] == f"{card['parameters'] / 1e6:.2f} M"
+        assert row["on disk"] == f"{size / 1e6:.1f} MB"
+        assert row["top-1"] == f"{card['metrics']['top_1']:.1%}"
+        assert row["top-5"] == f"{card['metrics']['top_5']:.1%}"
+
+
+def test_every_number_of_the_prose_is_known():
+    text = re.sub(r"`[^`]*`|\]\([^)]*\)", "", prose())
+    numbers = set(re.findall(r"(?<![\w.-])\d[\d.]*\d|(?<![\w.-])\d", text))
+    paper = re.search(
+        r"arxiv.org/abs/([\d.]+)", (ROOT / "CITATION.cff").read_text("utf-8")
+    )[1]
+    (keras_at_least,) = (
+        requirement.partition(">=")[2]
+        for requirement in PROJECT["dependencies"]
+        if requirement.startswith("keras>=")
+    )
+    assert numbers == {
+        PROJECT["requires-python"].removeprefix(">="),
+        keras_at_least.partition(".")[0],
+        paper,
+        "2.0",  # The version of the license CC BY.
+    }
+
+
+def test_every_name_of_the_prose_exists():
+    """A preset, a file, a public name, a command, or a part of a block."""
+    blocks = "".join(block for _, block in FENCED.findall(README))
+    site = re.search(
+        r"^site_dir: (\S+)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.M
+    )[1]
+    rooms = keras, keras_facnn, keras_facnn.FACNN
+    for name in re.findall(r"`([^`]+)`", prose()):
+        words = name.split()
+        if words[0] in PROGRAMS and len(words) > 1:
+            PROGRAMS[words[0]](words[1:])
+            continue
+        assert (
+            name in keras_facnn.FACNN.presets
+            or name in PROGRAMS
+            or name in blocks
+            or name == site
+            or name == "photos/CLASS/"  # The folder of the fixture.
+            or (ROOT / name).exists()
+            or any(resolves(room, name) for room in rooms)
+        ), name
+
+
+def resolves(room, name):
+    try:
+        for part in name.removeprefix("keras.").split("."):
+            room = getattr(room, part)
+    except AttributeError:
+        return False
+    return True
+
+
+# --- Pages of the documentation ---
 
 
 def blocks_of(path):
-    """Blocks of Python: a backend or None, the code, what it prints or None."""
+    """Yield a backend or None, the code, and what it prints or None."""
     tab = None
     for found in BLOCK.finditer(path.read_text("utf-8")):
         if found["tab"]:
@@ -124,21 +334,18 @@ def test_python_blocks_of_the_documentation_run(name, folder):
 
 
 def reader():
-    """The README's function that reads pictures without Keras."""
-    text = (ROOT / "README.md").read_text("utf-8")
-    return re.search(r"^def read\(.*?\n(?=\n\n)", text, re.M | re.S)[0]
+    """Return the function of the docs that reads pictures without Keras."""
+    text = (ROOT / "docs" / "how_to" / "export.md").read_text("utf-8")
+    return re.search(r"^def read\(.*?\n(?=\n\n|```)", text, re.M | re.S)[0]
 
 
 def test_exported_files_are_fed_in_one_way():
-    for place in (
-        "docs/how_to/export.md",
-        "tutorials/explain_in_production.py",
-    ):
-        assert reader() in (ROOT / place).read_text("utf-8")
+    tutorial = ROOT / "tutorials" / "explain_in_production.py"
+    assert reader() in tutorial.read_text("utf-8")
 
 
 def pictures(rng):
-    """Kinds of pictures, and how they are saved."""
+    """Return pictures of many kinds, and the options to save them."""
     color = rng.integers(0, 256, (300, 451, 3)).astype("uint8")
     color = Image.fromarray(color).resize((902, 600))
     exif = Image.Exif()

@@ -227,7 +227,7 @@ print(sorted(path.name for path in pathlib.Path("shapes").iterdir()))
 print(told.name_of(told.classes[0]), f"{told.probabilities.max():.1%}")
 
 # %% [markdown]
-# From a shell: `python -m keras_facnn explain photo.jpg --preset shapes`.
+# From a shell: `keras-facnn explain photo.jpg --preset shapes`.
 #
 # ## On several devices
 #

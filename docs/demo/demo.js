@@ -88,7 +88,7 @@ function factsOf(found) {
     && class_names.every((name) => typeof name === "string"));
   if (!named || ![height, width].every((n) => n === null || isCount(n))
     || ![1, 3].includes(channels)) {
-    throw new Error("it was not written by `python -m keras_facnn export`.");
+    throw new Error("it was not written by `keras-facnn export`.");
   }
   return {
     image_shape,
