@@ -58,7 +58,7 @@ TEXTS = [
     ROOT / "keras_facnn" / "samples" / "README.md",
     *sorted(DOCS.rglob("*.md")),
     *sorted((ROOT / "tutorials").glob("*.md")),
-    *sorted((ROOT / "zoo").glob("*.md")),
+    *sorted((ROOT / "zoo").rglob("*.md")),
 ]
 
 

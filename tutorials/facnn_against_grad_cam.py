@@ -290,5 +290,5 @@ print(f"all weights without their signs           {size.mean():6.3f}")
 #
 # Which of the two is right? Where photographs have boxes, the class' own maps
 # of a middle layer were in the box more often than Grad-CAM's, and the accuracy
-# fell faster as their pixels were removed: see "The way after the middle" in
-# `zoo/README.md`, which also tells what makes the two alike.
+# fell faster as their pixels were removed: `zoo/results/late_alphas.md` has the
+# numbers, and shows what makes the two alike.

@@ -12,11 +12,11 @@ ENDINGS = {".md", ".jpg", ".png"}
 
 @event_priority(100)
 def on_files(files, config):
-    """Add `README.md` as the index, and the reports."""
+    """Add the guide, the reports and their figures; READMEs become indexes."""
     for path in sorted(ZOO.rglob("*")):
         if path.suffix in ENDINGS:
             name = path.relative_to(ZOO).as_posix()
-            name = re.sub(r"^README\.md$", "index.md", name)
+            name = name.replace("README.md", "index.md")
             content = path.read_bytes()
             if path.suffix == ".md":
                 content = content.decode("utf-8")
@@ -26,11 +26,8 @@ def on_files(files, config):
 
 def on_page_markdown(markdown, page, config, files):
     """Let links of a checkout lead to pages: `docs/` is the site's root."""
-    here = page.file.src_uri
-    if here.startswith("zoo/"):
+    if page.file.src_uri.startswith("zoo/"):
         markdown = re.sub(r"\]\(((?:\.\./)+)docs/", r"](\1", markdown)
-        return re.sub(r"\]\(((?:\.\./)?)README\.md", r"](\1index.md", markdown)
+        return re.sub(r"(\]\([\w./]*)README\.md", r"\1index.md", markdown)
     markdown = re.sub(r"\]\(((?:\.\./)*)\.\./zoo/", r"](\1zoo/", markdown)
-    return markdown.replace("zoo/README.md)", "zoo/index.md)").replace(
-        "zoo/README.md#", "zoo/index.md#"
-    )
+    return re.sub(r"(\]\([./]*zoo/[\w/]*)README\.md", r"\1index.md", markdown)
