@@ -1,48 +1,68 @@
-# `make demo` explains the sample images; `make test` runs the suite on three
-# backends; `make test-avx2` runs a part of it as on a CPU without AVX-512, and
-# `make test-floor` on the oldest Keras that is supported; `make test-page`
-# clicks through the page of `python -m keras_facnn demo` in Chromium, `make
-# test-browser` through `docs/demo`, where ONNX Runtime runs a bundled preset in
-# the browser; `make tutorials` runs the notebooks on little data; `make docs`
-# builds the documentation in build/site. Each makes a virtual environment; none
-# needs root, but to install Chromium where neither it nor a download of it is
-# to be had.
+# What can be made, each in a virtual environment of its own; only `test-page` and
+# `test-browser` may need root, to install Chromium.
+#
+#   make demo           explain the sample images; figures in build/demo
+#   make test-core      run the core tests on one backend: BACKEND=torch
+#   make test           run the whole suite on every backend, or some: BACKENDS=jax
+#   make test-avx2      run a part of it as on a CPU without AVX-512
+#   make test-floor     run a part of it on the oldest supported Keras
+#   make test-page      click through the page of `python -m keras_facnn demo`
+#   make test-browser   click through docs/demo, where ONNX Runtime runs a preset
+#   make tutorials      run the notebooks on little data
+#   make docs           build the documentation in build/site
+#   make lint           check style and types
 
 PYTHON ?= python3
 # On Linux, PyPI's PyTorch brings CUDA along. For the CPU build:
 #   make test TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
 TORCH ?= torch==2.13.0
-# The lowest version that `pyproject.toml` takes.
+# What `make test` and `make test-avx2` run on, and what `make test-core` runs on.
+BACKENDS ?= tensorflow jax torch
+BACKEND ?= torch
+# The lowest version that `pyproject.toml` allows.
 FLOOR = $(shell sed -n 's/.*"keras>=\([0-9.]*\)".*/\1/p' pyproject.toml).0
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-avx2 test-floor test-page test-browser tutorials docs \
-	lint clean
+.PHONY: demo test test-core test-avx2 test-floor test-page test-browser \
+	tutorials docs lint clean
+# Several goals share environments, and tests are timed.
+.NOTPARALLEL:
 
 demo: .venv-demo/ready
+	mkdir -p build/demo
 	KERAS_BACKEND=jax .venv-demo/bin/python -m keras_facnn explain \
-		samples/*.jpg --preset cifar10 --output maps.png
+		samples/*.jpg --preset cifar10 --output build/demo/cifar10.png
 	KERAS_BACKEND=jax .venv-demo/bin/python -m keras_facnn explain \
-		samples/clothing/*.jpg --preset clothing --output clothing.png
+		samples/clothing/*.jpg --preset clothing --output build/demo/clothing.png
 
-# Over its processes, the suite compiles the same models many times.
-test test-avx2: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.venv-test/jax-compiled
-test test-avx2: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
-# Side by side, PyTorch's threads would wait for each other by spinning.
-test test-avx2: export OMP_NUM_THREADS ?= 1
+# The processes of the suite compile the same models many times.
+TESTS = test test-core test-avx2 test-floor
+$(TESTS): export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/build/jax-compiled
+$(TESTS): export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
+# When backends run side by side, PyTorch's threads would spin for each other.
+$(TESTS): export OMP_NUM_THREADS ?= 1
+
 test: .venv-test/ready
-	$(call on_all_backends,The suite,)
+	@echo "The whole suite takes 12 to 25 minutes on 2 cores, on three backends."
+	.venv-test/bin/python tests/run.py $(BACKENDS) --
 
-# As where there is no AVX-512: other code of oneDNN, of PyTorch and of what XLA
-# compiles computes then. TensorFlow asks the processor itself whether oneDNN
-# can compute in half precision, which it then can't.
+# Where there is no environment of `make test`, a smaller one does.
+CORE_VENV = $(if $(wildcard .venv-test/ready),.venv-test,.venv-core-$(BACKEND))
+test-core: $(CORE_VENV)/ready
+	KERAS_BACKEND=$(BACKEND) $(CORE_VENV)/bin/python -m pytest @tests/core.txt
+
+# As on a CPU without AVX-512, where oneDNN, PyTorch and XLA run other code.
+# TensorFlow asks the processor itself whether oneDNN can compute in half
+# precision, so those tests are left out.
 test-avx2: export ONEDNN_MAX_CPU_ISA = AVX2
 test-avx2: export XLA_FLAGS = --xla_cpu_max_isa=AVX2
 test-avx2: export ATEN_CPU_CAPABILITY = avx2
 test-avx2: export MKL_ENABLE_INSTRUCTIONS = AVX2
 test-avx2: .venv-test/ready
-	$(call on_all_backends,A part of the suite by AVX2,-k "not mixed and not bfloat16" \
+	@echo "A part of the suite with AVX2:"
+	.venv-test/bin/python tests/run.py $(BACKENDS) -- \
+		-k "not mixed and not bfloat16" \
 		tests/avx2.py tests/forward_test.py tests/training_test.py \
 		tests/deep_alignment_test.py tests/custom_loops_test.py \
 		tests/attribution/cam_test.py tests/attribution/facnn_test.py \
@@ -50,10 +70,8 @@ test-avx2: .venv-test/ready
 		tests/hybrid_test.py::test_a_frozen_backbone_stays_and_a_thawed_one_learns \
 		tests/hybrid_test.py::test_refuses_to_train_what_pytorch_spoils \
 		tests/hybrid_test.py::test_trains_other_strided_convolutions \
-		tests/presets/cifar10_test.py tests/zoo/networks_test.py)
+		tests/presets/cifar10_test.py tests/zoo/networks_test.py
 
-test-floor: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.venv-floor/jax-compiled
-test-floor: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
 test-floor: .venv-floor/ready
 	@echo "=== A part of the suite on Keras $(FLOOR)"
 	KERAS_BACKEND=jax .venv-floor/bin/python -m pytest tests/model_test.py \
@@ -71,13 +89,13 @@ test-browser: .venv-test/browser .venv-test/onnxruntime-web/ready
 	@echo "=== An exported preset, in a browser"
 	KERAS_BACKEND=torch .venv-test/bin/python -m pytest tests/browser.py
 
-# In full, and with what they put out kept:
+# To run them in full and keep their output:
 #   .venv-test/bin/python tutorials/run.py --write
 tutorials: .venv-test/ready
 	.venv-test/bin/python tutorials/run.py
 
-# Sources are read, not imported. The variable turns off what Material says of
-# its successor.
+# mkdocstrings reads the sources without importing them. The variable turns off
+# Material's notice about its successor.
 docs: .venv-docs/ready
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 	@echo "=== The documentation: build/site/index.html"
@@ -88,17 +106,24 @@ lint: .venv-test/ready
 	.venv-test/bin/mypy keras_facnn
 
 .venv-demo/ready: pyproject.toml
-	$(call make_venv,.venv-demo)
+	$(call make_venv,.venv-demo,0.2 GB to download and 0.8 GB on disk)
 	.venv-demo/bin/python -m pip install --quiet '.[jax,plots]'
 	touch $@
 
+.venv-core-%/ready: pyproject.toml
+	$(call make_venv,$(@D),up to 0.6 GB to download and 2.4 GB on disk)
+	[ $* != torch ] || $(@D)/bin/python -m pip install --quiet $(TORCH)
+	$(@D)/bin/python -m pip install --quiet --editable '.[$*,plots,test]'
+	touch $@
+
 .venv-test/ready: pyproject.toml
-	$(call make_venv,.venv-test)
+	$(call make_venv,.venv-test,1.5 GB to download and 5.1 GB on disk (several more where PyTorch brings CUDA))
 	.venv-test/bin/python -m pip install --quiet $(TORCH)
 	.venv-test/bin/python -m pip install --quiet --editable '.[jax,dev]'
 	touch $@
 
-# The machine's own Chromium; or Playwright's, which needs no root; or Debian's.
+# Take the machine's own Chromium, else Playwright's, which needs no root, else
+# Debian's.
 .venv-test/browser: .venv-test/ready
 	.venv-test/bin/python -m pip install --quiet playwright
 	@command -v chromium \
@@ -107,7 +132,7 @@ lint: .venv-test/ready
 			--no-install-recommends chromium; }
 	touch $@
 
-# The version that the page names.
+# Fetch the version that the page names.
 .venv-test/onnxruntime-web/ready: docs/demo/index.html .venv-test/ready
 	@command -v npm || { echo "npm is needed, to fetch onnxruntime-web."; exit 1; }
 	rm -rf $(@D) && mkdir $(@D)
@@ -117,42 +142,22 @@ lint: .venv-test/ready
 	touch $@
 
 .venv-floor/ready: pyproject.toml
-	$(call make_venv,.venv-floor)
-	.venv-floor/bin/python -m pip install --quiet --editable '.[jax]' \
-		'keras==$(FLOOR)' pytest pytest-timeout
+	$(call make_venv,.venv-floor,0.2 GB to download and 0.7 GB on disk)
+	.venv-floor/bin/python -m pip install --quiet --editable '.[jax,test]' \
+		'keras==$(FLOOR)'
 	touch $@
 
 .venv-docs/ready: pyproject.toml
-	$(call make_venv,.venv-docs)
+	$(call make_venv,.venv-docs,0.1 GB to download)
 	.venv-docs/bin/python -m pip install --quiet --editable '.[docs]'
 	touch $@
 
-# What it is, and what it passes to pytest. The backends run side by side; what
-# each says comes when it ends.
-define on_all_backends
-	@echo "$(1) on tensorflow, jax and torch, side by side ..."; \
-	for backend in tensorflow jax torch; do \
-		( KERAS_BACKEND=$$backend .venv-test/bin/python -m pytest $(2) \
-			> .venv-test/$$backend.log 2>&1; \
-		echo $$? > .venv-test/$$backend.status; \
-		echo "=== $(1) on $$backend"; cat .venv-test/$$backend.log ) & \
-	done; \
-	wait; failed=; \
-	for backend in tensorflow jax torch; do \
-		[ "$$(cat .venv-test/$$backend.status)" = 0 ] \
-			|| failed="$$failed $$backend"; \
-	done; \
-	if [ -n "$$failed" ]; then \
-		echo "=== FAILED on:$$failed"; exit 1; \
-	fi; \
-	echo "=== PASSED on tensorflow, jax and torch"
-endef
-
-# Debian keeps what `venv` gets pip from in a package of its own.
+# Make the virtual environment $(1), which takes $(2). Debian keeps the pip that
+# `venv` installs in a package of its own, which may be missing.
 define make_venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }
-	@echo "Making $(1), once; this downloads packages ..."
+	@echo "Making $(1), once, with $(2) ..."
 	@$(PYTHON) -m venv $(1) || { \
 		$(PYTHON) -m venv --clear --without-pip $(1) \
 		&& $(1)/bin/python -c 'import urllib.request as u; print(u.urlopen("https://bootstrap.pypa.io/get-pip.py").read().decode())' \
@@ -161,5 +166,5 @@ define make_venv
 endef
 
 clean:
-	rm -rf .venv-demo .venv-test .venv-floor .venv-docs build dist *.egg-info \
-		clothing.png maps.png
+	rm -rf .venv-demo .venv-core-* .venv-test .venv-floor .venv-docs \
+		build dist *.egg-info

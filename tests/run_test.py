@@ -1,0 +1,67 @@
+"""`tests/run.py` shows progress, and its exit code says whether all passed."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests import run
+
+# It only starts other processes.
+pytestmark = pytest.mark.only_on("torch")
+
+SUITE = """
+import os
+import pytest
+
+@pytest.mark.parametrize("number", range(100))
+def test_number(number):
+    if os.environ["KERAS_BACKEND"] == "jax":
+        assert number != 5, "five"
+"""
+
+
+def run_suite(folder, *arguments):
+    (folder / "some_test.py").write_text(SUITE)
+    return subprocess.run(
+        [sys.executable, run.__file__, *arguments, "-q", "some_test.py"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_shows_progress_and_passes(tmp_path):
+    ran = run_suite(tmp_path, "torch", "tensorflow", "--")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    lines = ran.stdout.splitlines()
+    assert lines[0].startswith("=== pytest on torch, tensorflow")
+    for backend in ("torch", "tensorflow"):
+        mine = [line for line in lines if line[8:].startswith(backend)]
+        assert mine[0].endswith("72 %")
+        assert mine[-1].split(backend)[1].strip().startswith("passed: 100 ")
+    assert lines[-1] == "=== PASSED on torch, tensorflow"
+    assert (tmp_path / "build/tests/torch.log").exists()
+
+
+def test_names_the_backend_that_failed_and_why(tmp_path):
+    ran = run_suite(tmp_path, "torch", "jax", "--")
+    assert ran.returncode == 1
+    assert "jax         72 %, FAILURES" in ran.stdout
+    assert "torch       72 %\n" in ran.stdout
+    assert "AssertionError: five" in ran.stdout
+    assert ran.stdout.endswith("=== FAILED on: jax\n")
+
+
+def test_a_suite_that_dies_or_has_no_tests_fails(tmp_path):
+    ran = run_suite(tmp_path, "torch", "--", "-k", "nothing")
+    assert ran.returncode == 1
+    assert "=== FAILED on: torch" in ran.stdout
+
+
+def test_needs_a_backend():
+    ran = subprocess.run(
+        [sys.executable, run.__file__], capture_output=True, text=True
+    )
+    assert ran.returncode == 1
+    assert "Name at least one backend" in ran.stderr
