@@ -2,8 +2,10 @@
 
 import pathlib
 import re
+import tomllib
 
 import pytest
+import yaml
 
 ROOT = pathlib.Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
@@ -39,3 +41,73 @@ def test_clean_removes_every_environment():
     clean = MAKEFILE[MAKEFILE.index("\nclean:") :]
     for name in re.findall(r"^(\.venv-\w+-?)", MAKEFILE, re.MULTILINE):
         assert name in clean
+
+
+def steps(job):
+    """The commands of a job, one per entry of its matrix."""
+    matrix = job["strategy"]["matrix"]
+    for entry in matrix.get("include", [{}]):
+        for step in job["steps"]:
+            if "run" in step:
+                yield re.sub(
+                    r"\$\{\{ matrix\.(\w+) \}\}",
+                    lambda found, entry=entry: entry[found[1]],
+                    step["run"],
+                )
+
+
+def test_workflows_run_what_there_is():
+    (path,) = (ROOT / ".github" / "workflows").iterdir()
+    jobs = yaml.safe_load(path.read_text("utf-8"))["jobs"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    extras = extras["project"]["optional-dependencies"]
+    goals, backends = set(), set()
+    for command in steps(jobs["linux"]):
+        script, *words = command.split()
+        assert (ROOT / script).stat().st_mode & 0o100
+        goals |= {word for word in words if "=" not in word}
+        backends |= {w.split("=")[1] for w in words if "=" in w}
+    # Together, the jobs run all that `.ci/run` does.
+    assert goals == TARGETS - {"clean", "test-core"}
+    assert backends == {"tensorflow", "jax", "torch"}
+    install, test = steps(jobs["core"])
+    (wanted,) = re.findall(r"\.\[(.*)\]", install)
+    assert set(wanted.split(",")) <= set(extras)
+    assert jobs["core"]["env"]["KERAS_BACKEND"] in wanted.split(",")
+    (file,) = re.findall(r"'@(.*)'", test)
+    assert (ROOT / file).exists()
+
+
+def test_pre_commit_and_lint_run_the_same_tools():
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    pinned = [
+        requirement
+        for requirement in project["project"]["optional-dependencies"]["dev"]
+        if requirement.startswith(("ruff", "mypy"))
+    ]
+    (repository,) = config["repos"]
+    hooks = repository["hooks"]
+    assert {hook["additional_dependencies"][0] for hook in hooks} == set(pinned)
+    assert len(pinned) == 2
+    lint = MAKEFILE[MAKEFILE.index("\nlint:") :].split("\n\n")[0]
+    for hook in hooks:
+        words = [w for w in hook["entry"].split() if not w.startswith("--")]
+        assert " ".join(words) in lint
+
+
+def test_issue_forms_have_what_their_host_asks_for():
+    forms = ROOT / ".github" / "ISSUE_TEMPLATE"
+    names = set()
+    for path in sorted(forms.glob("*.yml")):
+        form = yaml.safe_load(path.read_text("utf-8"))
+        if path.stem == "config":
+            continue
+        names.add(path.stem)
+        assert form["name"] and form["description"]
+        ids = [part["id"] for part in form["body"] if "id" in part]
+        assert len(ids) == len(set(ids))
+        for part in form["body"]:
+            key = "value" if part["type"] == "markdown" else "label"
+            assert part["attributes"][key]
+    assert names == {"bug", "feature", "question"}
