@@ -1,6 +1,6 @@
 """Speed of training steps: what each part adds to the bare convolutions.
 
-    KERAS_BACKEND=tensorflow python -m zoo.benchmark --config imagenet100_48
+    KERAS_BACKEND=tensorflow python -m zoo.benchmark --recipe cifar10
 
 Models are timed in turn, round after round, so that what else the machine does
 meets all of them; the table has medians and ratios to the first row.
@@ -18,34 +18,29 @@ FLAGS = flags.FLAGS
 
 
 def define_flags():
-    inputs.define_config_flag()
+    inputs.define_recipe_flags()
     inputs.define_compile_flag()
     # Or `--help` leaves it out.
     flags.adopt_module_key_flags(inputs)
     flags.DEFINE_integer("batch_size", 64, "Images a step.", 1)
     flags.DEFINE_integer("rounds", 5, "How often each model is timed.", 1)
     flags.DEFINE_integer("steps", 3, "Steps each time.", 1)
-    flags.DEFINE_enum(
-        "precision",
-        "mixed_bfloat16",
-        ["mixed_bfloat16", "float32"],
-        "Dtype policy.",
-    )
 
 
 def main():
-    shape = inputs.read_config(FLAGS.config).model.arguments()
+    stage = inputs.read_stage()
+    shape = stage.model.arguments()
     if shape["backbone"]:
         raise app.UsageError(
-            "--config must be of an FA-CNN that sees pixels, without a "
-            f"backbone. Received: --config {FLAGS.config}"
+            "--recipe must be of an FA-CNN that sees pixels, without a "
+            f"backbone. Received: --recipe {FLAGS.recipe}"
         )
     import keras
 
     import keras_facnn
     from zoo.training.optimizer import ConvMuon
 
-    keras.config.set_dtype_policy(FLAGS.precision)
+    keras.config.set_dtype_policy(stage.precision)
     plain = {**shape, "deep_alignment": 0.0}
     sgd = keras.optimizers.SGD
     models = {
@@ -81,7 +76,7 @@ def main():
             seconds[name].append((time.perf_counter() - start) / FLAGS.steps)
     medians = {name: np.median(times) for name, times in seconds.items()}
     bare = medians["convolutions alone"]
-    print(f"{keras.backend.backend()}, {FLAGS.precision}, {FLAGS.config}")
+    print(f"{keras.backend.backend()}, {stage.precision}, {FLAGS.recipe}")
     print("| model | images/s | time, of the convolutions' |")
     print("|---|---|---|")
     for name, median in medians.items():

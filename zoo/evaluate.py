@@ -24,7 +24,6 @@ from absl import logging
 from scipy import special
 from scipy import stats
 
-from zoo import cost
 from zoo import inputs
 from zoo.training import record
 
@@ -78,6 +77,8 @@ def main():
         model, images, labels, names = inputs.preset_and_images(
             table, lambda found, model: unseen(found, model, report)
         )
+    from zoo import counts
+
     several = not is_baseline and model.threshold
     logits = logits_of(model, images)
     if several:
@@ -90,7 +91,7 @@ def main():
         }
     report |= {
         "parameters": model.count_params(),
-        "multiply_adds": cost.multiply_adds(model),
+        "multiply_adds": counts.multiply_adds(model),
         **measured,
         "command": record.command(),
     }

@@ -13,8 +13,10 @@ from absl import app
 from absl import flags
 from absl import logging
 
-import zoo.configs
-from zoo.config import Config
+import zoo.recipes
+from zoo import settings
+from zoo.recipe import Recipe
+from zoo.recipe import Stage
 
 FLAGS = flags.FLAGS
 FITS = ("crop", "pad", "stretch")
@@ -117,38 +119,60 @@ def define_integers(name, default, help):
     )
 
 
-def define_config_flag():
+def define_recipe_flags() -> None:
+    """Define `--recipe`, `--stage` and `--set`."""
     names, lines = [], []
-    for module in pkgutil.iter_modules(zoo.configs.__path__):
+    for module in pkgutil.iter_modules(zoo.recipes.__path__):
         # Without running them, since one with a fault must not stop the others.
-        path = module.module_finder.find_spec(module.name).origin
+        path = module.module_finder.find_spec(module.name, None).origin
         tree = ast.parse(pathlib.Path(path).read_bytes())
         first, *_ = (ast.get_docstring(tree) or "").splitlines() or [""]
         names.append(module.name)
         lines.append(f"{module.name}: {first}")
     flags.DEFINE_enum(
-        "config",
+        "recipe",
         None,
         names,
-        "\n".join(["Recipe, a module of zoo/configs:", *lines]),
+        "\n".join(["Recipe, a module of zoo/recipes:", *lines]),
         required=True,
+    )
+    flags.DEFINE_string("stage", None, "Name of a single stage of the recipe.")
+    flags.DEFINE_multi_string(
+        "set",
+        [],
+        "Changes to the recipe, as epochs=3,model.alpha=0.2: the fields of "
+        "zoo/recipe.py. A field of a stage changes every stage that has it; "
+        "taught.epochs=3 changes only the stage taught.",
     )
 
 
-def read_config(name):
-    """The `zoo.config.Config` of a module of zoo/configs."""
-    where = f"zoo/configs/{name}.py"
+def chosen_recipe() -> Recipe:
+    """Return the recipe of `--recipe`, with only the stage of `--stage`."""
+    recipe = load_recipe(FLAGS.recipe)
+    if FLAGS.stage is None:
+        return recipe
+    return recipe.replace(stages=(recipe.stage(FLAGS.stage),))
+
+
+def read_stage() -> Stage:
+    """Return the stage of `--stage`, or else the last one, with its changes."""
+    return settings.apply(chosen_recipe(), FLAGS.set).stages[-1]
+
+
+def load_recipe(name: str) -> Recipe:
+    """Return the recipe of a module of `zoo/recipes/`."""
+    where = f"zoo/recipes/{name}.py"
     try:
-        module = importlib.import_module(f"zoo.configs.{name}")
+        module = importlib.import_module(f"zoo.recipes.{name}")
     except (TypeError, ValueError) as e:
         raise ValueError(f"{where}: {e}") from e
-    config = getattr(module, "config", None)
-    if not isinstance(config, Config):
+    recipe = getattr(module, "recipe", None)
+    if not isinstance(recipe, Recipe):
         raise ValueError(
-            f"{where} must define `config`, a zoo.config.Config. "
-            f"Received: {type(config).__name__}"
+            f"{where} must define `recipe`, a zoo.recipe.Recipe. "
+            f"Received: {type(recipe).__name__}"
         )
-    return config
+    return recipe
 
 
 def define_compile_flag():
@@ -193,14 +217,6 @@ def define_data_flags(required=True):
         "Table of the classes to use: a header, then rows of a class' name in "
         "the data, a tab, and what to call it. The default is all classes.",
     )
-    flags.DEFINE_enum(
-        "fit",
-        None,
-        FITS,
-        "What to do with pictures of another aspect, as "
-        "keras_facnn.load_images. The default is what the config says, or the "
-        "preset's training record, or crop.",
-    )
     flags.DEFINE_bool(
         "skip_broken", False, "Whether to leave out images of broken files."
     )
@@ -208,6 +224,14 @@ def define_data_flags(required=True):
 
 def define_preset_flags(data_required=True):
     define_data_flags(data_required)
+    flags.DEFINE_enum(
+        "fit",
+        None,
+        FITS,
+        "What to do with pictures of another aspect ratio, as in "
+        "keras_facnn.load_images. The default is what the preset's training "
+        "record says, or crop.",
+    )
     flags.DEFINE_string(
         "preset", None, "Name, folder or URL of the preset.", required=True
     )

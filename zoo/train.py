@@ -1,16 +1,25 @@
-"""Trains an FA-CNN and saves it as a preset.
+"""Trains a recipe, in all of its stages, and saves its preset.
 
-    python -m zoo.train --config cifar10 --data cifar10 --workdir runs/cifar10
-    python -m zoo.train --config photos --data FOLDER \\
+    python -m zoo.train --recipe cifar10 --data cifar10 --workdir runs/cifar10
+    python -m zoo.train --recipe photos --data FOLDER \\
         --validation_fraction 0.2 --workdir runs/photos
+    python -m zoo.train --recipe imagenette --data imagenette/160px-v2 \\
+        --workdir runs/imagenette
 
-The workdir gets `last.weights.h5` and `before.weights.h5` (weights and
-optimizer, of the last step saved and the one before), `best.weights.h5` (of the
-best validation), `log.csv`, `tensorboard/` and, at the end, the folder
-`preset/`. Ctrl-C saves first. The same command continues where the last
-checkpoint was, also after a crash or a kill.
+A recipe of one stage runs in the workdir. A recipe of several stages runs each
+in a folder of the workdir that has its name, from the first to the last one,
+whose preset is the recipe's. `--stage NAME` runs a single stage in the workdir,
+from `--init PRESET`, and with `--teacher MODEL` if it has a teacher.
+`--set epochs=3,taught.learning_rate=0.01` changes the recipe, see
+`zoo/settings.py`.
 
-All GPUs of the machine are used, on TensorFlow and JAX. For several machines,
+The folder of a stage gets `last.weights.h5` and `before.weights.h5` (weights
+and optimizer, of the last step saved and the one before), `best.weights.h5` (of
+the best validation), `log.csv`, `tensorboard/`, `run.json` and, at the end, the
+folder `preset/`. Ctrl-C saves first. The same command continues from the last
+checkpoint of whichever stage was running, also after a crash or a kill.
+
+All GPUs of the machine are used on TensorFlow and JAX. For several machines,
 see "Many devices" in zoo/README.md.
 
 KERAS_BACKEND chooses the backend. On CPU, set MALLOC_TRIM_THRESHOLD_ and
@@ -18,250 +27,192 @@ MALLOC_MMAP_THRESHOLD_ high (8589934592), or memory goes back and forth to the
 kernel.
 """
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import os
-import random
-import tempfile
+from typing import TYPE_CHECKING
 
-import numpy as np
 from absl import flags
 from absl import logging
 
-from zoo import alphas
 from zoo import inputs
+from zoo import settings
+from zoo.recipe import Model
+from zoo.recipe import Recipe
+from zoo.recipe import Stage
+from zoo.recipe import Teacher
 from zoo.training import devices
 from zoo.training import record
 from zoo.training.checkpoints import Checkpoints
 
+if TYPE_CHECKING:
+    import keras
+
+    from zoo.data.images import Split
+    from zoo.training.fitting import Images
+
 FLAGS = flags.FLAGS
 
 
-def define_flags():
-    inputs.define_config_flag()
+def define_flags() -> None:
+    inputs.define_recipe_flags()
     inputs.define_data_flags()
     inputs.define_compile_flag()
     devices.define_flags()
     flags.DEFINE_string(
         "description",
         None,
-        "What the preset's metadata say that it is; by default what the "
-        "config says, if it is of this data.",
+        "What the preset's metadata say that it is. The default is the "
+        "recipe's description, if the data are those of the recipe.",
     )
     flags.DEFINE_string(
         "dataset",
         None,
-        "Name of the data set, for the metadata. The default is the config's, "
-        "if it is of this data, or the folder's name.",
+        "Name of the data set, for the metadata. The default is the recipe's, "
+        "if the data are those of the recipe, or the folder's name.",
     )
     flags.DEFINE_string(
-        "dataset_license", None, "Licence of the data set, for the metadata."
+        "dataset_license", None, "License of the data set, for the metadata."
     )
     flags.DEFINE_string(
         "data_note",
         None,
-        "What to say of the data, beside its name, in the preset's metadata.",
-    )
-    flags.DEFINE_enum(
-        "model",
-        "facnn",
-        ["facnn", "resnet", "plain", "pooled"],
-        "FA-CNN, or a baseline of zoo/networks.py, trained in the same way and "
-        "saved as model.keras: resnet and plain have equal multiply-adds; "
-        "pooled is the backbone of a hybrid's config, an average and one "
-        "dense layer.",
+        "What to say about the data, after its name, in the metadata.",
     )
     flags.DEFINE_string(
         "init",
         None,
-        "Preset, or model.keras of a baseline, to start from, in place of "
-        "random weights.",
-    )
-    flags.DEFINE_string(
-        "workdir", None, "Folder of checkpoints and logs.", required=True
-    )
-    flags.DEFINE_integer(
-        "epochs", None, "Passes over the data; the config's by default.", 1
-    )
-    flags.DEFINE_integer(
-        "batch_size", None, "Images a step; the config's by default.", 1
-    )
-    inputs.define_number(
-        "learning_rate", None, "Highest rate; the config's by default.", 0.0
-    )
-    inputs.define_number(
-        "deep_alignment", None, "Its weight; the config's by default.", 0.0
-    )
-    inputs.define_number(
-        "evidence_penalty",
-        None,
-        "What a mean logit of 1 costs an FA-CNN; the config's by default.",
-        0.0,
+        "Preset, or model.keras of a baseline, from which a single stage "
+        "starts, instead of what the recipe says.",
     )
     flags.DEFINE_string(
         "teacher",
         None,
-        "Classifier of the same classes, in their order, to learn from: a "
-        "preset, or the .keras file of a model of images in 0..255 to logits.",
+        "Classifier of the same classes, in their order, from which a single "
+        "stage learns: a preset, or the .keras file of a model of images in "
+        "0..255 to logits. Its share of the targets is that of the recipe, or "
+        "a half; see --set teacher.weight.",
     )
-    inputs.define_number(
-        "teacher_weight",
-        None,
-        "The teacher's share of the targets, 0.5 by default; the labels have "
-        "the rest, and label smoothing is as without.",
-        0.0,
-        1.0,
-    )
-    inputs.define_number(
-        "alpha",
-        None,
-        "The same weight for each layer's branch; the config's by default.",
-        0.0,
-        1.0,
-    )
-    inputs.define_number(
-        "late_alphas",
-        None,
-        "In place of --alpha: harmonic weights up to the middle layer, and "
-        "this share of that after it, which ties the middle layers' maps more "
-        "closely to the logits.",
-        0.0,
-        1.0,
-    )
-    flags.mark_flags_as_mutual_exclusive(["alpha", "late_alphas"])
-    flags.DEFINE_integer(
-        "classwise_layers",
-        None,
-        "How many of the last layers see only their own class' maps; the "
-        "config's by default.",
-        0,
-    )
-    flags.DEFINE_enum(
-        "padding",
-        None,
-        ["zeros", "edge"],
-        "What the branches see beyond the border; the config's by default.",
-    )
-    inputs.define_integers(
-        "maps_per_class",
-        None,
-        "Maps R of each class, a stage, as 1,2; the config's by default.",
-    )
-    inputs.define_number(
-        "ema",
-        None,
-        "Momentum of the average of weights to validate and save; the "
-        "config's by default.",
-        0.0,
-        1.0,
-    )
-    inputs.define_number(
-        "clip_norm",
-        None,
-        "Largest norm of all gradients together; the config's by default.",
-        0.0,
-    )
-    flags.DEFINE_enum(
-        "optimizer", None, ["adamw", "muon"], "The config's by default."
+    flags.DEFINE_string(
+        "workdir", None, "Folder of checkpoints and logs.", required=True
     )
     flags.DEFINE_integer("seed", 0, "Seed of weights, order, augmentation.")
     flags.DEFINE_integer("validate_every", 5, "Epochs between validations.", 1)
-    flags.DEFINE_enum(
-        "precision",
-        "mixed_bfloat16",
-        ["mixed_bfloat16", "float32"],
-        "Dtype policy.",
-    )
     flags.DEFINE_float(
         "memory_gib",
         16,
-        "The most that decoded training images may take; more are decoded at "
-        "each step. The process needs about three times as much for them.",
+        "The most that decoded training images may take. If they would take "
+        "more, they are decoded at each step. The process needs about three "
+        "times as much for them.",
         0.0,
     )
     inputs.define_number(
         "checkpoint_minutes", 10, "Between checkpoints within an epoch.", 0.0
     )
     flags.DEFINE_integer(
-        "steps_per_epoch", None, "Fewer steps an epoch, for a trial.", 1
+        "steps_per_epoch", None, "Fewer steps per epoch, for a trial.", 1
     )
     # Or `--help` leaves them out.
     flags.adopt_module_key_flags(inputs)
     flags.adopt_module_key_flags(devices)
 
 
-def main():
+def main() -> None:
     record.check_command()
-    config = read_config()
+    recipe = read_recipe()
     # First, since TensorFlow must be imported before PyTorch.
     from zoo.data import images as _  # noqa: F401 # isort: skip
-    import keras
 
-    keras.utils.set_random_seed(FLAGS.seed)
-    keras.config.set_dtype_policy(FLAGS.precision)
-    scope, replicas, share = devices.replicate(config.batch_size)
+    shared = devices.set_up(stage.batch_size for stage in recipe.stages)
+    names = [stage.name for stage in recipe.stages]
+    folders = {name: os.path.join(FLAGS.workdir, name) for name in names}
+    if len(names) == 1:
+        folders = {names[0]: FLAGS.workdir}
     with contextlib.ExitStack() as stack:
         # Of several processes, one writes.
-        if share[0] == 0:
-            stack.enter_context(record.locked(FLAGS.workdir))
-        train(config, scope, replicas, share)
+        if shared.writes:
+            for folder in dict.fromkeys([FLAGS.workdir, *folders.values()]):
+                stack.enter_context(record.locked(folder))
+        train(recipe, folders, shared)
 
 
-def given(*names):
-    """Those of some flags that are given, as a dict."""
-    values = {name: FLAGS[name].value for name in names}
-    return {k: v for k, v in values.items() if v is not None}
+def read_recipe() -> Recipe:
+    """Return the recipe that the flags name, as it is to run."""
+    recipe = inputs.chosen_recipe()
+    if FLAGS.init or FLAGS.teacher:
+        recipe = recipe.replace(stages=(start_and_teacher(recipe),))
+    recipe = settings.apply(recipe, FLAGS.set)
+    running = [stage.name for stage in recipe.stages]
+    stages = []
+    for stage in recipe.stages:
+        for flag, name in (
+            ("init", stage.init),
+            ("teacher", stage.teacher and stage.teacher.model),
+        ):
+            others = {s.name for s in inputs.load_recipe(FLAGS.recipe).stages}
+            if name in others.difference(running):
+                raise ValueError(
+                    f"`--stage {stage.name}` needs `--{flag}`: what the stage "
+                    f"{name} has made. Received: --{flag} None"
+                )
+        if stage.warmup_epochs > stage.epochs / 2:
+            logging.info("The warm-up is cut to half of this short run.")
+            stage = stage.replace(warmup_epochs=stage.epochs / 2)
+        stages.append(stage)
+    return recipe.replace(stages=tuple(stages))
 
 
-def read_config():
-    """The config with what the flags change of it."""
-    config = inputs.read_config(FLAGS.config)
-    model = config.model.replace(
-        **given("deep_alignment", "alpha", "classwise_layers", "padding")
-    )
-    if FLAGS.late_alphas is not None:
-        layers = sum(model.depths)
-        model = model.replace(
-            alpha=alphas.smaller_late(FLAGS.late_alphas, layers)
+def start_and_teacher(recipe: Recipe) -> Stage:
+    """Return the only stage of a recipe with `--init` and `--teacher`."""
+    flag = "init" if FLAGS.init else "teacher"
+    stage, *others = recipe.stages
+    if others:
+        names = ", ".join(stage.name for stage in recipe.stages)
+        raise ValueError(
+            f"`--{flag}` needs a single `--stage`, of {names}. "
+            f"Received: --{flag} {FLAGS[flag].value}"
         )
-    if FLAGS.maps_per_class:
-        model = model.replace(maps_per_class=tuple(FLAGS.maps_per_class))
-    config = config.replace(
-        model=model,
-        **given(
-            "epochs",
-            "batch_size",
-            "learning_rate",
-            "evidence_penalty",
-            "optimizer",
-            "ema",
-            "clip_norm",
-            "fit",
-        ),
-    )
-    if FLAGS.model != "facnn":
-        ignored = given(
-            "alpha", "deep_alignment", "evidence_penalty", "late_alphas"
-        )
-        if ignored:
-            raise ValueError(
-                f"`--{next(iter(ignored))}` is of an FA-CNN only. Received: "
-                f"--model {FLAGS.model}"
+    if FLAGS.init:
+        stage = stage.replace(init=FLAGS.init)
+    if FLAGS.teacher:
+        given = stage.teacher or Teacher(model=FLAGS.teacher)
+        stage = stage.replace(teacher=given.replace(model=FLAGS.teacher))
+    return stage
+
+
+def train(
+    recipe: Recipe, folders: dict[str, str], shared: devices.Devices
+) -> None:
+    """Run all stages of a recipe, each in its folder."""
+    import keras
+
+    *splits, recipe = find_splits(recipe)
+    made: dict[str, str] = {}
+    for number, stage in enumerate(recipe.stages, 1):
+        if len(recipe.stages) > 1:
+            logging.info(
+                "Stage %d of %d: %s", number, len(recipe.stages), stage.name
             )
-        # So that the record says what was used.
-        config = config.replace(
-            evidence_penalty=0.0,
-            model=model.replace(deep_alignment=0.0, stochastic_depth=0.0),
+        if number > 1:
+            # The names of layers begin anew, as when this stage is continued.
+            distribution = keras.distribution.distribution()
+            keras.utils.clear_session()
+            keras.distribution.set_distribution(distribution)
+        folder = folders[stage.name]
+        made[stage.name] = train_stage(
+            recipe, stage, splits, folder, made, shared
         )
-    if config.warmup_epochs > config.epochs / 2:
-        logging.info("The warm-up is cut to half of this short run.")
-        config = config.replace(warmup_epochs=config.epochs / 2)
-    return config
 
 
-def find_splits(config):
-    """The training and validation images, and the config with their classes."""
-    splits = (config.train_split, config.validation_split)
+def find_splits(recipe: Recipe) -> tuple[Split, Split, Recipe]:
+    """Find the images.
+
+    Returns:
+        The training and validation split, and the recipe with their classes.
+    """
+    splits = (recipe.train_split, recipe.validation_split)
     if FLAGS.validation_fraction is not None:
         splits = ("train", "validation")
     train_split, val_split = map(inputs.find, splits)
@@ -272,179 +223,133 @@ def find_splits(config):
             f"Only in {splits[0]!r}: {sorted(set(names) - set(val_names))}. "
             f"Only in {splits[1]!r}: {sorted(set(val_names) - set(names))}"
         )
-    model, num_classes = config.model, len(names)
-    if config.any_classes:
-        if not FLAGS.maps_per_class:
-            # As many channels as the config has for its number of classes.
-            first, *_ = maps = model.maps_per_class
-            scaled = max(1, round(first * model.num_classes / num_classes))
-            model = model.replace(
-                maps_per_class=tuple(scaled * m // first for m in maps)
+    stages = []
+    for stage in recipe.stages:
+        if recipe.any_classes:
+            stage = stage.replace(model=for_classes(stage.model, len(names)))
+        if len(names) != stage.model.num_classes:
+            raise ValueError(
+                f"`--recipe {FLAGS.recipe}` is for {stage.model.num_classes} "
+                "classes; photos is for any number. "
+                f"Received: --data {FLAGS.data} of {len(names)}"
             )
-        model = model.replace(num_classes=num_classes)
-    if num_classes != model.num_classes:
-        raise ValueError(
-            f"`--config {FLAGS.config}` is for {model.num_classes} classes; "
-            "photos is for any number. "
-            f"Received: --data {FLAGS.data} of {num_classes}"
+        if stage.batch_size > len(train_split.labels):
+            raise ValueError(
+                f"`batch_size` must be at most the {len(train_split.labels)} "
+                f"training images. Received: batch_size={stage.batch_size}"
+            )
+        stages.append(stage)
+    return train_split, val_split, recipe.replace(stages=tuple(stages))
+
+
+def for_classes(model: Model, num_classes: int) -> Model:
+    """Return a model of some number of classes.
+
+    It has about as many channels as before, unless `--set` says how many maps
+    each class has.
+    """
+    keys = [key for text in FLAGS.set for key, _ in settings.parse(text)]
+    if not any(key.endswith("model.maps_per_class") for key in keys):
+        first, *_ = maps = model.maps_per_class
+        scaled = max(1, round(first * model.num_classes / num_classes))
+        model = model.replace(
+            maps_per_class=tuple(scaled * m // first for m in maps)
         )
-    return train_split, val_split, config.replace(model=model)
+    return model.replace(num_classes=num_classes)
 
 
-def train(config, scope, replicas, share):
+def train_stage(
+    recipe: Recipe,
+    stage: Stage,
+    splits: list[Split],
+    folder: str,
+    made: dict[str, str],
+    shared: devices.Devices,
+) -> str:
+    """Run one stage, or what is left of it.
+
+    Args:
+        recipe: The `Recipe`.
+        stage: Its `Stage`.
+        splits: The training and the validation split.
+        folder: Path of the stage's folder.
+        made: Paths of what the stages before have made, by their names.
+        shared: The `Devices`.
+
+    Returns:
+        The path of what the stage makes.
+    """
     import keras
 
-    from zoo.data.images import pad_to_multiple
-    from zoo.data.stream import train_stream
-    from zoo.training import callbacks
-    from zoo.training import epoch_state
+    from zoo.training import saving
     from zoo.training import teacher
+    from zoo.training.fitting import Fitting
 
-    def path(name):
-        return os.path.join(FLAGS.workdir, name)
-
-    writes = share[0] == 0
-    train_split, val_split, config = find_splits(config)
-    shape, crop = config.model.image_shape, config.crop
-    knows, of_teacher = None, None
-    if FLAGS.teacher:
-        weight = 0.5 if FLAGS.teacher_weight is None else FLAGS.teacher_weight
+    keras.utils.set_random_seed(FLAGS.seed)
+    keras.config.set_dtype_policy(stage.precision)
+    target = os.path.join(folder, stage.output)
+    taught, of_teacher = None, None
+    if stage.teacher:
+        path = made.get(stage.teacher.model, stage.teacher.model)
+        channels = stage.model.image_shape[2]
         with devices.alone():
-            knows = teacher.load(FLAGS.teacher, train_split.names, shape[2])
-        of_teacher = teacher.record(FLAGS.teacher, knows, weight)
-    elif FLAGS.teacher_weight is not None:
-        raise ValueError(
-            "`--teacher_weight` needs a `--teacher`. Received: "
-            f"--teacher_weight {FLAGS.teacher_weight}"
+            knows = teacher.load(path, splits[0].names, channels)
+        of_teacher = teacher.record(stage.teacher, knows)
+        taught = functools.partial(
+            teacher.taught, teacher=knows, weight=stage.teacher.weight
         )
-    checkpoints = Checkpoints(FLAGS.workdir)
-    run = record.start_or_continue(
-        config, (train_split, val_split), of_teacher, checkpoints.exist()
+    checkpoints = Checkpoints(folder)
+    run, is_finished = record.start_or_continue(
+        folder, recipe, stage, splits, of_teacher, checkpoints.exist()
     )
-    options = {"fit": config.fit, "skip_broken": FLAGS.skip_broken}
-    images, labels = train_split.read(
-        (*crop.from_size, shape[2]) if crop else shape,
-        memory_gib=FLAGS.memory_gib,
-        **options,
+    if is_finished and os.path.exists(target):
+        logging.info("This run is finished; it made %s.", target)
+        return target
+    images = read_images(stage, splits)
+    steps = FLAGS.steps_per_epoch or len(images.train) // stage.batch_size
+    with shared.scope():
+        start = stage.init and made.get(stage.init, stage.init)
+        model = build(stage, start, steps, shared.replicas)
+    if shared.writes:
+        with devices.alone():
+            before = getattr(model, "preset_metadata", None)
+            metadata = record.metadata(recipe, stage, run, splits[0], before)
+            saving.try_to_save(model, stage, target, metadata)
+        record.note(folder, run)
+    fitting = Fitting(
+        model, stage, images, steps, folder, checkpoints, shared, taught
     )
-    val_images, val_labels = val_split.read(shape, **options)
-    batch_size, epochs = config.batch_size, config.epochs
-    if batch_size > len(images):
-        raise ValueError(
-            f"`--batch_size` must be at most the {len(images)} training "
-            f"images. Received: --batch_size {batch_size}"
-        )
-    steps = FLAGS.steps_per_epoch or len(images) // batch_size
-    with scope:
-        model = build(config, steps, replicas)
-    folder = path("preset" if FLAGS.model == "facnn" else "model.keras")
-    if writes:
-        with devices.alone():
-            metadata = record.metadata(
-                config,
-                run,
-                train_split,
-                getattr(model, "preset_metadata", None),
-            )
-            try_to_save(model, folder, metadata)
-        record.note(run)
-    load = functools.partial(epoch_state.load, model)
-    metrics = checkpoints.restore(load)
-
-    def steps_done():
-        return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
-
-    if steps_done() >= epochs * steps and os.path.exists(folder):
-        logging.info("This run is finished; it made %s.", folder)
-        return
-    num_classes = config.model.num_classes
-    validation = pad_to_multiple(val_images, val_labels, num_classes, replicas)
-    validation_batch_size = 250 // replicas * replicas
-    validated = [
-        epoch
-        for epoch in range(1, epochs + 1)
-        if epoch % FLAGS.validate_every == 0 or epoch == epochs
-    ]
-
-    def watchers(offset):
-        """The callbacks of a fit that begins at this step of an epoch."""
-        chosen = []
-        if writes:
-            chosen = [
-                callbacks.Checkpoint(
-                    checkpoints,
-                    path("best.weights.h5"),
-                    callbacks.Log(path("log.csv")),
-                    FLAGS.checkpoint_minutes,
-                ),
-                callbacks.Progress(epochs, steps, batch_size, offset),
-                keras.callbacks.TensorBoard(
-                    path(record.FOLDER), write_graph=False
-                ),
-            ]
-        if config.ema:
-            # Last, so that `Checkpoint` sees the averages at a test's end.
-            chosen.append(keras.callbacks.SwapEMAWeights())
-        return chosen
-
-    epoch, offset = divmod(steps_done(), steps)
-    if metrics and not offset:
-        logging.info("Ending epoch %d of %d.", epoch, epochs)
-        epoch_state.end_epoch(
-            model,
-            epoch - 1,
-            metrics,
-            validation if epoch in validated else None,
-            validation_batch_size,
-            watchers(steps),
-        )
-        metrics = {}
-    while True:
-        epoch, offset = divmod(steps_done(), steps)
-        if epoch < epochs:
-            logging.info("Starting at epoch %d of %d.", epoch + 1, epochs)
-        stream = train_stream(
-            images,
-            labels,
-            num_classes,
-            batch_size,
-            FLAGS.seed,
-            pad=config.pad,
-            crop=crop and (crop.smallest, *shape[:2]),
-            cutout=config.cutout,
-            cutmix=config.cutmix,
-            mixup=config.mixup,
-            step=steps_done(),
-            share=share,
-        )
-        if knows is not None:
-            stream = teacher.taught(stream, knows, of_teacher["weight"])
-        continued = [epoch_state.ContinuedMetrics(metrics)] if metrics else []
-        model.fit(
-            stream,
-            initial_epoch=epoch,
-            # The rest of an epoch that was broken off is a fit of its own.
-            epochs=epoch + 1 if offset else epochs,
-            steps_per_epoch=steps - offset,
-            validation_data=validation,
-            validation_batch_size=validation_batch_size,
-            validation_freq=validated,
-            callbacks=[*continued, *watchers(offset)],
-            verbose=0,
-        )
-        if steps_done() >= epochs * steps:
-            break
-        # At its end `fit` puts averaged weights into the model.
-        devices.wait_for_all(share)
-        metrics = checkpoints.restore(load)
-    if writes:
-        with devices.alone():
-            save(model, folder, metadata)
-        logging.info("Saved %s.", folder)
+    if not (fitting.is_done and os.path.exists(target)):
+        fitting.run()
+        if shared.writes:
+            with devices.alone():
+                saving.save(model, stage, target, metadata)
+            logging.info("Saved %s.", target)
+    if shared.writes:
+        record.note(folder, run, is_finished=True)
+    shared.wait_for_all()
+    return target
 
 
-def build(config, steps, replicas):
-    """The compiled model, with its optimizer's variables."""
+def read_images(stage: Stage, splits: list[Split]) -> Images:
+    """Decode the images of the splits, in the sizes that a stage needs."""
+    from zoo.training.fitting import Images
+
+    train_split, val_split = splits
+    shape, crop = stage.model.image_shape, stage.crop
+    train_shape = (*crop.from_size, shape[2]) if crop else shape
+    return Images(
+        *train_split.read(
+            train_shape, stage.fit, FLAGS.skip_broken, FLAGS.memory_gib
+        ),
+        *val_split.read(shape, stage.fit, FLAGS.skip_broken),
+    )
+
+
+def build(
+    stage: Stage, init: str | None, steps: int, replicas: int
+) -> keras.Model:
+    """Return the compiled model, with its optimizer's variables."""
     import keras
 
     from keras_facnn import EvidencePenalty
@@ -452,82 +357,25 @@ def build(config, steps, replicas):
     from zoo.training.optimizer import build_optimizer
 
     arguments = {
-        **config.model.arguments(),
+        **stage.model.arguments(),
         "synchronized_batch_norm": replicas > 1,
     }
-    model = networks.build(FLAGS.model, arguments, FLAGS.init)
-    if config.freeze_backbone is not None:
-        networks.freeze(model, config.freeze_backbone)
+    model = networks.build(stage.kind, arguments, init)
+    if stage.freeze_backbone is not None:
+        networks.freeze(model, stage.freeze_backbone)
     loss = keras.losses.CategoricalCrossentropy(
-        from_logits=True, label_smoothing=config.label_smoothing
+        from_logits=True, label_smoothing=stage.label_smoothing
     )
-    if FLAGS.model == "facnn":
-        loss = EvidencePenalty(loss, config.evidence_penalty)
+    if stage.kind == "facnn":
+        loss = EvidencePenalty(loss, stage.evidence_penalty)
     model.compile(
-        optimizer=build_optimizer(config, steps),
+        optimizer=build_optimizer(stage, steps),
         loss=loss,
         weighted_metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
         jit_compile=inputs.jit_compile(),
     )
     model.optimizer.build(model.trainable_variables)
     return model
-
-
-def try_to_save(model, target, metadata):
-    """Raises where `save` could not write to `target` after the training."""
-    # Where a link stands, what it points to is replaced.
-    place, name = os.path.split(os.path.realpath(target))
-    # Of several processes one tries, and all must draw the same seeds after.
-    state = random.getstate()
-    try:
-        with tempfile.TemporaryDirectory(
-            dir=place, prefix=f".{name}-trial-"
-        ) as folder:
-            trial = os.path.join(folder, name)
-            save(model, trial, metadata)
-            like = _contents(trial)
-    except (NotImplementedError, OSError, TypeError, ValueError) as e:
-        raise ValueError(
-            f"After the training, the model could not be saved as {target}: {e}"
-        ) from e
-    finally:
-        random.setstate(state)
-    holds = _contents(target) if os.path.lexists(target) else like
-    if holds != like and not (like and holds == set()):
-        raise ValueError(
-            f"`--workdir {FLAGS.workdir}` holds other things in the place of "
-            f"what the training is to save. Move them away: {target}"
-        )
-
-
-def _contents(path):
-    """Names of what a folder holds; None of what is no folder."""
-    return set(os.listdir(path)) if os.path.isdir(path) else None
-
-
-def save(model, folder, metadata):
-    """Saves the preset, or a baseline's `model.keras`, without metadata."""
-    import keras
-
-    if FLAGS.model == "facnn":
-        largest = max(np.abs(value).max() for value in model.get_weights())
-        dtype = "float16"
-        if largest > np.finfo(dtype).max:
-            dtype = "float32"
-            logging.warning(
-                "Weights are saved as float32: %g is among them.", largest
-            )
-        # The `training` of `metadata` says what it began with.
-        before, model.preset_metadata = model.preset_metadata, None
-        try:
-            model.save_to_preset(folder, metadata, weights_dtype=dtype)
-        finally:
-            model.preset_metadata = before
-    else:
-        # Uncompiled, so that it loads without the optimizer of the zoo.
-        uncompiled = keras.Model.from_config(model.get_config())
-        uncompiled.set_weights(model.get_weights())
-        uncompiled.save(folder)
 
 
 if __name__ == "__main__":

@@ -3,16 +3,16 @@ import pytest
 from keras_facnn import FACNN
 from tests.zoo.conftest import run
 from zoo.benchmark import convolutions
-from zoo.configs import cifar10_sparse
-from zoo.configs import smoke
-from zoo.cost import multiply_adds
+from zoo.counts import multiply_adds
+from zoo.recipes import cifar10
+from zoo.recipes import smoke
 
 pytestmark = pytest.mark.only_on("torch")
 
 
-@pytest.mark.parametrize("config", [smoke, cifar10_sparse])
-def test_the_bare_stack_has_the_convolutions_of_the_model(config):
-    shape = config.config.model.arguments()
+@pytest.mark.parametrize("module", [smoke, cifar10])
+def test_the_bare_stack_has_the_convolutions_of_the_model(module):
+    shape = module.recipe.stages[-1].model.arguments()
     kernels = [
         sorted(tuple(v.shape) for v in model.weights if len(v.shape) == 4)
         for model in (convolutions(shape), FACNN(**shape))
@@ -21,17 +21,17 @@ def test_the_bare_stack_has_the_convolutions_of_the_model(config):
     assert multiply_adds(convolutions(shape)) == multiply_adds(FACNN(**shape))
 
 
-def test_a_config_with_a_backbone_is_refused():
-    result = run("benchmark", config="clothing")
+def test_a_recipe_with_a_backbone_is_refused():
+    result = run("benchmark", recipe="clothing")
     assert result.returncode == 1
-    assert "--config must be of an FA-CNN that sees pixels" in result.output
-    assert "Received: --config clothing" in result.output
+    assert "--recipe must be of an FA-CNN that sees pixels" in result.output
+    assert "Received: --recipe clothing" in result.output
 
 
 def test_compares_with_the_bare_stack():
     result = run(
         "benchmark",
-        config="smoke",
+        recipe="smoke",
         batch_size=4,
         rounds=1,
         steps=1,

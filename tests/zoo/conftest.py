@@ -18,12 +18,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import zoo.configs
+import zoo.recipes
 from tests.conftest import optimizing
+from zoo.recipe import Stage
+from zoo.records import field_names
 
-CONFIGS = [m.name for m in pkgutil.iter_modules(zoo.configs.__path__)]
+RECIPES = [m.name for m in pkgutil.iter_modules(zoo.recipes.__path__)]
 NAMES = [f"class_{c}" for c in range(10)]
 ROOT = pathlib.Path(__file__).parents[2]
+
+
+def with_set(flags):
+    """Flags of a command, of which those that are a stage's fields are set."""
+    fields = {*field_names(Stage)} - {"init", "teacher"}
+    changes = [key for key in flags if "." in key or key in fields]
+    rest = {k: v for k, v in flags.items() if k not in changes}
+    if changes:
+        rest["set"] = ",".join(f"{key}={flags[key]}" for key in changes)
+    return rest
 
 
 def command(module, **flags):
@@ -46,7 +58,7 @@ def start(module, log, environment=None, **flags):
 def run(name, **flags):
     """Runs a command in this process.
 
-    TensorFlow optimises, as in a process of the command's own, so that one
+    TensorFlow optimizes, as in a process of the command's own, so that one
     gives the very numbers of the other.
 
     Returns:
@@ -110,16 +122,16 @@ def unset_kernels(monkeypatch):
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    """Ten classes of noisy colours: 12 training and 4 test images each."""
+    """Ten classes of noisy colors: 12 training and 4 test images each."""
     root = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
-    colours = rng.uniform(0, 255, (10, 1, 1, 3))
+    colors = rng.uniform(0, 255, (10, 1, 1, 3))
     for split, n in (("train", 12), ("test", 4)):
-        for name, colour in zip(NAMES, colours, strict=True):
+        for name, color in zip(NAMES, colors, strict=True):
             where = root / split / name
             where.mkdir(parents=True)
             for i in range(n):
-                pixels = colour + rng.normal(0, 25, (32, 32, 3))
+                pixels = color + rng.normal(0, 25, (32, 32, 3))
                 pixels = np.clip(pixels, 0, 255).astype("uint8")
                 Image.fromarray(pixels).save(where / f"{i}.png")
     return root

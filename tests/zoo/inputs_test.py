@@ -77,13 +77,13 @@ def test_a_command_ends_in_one_line(tmp_path):
 def test_refuses_numbers_that_are_none(tmp_path, number):
     result = run(
         "train",
-        config="smoke",
+        recipe="smoke",
         data=tmp_path,
         workdir=tmp_path / "run",
-        learning_rate=number,
+        checkpoint_minutes=number,
     )
     assert result.returncode == 1
-    assert "flag --learning_rate=" in result.output
+    assert "flag --checkpoint_minutes=" in result.output
     assert not (tmp_path / "run").exists()
 
 
@@ -153,7 +153,7 @@ def test_names_the_way_out_for_images_of_any_size(folder, tmp_path, name):
 def test_refuses_a_flag_without_a_value(folder, tmp_path, name, flag):
     """Most would be taken for one that was not given."""
     flags = {
-        "train": {"config": "smoke", "workdir": tmp_path / "run"},
+        "train": {"recipe": "smoke", "workdir": tmp_path / "run"},
         "compare": {"preset": "cifar10", "output": tmp_path / "out"},
     }[name]
     result = run(name, data=folder, **{**flags, flag: ""})
@@ -162,17 +162,16 @@ def test_refuses_a_flag_without_a_value(folder, tmp_path, name, flag):
 
 
 @pytest.mark.parametrize("value", ["x", "1,x", "0", "1.5", "-1"])
-def test_refuses_integers_that_are_none(folder, tmp_path, value):
-    flags = {"config": "smoke", "data": folder, "workdir": tmp_path / "run"}
-    result = run("train", maps_per_class=value, **flags)
+def test_refuses_integers_that_are_none(value):
+    result = run("inference", preset="cifar10", batch_sizes=value)
     assert result.returncode == 1
-    assert re.search("flag --maps_per_class=.*positive integers", result.output)
+    assert re.search("flag --batch_sizes=.*positive integers", result.output)
 
 
 def test_names_the_flag_of_a_folder_that_cannot_be_made(folder, tmp_path):
     (tmp_path / "file").write_text("")
     for name, flag, others in (
-        ("train", "workdir", {"config": "smoke"}),
+        ("train", "workdir", {"recipe": "smoke"}),
         ("compare", "output", {"preset": "cifar10"}),
     ):
         flags = {**others, flag: tmp_path / "file" / "inner"}

@@ -1,80 +1,23 @@
-import importlib
-
 import keras
 import numpy as np
 import pytest
 
 from keras_facnn import FACNN
 from keras_facnn.attribution import cam
-from keras_facnn.gradients import refuse_unsound_gradients
 from keras_facnn.layers import ClasswiseConv2D
-from zoo.configs import imagenette_head
-from zoo.cost import multiply_adds
 from zoo.networks import build as build_network
 from zoo.networks import facnn
 from zoo.networks import freeze
-from zoo.networks import of_equal_cost
-from zoo.networks import plain
 from zoo.networks import pooled
-from zoo.networks import resnet
+from zoo.recipes import clothing
+from zoo.recipes import imagenette
 
 pytestmark = pytest.mark.only_on("torch")
 
 
-@pytest.mark.parametrize("build", [resnet, plain])
-@pytest.mark.parametrize("name", ["cifar10", "fashion_mnist", "imagenet100_48"])
-def test_costs_the_same_within_5_percent(unset_kernels, build, name):
-    config = importlib.import_module(f"zoo.configs.{name}").config
-    model = FACNN(**config.model.arguments())
-    baseline = of_equal_cost(build, model)
-    ratio = multiply_adds(baseline) / multiply_adds(model)
-    assert 0.95 <= ratio <= 1.05
-    assert baseline.output.shape == model.output.shape
-
-
-@pytest.mark.parametrize("build", [resnet, plain])
-def test_learns(rng, build):
-    """Bright against dark images, in 0..255."""
-    model = build(2, (16, 16, 3), 4)
-    labels = np.arange(64) % 2
-    images = (
-        rng.uniform(0, 128, (64, 16, 16, 3)) + 127 * labels[:, None, None, None]
-    )
-    model.compile(
-        keras.optimizers.Adam(0.01),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    log = model.fit(images, labels, epochs=4, verbose=0).history
-    assert log["accuracy"][-1] > 0.9
-
-
-def test_a_baseline_has_no_convolution_that_pytorch_spoils():
-    """1x1 with strides, of few channels: see `refuse_unsound_gradients`."""
-    model = resnet(2, (16, 16, 3), 4)
-    skips = [
-        layer
-        for layer in model.layers
-        if isinstance(layer, keras.layers.Conv2D)
-        and layer.kernel_size == (1, 1)
-    ]
-    assert [layer.filters for layer in skips] == [8, 16]
-    assert {layer.strides for layer in skips} == {(1, 1)}
-    refuse_unsound_gradients(model)
-
-
-def test_refuses_costs_that_no_width_has(unset_kernels):
-    model = FACNN(2, (32, 32, 1), (1,), (1,), space_to_depth=4)
-    with pytest.raises(ValueError, match="No width of resnet costs"):
-        of_equal_cost(resnet, model)
-
-
 def test_a_hybrid_goes_on_from_a_preset_with_some_layers_frozen(tmp_path):
-    """The two parts of `clothing`, at 32x32."""
-    head, whole = (
-        importlib.import_module(f"zoo.configs.{name}").config
-        for name in ("clothing_head", "clothing")
-    )
+    """The two stages of `clothing`, at 32x32."""
+    head, tuned = clothing.recipe.stages
     arguments = {**head.model.arguments(), "image_shape": (32, 32, 3)}
     first = facnn(arguments, pretrained=False)
     freeze(first, head.freeze_backbone)
@@ -85,7 +28,7 @@ def test_a_hybrid_goes_on_from_a_preset_with_some_layers_frozen(tmp_path):
     second = build_network("facnn", arguments, tmp_path / "first")
     for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    freeze(second, whole.freeze_backbone)
+    freeze(second, tuned.freeze_backbone)
     trained = {v.path for v in second.backbone.trainable_variables}
     assert trained and not any("norm" in path for path in trained)
     with pytest.raises(ValueError, match="must be facnn or pooled"):
@@ -99,7 +42,7 @@ def test_a_hybrid_goes_on_from_a_preset_with_some_layers_frozen(tmp_path):
 def test_the_usual_head_on_a_backbone_alone_is_trained(tmp_path, rng):
     """Its logits are those of the averaged maps, and CAM sums to them."""
     arguments = {
-        **imagenette_head.config.model.arguments(),
+        **imagenette.recipe.stage("lite0").model.arguments(),
         "image_shape": (64, 64, 3),
     }
     model = pooled(arguments, pretrained=False)
@@ -160,7 +103,7 @@ def test_class_wise_layers_start_from_what_dense_ones_give_the_own_maps(
         atol=1e-6,
     )
     model.save_to_preset(tmp_path / "class-wise")
-    with pytest.raises(ValueError, match="must be the config's model"):
+    with pytest.raises(ValueError, match="must be the recipe's model"):
         build_network(
             "facnn",
             {**arguments, "classwise_layers": 1},
@@ -179,7 +122,7 @@ def test_init_may_have_other_alphas(tmp_path, rng, caplog):
     arguments["alpha"] = [1 / 2, 1 / 6, 1 / 8]
     model = build_network("facnn", arguments, tmp_path / "harmonic")
     assert model.get_config()["alpha"] == arguments["alpha"]
-    assert "the config's take their place" in caplog.text
+    assert "the recipe's replace them" in caplog.text
     expected = FACNN(**arguments)
     expected.set_weights(start.get_weights())
     images = rng.uniform(0, 255, (2, 32, 32, 3)).astype("float32")
@@ -198,7 +141,7 @@ def test_init_may_have_other_alphas(tmp_path, rng, caplog):
         keras.ops.convert_to_numpy(both.get_layer("conv_3").kernel),
         keras.ops.convert_to_numpy(own),
     )
-    with pytest.raises(ValueError, match="must be the config's model"):
+    with pytest.raises(ValueError, match="must be the recipe's model"):
         build_network(
             "facnn", {**arguments, "threshold": True}, tmp_path / "harmonic"
         )

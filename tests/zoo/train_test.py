@@ -5,8 +5,6 @@ each backend anew.
 """
 
 import csv
-import dataclasses
-import importlib
 import json
 import os
 import re
@@ -30,31 +28,37 @@ from tests.zoo.conftest import NAMES
 from tests.zoo.conftest import ROOT
 from tests.zoo.conftest import command
 from tests.zoo.conftest import run
-from zoo.cost import multiply_adds
+from tests.zoo.conftest import with_set
+from zoo.counts import multiply_adds
+from zoo.recipe import Recipe
+from zoo.recipe import Stage
+from zoo.recipes import smoke
+from zoo.records import field_names
 
 pytest.importorskip("tensorflow")
 
 BACKEND = keras.backend.backend()
 
 FLAGS = {
-    "config": "smoke",
+    "recipe": "smoke",
     "batch_size": 20,
     "validate_every": 1,
     "precision": "float32",
 }
+SMOKE = smoke.recipe.stages[0].model
 LONG = {"epochs": 3, "steps_per_epoch": 40}
 
 
 def start(folder, workdir, log, environment=None, **flags):
     """Starts a training in a process of its own."""
     flags = {**FLAGS, "data": folder, "workdir": workdir, **flags}
-    return conftest.start("train", log, environment, **flags)
+    return conftest.start("train", log, environment, **with_set(flags))
 
 
 def train(folder, workdir, **flags):
     """Trains in this process."""
     flags = {**FLAGS, "data": folder, "workdir": workdir, **flags}
-    return run("train", **flags)
+    return run("train", **with_set(flags))
 
 
 def rows(workdir):
@@ -85,7 +89,7 @@ def test_learns_logs_and_saves_a_preset(trained):
     training = model.preset_metadata["training"]
     assert training["recipe"]["epochs"] == 3
     assert "python -m zoo.train" in training["command"]
-    assert "--config=smoke" in training["command"]
+    assert "--recipe=smoke" in training["command"]
 
 
 def stored(path):
@@ -159,7 +163,7 @@ def test_a_run_killed_in_a_validation_loses_nothing_of_it(
     folder, trained, tmp_path
 ):
     """Its row and `best` are those of a run that nothing killed."""
-    flags = {**FLAGS, **LONG, "data": folder, "workdir": tmp_path}
+    flags = with_set({**FLAGS, **LONG, "data": folder, "workdir": tmp_path})
     result = subprocess.run(
         [
             sys.executable,
@@ -280,11 +284,11 @@ def test_a_diverged_run_keeps_what_was_finite(folder, tmp_path, kept):
         ({"make": "preset"}, "`--workdir .* other things .*/preset"),
         ({"make": "preset/notes.txt"}, "`--workdir .* other things .*/preset"),
         (
-            {"make": "model.keras/x", "model": "plain"},
+            {"make": "model.keras/x", "baseline": "plain"},
             "`--workdir .* other things .*model.keras",
         ),
         ({"data": "caf\udce9"}, r"class folder '.*\\udce9' .* in UTF-8"),
-        ({"model": "unsavable"}, "could not be saved as .*layer 'twice'"),
+        ({"baseline": "unsavable"}, "could not be saved as .*layer 'twice'"),
     ],
 )
 def test_says_before_the_training_that_it_could_not_save(
@@ -301,10 +305,10 @@ def test_says_before_the_training_that_it_could_not_save(
         folder = tmp_path / "data"
         for split in ("train", "test"):
             (folder / split / "class_3").rename(folder / split / name)
-    if flags.get("model") == "plain":
+    if flags.get("baseline") == "plain":
         flags |= BASELINE
-    if flags.get("model") == "unsavable":
-        del flags["model"]
+    if flags.get("baseline") == "unsavable":
+        del flags["baseline"]
         monkeypatch.setattr("zoo.networks.build", unsavable)
     monkeypatch.setattr(keras.Model, "fit", None)
     result = train(folder, workdir, **flags)
@@ -333,8 +337,7 @@ def unsavable(kind, arguments, init):
 @pytest.mark.only_on("torch")
 def test_saves_weights_that_float16_cannot_hold(folder, tmp_path):
     """And what the preset that it began with says of itself."""
-    config = importlib.import_module("zoo.configs.smoke").config
-    model = FACNN(**config.model.arguments())
+    model = FACNN(**SMOKE.arguments())
     values = model.get_weights()
     values[0].flat[0] = 1e5
     model.set_weights(values)
@@ -353,15 +356,25 @@ def test_saves_weights_that_float16_cannot_hold(folder, tmp_path):
     }
 
 
-# Of a quarter of the cost of `cifar10`.
-BASELINE = {"config": "cifar10", "maps_per_class": "3,6"}
+# Of less than a tenth of the cost of `cifar10`.
+BASELINE = {
+    "recipe": "cifar10",
+    "model.depths": (10, 14),
+    "model.maps_per_class": (3, 6),
+    "model.space_to_depth": 2,
+    "model.classwise_layers": 0,
+    "learning_rate": 0.01,
+    "pad": 3,
+    "cutout": 0,
+    "cutmix": 0,
+}
 
 
 @pytest.fixture(scope="module")
 def baseline(folder, tmp_path_factory):
     """A plain CNN of equal cost."""
     workdir = tmp_path_factory.mktemp("baseline")
-    flags = {**BASELINE, "model": "plain"}
+    flags = {**BASELINE, "baseline": "plain"}
     result = train(folder, workdir, epochs=1, steps_per_epoch=30, **flags)
     assert result.returncode == 0, result.output
     return workdir
@@ -371,20 +384,15 @@ def baseline(folder, tmp_path_factory):
 def test_trains_a_baseline_of_equal_cost(baseline):
     assert float(rows(baseline)[-1]["val_accuracy"]) > 0.5
     model = keras.saving.load_model(baseline / "model.keras")
-    config = importlib.import_module("zoo.configs.cifar10").config
-    assert multiply_adds(model) == pytest.approx(
-        multiply_adds(
-            FACNN(**config.model.arguments() | {"maps_per_class": (3, 6)})
-        ),
-        rel=0.05,
-    )
+    facnn = FACNN(10, (32, 32, 3), (10, 14), (3, 6), space_to_depth=2)
+    assert multiply_adds(model) == pytest.approx(multiply_adds(facnn), rel=0.05)
 
 
 @pytest.mark.only_on("jax", "torch")
 def test_trains_a_baseline_on(folder, baseline, tmp_path):
     flags = {**BASELINE, "init": baseline / "model.keras"}
     flags |= {"epochs": 1, "steps_per_epoch": 1, "learning_rate": 0}
-    result = train(folder, tmp_path, model="plain", **flags)
+    result = train(folder, tmp_path, baseline="plain", **flags)
     assert result.returncode == 0, result.output
     before, after = (
         keras.saving.load_model(path / "model.keras").trainable_variables
@@ -394,9 +402,9 @@ def test_trains_a_baseline_on(folder, baseline, tmp_path):
         np.testing.assert_array_equal(
             *(keras.ops.convert_to_numpy(x) for x in (a, b))
         )
-    result = train(folder, tmp_path / "other", model="resnet", **flags)
+    result = train(folder, tmp_path / "other", baseline="resnet", **flags)
     assert result.returncode != 0
-    assert "must be the config's resnet model" in result.output
+    assert "must be the recipe's resnet model" in result.output
 
 
 @pytest.mark.only_on("torch")
@@ -434,11 +442,11 @@ def by_one_and_two_devices(folder, tmp_path, **flags):
 
 @pytest.mark.skipif(BACKEND == "torch", reason="one device on PyTorch")
 def test_two_devices_give_the_losses_of_one(folder, trained, tmp_path):
-    """Global batch, synchronised batch norm, deep alignment, a teacher."""
+    """Global batch, synchronized batch norm, deep alignment, a teacher."""
     flags = {"epochs": 20, "steps_per_epoch": 1, "validate_every": 20}
     flags["teacher"] = trained / "preset"
     one, two, said = by_one_and_two_devices(folder, tmp_path, **flags)
-    assert "10 images a step on each of" in said
+    assert "10 images per step on each of" in said
     assert len(one) == 21
     np.testing.assert_allclose(one, two, rtol=1e-4)
 
@@ -448,7 +456,7 @@ def test_two_devices_give_the_losses_of_one(folder, trained, tmp_path):
     reason="only TensorFlow has to be asked to synchronise batch norm",
 )
 def test_two_devices_give_the_losses_of_one_for_a_baseline(folder, tmp_path):
-    flags = {"maps_per_class": "2,4", "model": "plain"}
+    flags = {"model.maps_per_class": (2, 4), "baseline": "plain"}
     flags |= {"epochs": 3, "steps_per_epoch": 1, "validate_every": 3}
     one, two, _ = by_one_and_two_devices(folder, tmp_path, **flags)
     assert len(one) == 4
@@ -490,7 +498,7 @@ def test_two_processes_give_the_losses_of_one(folder, tmp_path):
         process.wait()
     for process, output in zip(start_both(), outputs, strict=True):
         assert process.wait() == 0, output.read_text()
-    assert "10 images a step on each of" in outputs[0].read_text()
+    assert "10 images per step on each of" in outputs[0].read_text()
     np.testing.assert_allclose(losses(whole), losses(both), rtol=1e-4)
     FACNN.from_preset(both / "preset")
 
@@ -523,7 +531,7 @@ def test_refuses_batches_that_devices_cannot_share(folder, tmp_path):
         process = start(folder, tmp_path / "run", log, cpu_devices=3)
         assert process.wait() != 0
     said = (tmp_path / "out.txt").read_text()
-    assert re.search("multiple of the 3 devices.*--batch_size 20", said)
+    assert re.search("multiple of the 3 devices.*batch_size=20", said)
 
 
 @pytest.mark.only_on("jax")
@@ -540,15 +548,14 @@ def test_saves_averaged_weights(folder, tmp_path):
         weights[name] = np.concatenate([np.ravel(w) for w in kernels(model)])
     np.testing.assert_allclose(weights["last"], weights["off"], atol=2e-3)
     keras.utils.set_random_seed(0)
-    config = importlib.import_module("zoo.configs.smoke").config
     first = np.concatenate(
-        [np.ravel(w) for w in kernels(FACNN(**config.model.arguments()))]
+        [np.ravel(w) for w in kernels(FACNN(**SMOKE.arguments()))]
     )
     moved = np.abs(weights["off"] - first).max()
     assert moved > 0.01
     assert np.abs(weights["start"] - first).max() < 0.1 * moved
     # The best checkpoint is what was validated: the averages.
-    best = FACNN(**config.model.arguments())
+    best = FACNN(**SMOKE.arguments())
     best.load_weights(tmp_path / "start" / "best.weights.h5")
     best = np.concatenate([np.ravel(w) for w in kernels(best)])
     assert np.abs(best - first).max() < 0.1 * moved
@@ -585,11 +592,12 @@ def test_learns_what_a_teacher_says(folder, trained, tmp_path):
     exchanged.set_weights([20 * np.eye(10, dtype="float32")[::-1]])
     wrong.save(tmp_path / "wrong.keras")
     # A slip leaves nothing behind that the right command would trip over.
-    other = {"teacher": "imagenet100", "teacher_weight": 1}
+    sure = {"teacher.weight": 1}
+    other = {"teacher": "imagenet100", **sure}
     result = train(folder, tmp_path / "run", **LONG, **other)
     assert result.returncode == 1
     assert "must take images of 3 channels and give the" in result.output
-    flags = {"teacher": tmp_path / "wrong.keras", "teacher_weight": 1}
+    flags = {"teacher": tmp_path / "wrong.keras", **sure}
     result = train(folder, tmp_path / "run", **LONG, **flags)
     assert result.returncode == 0, result.output
     from zoo.data import images as data
@@ -605,8 +613,8 @@ def test_learns_what_a_teacher_says(folder, trained, tmp_path):
     assert result.returncode == 1
     assert "holds another run" in result.output
     assert "teacher" in result.output
-    result = train(folder, tmp_path / "run", teacher_weight=0.5, **LONG)
-    assert "`--teacher_weight` needs a `--teacher`" in result.output
+    result = train(folder, tmp_path / "run", **LONG, **{"teacher.weight": 0.5})
+    assert "`teacher.weight` needs a stage with a `teacher`" in result.output
 
 
 def kernels(model):
@@ -620,19 +628,24 @@ def kernels(model):
 @pytest.mark.only_on("torch")
 @pytest.mark.parametrize(
     "flag, alpha",
-    [({"alpha": 0.3}, 0.3), ({"late_alphas": 0.5}, [1 / 2, 1 / 6, 1 / 8])],
+    [
+        ({"model.alpha": 0.3}, 0.3),
+        ({"model.late_alphas": 0.5}, [1 / 2, 1 / 6, 1 / 8]),
+    ],
 )
 def test_flags_change_the_model(flag, alpha, folder, tmp_path):
     result = train(
         folder,
         tmp_path,
-        epochs=1,
-        steps_per_epoch=1,
-        **flag,
-        maps_per_class="2,2",
-        classwise_layers=1,
-        padding="edge",
-        deep_alignment=0,
+        **{
+            "epochs": 1,
+            "steps_per_epoch": 1,
+            **flag,
+            "model.maps_per_class": (2, 2),
+            "model.classwise_layers": 1,
+            "model.padding": "edge",
+            "model.deep_alignment": 0,
+        },
     )
     assert result.returncode == 0, result.output
     config = FACNN.from_preset(tmp_path / "preset").get_config()
@@ -646,25 +659,23 @@ def test_flags_change_the_model(flag, alpha, folder, tmp_path):
 @pytest.mark.only_on("torch")
 def test_the_record_holds_what_was_used(folder, tmp_path):
     """Flags, defaults, and what a short run or a baseline goes without."""
-    flags = {"epochs": 1, "steps_per_epoch": 1, "maps_per_class": "2,4"}
-    result = train(
-        folder, tmp_path, model="plain", fit="pad", clip_norm=1, **flags
-    )
+    flags = {"epochs": 1, "steps_per_epoch": 1, "baseline": "plain"}
+    flags["model.maps_per_class"] = (2, 4)
+    result = train(folder, tmp_path, fit="pad", clip_norm=1, **flags)
     assert result.returncode == 0, result.output
     recipe = json.loads((tmp_path / "run.json").read_text())["recipe"]
-    config = importlib.import_module("zoo.configs.smoke").config
-    assert recipe.keys() == {f.name for f in dataclasses.fields(config)} - {
-        "about"
-    }
+    fields = {*field_names(Recipe), *field_names(Stage), "stage"}
+    elsewhere = {"about", "stages", "name", "init", "teacher"}
+    assert recipe.keys() == fields - elsewhere
     used = {"epochs": 1, "batch_size": 20, "fit": "pad", "clip_norm": 1}
     used |= {"cutmix": 0.0, "pad": 2, "warmup_epochs": 0.5, "ema": None}
     assert {k: recipe[k] for k in used} == used
     assert recipe["model"]["maps_per_class"] == [2, 4]
     assert recipe["model"]["deep_alignment"] == 0
-    flags |= {"model": "plain", "evidence_penalty": 1}
+    flags |= {"evidence_penalty": 1}
     result = train(folder, tmp_path / "other", **flags)
     assert result.returncode == 1
-    assert "`--evidence_penalty` is of an FA-CNN only" in result.output
+    assert "`evidence_penalty` is only for an FA-CNN" in result.output
 
 
 @pytest.mark.only_on("torch")
@@ -785,7 +796,7 @@ def test_evaluates_and_writes_the_metrics(folder, trained, tmp_path):
 @pytest.mark.parametrize(
     "module, names",
     [
-        ("train", ["config", "data", "workdir", "cpu_devices", "fit"]),
+        ("train", ["recipe", "data", "workdir", "cpu_devices", "set"]),
         ("compare", ["preset", "data", "output", "split"]),
     ],
 )
@@ -801,8 +812,7 @@ def test_help_names_the_flags_of_other_modules_too(module, names):
 def test_starts_from_a_preset_that_says_nothing_of_its_training(
     folder, tmp_path
 ):
-    config = importlib.import_module("zoo.configs.smoke").config
-    FACNN(**config.model.arguments()).save_to_preset(tmp_path / "start")
+    FACNN(**SMOKE.arguments()).save_to_preset(tmp_path / "start")
     flags = {"init": tmp_path / "start", "epochs": 1, "steps_per_epoch": 1}
     result = train(folder, tmp_path / "run", **flags)
     assert result.returncode == 0, result.output
@@ -818,11 +828,11 @@ def test_refuses_batches_larger_than_the_data(folder, tmp_path):
 
 
 @pytest.mark.only_on("torch")
-def test_help_says_what_each_config_is():
+def test_help_says_what_each_recipe_is():
     result = subprocess.run(
         command("train") + ["--help"], cwd=ROOT, capture_output=True, text=True
     )
-    for name in conftest.CONFIGS:
+    for name in conftest.RECIPES:
         assert re.search(rf"^ +{name}: \S+ \S+", result.stdout, re.MULTILINE)
 
 

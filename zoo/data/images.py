@@ -114,6 +114,7 @@ class Split:
     name: str
     root: str | None
 
+    @functools.cached_property
     def fingerprint(self):
         """A hash of the images' relative paths and sizes, and the classes."""
         digest = hashlib.sha256(repr((self.folders, self.names)).encode())
@@ -159,7 +160,7 @@ class Split:
             return seen
         # A run of the zoo tells the two splits that it used by their hashes.
         splits = training.get("data_fingerprint")
-        own = self.fingerprint()
+        own = self.fingerprint
         if not isinstance(splits, list) or own not in splits:
             return None
         return np.full(len(self.labels), own == splits[0])

@@ -1,7 +1,12 @@
 """One device or many, of one machine or several, by each backend's means."""
 
 import contextlib
+import dataclasses
 import os
+from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 from absl import flags
 from absl import logging
@@ -9,7 +14,7 @@ from absl import logging
 FLAGS = flags.FLAGS
 
 
-def define_flags():
+def define_flags() -> None:
     flags.DEFINE_enum(
         "strategy",
         "auto",
@@ -26,15 +31,54 @@ def define_flags():
     )
 
 
-def replicate(batch_size):
-    """Sets up the devices that the flags ask for.
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """The devices that share each batch.
+
+    Attributes:
+        replicas: How many there are.
+        process: Number of this process, from 0.
+        processes: How many processes there are, of one or several machines.
+        strategy: TensorFlow's distribution strategy, or None.
+    """
+
+    replicas: int = 1
+    process: int = 0
+    processes: int = 1
+    strategy: Any = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process writes files: one does for all of them."""
+        return self.process == 0
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """This process' share of each batch, `(process, processes)`."""
+        return self.process, self.processes
+
+    def scope(self) -> AbstractContextManager:
+        """Return the context to build a model in."""
+        if self.strategy is None:
+            return contextlib.nullcontext()
+        return self.strategy.scope()
+
+    def wait_for_all(self) -> None:
+        """Wait until every process is here."""
+        if self.processes > 1:
+            from jax.experimental import multihost_utils
+
+            multihost_utils.sync_global_devices("wait_for_all")
+
+
+def set_up(batch_sizes: Iterable[int]) -> Devices:
+    """Set up the devices that the flags ask for.
 
     Args:
-        batch_size: Images a step, over all devices.
+        batch_sizes: Images per step over all devices, of each stage.
 
     Returns:
-        The scope to build the model in, the number of replicas, and this
-        process' share of each batch, `(number of this process, processes)`.
+        The `Devices`.
     """
     import keras
 
@@ -57,35 +101,36 @@ def replicate(batch_size):
     if strategy == "auto":
         strategy = own if own and len(names) > 1 else "one_device"
     if strategy == "one_device" and processes == 1:
-        return contextlib.nullcontext(), 1, (0, 1)
+        return Devices()
     if strategy != own:
         raise ValueError(
             f"`--strategy` must be {own or 'one_device'} or auto with "
             f"KERAS_BACKEND={backend}. Received: --strategy {strategy}"
         )
     replicas = len(names)
-    if batch_size % replicas:
-        raise ValueError(
-            f"`--batch_size` must be a multiple of the {replicas} devices: "
-            f"{', '.join(names)}. Received: --batch_size {batch_size}"
+    for batch_size in batch_sizes:
+        if batch_size % replicas:
+            raise ValueError(
+                f"`batch_size` must be a multiple of the {replicas} devices: "
+                f"{', '.join(names)}. Received: batch_size={batch_size}"
+            )
+        logging.info(
+            "%d images per step on each of %s", batch_size // replicas, names
         )
-    logging.info(
-        "%d images a step on each of %s", batch_size // replicas, names
-    )
     if strategy == "data_parallel":
         keras.distribution.set_distribution(
             keras.distribution.DataParallel(
                 devices=names, auto_shard_dataset=False
             )
         )
-        return contextlib.nullcontext(), replicas, (process, processes)
+        return Devices(replicas, process, processes)
     import tensorflow as tf
 
-    return tf.distribute.MirroredStrategy(names).scope(), replicas, (0, 1)
+    return Devices(replicas, strategy=tf.distribute.MirroredStrategy(names))
 
 
-def _join_processes(backend):
-    """Joins the processes of a run on several machines, where it is one.
+def _join_processes(backend: str) -> tuple[int, int]:
+    """Join the processes of a run on several machines, if it is one.
 
     `keras.distribution.initialize` reads the environment, see its docstring.
 
@@ -106,20 +151,12 @@ def _join_processes(backend):
     return jax.process_index(), jax.process_count()
 
 
-def wait_for_all(share):
-    """Waits until every process is here."""
-    if share[1] > 1:
-        from jax.experimental import multihost_utils
-
-        multihost_utils.sync_global_devices("wait_for_all")
-
-
 @contextlib.contextmanager
-def alone():
-    """For what one process does without the others.
+def alone() -> Iterator[None]:
+    """Let one process do something without the others.
 
-    Keras makes variables when it saves, of which each process of a distribution
-    would wait for the others'.
+    Keras makes variables when it saves. Under a distribution, each process
+    would wait for those of the others.
     """
     import keras
 
@@ -131,7 +168,7 @@ def alone():
         keras.distribution.set_distribution(distribution)
 
 
-def _split_cpu(backend):
+def _split_cpu(backend: str) -> None:
     if backend == "tensorflow":
         import tensorflow as tf
 
@@ -150,8 +187,8 @@ def _split_cpu(backend):
         )
 
 
-def _devices(backend):
-    """The names of all GPUs, or else of all CPUs; PyTorch uses one."""
+def _devices(backend: str) -> list[str]:
+    """Return the names of all GPUs, or else of all CPUs; PyTorch uses one."""
     if backend == "tensorflow":
         import tensorflow as tf
 

@@ -5,21 +5,23 @@ import math
 import keras
 from keras import ops
 
+from zoo.recipe import Stage
 
-def build_optimizer(config, steps):
-    """The optimizer of a config, for a run of `steps` steps an epoch."""
+
+def build_optimizer(stage: Stage, steps: int) -> keras.Optimizer:
+    """Return the optimizer of a stage of `steps` steps per epoch."""
     schedule = WarmupCosine(
-        config.learning_rate,
-        int(steps * config.warmup_epochs),
-        steps * config.epochs,
+        stage.learning_rate,
+        int(steps * stage.warmup_epochs),
+        steps * stage.epochs,
     )
     cls = {"adamw": keras.optimizers.AdamW, "muon": ConvMuon}
-    optimizer = cls[config.optimizer](
+    optimizer = cls[stage.optimizer](
         schedule,
-        weight_decay=config.weight_decay,
-        global_clipnorm=config.clip_norm,
-        use_ema=bool(config.ema),
-        ema_momentum=config.ema or 0.99,
+        weight_decay=stage.weight_decay,
+        global_clipnorm=stage.clip_norm,
+        use_ema=bool(stage.ema),
+        ema_momentum=stage.ema or 0.99,
     )
     optimizer.exclude_from_weight_decay(
         var_names=["beta", "gamma", "log_scale"]

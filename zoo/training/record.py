@@ -1,5 +1,7 @@
 """What a run leaves in writing: the command, run.json, metadata."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -9,12 +11,24 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import IO
+from typing import TYPE_CHECKING
+from typing import Any
 
 from absl import flags
 from absl import logging
 
+from zoo.recipe import Model
+from zoo.recipe import Recipe
+from zoo.recipe import Stage
+
+if TYPE_CHECKING:
+    from zoo.data.images import Split
+
 FLAGS = flags.FLAGS
-# What a run writes into its workdir, beside `preset` or `model.keras`.
+# What a stage writes into its folder, beside `preset` or `model.keras`.
 FILES = re.compile(
     r"lock|(log\.csv|run\.json|last\.weights\.h5\.sha256)(\.partial)?"
     r"|(last|before|best)(\.partial)?\.weights\.h5"
@@ -22,10 +36,10 @@ FILES = re.compile(
 FOLDER = "tensorboard"
 
 
-def commit():
-    """The commit of this code, "+" if it was changed, or None."""
+def commit() -> str | None:
+    """Return the commit of this code, with "+" if it was changed, or None."""
 
-    def git(*args):
+    def git(*args: str) -> str:
         return subprocess.run(
             ["git", *args],
             capture_output=True,
@@ -41,8 +55,8 @@ def commit():
         return None
 
 
-def check_command():
-    """Raises where the preset could not hold the command."""
+def check_command() -> None:
+    """Raise if a preset could not hold the command."""
     for name in FLAGS:
         value = FLAGS[name].value
         try:
@@ -54,11 +68,11 @@ def check_command():
             ) from e
 
 
-def command():
-    """The command that runs, with the last part alone of each path."""
+def command() -> str:
+    """Return the command that runs, with only the last part of each path."""
     import keras
 
-    def word(argument):
+    def word(argument: str) -> str:
         flag, equals, value = argument.rpartition("=")
         if os.sep in value and "://" not in value:
             value = "./" + os.path.basename(os.path.normpath(value))
@@ -70,16 +84,16 @@ def command():
 
 
 @contextlib.contextmanager
-def replacing(path):
-    """Opens a text file that takes the place of `path` once it is whole."""
+def replacing(path: str) -> Iterator[IO[str]]:
+    """Open a text file that replaces `path` once it is whole."""
     partial = path + ".partial"
     with open(partial, "w", newline="", encoding="utf-8") as file:
         yield file
     os.replace(partial, path)
 
 
-def make_folder(flag, path):
-    """Makes the folder of a flag, where files can be written."""
+def make_folder(flag: str, path: str) -> None:
+    """Make the folder of a flag, and raise if no files can be written there."""
     try:
         os.makedirs(path, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
@@ -92,67 +106,79 @@ def make_folder(flag, path):
 
 
 @contextlib.contextmanager
-def locked(workdir):
-    """Keeps other runs out of a workdir, which it makes.
+def locked(folder: str) -> Iterator[None]:
+    """Make a run's folder, and keep other runs out of it.
 
-    The kernel lets go of the lock when the process ends, however it ends.
+    The kernel releases the lock when the process ends, however it ends.
     """
     # Here, since Windows has none.
     import fcntl
 
-    make_folder("workdir", workdir)
-    for name in os.listdir(workdir):
-        path = os.path.join(workdir, name)
+    make_folder("workdir", folder)
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
         is_folder = os.path.isdir(path)
         if (is_folder and FILES.fullmatch(name)) or (
             name == FOLDER and not is_folder
         ):
             raise ValueError(
-                f"`--workdir {workdir}` holds other things in the place of "
+                f"`--workdir {folder}` holds other things in the place of "
                 f"what the training is to save. Move them away: {path}"
             )
-    with open(os.path.join(workdir, "lock"), "w") as file:
+    with open(os.path.join(folder, "lock"), "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as e:
             raise ValueError(
-                f"Another run is at work in `--workdir {workdir}`. Wait for "
+                f"Another run is at work in `--workdir {folder}`. Wait for "
                 "its end, or use another folder."
             ) from e
         yield
 
 
-def start_or_continue(config, splits, teacher, has_checkpoint):
-    """What is known of the run in the workdir.
+def start_or_continue(
+    folder: str,
+    recipe: Recipe,
+    stage: Stage,
+    splits: Sequence[Split],
+    teacher: dict[str, Any] | None,
+    has_checkpoint: bool,
+) -> tuple[dict[str, Any], bool]:
+    """Return what is known of the run in a stage's folder.
 
     Args:
-        config: The `zoo.config.Config`.
+        folder: Path of the folder.
+        recipe: The `Recipe`.
+        stage: Its `Stage`.
         splits: The `Split`s of the data that it is run with.
         teacher: What `teacher.record` says of the one to learn from, or None.
-        has_checkpoint: Whether the workdir has one.
+        has_checkpoint: Whether the folder has a checkpoint.
 
     Returns:
-        The contents of `run.json`, or what to `note` there of a new run. A run
-        of another recipe or other data is not continued.
+        The contents of `run.json`, or what to `note` there of a new run; and
+        whether the run is finished.
+
+    Raises:
+        ValueError: If the run in the folder is of another recipe or other data.
     """
     run = {
-        "recipe": config.recipe(),
+        "recipe": recipe.record(stage),
         "data": os.path.basename(os.path.normpath(FLAGS.data)),
-        "data_fingerprint": [split.fingerprint() for split in splits],
+        "data_fingerprint": [split.fingerprint for split in splits],
         "validation_fraction": FLAGS.validation_fraction,
-        "model": FLAGS.model,
-        "init": FLAGS.init and os.path.basename(os.path.normpath(FLAGS.init)),
+        "model": stage.kind,
+        "init": stage.init and os.path.basename(os.path.normpath(stage.init)),
         "teacher": teacher,
         "seed": FLAGS.seed,
-        "precision": FLAGS.precision,
         "steps_per_epoch": FLAGS.steps_per_epoch,
     }
     # Now, since at the end of the training a file may be gone.
     _ = splits[0].trained_on
     run = json.loads(json.dumps(run))
-    path = os.path.join(FLAGS.workdir, "run.json")
+    path = os.path.join(folder, "run.json")
     if os.path.exists(path):
         before = read(path)
+        is_finished = before.pop("finished", None) is True
         changed = {
             k: (before.get(k), v) for k, v in run.items() if before.get(k) != v
         }
@@ -160,21 +186,21 @@ def start_or_continue(config, splits, teacher, has_checkpoint):
             changed["data_fingerprint"] = "other images or classes"
         if changed:
             raise ValueError(
-                f"`--workdir {FLAGS.workdir}` holds another run. Use a new "
-                "folder, or the flags, config and data that it was started "
-                f"with. Changed, from and to: {changed}"
+                f"The folder {folder} holds another run. Use a new --workdir, "
+                "or the flags, recipe and data that it was started with. "
+                f"Changed, from and to: {changed}"
             )
-        return before
+        return before, is_finished
     if has_checkpoint:
         raise ValueError(
-            f"`--workdir {FLAGS.workdir}` holds a checkpoint, but no run.json "
-            "that tells how it was made. Use a new folder."
+            f"The folder {folder} holds a checkpoint, but no run.json that "
+            "says how it was made. Use a new --workdir."
         )
-    return {**run, "command": command(), "commit": commit()}
+    return {**run, "command": command(), "commit": commit()}, False
 
 
-def read(path):
-    """The object in a JSON file."""
+def read(path: str) -> dict[str, Any]:
+    """Return the object in a JSON file."""
     try:
         with open(path, encoding="utf-8") as file:
             contents = json.load(file)
@@ -185,41 +211,49 @@ def read(path):
     return contents
 
 
-def note(run):
-    """Writes `run.json`."""
-    with replacing(os.path.join(FLAGS.workdir, "run.json")) as file:
+def note(folder: str, run: dict[str, Any], is_finished: bool = False) -> None:
+    """Write `run.json`."""
+    if is_finished:
+        run = {**run, "finished": True}
+    with replacing(os.path.join(folder, "run.json")) as file:
         json.dump(run, file, indent=2)
 
 
-def metadata(config, run, split, start):
-    """What the readers of a preset should know of its training.
+def metadata(
+    recipe: Recipe,
+    stage: Stage,
+    run: dict[str, Any],
+    split: Split,
+    start: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """Return what the readers of a preset should know of its training.
 
     Args:
-        config: The `zoo.config.Config`; what its `about` says of a data set is
-            said of that one only, which the names of the classes tell.
+        recipe: The `Recipe`. What its `about` says of a data set goes into the
+            metadata only if the classes have the names of that data set's.
+        stage: Its `Stage`.
         run: Contents of `run.json`.
         split: The `Split` of the training images.
         start: Metadata of the preset that the run began with, or None.
     """
-    about = config.about
-    folders = config.class_folders
+    about = recipe.about
+    folders = recipe.class_folders
     described = about.dataset is None or (
         folders is not None
         and all(re.fullmatch(folders, folder) for folder in split.folders)
     )
     if not described:
         logging.warning(
-            "The classes are not those of %s, so the preset says nothing of "
-            "it. --description, --dataset and --dataset_license tell of yours.",
+            "The classes are not those of %s, so the preset says nothing about "
+            "it. Describe your data by --description, --dataset and "
+            "--dataset_license.",
             about.dataset,
         )
-    height, width, _ = config.model.image_shape
     description = FLAGS.description or (
-        about.description
-        if described
-        else f"FA-CNN of {sum(config.model.depths)} layers for "
-        f"{width}x{height} images of {len(split.names)} classes."
+        about.description if described else _description(stage, split)
     )
+    if stage is not recipe.stages[-1]:
+        description += f" The stage {stage.name}, which others follow."
     own = described and FLAGS.dataset is None
     name = FLAGS.dataset or (own and about.dataset) or run["data"]
     note = f" ({FLAGS.data_note})" if FLAGS.data_note else ""
@@ -243,3 +277,16 @@ def metadata(config, run, split, start):
             {**run, "before": start.get("training")} if start else run
         ),
     }
+
+
+def _description(stage: Stage, split: Split) -> str:
+    """Return a description of what a stage makes of any data."""
+    height, width, _ = stage.model.image_shape
+    layers = (
+        f"FA-CNN of {sum(stage.model.depths)} layers"
+        if isinstance(stage.model, Model)
+        else "Classifier"
+    )
+    return (
+        f"{layers} for {width}x{height} images of {len(split.names)} classes."
+    )

@@ -1,7 +1,9 @@
-"""Targets of which a trained classifier has a say: distillation."""
+"""Targets that are partly what a trained classifier predicts: distillation."""
 
 import hashlib
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,17 +13,18 @@ from keras import ops
 
 import keras_facnn
 from keras_facnn.gradients import compiled_function
+from zoo.recipe import Teacher
 
 
-def load(path, names, channels):
-    """A classifier to learn from.
+def load(path: str, names: Sequence[str], channels: int) -> keras.Model:
+    """Load a classifier to learn from.
 
     Args:
         path: `.keras` file of a model from images in 0..255 to logits, or a
             preset's name, folder or URL.
-        names: Of the classes of the training, which must be the teacher's, in
-            the same order.
-        channels: Of the images to train on.
+        names: Names of the classes of the training, which must be the
+            teacher's, in the same order.
+        channels: Channels of the images to train on.
 
     Returns:
         A `keras.Model`.
@@ -49,31 +52,33 @@ def load(path, names, channels):
     if known is not None and list(known) != list(names):
         logging.warning(
             "The classes of the teacher are called %s, those of the data %s. "
-            "It is taken that they are the same, in this order.",
+            "They are assumed to be the same, in this order.",
             known,
             names,
         )
     return model
 
 
-def record(path, model, weight):
-    """What tells a teacher from others, for the record of a run."""
+def record(teacher: Teacher, model: keras.Model) -> dict[str, Any]:
+    """Return what tells a teacher from others, for the record of a run."""
     digest = hashlib.sha256()
     for values in model.get_weights():
         digest.update(np.ascontiguousarray(values).tobytes())
     return {
-        "name": os.path.basename(os.path.normpath(path)),
-        "weight": weight,
+        "name": os.path.basename(os.path.normpath(teacher.model)),
+        "weight": teacher.weight,
         "sha256_of_weights": digest.hexdigest(),
     }
 
 
-def taught(stream, teacher, weight):
-    """Batches whose targets are in part what a teacher says of the images.
+def taught(
+    stream: tf.data.Dataset, teacher: keras.Model, weight: float
+) -> tf.data.Dataset:
+    """Return batches whose targets are partly a teacher's probabilities.
 
-    It sees each image as the student does, cropped, flipped and mixed (Beyer et
-    al., "A good teacher is patient and consistent", arXiv 2106.05237): where a
-    crop has lost the object, the target says so.
+    The teacher sees each image as the student does: cropped, flipped and mixed
+    (Beyer et al., "A good teacher is patient and consistent", arXiv
+    2106.05237). If a crop has lost the object, the target says so.
 
     Source: Hinton et al., "Distilling the Knowledge in a Neural Network",
     arXiv 1503.02531, at a temperature of 1.
@@ -81,7 +86,7 @@ def taught(stream, teacher, weight):
     Args:
         stream: `tf.data.Dataset` of `(images, one-hot labels)`.
         teacher: What `load` returned. Images of another size than its own are
-            resized, bilinearly.
+            resized bilinearly.
         weight: Number from 0 to 1, the teacher's share of the targets; the
             labels have the rest.
 
@@ -99,11 +104,11 @@ def taught(stream, teacher, weight):
 
     says = compiled_function(probabilities, teacher.variables)
 
-    def targets(images, labels):
-        told = ops.convert_to_numpy(says(images))
-        return (1 - weight) * labels + weight * told
+    def targets(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        predicted = ops.convert_to_numpy(says(images))
+        return (1 - weight) * labels + weight * predicted
 
-    def batch(images, labels):
+    def batch(images: tf.Tensor, labels: tf.Tensor) -> tuple:
         y = tf.numpy_function(targets, [images, labels], labels.dtype)
         return images, tf.ensure_shape(y, labels.shape)
 

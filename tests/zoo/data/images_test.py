@@ -403,7 +403,7 @@ def test_a_fingerprint_tells_data_apart(folder, tmp_path):
     image = tmp_path / "b" / "data" / "test" / "class_3" / "1.png"
 
     def fingerprint(name):
-        return data.find(str(tmp_path / name / "data"), "test").fingerprint()
+        return data.find(str(tmp_path / name / "data"), "test").fingerprint
 
     assert fingerprint("a") == fingerprint("b")
     whole = image.read_bytes()

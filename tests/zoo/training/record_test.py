@@ -1,4 +1,3 @@
-import importlib
 import json
 import types
 
@@ -8,6 +7,7 @@ import pytest
 pytest.importorskip("tensorflow")
 
 from zoo.data.images import Split
+from zoo.inputs import load_recipe
 from zoo.training import record
 
 pytestmark = pytest.mark.only_on("torch")
@@ -16,52 +16,51 @@ CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck".split()
 CLOTHES = [f"garment_{i}" for i in range(10)]
 
 
-def metadata(monkeypatch, config, folders, **flags):
+def metadata(monkeypatch, name, folders, **flags):
     names = ("description", "dataset", "dataset_license", "data_note")
     flags = {**dict.fromkeys(names), **flags}
     monkeypatch.setattr(record, "FLAGS", types.SimpleNamespace(**flags))
-    config = importlib.import_module(f"zoo.configs.{config}").config
+    recipe = load_recipe(name)
     split = Split(np.array([]), np.array([]), folders, folders, "x", None)
-    return record.metadata(config, {"data": "mine"}, split, None)
+    stage = recipe.stages[-1]
+    return record.metadata(recipe, stage, {"data": "mine"}, split, None)
 
 
-def test_a_config_speaks_of_its_own_data_set(monkeypatch):
-    told = metadata(monkeypatch, "cifar10", CIFAR10, data_note="JPEG copies")
-    assert told["dataset"]["name"] == "CIFAR-10 (JPEG copies)"
-    assert "Krizhevsky" in told["dataset"]["license"]
-    assert "animals and vehicles" in told["description"]
+def test_a_recipe_speaks_of_its_own_data_set(monkeypatch):
+    said = metadata(monkeypatch, "cifar10", CIFAR10, data_note="JPEG copies")
+    assert said["dataset"]["name"] == "CIFAR-10 (JPEG copies)"
+    assert "Krizhevsky" in said["dataset"]["license"]
+    assert "animals and vehicles" in said["description"]
     wnids = [f"n0144076{i}" for i in range(10)]
-    told = metadata(monkeypatch, "imagenette_64", wnids)
-    assert "Imagenette" in told["dataset"]["name"]
-    assert "non-commercial" in told["dataset"]["license"]
+    said = metadata(monkeypatch, "imagenette", wnids)
+    assert "Imagenette" in said["dataset"]["name"]
+    assert "non-commercial" in said["dataset"]["license"]
 
 
-@pytest.mark.parametrize(
-    "config", ["cifar10", "imagenette_64", "smoke", "photos"]
-)
-def test_no_config_speaks_of_another_data_set(monkeypatch, config):
-    told = metadata(monkeypatch, config, CLOTHES)
-    assert told["dataset"] == {"name": "mine", "license": "Not stated."}
-    assert told["license"] == "Not stated."
-    text = json.dumps(told).lower()
+@pytest.mark.parametrize("name", ["cifar10", "imagenette", "smoke", "photos"])
+def test_no_recipe_speaks_of_another_data_set(monkeypatch, name):
+    said = metadata(monkeypatch, name, CLOTHES)
+    assert said["dataset"] == {"name": "mine", "license": "Not stated."}
+    assert said["license"] == "Not stated."
+    text = json.dumps(said).lower()
     for word in ("cifar", "imagenet", "krizhevsky", "animals"):
         assert word not in text
 
 
 @pytest.mark.parametrize(
-    "config, folders", [("smoke", CLOTHES), ("cifar10", CIFAR10)]
+    "name, folders", [("smoke", CLOTHES), ("cifar10", CIFAR10)]
 )
-def test_flags_tell_of_the_data(monkeypatch, config, folders):
-    told = metadata(
+def test_flags_tell_of_the_data(monkeypatch, name, folders):
+    said = metadata(
         monkeypatch,
-        config,
+        name,
         folders,
         description="My clothes.",
         dataset="Wardrobe",
         dataset_license="CC0",
     )
-    assert told["description"] == "My clothes."
-    assert told["dataset"] == {"name": "Wardrobe", "license": "CC0"}
-    # Nor does the licence of one data set pass to another.
-    told = metadata(monkeypatch, config, folders, dataset="Wardrobe")
-    assert told["dataset"] == {"name": "Wardrobe", "license": "Not stated."}
+    assert said["description"] == "My clothes."
+    assert said["dataset"] == {"name": "Wardrobe", "license": "CC0"}
+    # Nor does the license of one data set pass to another.
+    said = metadata(monkeypatch, name, folders, dataset="Wardrobe")
+    assert said["dataset"] == {"name": "Wardrobe", "license": "Not stated."}
