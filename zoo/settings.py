@@ -63,7 +63,7 @@ def apply(recipe: Recipe, texts: Iterable[str]) -> Recipe:
             having = [stage for stage in chosen if _has(stage, rest)]
             if not having:
                 raise ValueError(
-                    f"`--set {key}` needs a stage with `{_parent(rest)}`. "
+                    f"No stage that is run has a `{rest}` to set. "
                     f"Received: --set {key}={value}"
                 )
             for stage in having:
@@ -152,11 +152,6 @@ def _has(record: Any, key: str) -> bool:
     for name in parents:
         record = getattr(record, name, None)
     return isinstance(record, Record) and hasattr(record, last)
-
-
-def _parent(key: str) -> str:
-    """Return what a stage lacks that does not have a key."""
-    return key.rpartition(".")[0] or key
 
 
 def _add(changes: Changes, key: str, value: Any) -> None:

@@ -614,7 +614,7 @@ def test_learns_what_a_teacher_says(folder, trained, tmp_path):
     assert "holds another run" in result.output
     assert "teacher" in result.output
     result = train(folder, tmp_path / "run", **LONG, **{"teacher.weight": 0.5})
-    assert "`teacher.weight` needs a stage with a `teacher`" in result.output
+    assert "No stage that is run has a `teacher.weight`" in result.output
 
 
 def kernels(model):
