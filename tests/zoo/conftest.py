@@ -55,7 +55,7 @@ def start(module, log, environment=None, **flags):
     )
 
 
-def run(name, **flags):
+def run(name, *words, **flags):
     """Runs a command in this process.
 
     TensorFlow optimizes, as in a process of the command's own, so that one
@@ -68,6 +68,7 @@ def run(name, **flags):
 
     module = importlib.import_module(f"zoo.{name}")
     arguments = [f"--{flag}={value}" for flag, value in flags.items()]
+    arguments += words
     output = io.StringIO()
     logger = absl.logging.get_absl_logger()
     handler = logging.StreamHandler(output)
