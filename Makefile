@@ -8,6 +8,7 @@
 #   make test-floor     run a part of it on the oldest supported Keras
 #   make test-page      click through the page of `python -m keras_facnn demo`
 #   make test-browser   click through docs/demo, where ONNX Runtime runs a preset
+#   make test-wheel     run README's first lines from the wheel only
 #   make tutorials      run the notebooks on little data
 #   make docs           build the documentation in build/site
 #   make lint           check style and types
@@ -25,7 +26,7 @@ FLOOR = $(shell sed -n 's/.*"keras>=\([0-9.]*\)".*/\1/p' pyproject.toml).0
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: demo test test-core test-avx2 test-floor test-page test-browser \
-	tutorials docs lint clean
+	test-wheel tutorials docs lint clean
 # Several goals share environments, and tests are timed.
 .NOTPARALLEL:
 
@@ -88,6 +89,11 @@ test-page: .venv-test/browser
 test-browser: .venv-test/browser .venv-test/onnxruntime-web/ready
 	@echo "=== An exported preset, in a browser"
 	KERAS_BACKEND=torch .venv-test/bin/python -m pytest tests/browser.py
+
+# It makes an environment of 0.8 GB, and removes it.
+test-wheel: .venv-test/ready
+	@echo "=== The wheel, in an empty environment"
+	KERAS_BACKEND=jax .venv-test/bin/python -m pytest tests/wheel.py
 
 # To run them in full and keep their output:
 #   .venv-test/bin/python tutorials/run.py --write

@@ -1,4 +1,4 @@
-"""The Makefile, the scripts and the workflows name only what there is."""
+"""Makefile, scripts, workflows and changelog name only what there is."""
 
 import pathlib
 import re
@@ -6,6 +6,8 @@ import tomllib
 
 import pytest
 import yaml
+
+import keras_facnn
 
 ROOT = pathlib.Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
@@ -111,3 +113,21 @@ def test_issue_forms_have_what_their_host_asks_for():
             key = "value" if part["type"] == "markdown" else "label"
             assert part["attributes"][key]
     assert names == {"bug", "feature", "question"}
+
+
+def test_the_changelog_begins_with_this_version():
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    newest = re.search(r"^## (\S+) - (\S+)$", text, re.MULTILINE)
+    assert newest[1] == keras_facnn.__version__
+    assert re.fullmatch(r"unreleased|\d{4}-\d\d-\d\d", newest[2])
+
+
+def test_the_changelog_names_only_what_there_is():
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    rooms = {"keras_facnn": keras_facnn, "FACNN": keras_facnn.FACNN}
+    named = re.findall(r"`(keras_facnn|FACNN)\.(\w+)", text)
+    assert len(named) > 5
+    for room, name in named:
+        assert hasattr(rooms[room], name), name
+    for preset in keras_facnn.FACNN.presets:
+        assert f"`{preset}`" in text
