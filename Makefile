@@ -64,13 +64,13 @@ test-avx2: .venv-test/ready
 	@echo "A part of the suite with AVX2:"
 	.venv-test/bin/python tests/run.py $(BACKENDS) -- \
 		-k "not mixed and not bfloat16" \
-		tests/avx2.py tests/forward_test.py tests/training_test.py \
-		tests/deep_alignment_test.py tests/custom_loops_test.py \
+		tests/avx2.py tests/_backend/forward_test.py tests/training/training_test.py \
+		tests/training/deep_alignment_test.py tests/training/custom_loops_test.py \
 		tests/attribution/cam_test.py tests/attribution/facnn_test.py \
 		tests/attribution/input_gradients_test.py \
-		tests/hybrid_test.py::test_a_frozen_backbone_stays_and_a_thawed_one_learns \
-		tests/hybrid_test.py::test_refuses_to_train_what_pytorch_spoils \
-		tests/hybrid_test.py::test_trains_other_strided_convolutions \
+		tests/architecture/hybrid_test.py::test_a_frozen_backbone_stays_and_a_thawed_one_learns \
+		tests/architecture/hybrid_test.py::test_refuses_to_train_what_pytorch_spoils \
+		tests/architecture/hybrid_test.py::test_trains_other_strided_convolutions \
 		tests/presets/cifar10_test.py tests/zoo/networks_test.py
 
 test-floor: .venv-floor/ready
@@ -78,8 +78,8 @@ test-floor: .venv-floor/ready
 	KERAS_BACKEND=jax .venv-floor/bin/python -m pytest tests/model_test.py \
 		tests/attribution/cam_test.py tests/layers \
 		tests/presets/preset_test.py tests/presets/damage_test.py \
-		tests/deep_alignment_test.py \
-		tests/custom_loops_test.py tests/private_names_test.py
+		tests/training/deep_alignment_test.py \
+		tests/training/custom_loops_test.py tests/private_names_test.py
 
 # PyTorch compiles nothing, so it starts soonest.
 test-page: .venv-test/browser

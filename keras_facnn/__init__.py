@@ -4,9 +4,9 @@ import importlib
 import importlib.util
 import os
 
-from keras_facnn.installing import how_to_install
-from keras_facnn.starting import start_command
-from keras_facnn.text import printable
+from keras_facnn._checks.packages import how_to_install
+from keras_facnn._checks.text import printable
+from keras_facnn.cli.start import start_command
 from keras_facnn.version import __version__
 
 start_command()
@@ -18,16 +18,15 @@ except (ImportError, ValueError) as e:
     _no_keras = e
 else:
     from keras_facnn import attribution
-    from keras_facnn import gradients
     from keras_facnn import layers
     from keras_facnn import metrics
-    from keras_facnn.image_folder import ImageFolder
-    from keras_facnn.image_folder import load_folder
-    from keras_facnn.losses import EvidencePenalty
     from keras_facnn.maps import resize_maps
     from keras_facnn.model import FACNN
-    from keras_facnn.pictures import load_images
+    from keras_facnn.pictures.image_folder import ImageFolder
+    from keras_facnn.pictures.image_folder import load_folder
+    from keras_facnn.pictures.reading import load_images
     from keras_facnn.sharing import upload_preset
+    from keras_facnn.training.losses import EvidencePenalty
 
 __all__ = [
     "EvidencePenalty",
@@ -35,7 +34,6 @@ __all__ = [
     "ImageFolder",
     "__version__",
     "attribution",
-    "gradients",
     "layers",
     "load_folder",
     "load_images",

@@ -3,16 +3,16 @@
 import numpy as np
 from keras import ops
 
-from keras_facnn.checks import as_float32
-from keras_facnn.checks import check_maps
-from keras_facnn.checks import check_memory
-from keras_facnn.checks import check_size
+from keras_facnn._checks.arrays import as_float32
+from keras_facnn._checks.arrays import check_maps
+from keras_facnn._checks.numbers import check_memory
+from keras_facnn._checks.numbers import check_size
 from keras_facnn.types import Classes
 from keras_facnn.types import Maps
 
 
 def resize_maps(maps: Maps, size: tuple[int, int]) -> np.ndarray:
-    """Resizes maps to pixels, bilinearly, with half-pixel centres.
+    """Resizes maps to pixels, bilinearly, with half-pixel centers.
 
     Args:
         maps: Array `(B, h, w)`, or `(B, h, w, C)` for all classes.

@@ -5,33 +5,33 @@ from typing import Any
 
 import keras
 
-from keras_facnn.backbone_config import backbone_config
-from keras_facnn.checks import check_arguments
-from keras_facnn.checks import check_bool
-from keras_facnn.checks import check_float
-from keras_facnn.checks import check_int
-from keras_facnn.checks import check_option
-from keras_facnn.checks import check_policy
-from keras_facnn.checks import is_number
-from keras_facnn.deep_alignment import DeepAlignment
-from keras_facnn.explaining import Explaining
-from keras_facnn.export import Exporting
-from keras_facnn.fusing import Fusing
-from keras_facnn.gradients import values_of
-from keras_facnn.graph import check_alphas
-from keras_facnn.graph import check_stages
-from keras_facnn.graph import check_stochastic_depth
-from keras_facnn.graph import fa_stages
-from keras_facnn.graph import finalize_layers
-from keras_facnn.graph import freeze_layers
-from keras_facnn.graph import frozen_layers
-from keras_facnn.graph import image_and_x0
+from keras_facnn._backend.gradients import values_of
+from keras_facnn._checks.arguments import check_arguments
+from keras_facnn._checks.arguments import check_bool
+from keras_facnn._checks.arguments import check_option
+from keras_facnn._checks.arguments import check_policy
+from keras_facnn._checks.numbers import check_float
+from keras_facnn._checks.numbers import check_int
+from keras_facnn._checks.numbers import is_number
+from keras_facnn.architecture.backbone_config import backbone_config
+from keras_facnn.architecture.fusing import Fusing
+from keras_facnn.architecture.graph import check_alphas
+from keras_facnn.architecture.graph import check_stages
+from keras_facnn.architecture.graph import check_stochastic_depth
+from keras_facnn.architecture.graph import fa_stages
+from keras_facnn.architecture.graph import finalize_layers
+from keras_facnn.architecture.graph import freeze_layers
+from keras_facnn.architecture.graph import frozen_layers
+from keras_facnn.architecture.graph import image_and_x0
+from keras_facnn.explaining.explaining import Explaining
+from keras_facnn.export.exporting import Exporting
 from keras_facnn.presets import BundledPresets
 from keras_facnn.presets import arguments
 from keras_facnn.presets import check_metadata
 from keras_facnn.presets import load_preset
 from keras_facnn.presets import record_of_copies
 from keras_facnn.presets import save_preset
+from keras_facnn.training.deep_alignment import DeepAlignment
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
@@ -86,7 +86,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
             which the last FA layer's branch is left out; that of layer `l` is
             `l / L` of it, and must be below `1 - a_l`, since the branches that
             are left in weigh `a_l / (1 - share)`, less than all. It
-            regularises, and a layer whose branch is left out is aligned by
+            regularizes, and a layer whose branch is left out is aligned by
             construction. Presets do not keep it.
         fused: Whether the graph is that of `fuse`, for inference alone.
         threshold: Whether the head learns a threshold `t`, so that the logit is

@@ -3,7 +3,7 @@
 import os
 import pathlib
 
-from keras_facnn.checks import check_bool
+from keras_facnn._checks.arguments import check_bool
 from keras_facnn.model import FACNN
 from keras_facnn.presets import Repository
 

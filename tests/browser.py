@@ -165,7 +165,7 @@ def test_answers_as_keras_does(page, model):
         expect(button).to_contain_text(f"{powers[index] / powers.sum():.1%}")
     expect(buttons.first).to_have_attribute("aria-pressed", "true")
 
-    # The map over the grey photo: the more evidence, the more red than blue.
+    # The map over the gray photo: the more evidence, the more red than blue.
     cat = drawn(page)
     side = cat.shape[0] // maps.shape[1]
     warm = (cat[..., 0] - cat[..., 2]).reshape(
@@ -190,7 +190,7 @@ def test_takes_any_photo(page):
     for name in ("ship", "horse"):
         # Larger, and wider than high.
         photo = Image.open(ROOT / "samples" / f"{name}.jpg")
-        wide = Image.new("RGB", (900, 600), "grey")
+        wide = Image.new("RGB", (900, 600), "gray")
         wide.paste(photo.resize((600, 600)), (150, 0))
         file = io.BytesIO()
         wide.save(file, "JPEG")
@@ -203,7 +203,7 @@ def test_takes_any_photo(page):
 
 
 def test_several_labels_have_shares_of_their_own(page, tmp_path):
-    """Yellow is red and green, and grey is neither."""
+    """Yellow is red and green, and gray is neither."""
     model = keras_facnn.FACNN(3, (16, 16, 3), (1,), (1,), threshold=True)
     model.get_layer("conv_1").set_weights([np.zeros((3, 3, 3, 3))])
     model.head.set_weights([np.log(60.0), np.log(0.4)])
@@ -292,7 +292,7 @@ def test_takes_another_model(page, folder, tmp_path):
     expect(message).to_be_empty()
     rng = np.random.default_rng(0)
     photo = rng.integers(0, 256, (16, 24), dtype="uint8")
-    choose(page, "grey.png", as_png(photo))
+    choose(page, "gray.png", as_png(photo))
     expect(page.locator("#heading")).to_contain_text("Evidence for class")
     expect(page.locator("#legend")).to_contain_text("beyond the average class")
     logits = small.predict_with_maps(photo[None, ..., None])[0]

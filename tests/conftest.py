@@ -34,7 +34,7 @@ def pytest_collection_finish():
 
 
 def optimize(on):
-    """Lets JAX and TensorFlow optimise graphs before they run them, or not."""
+    """Lets JAX and TensorFlow optimize graphs before they run them, or not."""
     backend = keras.backend.backend()
     if backend == "jax":
         import jax
@@ -62,7 +62,7 @@ def optimizing():
 
 @pytest.fixture
 def optimized():
-    """Optimises, as for users: where numbers or speed of that count."""
+    """Optimizes, as for users: where numbers or speed of that count."""
     with optimizing():
         yield
 
@@ -107,7 +107,7 @@ def colors_model():
 
 @pytest.fixture
 def colors():
-    """A yellow image, a red, a grey and a black one."""
+    """A yellow image, a red, a gray and a black one."""
     images = np.zeros((4, 16, 16, 3), "uint8")
     images[0, ..., :2] = images[1, ..., 0] = 255
     images[2] = 128

@@ -10,9 +10,9 @@ from keras import layers
 
 from keras_facnn import FACNN
 from keras_facnn import attribution
-from keras_facnn import export
 from keras_facnn import metrics
-from tests.export_test import RUN
+from keras_facnn.export import exporting as export
+from tests.export.export_test import RUN
 
 BACKEND = keras.backend.backend()
 pytestmark = pytest.mark.filterwarnings(
@@ -204,7 +204,7 @@ def test_an_fa_cnn_with_augmentation_keeps_its_promises(images):
     assert measured["theorem_1_correlation"] > 0.9999
     assert measured["theorem_1_error"] < 1e-3
     similar = [
-        metrics.similarity_by_depth(m, images, 1).values for m in (model, twin)
+        metrics.similarity_by_layer(m, images, 1).values for m in (model, twin)
     ]
     np.testing.assert_allclose(*similar, rtol=1e-3, atol=1e-5)
 
@@ -288,11 +288,11 @@ def call_everything(model, x):
     model.layer_logits(x)
     model.layer_evidence(x)
     model.verify(x)
-    model.depth_logits(x)
-    metrics.similarity_by_depth(model, x, 1)
+    model.compute_layer_logits(x)
+    metrics.similarity_by_layer(model, x, 1)
     metrics.exactness(model, x)
     metrics.pixel_removal(model, x, [1] * len(x), maps)
-    metrics.cascading_randomisation(model, x, attribution.cam, 1)
+    metrics.cascading_randomization(model, x, attribution.cam, 1)
 
 
 @pytest.mark.only_on("torch")

@@ -6,7 +6,7 @@ from keras_facnn import resize_maps
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 13), (4, 6), (9, 7)])
-def test_resizes_bilinearly_with_half_pixel_centres(rng, size):
+def test_resizes_bilinearly_with_half_pixel_centers(rng, size):
     """Against the definition, pixel by pixel."""
     maps = rng.normal(size=(2, 4, 6, 3)).astype("float32")
     out = resize_maps(maps, size)

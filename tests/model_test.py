@@ -160,7 +160,7 @@ def test_refuses_bad_arguments(name, value):
         ("classwise_layer", "mean `classwise_layers`"),
         ("alphas", "mean `alpha`"),
         ("stochastic_dept", "mean `stochastic_depth`"),
-        ("colour", "takes num_classes, image_shape, .*, name"),
+        ("color", "takes num_classes, image_shape, .*, name"),
     ],
 )
 def test_refuses_unknown_arguments(small_model, tmp_path, name, near):
@@ -397,10 +397,10 @@ def test_stochastic_depth_rises_with_depth_and_is_for_training(
 
 
 def test_fit_learns(rng):
-    """Four classes that differ in the colour of the image."""
+    """Four classes that differ in the color of the image."""
     labels = rng.integers(0, 4, 64)
-    colours = rng.uniform(0, 255, (4, 1, 1, 3))
-    x = colours[labels] + rng.normal(0, 10, (64, 16, 16, 3))
+    colors = rng.uniform(0, 255, (4, 1, 1, 3))
+    x = colors[labels] + rng.normal(0, 10, (64, 16, 16, 3))
     x = x.clip(0, 255)
     model = compiled(FACNN(4, (16, 16, 3), (1, 1), (1, 2), space_to_depth=2))
     history = model.fit(x, labels, epochs=8, batch_size=16, verbose=0).history

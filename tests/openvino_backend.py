@@ -42,7 +42,7 @@ def check_gradients_are_refused(model, images):
         lambda: attribution.saliency(model, images),
         lambda: attribution.integrated_gradients(model, images),
         lambda: model.verify(images),
-        lambda: metrics.similarity_by_depth(model, images),
+        lambda: metrics.similarity_by_layer(model, images),
     ):
         with pytest.raises(NotImplementedError, match="KERAS_BACKEND.*cam"):
             call()

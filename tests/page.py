@@ -278,7 +278,7 @@ def test_compares_with_grad_cam(page):
     box.check()
     expect(beside.locator("h3")).to_have_text("Grad-CAM for cat, layer 24")
     expect(beside).to_contain_text("it is the same map")
-    # Coloured alike, it is the same picture too.
+    # Colored alike, it is the same picture too.
     last = picture(page, "#fa-second")
     difference = pixels(last) - pixels(picture(page))
     assert np.abs(difference).max() < 8

@@ -213,8 +213,8 @@ judge(model, maps)
 # %%
 def edges(model, images, classes):
     """No explanation at all: it never looks at the model."""
-    grey = images.astype("float32").mean(axis=-1)
-    across, down = np.gradient(grey, axis=(1, 2))
+    gray = images.astype("float32").mean(axis=-1)
+    across, down = np.gradient(gray, axis=(1, 2))
     return np.hypot(across, down)
 
 
@@ -227,7 +227,7 @@ for name, method in {
     "saliency": methods["saliency"],
     "edges": edges,
 }.items():
-    result = metrics.cascading_randomisation(
+    result = metrics.cascading_randomization(
         model, x[:12], method, y[:12], layers=layers
     )
     print(f"{name:11}" + "".join(f"{r:10.2f}" for r in result.mean))

@@ -45,7 +45,7 @@ from keras_facnn import plots
 # %% [markdown]
 # ## One file
 #
-# `export` folds normalisation into the convolutions, which makes the file
+# `export` folds normalization into the convolutions, which makes the file
 # faster than the model that was trained, and checks that it answers as the
 # model does. It takes `images`, any number, of pixels from 0 to 255, and puts
 # out `logits`, the score of each class, and `class_maps`, the map of each
@@ -156,7 +156,7 @@ plots.compare(
 # The same file runs in a browser, by
 # [onnxruntime-web](https://onnxruntime.ai/docs/tutorials/web/). The photograph
 # stays on the visitor's machine. This is the whole page: it crops a photograph
-# around its centre, runs the model, lists the three likeliest classes, and lays
+# around its center, runs the model, lists the three likeliest classes, and lays
 # the winner's map over the photograph.
 
 # %%
@@ -177,7 +177,7 @@ const names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog",
                "horse", "ship", "truck"];
 const loading = ort.InferenceSession.create("cifar10.onnx");
 
-function square(photo, side) {  // around the centre
+function square(photo, side) {  // around the center
   const canvas = new OffscreenCanvas(side, side).getContext("2d");
   const n = Math.min(photo.width, photo.height);
   canvas.drawImage(photo, (photo.width - n) / 2, (photo.height - n) / 2, n, n,

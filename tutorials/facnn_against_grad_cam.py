@@ -147,13 +147,13 @@ for row in (names.index("horse"), names.index("cat")):
     axes[1, 0].set_ylabel("Grad-CAM", fontsize=9)
 
 # %% [markdown]
-# A map without any colour is 0 everywhere: Grad-CAM has cut off all of it.
+# A map without any color is 0 everywhere: Grad-CAM has cut off all of it.
 #
 # The same as a number, the correlation of the two maps: 1 is the same map,
 # 0 no relation. The band is the 95 % confidence interval of the mean.
 
 # %%
-depth = metrics.similarity_by_depth(
+depth = metrics.similarity_by_layer(
     model, many, predicted, layers=(6, 12, 18, 24) if quick else None
 )
 mean, interval = np.array(depth.mean), np.array(depth.interval)
@@ -205,7 +205,7 @@ plots.compare(
 # map: a small area under the curve is good. A random order is the control.
 #
 # What stands where a pixel was? First the way of the paper's Figure 4: one
-# colour, here each picture's mean.
+# color, here each picture's mean.
 
 
 # %%
@@ -245,10 +245,10 @@ plots.pixel_removal(remove("mean", fractions))
 # %% [markdown]
 # Grad-CAM at layer 24 is left out, being the same map as FA-CNN's. The two beat
 # K-OCC, and RISE by a little. But look at the control: a random order takes
-# the accuracy down faster still. Grey dots strewn over a picture confuse this
-# model, wherever they lie, so the curve says more about grey dots than maps.
+# the accuracy down faster still. Gray dots strewn over a picture confuse this
+# model, wherever they lie, so the curve says more about gray dots than maps.
 #
-# ROAD (Rong et al., 2022) fills a removed pixel in from the neighbours that are
+# ROAD (Rong et al., 2022) fills a removed pixel in from the neighbors that are
 # left, so that a lone dot does no harm:
 
 # %%

@@ -152,7 +152,7 @@ HTML(animation.to_jshtml(default_mode="once"))
 
 # %%
 some = {n: by_depth[n - 1] for n in (1, 4, 8, 12, 15, 18, 21, 24)}
-plots.depth(horse[0], some, "horse")
+plots.maps_by_layer(horse[0], some, "horse")
 
 # %% [markdown]
 # ## Your own picture

@@ -194,7 +194,7 @@ for title, trained, style in (
     ("with deep alignment", model, "-o"),
     ("without", without, "--s"),
 ):
-    depth = metrics.similarity_by_depth(trained, some.images, some.labels)
+    depth = metrics.similarity_by_layer(trained, some.images, some.labels)
     left.plot(depth.layers, depth.mean, style, label=title)
     by_layer = trained.layer_logits(held_out.images).argmax(-1)
     accuracy = (by_layer == held_out.labels[:, None]).mean(axis=0)
@@ -235,7 +235,7 @@ print(told.name_of(told.classes[0]), f"{told.probabilities.max():.1%}")
 # `MirroredStrategy`, and `fit` splits each batch over all GPUs. Without GPUs,
 # the two halves of the CPU that were set up at the start stand in for them:
 # not faster, but the same code. `synchronized_batch_norm=True` makes
-# normalisation go over the whole batch, as on one device. (On JAX,
+# normalization go over the whole batch, as on one device. (On JAX,
 # `keras.distribution.DataParallel` does all of that; PyTorch uses one GPU.)
 
 # %%

@@ -74,7 +74,7 @@ COLUMNS = {
     ),
     "ties": (
         "",
-        "Share of neighbours in the order of removal whose values are equal, "
+        "Share of neighbors in the order of removal whose values are equal, "
         "so that their place alone decides.",
     ),
     "pointing game": (
@@ -87,7 +87,7 @@ COLUMNS = {
     ),
 }
 BASELINES = {
-    "road": "Removed pixels are filled in from their neighbours, with noise "
+    "road": "Removed pixels are filled in from their neighbors, with noise "
     "(ROAD), so that the holes do no harm of their own.",
     "other": "Removed pixels leave holes, and scattered holes harm a network "
     "by themselves, more than one hole of the same area. So random order can "
@@ -207,7 +207,7 @@ def main():
     depth = None
     if is_facnn:
         logging.info("Similarity by depth")
-        depth = metrics.similarity_by_depth(
+        depth = metrics.similarity_by_layer(
             model,
             images,
             predictions,
@@ -267,7 +267,7 @@ def main():
         )
     if is_facnn:
         one, c = images[shown[:1]], predictions[shown[0]]
-        figures["depth.png"] = plots.depth(
+        figures["depth.png"] = plots.maps_by_layer(
             one[0],
             {
                 layer: model.class_maps(one, int(c), layer)[0]

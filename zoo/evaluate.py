@@ -342,7 +342,7 @@ def alignment(model, images):
     Of raw maps, of what they have more than those of the runner-up, and of
     centered ones; `interval` is half of the 95 % interval. Constant maps have
     no correlation; `undefined` counts the raw ones. `controls` says the same of
-    maps that can't know the answer, see `similarity_by_depth`.
+    maps that can't know the answer, see `similarity_by_layer`.
     """
     from keras_facnn import metrics
 
@@ -352,7 +352,7 @@ def alignment(model, images):
         "_of_centered": {"centered": True},
     }
     depths = {
-        suffix: metrics.similarity_by_depth(
+        suffix: metrics.similarity_by_layer(
             model,
             images,
             # Of a single image there is no other.
@@ -378,7 +378,7 @@ def alignment(model, images):
 
 
 def correlations(depths):
-    """Numbers by layer of each `SimilarityByDepth`, named by its suffix."""
+    """Numbers by layer of each `SimilarityByLayer`, named by its suffix."""
 
     def by_layer(numbers):
         return {

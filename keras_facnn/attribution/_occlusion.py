@@ -1,14 +1,14 @@
 import keras
 import numpy as np
 
+from keras_facnn._backend.forward import progress_bar
+from keras_facnn._checks.arguments import check_bool
+from keras_facnn._checks.numbers import check_int
+from keras_facnn._checks.numbers import check_memory
+from keras_facnn.attribution._imputation import baseline_images
 from keras_facnn.attribution.perturbation import check_inputs
 from keras_facnn.attribution.perturbation import scorer
 from keras_facnn.attribution.perturbation import wanted
-from keras_facnn.checks import check_bool
-from keras_facnn.checks import check_int
-from keras_facnn.checks import check_memory
-from keras_facnn.forward import progress_bar
-from keras_facnn.imputation import baseline_images
 from keras_facnn.types import Baseline
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
@@ -44,7 +44,7 @@ def occlusion(
             or `"all"`.
         size: Positive integer k, the side of the square.
         stride: Positive integer, at most `size`. None is half of `size`.
-        baseline: What covers: a number, `"mean"` (each image's own colour),
+        baseline: What covers: a number, `"mean"` (each image's own color),
             `"blur"` (the image, blurred), or an array that broadcasts to
             `images`.
         probabilities: Whether scores are the softmax of the model's outputs,

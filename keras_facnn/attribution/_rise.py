@@ -4,15 +4,15 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_facnn._backend.forward import progress_bar
+from keras_facnn._checks.arguments import check_bool
+from keras_facnn._checks.numbers import check_float
+from keras_facnn._checks.numbers import check_int
+from keras_facnn._checks.numbers import check_memory
+from keras_facnn._checks.numbers import check_seed
 from keras_facnn.attribution.perturbation import check_inputs
 from keras_facnn.attribution.perturbation import scorer
 from keras_facnn.attribution.perturbation import wanted
-from keras_facnn.checks import check_bool
-from keras_facnn.checks import check_float
-from keras_facnn.checks import check_int
-from keras_facnn.checks import check_memory
-from keras_facnn.checks import check_seed
-from keras_facnn.forward import progress_bar
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 
@@ -126,8 +126,8 @@ def rise(
 
 def _norms(maps):
     """Norms of what differs from place to place; RISE's offset says nothing."""
-    centred = maps - maps.mean(axis=(1, 2), keepdims=True)
-    return np.linalg.norm(centred.reshape(len(maps), -1), axis=1)
+    centered = maps - maps.mean(axis=(1, 2), keepdims=True)
+    return np.linalg.norm(centered.reshape(len(maps), -1), axis=1)
 
 
 def _masks(start, stop, shape, grid, p, seed):

@@ -3,18 +3,18 @@ import numpy as np
 from keras import layers
 from keras import ops
 
-from keras_facnn.checks import check_classes
-from keras_facnn.checks import check_int
-from keras_facnn.checks import check_outputs
-from keras_facnn.checks import classifier_shapes
-from keras_facnn.checks import images_for
-from keras_facnn.forward import kept
-from keras_facnn.forward import kept_function
-from keras_facnn.forward import run
+from keras_facnn._backend.forward import kept
+from keras_facnn._backend.forward import kept_function
+from keras_facnn._backend.forward import run
+from keras_facnn._checks.classes import check_classes
+from keras_facnn._checks.images import images_for
+from keras_facnn._checks.models import check_outputs
+from keras_facnn._checks.models import classifier_shapes
+from keras_facnn._checks.numbers import check_int
+from keras_facnn._graph.nodes import check_graph
+from keras_facnn._graph.nodes import given_to
+from keras_facnn._graph.nodes import node_of
 from keras_facnn.layers import GlobalAvgPool3DHead
-from keras_facnn.nodes import check_graph
-from keras_facnn.nodes import given_to
-from keras_facnn.nodes import node_of
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 
@@ -32,7 +32,7 @@ def cam(
     `w` the weights of the one dense layer after their average. It is the logit
     spread over the image: the logit is `mean(map) + b_c`, with `b` the dense
     layer's bias. `relu(map) / (h * w)` is the Grad-CAM map of the logit at the
-    layer of `A`; the map itself may be negative, and is neither normalised nor
+    layer of `A`; the map itself may be negative, and is neither normalized nor
     resized.
 
     Source: Zhou et al., "Learning Deep Features for Discriminative

@@ -4,21 +4,21 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_facnn._backend.forward import kept_function
+from keras_facnn._backend.forward import run
+from keras_facnn._backend.gradients import gradient_function
+from keras_facnn._checks.numbers import check_int
+from keras_facnn._checks.numbers import check_memory
+from keras_facnn._graph.cut import features_function
+from keras_facnn._graph.cut import layer_path
+from keras_facnn._graph.cut import rest_of
+from keras_facnn._graph.cut import with_offsets
 from keras_facnn.attribution.perturbation import check_inputs
-from keras_facnn.attribution.places import features_function
-from keras_facnn.attribution.places import layer_path
-from keras_facnn.attribution.places import rest_of
-from keras_facnn.attribution.places import with_offsets
 from keras_facnn.attribution.scores import PREDICTED
 from keras_facnn.attribution.scores import check_scores
 from keras_facnn.attribution.scores import class_gradient
 from keras_facnn.attribution.scores import score_of
 from keras_facnn.attribution.scores import with_factor
-from keras_facnn.checks import check_int
-from keras_facnn.checks import check_memory
-from keras_facnn.forward import kept_function
-from keras_facnn.forward import run
-from keras_facnn.gradients import gradient_function
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 
@@ -35,7 +35,7 @@ def grad_cam(
 
     The map of class `c` is `relu(sum_k w_k A_k)` with `A` the layer's output
     and `w_k` the mean over the image of the gradient of the logit `y_c` with
-    respect to `A_k`. It is neither normalised nor resized.
+    respect to `A_k`. It is neither normalized nor resized.
 
     Source: Selvaraju et al., "Grad-CAM", arXiv 1610.02391, equations 1 and 2.
 

@@ -3,18 +3,18 @@
 import keras
 import numpy as np
 
+from keras_facnn._backend.forward import class_an_image
+from keras_facnn._backend.forward import kept_function
+from keras_facnn._backend.forward import run
+from keras_facnn._backend.forward import scores_of
+from keras_facnn._checks.classes import one_class_an_image
+from keras_facnn._checks.numbers import check_float
+from keras_facnn._checks.numbers import check_int
 from keras_facnn.attribution.perturbation import check_inputs
 from keras_facnn.attribution.scores import PREDICTED
 from keras_facnn.attribution.scores import check_scores
 from keras_facnn.attribution.scores import class_gradient
 from keras_facnn.attribution.scores import with_factor
-from keras_facnn.checks import check_float
-from keras_facnn.checks import check_int
-from keras_facnn.checks import one_class_an_image
-from keras_facnn.forward import class_an_image
-from keras_facnn.forward import kept_function
-from keras_facnn.forward import run
-from keras_facnn.forward import scores_of
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 

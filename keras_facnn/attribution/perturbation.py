@@ -5,16 +5,16 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from keras_facnn.attribution.places import check_room
+from keras_facnn._backend.forward import classifier_function
+from keras_facnn._backend.forward import run
+from keras_facnn._checks.arrays import as_float32
+from keras_facnn._checks.classes import check_classes
+from keras_facnn._checks.images import images_for
+from keras_facnn._checks.models import classifier_shapes
+from keras_facnn._graph.cut import check_room
+from keras_facnn._graph.probabilities import ends_in_probabilities
+from keras_facnn._graph.probabilities import probabilities_function
 from keras_facnn.attribution.scores import check_scores
-from keras_facnn.checks import as_float32
-from keras_facnn.checks import check_classes
-from keras_facnn.checks import classifier_shapes
-from keras_facnn.checks import images_for
-from keras_facnn.forward import classifier_function
-from keras_facnn.forward import run
-from keras_facnn.probabilities import ends_in_probabilities
-from keras_facnn.probabilities import probabilities_function
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 

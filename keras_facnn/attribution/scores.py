@@ -10,11 +10,11 @@ import numpy as np
 from keras import ops
 from keras import tree
 
-from keras_facnn.checks import all_layers
-from keras_facnn.checks import are_probabilities
-from keras_facnn.checks import callers_stacklevel
-from keras_facnn.checks import check_outputs
-from keras_facnn.gradients import gradient_function
+from keras_facnn._backend.gradients import gradient_function
+from keras_facnn._checks.messages import callers_stacklevel
+from keras_facnn._checks.models import all_layers
+from keras_facnn._checks.models import are_probabilities
+from keras_facnn._checks.models import check_outputs
 
 # Powers of two by which scores are tried, largest first, where a model computes
 # in float16: small gradients vanish in it, large ones overflow.

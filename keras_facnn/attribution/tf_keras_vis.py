@@ -1,11 +1,11 @@
 import keras
 import numpy as np
 
+from keras_facnn._backend.forward import class_an_image
+from keras_facnn._checks.numbers import check_int
+from keras_facnn._graph.channel_axes import channel_axis
+from keras_facnn._graph.cut import layer_path
 from keras_facnn.attribution.perturbation import check_inputs
-from keras_facnn.attribution.places import layer_path
-from keras_facnn.checks import check_int
-from keras_facnn.forward import class_an_image
-from keras_facnn.layout import channel_axis
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 
@@ -22,7 +22,7 @@ def tf_keras_vis_grad_cam(
 
     Calls `tf_keras_vis.gradcam.Gradcam` such that it computes what `grad_cam`
     does: at the layer that was named, not the convolution before it; as many
-    scores as images; neither normalised nor resized.
+    scores as images; neither normalized nor resized.
 
     Args:
         model: Functional `keras.Model` from images `(B, H, W, channels)` to

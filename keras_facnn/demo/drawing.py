@@ -14,7 +14,7 @@ from keras_facnn.demo.looking import of_kind
 from keras_facnn.demo.looking import see_grad_cam
 from keras_facnn.maps import constant_maps
 from keras_facnn.metrics import pearson
-from keras_facnn.pictures import read_picture
+from keras_facnn.pictures.reading import read_picture
 
 KINDS = {
     "raw": "All evidence (raw)",
@@ -69,11 +69,11 @@ def photo_html(seen: Seen) -> str:
 
 def view_html(seen: Seen, c: int, layer: int, kind: str, rival: int) -> str:
     """The map of a class over the photo, and what it says."""
-    from keras_facnn.plots import painted
+    from keras_facnn.plots._plots import colorize
 
     maps = seen.maps[layer]
     map_ = of_kind(maps, kind, c, rival)
-    pixels = painted(seen.view, map_, brightest(maps, kind, c, rival))
+    pixels = colorize(seen.view, map_, brightest(maps, kind, c, rival))
     name, other = _text(seen.names[c]), _text(seen.names[rival])
     last = layer == len(seen.maps)
     total = of_kind(seen.logits, kind, c, rival)
@@ -132,7 +132,7 @@ def input_html(seen: Seen) -> str:
 
 def grad_cam_html(model: typing.Any, seen: Seen, c: int, layer: int) -> str:
     """Grad-CAM of the same class and layer, and how far it agrees."""
-    from keras_facnn.plots import painted
+    from keras_facnn.plots._plots import colorize
 
     map_ = see_grad_cam(model, seen, c, layer)
     name = _text(seen.names[c])
@@ -149,7 +149,7 @@ def grad_cam_html(model: typing.Any, seen: Seen, c: int, layer: int) -> str:
         )
     alt = f"Grad-CAM for {seen.names[c]} at layer {layer}"
     title = f"Grad-CAM for {name}, layer {layer}"
-    image = _img(painted(seen.view, map_, float(np.abs(map_).max())), alt)
+    image = _img(colorize(seen.view, map_, float(np.abs(map_).max())), alt)
     return _figure(
         title, image, _legend("raw", "none", "most") + _caption(told)
     )
@@ -306,13 +306,13 @@ def _caption(text):
 
 
 def _legend(kind, least, most):
-    """The colours, from least to most, over middle grey."""
-    from keras_facnn.plots import painted
+    """The colors, from least to most, over middle gray."""
+    from keras_facnn.plots._plots import colorize
 
     values = np.linspace(0 if kind == "raw" else -1, 1, 32)[None]
-    grey = np.full((1, 32, 3), 160, "uint8")
+    gray = np.full((1, 32, 3), 160, "uint8")
     colors = ",".join(
-        f"rgb({r},{g},{b})" for r, g, b in painted(grey, values, 1)[0]
+        f"rgb({r},{g},{b})" for r, g, b in colorize(gray, values, 1)[0]
     )
     return (
         f'<div class="fa-legend"><span>{least}</span><span class="fa-colors" '

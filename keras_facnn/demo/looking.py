@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_facnn.attribution import grad_cam
-from keras_facnn.pictures import read_picture
+from keras_facnn.pictures.reading import read_picture
 
 # What phones write is smaller. Pixels are limited where pictures are read.
 MAX_BYTES = 32 * 2**20
@@ -31,7 +31,7 @@ class Seen:
 
     Args:
         photo: Array `(H, W, 1 or 3)`, 0..255: the whole picture, to show.
-        view: Array `(H, W, 1 or 3)`, 0..255: its centre, at which the model
+        view: Array `(H, W, 1 or 3)`, 0..255: its center, at which the model
             looks, in more pixels than the model reads.
         image: Array `(1, H, W, channels)`, 0..255, as the model read it.
         names: C strings.
@@ -203,7 +203,7 @@ def of_kind(values: np.ndarray, kind: str, c: int, rival: int) -> np.ndarray:
 
 
 def brightest(maps: np.ndarray, kind: str, c: int, rival: int) -> float:
-    """The value that gets the brightest colour: alike for all classes.
+    """The value that gets the brightest color: alike for all classes.
 
     Args:
         maps: Array `(h, w, C)` of a layer.

@@ -9,12 +9,12 @@ import tempfile
 import typing
 import warnings
 
+from keras_facnn._checks.packages import how_to_install
 from keras_facnn.demo.gate import Gate
 from keras_facnn.demo.looking import MAX_BYTES
 from keras_facnn.demo.page import page
 from keras_facnn.demo.visits import Visits
 from keras_facnn.demo.visits import largest_body
-from keras_facnn.installing import how_to_install
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Visits whose latest photo is kept, which takes about 3 MB.

@@ -1,8 +1,8 @@
 import keras
 from keras import ops
 
-from keras_facnn.checks import check_int
-from keras_facnn.checks import feature_map_shape
+from keras_facnn._checks.models import feature_map_shape
+from keras_facnn._checks.numbers import check_int
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")

@@ -3,7 +3,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_facnn.checks import check_int
+from keras_facnn._checks.numbers import check_int
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")

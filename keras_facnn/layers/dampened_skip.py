@@ -1,8 +1,8 @@
 import keras
 from keras import ops
 
-from keras_facnn.checks import check_bool
-from keras_facnn.checks import is_number
+from keras_facnn._checks.arguments import check_bool
+from keras_facnn._checks.numbers import is_number
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from keras_facnn.checks import feature_map_shape
+from keras_facnn._checks.models import feature_map_shape
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")

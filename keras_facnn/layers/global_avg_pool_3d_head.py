@@ -4,10 +4,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_facnn.checks import check_bool
-from keras_facnn.checks import check_float
-from keras_facnn.checks import check_int
-from keras_facnn.checks import feature_map_shape
+from keras_facnn._checks.arguments import check_bool
+from keras_facnn._checks.models import feature_map_shape
+from keras_facnn._checks.numbers import check_float
+from keras_facnn._checks.numbers import check_int
 from keras_facnn.layers.class_mean import class_mean
 from keras_facnn.types import Maps
 

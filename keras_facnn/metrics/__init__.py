@@ -8,14 +8,14 @@ from keras_facnn.metrics.localization import energy_pointing_game
 from keras_facnn.metrics.localization import grid_pointing_game
 from keras_facnn.metrics.localization import make_grids
 from keras_facnn.metrics.localization import pointing_game
-from keras_facnn.metrics.sanity import cascading_randomisation
+from keras_facnn.metrics.sanity import cascading_randomization
 from keras_facnn.metrics.similarity import pearson
-from keras_facnn.metrics.similarity import similarity_by_depth
+from keras_facnn.metrics.similarity import similarity_by_layer
 from keras_facnn.metrics.similarity import spearman
 from keras_facnn.metrics.similarity import top_iou
 
 __all__ = [
-    "cascading_randomisation",
+    "cascading_randomization",
     "deletion",
     "energy_pointing_game",
     "exactness",
@@ -25,7 +25,7 @@ __all__ = [
     "pearson",
     "pixel_removal",
     "pointing_game",
-    "similarity_by_depth",
+    "similarity_by_layer",
     "spearman",
     "top_iou",
 ]

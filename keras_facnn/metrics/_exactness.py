@@ -6,9 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_facnn._checks.images import images_for
+from keras_facnn._checks.models import check_fa_model
 from keras_facnn.attribution import grad_cam
-from keras_facnn.checks import check_fa_model
-from keras_facnn.checks import images_for
 from keras_facnn.maps import pick_classes
 from keras_facnn.metrics.similarity import pearson
 from keras_facnn.types import Classes

@@ -6,32 +6,32 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from keras_facnn.checks import as_float32
-from keras_facnn.checks import check_bool
-from keras_facnn.checks import check_float
-from keras_facnn.checks import check_fractions
-from keras_facnn.checks import check_int
-from keras_facnn.checks import check_labels
-from keras_facnn.checks import check_maps
-from keras_facnn.checks import check_memory
-from keras_facnn.checks import check_option
-from keras_facnn.checks import check_outputs
-from keras_facnn.checks import check_seed
-from keras_facnn.checks import classifier_shapes
-from keras_facnn.checks import images_for
-from keras_facnn.checks import is_number
-from keras_facnn.forward import classifier_function
-from keras_facnn.forward import progress_bar
-from keras_facnn.forward import run
-from keras_facnn.imputation import baseline_images
-from keras_facnn.imputation import impute
+from keras_facnn._backend.forward import classifier_function
+from keras_facnn._backend.forward import progress_bar
+from keras_facnn._backend.forward import run
+from keras_facnn._checks.arguments import check_bool
+from keras_facnn._checks.arguments import check_option
+from keras_facnn._checks.arrays import as_float32
+from keras_facnn._checks.arrays import check_fractions
+from keras_facnn._checks.arrays import check_maps
+from keras_facnn._checks.classes import check_labels
+from keras_facnn._checks.images import images_for
+from keras_facnn._checks.models import check_outputs
+from keras_facnn._checks.models import classifier_shapes
+from keras_facnn._checks.numbers import check_float
+from keras_facnn._checks.numbers import check_int
+from keras_facnn._checks.numbers import check_memory
+from keras_facnn._checks.numbers import check_seed
+from keras_facnn._checks.numbers import is_number
+from keras_facnn._graph.probabilities import has_several_labels
+from keras_facnn._graph.probabilities import probabilities_function
+from keras_facnn.attribution._imputation import baseline_images
+from keras_facnn.attribution._imputation import impute
 from keras_facnn.maps import constant_maps
 from keras_facnn.maps import places_by_value
 from keras_facnn.maps import resize_maps
 from keras_facnn.metrics.result import Result
 from keras_facnn.metrics.result import half_width
-from keras_facnn.probabilities import has_several_labels
-from keras_facnn.probabilities import probabilities_function
 from keras_facnn.types import Baseline
 from keras_facnn.types import Images
 from keras_facnn.types import Labels
@@ -52,7 +52,7 @@ class PixelRemoval(Result):
         probability: Mean probability of the label.
         accuracy_auc: Area under the accuracy, by trapezoid, in 0..1.
         probability_auc: Area under the probability.
-        ties: Share of neighbours in the order of removal whose values are
+        ties: Share of neighbors in the order of removal whose values are
             equal, so that their place alone decides.
         settings: What it was made with.
         accuracy_interval: Half the width of the 95 % confidence interval of
@@ -112,10 +112,10 @@ def pixel_removal(
         fractions: Increasing numbers from 0 to 1, both included. None is 0,
             0.05, ... 1.
         baseline: What stands in for removed pixels: a number, `"mean"` (each
-            image's own colour), `"blur"`, an array that broadcasts to
-            `images`, such as the data set's mean colour, or `"road"`: noisy
+            image's own color), `"blur"`, an array that broadcasts to
+            `images`, such as the data set's mean color, or `"road"`: noisy
             linear imputation from the pixels left (an image with none left is
-            its own mean colour).
+            its own mean color).
         noise: Non-negative number, the standard deviation of ROAD's noise as a
             fraction of the range of `images`.
         from_logits: Whether the model's outputs are logits, whose softmax is
@@ -221,7 +221,7 @@ class ProbabilityCurve(Result):
         values: Array `(B,)`, the area of each image; NaN where the map is
             constant, so that it gives no order.
         settings: What it was made with.
-        ties: Share of neighbours in the order whose values are equal, so that
+        ties: Share of neighbors in the order whose values are equal, so that
             only their place decides.
         undefined: Number of images without a value; they are left out.
     """

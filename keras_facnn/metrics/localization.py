@@ -1,14 +1,14 @@
 import numpy as np
 
-from keras_facnn.checks import check_boxes
-from keras_facnn.checks import check_float
-from keras_facnn.checks import check_images
-from keras_facnn.checks import check_int
-from keras_facnn.checks import check_labels
-from keras_facnn.checks import check_maps
-from keras_facnn.checks import check_memory
-from keras_facnn.checks import check_seed
-from keras_facnn.checks import check_size
+from keras_facnn._checks.arrays import check_boxes
+from keras_facnn._checks.arrays import check_maps
+from keras_facnn._checks.classes import check_labels
+from keras_facnn._checks.images import check_images
+from keras_facnn._checks.numbers import check_float
+from keras_facnn._checks.numbers import check_int
+from keras_facnn._checks.numbers import check_memory
+from keras_facnn._checks.numbers import check_seed
+from keras_facnn._checks.numbers import check_size
 from keras_facnn.maps import constant_maps
 from keras_facnn.maps import places_by_value
 from keras_facnn.maps import resize_maps
@@ -167,7 +167,7 @@ def grid_pointing_game(maps: Maps, cells: int = 2) -> np.ndarray:
     Chance, and a constant map, score `1 / cells ** 2`.
 
     Source: Böhle et al., "Convolutional Dynamic Alignment Networks" and
-    "B-cos Networks", arXiv 2205.10268, section 4 (localisation metric).
+    "B-cos Networks", arXiv 2205.10268, section 4 (localization metric).
 
     Args:
         maps: Array `(B, cells ** 2, h, w)`: for each mosaic the map of the

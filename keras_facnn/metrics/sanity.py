@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from keras_facnn.checks import check_callable
-from keras_facnn.checks import check_classes
-from keras_facnn.checks import check_seed
-from keras_facnn.checks import classifier_shapes
-from keras_facnn.checks import images_for
-from keras_facnn.forward import class_an_image
+from keras_facnn._backend.forward import class_an_image
+from keras_facnn._checks.arguments import check_callable
+from keras_facnn._checks.classes import check_classes
+from keras_facnn._checks.images import images_for
+from keras_facnn._checks.models import classifier_shapes
+from keras_facnn._checks.numbers import check_seed
 from keras_facnn.metrics.result import Result
 from keras_facnn.metrics.result import half_width
 from keras_facnn.metrics.result import name_of
@@ -24,11 +24,11 @@ from keras_facnn.types import LayerName
 
 
 @dataclasses.dataclass
-class Randomisation(Result):
+class Randomization(Result):
     """Similarity of maps to the trained model's, as layers lose their weights.
 
     Attributes:
-        layers: Names of the layers, in the order in which they are randomised.
+        layers: Names of the layers, in the order in which they are randomized.
         mean: Mean similarity once this layer, and those before it, are random,
             over the images where it is defined.
         settings: What it was made with.
@@ -46,7 +46,7 @@ class Randomisation(Result):
     columns = ("layers", "mean", "interval", "undefined")
 
 
-def cascading_randomisation(
+def cascading_randomization(
     model: keras.Model,
     images: Images,
     attribution: Callable,
@@ -56,7 +56,7 @@ def cascading_randomisation(
     metric: Callable = spearman,
     seed: int = 0,
     **kwargs,
-) -> Randomisation:
+) -> Randomization:
     """Sanity check: maps must change when the model forgets what it learned.
 
     From the output to the input, the weights of one layer after another are
@@ -81,7 +81,7 @@ def cascading_randomisation(
         **kwargs: Passed to `attribution`, such as `layer`.
 
     Returns:
-        A `Randomisation`.
+        A `Randomization`.
 
     Example:
 
@@ -89,7 +89,7 @@ def cascading_randomisation(
     >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
-    >>> result = keras_facnn.metrics.cascading_randomisation(
+    >>> result = keras_facnn.metrics.cascading_randomization(
     ...     model, images, keras_facnn.attribution.grad_cam, layer=2
     ... )
     >>> result.layers[-1]
@@ -113,7 +113,7 @@ def cascading_randomisation(
             maps = attribution(model, images, classes, **kwargs)
             values.append(np.asarray(metric(maps, reference), "float64"))
     defined = [x[~np.isnan(x)] for x in values]
-    return Randomisation(
+    return Randomization(
         layers=list(chosen),
         mean=[float(x.mean()) if len(x) else math.nan for x in defined],
         interval=[half_width(x) for x in defined],

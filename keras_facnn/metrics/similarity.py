@@ -7,22 +7,22 @@ import numpy as np
 from keras import ops
 from scipy import stats
 
+from keras_facnn._backend.forward import kept_function
+from keras_facnn._backend.forward import logits_of
+from keras_facnn._backend.forward import progress_bar
+from keras_facnn._backend.forward import run
+from keras_facnn._checks.arguments import check_bool
+from keras_facnn._checks.arguments import check_callable
+from keras_facnn._checks.arrays import check_maps
+from keras_facnn._checks.arrays import real_array
+from keras_facnn._checks.classes import one_class_an_image
+from keras_facnn._checks.images import images_for
+from keras_facnn._checks.models import check_fa_model
+from keras_facnn._checks.numbers import check_float
+from keras_facnn._checks.numbers import check_int
+from keras_facnn._checks.numbers import check_seed
 from keras_facnn.attribution import grad_cam
 from keras_facnn.attribution.gradient_cam import grad_cams
-from keras_facnn.checks import check_bool
-from keras_facnn.checks import check_callable
-from keras_facnn.checks import check_fa_model
-from keras_facnn.checks import check_float
-from keras_facnn.checks import check_int
-from keras_facnn.checks import check_maps
-from keras_facnn.checks import check_seed
-from keras_facnn.checks import images_for
-from keras_facnn.checks import one_class_an_image
-from keras_facnn.checks import real_array
-from keras_facnn.forward import kept_function
-from keras_facnn.forward import logits_of
-from keras_facnn.forward import progress_bar
-from keras_facnn.forward import run
 from keras_facnn.maps import constant_maps
 from keras_facnn.maps import places_by_value
 from keras_facnn.maps import strongest_rivals
@@ -56,7 +56,7 @@ def pearson(maps: Maps, reference: Maps) -> np.ndarray:
     [-1.0]
     """
     maps, reference = _check(maps, reference)
-    return (_standardise(maps) * _standardise(reference)).sum(axis=(1, 2))
+    return (_standardize(maps) * _standardize(reference)).sum(axis=(1, 2))
 
 
 def spearman(maps: Maps, reference: Maps) -> np.ndarray:
@@ -129,7 +129,7 @@ def top_iou(maps: Maps, reference: Maps, fraction: float = 0.2) -> np.ndarray:
 
 
 @dataclasses.dataclass
-class SimilarityByDepth(Result):
+class SimilarityByLayer(Result):
     """Similarity of class maps to a reference at each layer.
 
     Attributes:
@@ -140,7 +140,7 @@ class SimilarityByDepth(Result):
             normal approximation.
         undefined: Number of images without a value.
         settings: What it was made with.
-        controls: Empty, or a `SimilarityByDepth` each by name: what the maps
+        controls: Empty, or a `SimilarityByLayer` each by name: what the maps
             of another image, `"other_image"`, and of a model that forgot all,
             `"shuffled_weights"`, have in common with the same reference.
     """
@@ -164,7 +164,7 @@ class SimilarityByDepth(Result):
         return table
 
 
-def similarity_by_depth(
+def similarity_by_layer(
     model: keras.Model,
     images: Images,
     classes: Classes = None,
@@ -178,7 +178,7 @@ def similarity_by_depth(
     seed: int = 0,
     batch_size: int = 32,
     verbose: int = 0,
-) -> SimilarityByDepth:
+) -> SimilarityByLayer:
     """Similarity of an FA-CNN's class maps to Grad-CAM, layer by layer.
 
     Maps of all classes may be alike, where all see the same object. Then a map
@@ -188,7 +188,7 @@ def similarity_by_depth(
     whose borders are dark or bright: `controls` measures both.
 
     Source: FA-CNN, arXiv 2603.25798, Figure 1; `contrast` and `centered` are
-    ours. The shuffled weights are the last step of `cascading_randomisation`.
+    ours. The shuffled weights are the last step of `cascading_randomization`.
 
     Args:
         model: A `FACNN`.
@@ -220,7 +220,7 @@ def similarity_by_depth(
         verbose: 1 shows a progress bar, 0 does not.
 
     Returns:
-        A `SimilarityByDepth`.
+        A `SimilarityByLayer`.
 
     Raises:
         ValueError: If an argument does not fit; the message names it.
@@ -231,7 +231,7 @@ def similarity_by_depth(
     >>> import keras_facnn
     >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
     >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
-    >>> result = keras_facnn.metrics.similarity_by_depth(
+    >>> result = keras_facnn.metrics.similarity_by_layer(
     ...     model, images, controls=True
     ... )
     >>> round(result.mean[-1], 4)
@@ -340,11 +340,11 @@ def similarity_by_depth(
 
 
 def _summary(levels, values, settings):
-    """The `SimilarityByDepth` of values `(layers, B)`."""
+    """The `SimilarityByLayer` of values `(layers, B)`."""
     defined = (~np.isnan(values)).sum(axis=1)
     filled = np.ma.masked_invalid(values)
     error = filled.std(axis=1, ddof=1) / np.sqrt(np.maximum(defined, 1))
-    return SimilarityByDepth(
+    return SimilarityByLayer(
         layers=levels,
         values=values,
         mean=filled.mean(axis=1).filled(np.nan).tolist(),
@@ -401,14 +401,14 @@ def _check(maps, reference):
     return maps, reference
 
 
-def _standardise(maps):
+def _standardize(maps):
     """Maps of mean 0 and norm 1; NaN where constant."""
-    centred = maps - maps.mean(axis=(1, 2), keepdims=True)
+    centered = maps - maps.mean(axis=(1, 2), keepdims=True)
     varies = np.broadcast_to(~constant_maps(maps), maps.shape)
     nothing = np.full_like(maps, np.nan)
     # Of size 1, so that no square vanishes.
-    largest = np.abs(centred).max(axis=(1, 2), keepdims=True)
-    centred = np.divide(centred, largest, out=nothing.copy(), where=varies)
+    largest = np.abs(centered).max(axis=(1, 2), keepdims=True)
+    centered = np.divide(centered, largest, out=nothing.copy(), where=varies)
     with np.errstate(under="ignore"):
-        norm = np.sqrt((centred**2).sum(axis=(1, 2), keepdims=True))
-    return np.divide(centred, norm, out=nothing, where=varies)
+        norm = np.sqrt((centered**2).sum(axis=(1, 2), keepdims=True))
+    return np.divide(centered, norm, out=nothing, where=varies)

@@ -2,8 +2,8 @@
 
 import inspect
 
+from keras_facnn.architecture.sizes import check_model_size
 from keras_facnn.presets import files
-from keras_facnn.size import check_model_size
 
 CLASS_NAME = "keras_facnn>FACNN"
 # These belong to a run of the model, or to what is said of it, not to it.

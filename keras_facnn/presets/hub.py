@@ -5,9 +5,9 @@ import os
 import pathlib
 import re
 
-from keras_facnn.installing import how_to_install
+from keras_facnn._checks.packages import how_to_install
+from keras_facnn._checks.text import printable
 from keras_facnn.presets import files
-from keras_facnn.text import printable
 from keras_facnn.version import __version__
 
 _HANDLE = re.compile(

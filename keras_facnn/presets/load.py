@@ -8,10 +8,11 @@ import warnings
 
 import keras
 
-from keras_facnn.checks import callers_stacklevel
-from keras_facnn.checks import check_arguments
-from keras_facnn.checks import check_bool
-from keras_facnn.checks import check_int
+from keras_facnn._checks.arguments import check_arguments
+from keras_facnn._checks.arguments import check_bool
+from keras_facnn._checks.messages import callers_stacklevel
+from keras_facnn._checks.numbers import check_int
+from keras_facnn._checks.text import printable
 from keras_facnn.layers.classwise_conv_2d import ClasswiseConv2D
 from keras_facnn.presets import config as configs
 from keras_facnn.presets import files
@@ -20,7 +21,6 @@ from keras_facnn.presets import hub
 from keras_facnn.presets import remote
 from keras_facnn.presets import weights
 from keras_facnn.presets.record import parse_record
-from keras_facnn.text import printable
 
 _BUNDLED = pathlib.Path(__file__).parent
 

@@ -16,8 +16,8 @@ import urllib.request
 
 import keras
 
+from keras_facnn._checks.text import printable
 from keras_facnn.presets import files
-from keras_facnn.text import printable
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SILENCE_SECONDS = 60

@@ -8,14 +8,14 @@ import pathlib
 import keras
 import numpy as np
 
-from keras_facnn.pictures import some
+from keras_facnn._checks.text import some
+from keras_facnn.pictures.system_files import is_of_system
 from keras_facnn.presets import config as configs
 from keras_facnn.presets import files
 from keras_facnn.presets import folders
 from keras_facnn.presets import record as records
 from keras_facnn.presets import weights
 from keras_facnn.presets.load import bundled_presets
-from keras_facnn.system_files import is_of_system
 from keras_facnn.version import __version__
 
 

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 from keras import ops
 
-from keras_facnn.text import printable
+from keras_facnn._checks.text import printable
 
 # HDF5 spends about 3 kB on the name and shape of a weight.
 _OVERHEAD = 2**20

@@ -7,7 +7,7 @@ import numpy as np
 def run_layer_checks(make, input_shapes, output_shape):
     """What every layer of the package must do.
 
-    Serialises and comes back the same, inside a saved model too; says the
+    Serializes and comes back the same, inside a saved model too; says the
     shape that it computes, also for unknown sizes; computes in a compiled
     `predict` what it computes eagerly; works under mixed precision.
 

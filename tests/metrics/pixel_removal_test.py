@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from keras_facnn.imputation import impute
+from keras_facnn.attribution._imputation import impute
 from keras_facnn.metrics import _pixel_removal
 from keras_facnn.metrics import deletion
 from keras_facnn.metrics import insertion
@@ -126,8 +126,8 @@ def test_deletion_and_insertion_by_hand(planted):
         assert result.auc == pytest.approx(np.mean(expected), rel=1e-4)
 
 
-def test_road_solves_the_equations_of_its_neighbours(rng):
-    """Noise 0: each missing pixel is the weighted mean of its neighbours."""
+def test_road_solves_the_equations_of_its_neighbors(rng):
+    """Noise 0: each missing pixel is the weighted mean of its neighbors."""
     image = rng.uniform(size=(6, 7, 2)).astype("float32")
     pixels = rng.permutation(42)[:30]
     filled = impute(image, pixels, 0.0, rng)

@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from keras_facnn.attribution import hires_cam
-from keras_facnn.metrics import cascading_randomisation
+from keras_facnn.metrics import cascading_randomization
 
 
 def test_maps_of_the_model_change_and_others_do_not(rng):
@@ -20,13 +20,13 @@ def test_maps_of_the_model_change_and_others_do_not(rng):
     model = keras.Model(inputs, keras.layers.Dense(4, name="last")(x))
     images = rng.normal(size=(8, 12, 12, 3)).astype("float32")
     before = model.get_weights()
-    result = cascading_randomisation(model, images, hires_cam, layer="second")
+    result = cascading_randomization(model, images, hires_cam, layer="second")
     assert result.layers == ["last", "second", "first"]
     assert max(map(abs, result.mean)) < 0.5
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
-    result = cascading_randomisation(model, images, edges)
+    result = cascading_randomization(model, images, edges)
     np.testing.assert_allclose(result.mean, 1)
     np.testing.assert_allclose(result.interval, 0, atol=1e-6)
     assert result.undefined == [0, 0, 0]
@@ -36,7 +36,7 @@ def test_what_has_no_value_is_left_out_and_counted(small_model, images, rng):
     values = rng.uniform(size=(2, 5))
     values[1, :2] = np.nan
     steps = iter(values)
-    result = cascading_randomisation(
+    result = cascading_randomization(
         small_model,
         images,
         lambda model, images, classes: np.zeros((5, 4, 4)),
@@ -54,7 +54,7 @@ def test_what_has_no_value_is_left_out_and_counted(small_model, images, rng):
     columns = ["layers", "mean", "interval", "undefined"]
     assert list(result.to_dataframe().columns) == columns
     # None of the images has a value.
-    result = cascading_randomisation(
+    result = cascading_randomization(
         small_model,
         images,
         lambda model, images, classes: np.zeros((5, 4, 4)),
@@ -79,7 +79,7 @@ def test_forgets_layer_by_layer_what_shuffling_changes(small_model, images):
         seen.append([w.tolist() for w in map(np.array, model.get_weights())])
         return np.arange(16.0).reshape(1, 4, 4).repeat(len(images), 0)
 
-    result = cascading_randomisation(model, images, attribution)
+    result = cascading_randomization(model, images, attribution)
     outer = small_model.name
     assert result.layers[0] == f"{outer}/norm_3"
     assert result.layers[-2:] == ["nested/norm", "nested/within"]
@@ -88,7 +88,7 @@ def test_forgets_layer_by_layer_what_shuffling_changes(small_model, images):
         # A new norm's weights are of one value each.
         changes = name != "nested/norm"
         assert (seen[step] != seen[step + 1]) == changes, name
-    result = cascading_randomisation(
+    result = cascading_randomization(
         model, images, attribution, layers=["nested", f"{outer}/head"]
     )
     assert result.layers == ["nested", f"{outer}/head"]
@@ -105,7 +105,7 @@ def test_weights_come_back_after_an_error(small_model, images):
         return np.ones((5, 4, 4)) * np.arange(4)
 
     with pytest.raises(RuntimeError):
-        cascading_randomisation(small_model, images, breaks)
+        cascading_randomization(small_model, images, breaks)
     for a, b in zip(before, small_model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -115,6 +115,6 @@ def test_weights_come_back_after_an_error(small_model, images):
 )
 def test_refuses_layers_without_weights(small_model, images, layers):
     with pytest.raises(ValueError, match="`layers` must be a sequence of name"):
-        cascading_randomisation(
+        cascading_randomization(
             small_model, images, hires_cam, layers=layers, layer=3
         )

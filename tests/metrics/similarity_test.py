@@ -9,7 +9,7 @@ from scipy import stats
 from keras_facnn import FACNN
 from keras_facnn.attribution import grad_cam
 from keras_facnn.metrics import pearson
-from keras_facnn.metrics import similarity_by_depth
+from keras_facnn.metrics import similarity_by_layer
 from keras_facnn.metrics import spearman
 from keras_facnn.metrics import top_iou
 
@@ -63,7 +63,7 @@ def test_top_iou_by_hand(rng):
     assert np.isnan(top_iou(maps, np.ones((1, 5, 8)), 0.25))
 
 
-def test_similarity_by_depth(small_model, images):
+def test_similarity_by_layer(small_model, images):
     def reference(model, images, classes, *, layer, batch_size):
         maps = model.class_maps(images, classes, layer=layer)
         maps[0] = 1.0
@@ -72,7 +72,7 @@ def test_similarity_by_depth(small_model, images):
         assert model.get_layer(layer).name == layer
         return maps if layer == "fa_3" else -maps
 
-    result = similarity_by_depth(
+    result = similarity_by_layer(
         small_model, images, layers=(1, 3), reference=reference
     )
     np.testing.assert_allclose(result.mean, [-1, 1])
@@ -81,7 +81,7 @@ def test_similarity_by_depth(small_model, images):
     assert result.values.shape == (2, 5)
     assert result.to_dataframe()["layers"].tolist() == [1, 3]
     assert json.loads(result.to_json())["values"][0][0] is None
-    theorem_1 = similarity_by_depth(small_model, images, [1] * 5, layers=[3])
+    theorem_1 = similarity_by_layer(small_model, images, [1] * 5, layers=[3])
     assert theorem_1.mean[0] > 0.99999
 
 
@@ -105,9 +105,9 @@ def test_grad_cam_of_all_layers_at_once_is_that_of_each(
     options = {"layers": [1, "fa_3", 1], "contrast": True, "batch_size": 2}
     if None in model.image_shape:
         # Images of a second size are where TensorFlow forgets the first.
-        similarity_by_depth(model, images[:, :12, :12], classes, **options)
-    at_once = similarity_by_depth(model, images, classes, **options)
-    of_each = similarity_by_depth(
+        similarity_by_layer(model, images[:, :12, :12], classes, **options)
+    at_once = similarity_by_layer(model, images, classes, **options)
+    of_each = similarity_by_layer(
         model, images, classes, reference=one_by_one, **options
     )
     np.testing.assert_allclose(at_once.values, of_each.values, atol=1e-3)
@@ -123,9 +123,9 @@ def test_contrast_takes_off_what_classes_share(small_model, images):
     logits = small_model.predict(images, verbose=0)
     for classes in (None, 1, [0, 1, 2, 0, 1]):
         options = {"layers": [2, "fa_3"], "reference": reference}
-        plain = similarity_by_depth(small_model, images, classes, **options)
+        plain = similarity_by_layer(small_model, images, classes, **options)
         assert max(plain.mean) < 0.9
-        result = similarity_by_depth(
+        result = similarity_by_layer(
             small_model, images, classes, contrast=True, **options
         )
         np.testing.assert_allclose(result.mean, [1, 1], rtol=1e-4)
@@ -138,7 +138,7 @@ def test_contrast_takes_off_what_classes_share(small_model, images):
         asked.append(np.broadcast_to(classes, len(images)).tolist())
         return model.class_maps(images, classes, layer=layer)
 
-    similarity_by_depth(
+    similarity_by_layer(
         small_model,
         images,
         layers=[3],
@@ -149,13 +149,13 @@ def test_contrast_takes_off_what_classes_share(small_model, images):
 
 
 @pytest.mark.parametrize("contrast", [None, 1, "yes"])
-def test_similarity_by_depth_refuses_contrast(small_model, images, contrast):
+def test_similarity_by_layer_refuses_contrast(small_model, images, contrast):
     with pytest.raises(ValueError, match="`contrast` must be"):
-        similarity_by_depth(small_model, images, contrast=contrast)
+        similarity_by_layer(small_model, images, contrast=contrast)
 
 
 def test_names_what_a_partial_calls(small_model, images):
-    result = similarity_by_depth(
+    result = similarity_by_layer(
         small_model,
         images,
         layers=[3],
@@ -165,9 +165,9 @@ def test_names_what_a_partial_calls(small_model, images):
     json.loads(result.to_json())
 
 
-def test_similarity_by_depth_takes_one_class_an_image(small_model, images):
+def test_similarity_by_layer_takes_one_class_an_image(small_model, images):
     with pytest.raises(ValueError, match="`classes` must be.*'all'"):
-        similarity_by_depth(small_model, images, "all")
+        similarity_by_layer(small_model, images, "all")
 
 
 @pytest.mark.parametrize("metric", [pearson, spearman, top_iou])
@@ -187,13 +187,13 @@ def test_top_iou_of_unsigned_maps(rng):
 
 
 @pytest.mark.parametrize("layers", [[1.9], "12", ["1"], [True], [0], ["fa_01"]])
-def test_similarity_by_depth_refuses_layers(small_model, images, layers):
+def test_similarity_by_layer_refuses_layers(small_model, images, layers):
     with pytest.raises(ValueError, match="`layer` must be an FA layer"):
-        similarity_by_depth(small_model, images, layers=layers)
+        similarity_by_layer(small_model, images, layers=layers)
 
 
-def test_similarity_by_depth_takes_names_of_layers(small_model, images):
-    result = similarity_by_depth(small_model, images, layers=["fa_2", 3])
+def test_similarity_by_layer_takes_names_of_layers(small_model, images):
+    result = similarity_by_layer(small_model, images, layers=["fa_2", 3])
     assert result.layers == [2, 3]
 
 
@@ -203,16 +203,16 @@ def test_a_bad_batch_size_leaves_the_model_whole(
 ):
     before = small_model.get_weights()
     with pytest.raises(ValueError, match="`batch_size` must be"):
-        similarity_by_depth(small_model, images, batch_size=batch_size)
+        similarity_by_layer(small_model, images, batch_size=batch_size)
     for a, b in zip(before, small_model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert np.isfinite(small_model.class_maps(images)).all()
 
 
 @pytest.mark.parametrize("model", [None, "model", keras.Sequential()])
-def test_similarity_by_depth_says_what_it_takes(images, model):
+def test_similarity_by_layer_says_what_it_takes(images, model):
     with pytest.raises(ValueError, match="`model` must be an FA-CNN"):
-        similarity_by_depth(model, images)
+        similarity_by_layer(model, images)
 
 
 def test_maps_that_float32_cannot_hold_are_refused(rng):
@@ -222,9 +222,9 @@ def test_maps_that_float32_cannot_hold_are_refused(rng):
             metric(maps, maps)
 
 
-def test_similarity_by_depth_refuses_no_layer(small_model, images):
+def test_similarity_by_layer_refuses_no_layer(small_model, images):
     with pytest.raises(ValueError, match="`layers` must name a layer"):
-        similarity_by_depth(small_model, images, layers=[])
+        similarity_by_layer(small_model, images, layers=[])
 
 
 # --- Controls ---
@@ -248,7 +248,7 @@ def test_controls_agree_with_numpy(small_model, images, kind, batch_size):
     logits = small_model.predict(images, verbose=0)
     first, second = np.argsort(-logits, axis=-1)[:, :2].T
     before = small_model.get_weights()
-    result = similarity_by_depth(
+    result = similarity_by_layer(
         small_model,
         images,
         layers=[2, 3],
@@ -303,13 +303,13 @@ def test_controls_agree_with_numpy(small_model, images, kind, batch_size):
     # Another seed is another shuffling; without controls there are none.
     options = {"layers": [2, 3], "controls": True}
     shuffled = [
-        similarity_by_depth(small_model, images, seed=seed, **options)
+        similarity_by_layer(small_model, images, seed=seed, **options)
         .controls["shuffled_weights"]
         .mean
         for seed in (0, 0, 1)
     ]
     assert shuffled[0] == shuffled[1] != shuffled[2]
-    assert not similarity_by_depth(small_model, images, layers=[2]).controls
+    assert not similarity_by_layer(small_model, images, layers=[2]).controls
 
 
 def test_weights_come_back_after_an_error_in_a_control(
@@ -328,22 +328,22 @@ def test_weights_come_back_after_an_error_in_a_control(
 
     monkeypatch.setattr(type(small_model), "set_weights", breaks)
     with pytest.raises(RuntimeError, match="out of memory"):
-        similarity_by_depth(small_model, images, controls=True)
+        similarity_by_layer(small_model, images, controls=True)
     assert len(calls) == 2
     for a, b in zip(before, small_model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("name", ["centered", "controls"])
-def test_similarity_by_depth_refuses_what_is_no_bool(small_model, images, name):
+def test_similarity_by_layer_refuses_what_is_no_bool(small_model, images, name):
     with pytest.raises(ValueError, match=f"`{name}` must be"):
-        similarity_by_depth(small_model, images, **{name: 1})
+        similarity_by_layer(small_model, images, **{name: 1})
 
 
-def test_similarity_by_depth_refuses_what_can_not_be_meant(small_model, images):
+def test_similarity_by_layer_refuses_what_can_not_be_meant(small_model, images):
     with pytest.raises(ValueError, match="exclude each other"):
-        similarity_by_depth(small_model, images, contrast=True, centered=True)
+        similarity_by_layer(small_model, images, contrast=True, centered=True)
     with pytest.raises(ValueError, match="`controls` needs two.*1 image"):
-        similarity_by_depth(small_model, images[:1], controls=True)
+        similarity_by_layer(small_model, images[:1], controls=True)
     with pytest.raises(ValueError, match="`seed` must be"):
-        similarity_by_depth(small_model, images, controls=True, seed=-1)
+        similarity_by_layer(small_model, images, controls=True, seed=-1)

@@ -17,7 +17,7 @@ from keras_facnn.attribution import grad_cam
 from keras_facnn.attribution import rise
 from keras_facnn.attribution import tf_keras_vis_grad_cam
 from keras_facnn.metrics import pearson
-from keras_facnn.metrics import similarity_by_depth
+from keras_facnn.metrics import similarity_by_layer
 from tests import numpy_reference
 
 GOLDEN = pathlib.Path(__file__).with_name("cifar10_golden.npz")
@@ -104,7 +104,7 @@ def test_accuracy_is_what_the_metadata_say(model, photographs):
 
 def test_middle_layers_are_aligned(model, photographs):
     images = photographs[0][::4]
-    depth = similarity_by_depth(model, images, layers=[18])
+    depth = similarity_by_layer(model, images, layers=[18])
     stated = model.preset_metadata["metrics"]["alignment"]["mean_pearson"]
     assert abs(depth.mean[0] - stated["fa_18"]) < 0.05
 

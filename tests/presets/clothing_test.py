@@ -8,7 +8,7 @@ import pytest
 
 from keras_facnn import FACNN
 from keras_facnn import load_images
-from keras_facnn.metrics import similarity_by_depth
+from keras_facnn.metrics import similarity_by_layer
 
 ROOT = pathlib.Path(__file__).parents[2]
 SAMPLES = sorted((ROOT / "samples" / "clothing").glob("*.jpg"))
@@ -56,7 +56,7 @@ def test_maps_equal_grad_cam_at_every_layer(model):
     images = load_images(SAMPLES, model)
     assert model.class_maps(images[:1], 0).shape == (1, 14, 14)
     stated = model.preset_metadata["metrics"]["alignment"]["mean_pearson"]
-    depth = similarity_by_depth(model, images)
+    depth = similarity_by_layer(model, images)
     assert depth.layers == [1, 2, 3, 4]
     for layer, mean in zip(depth.layers, depth.mean, strict=True):
         assert mean >= stated[f"fa_{layer}"] - 0.05

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_facnn import FACNN
-from keras_facnn.metrics import similarity_by_depth
+from keras_facnn.metrics import similarity_by_layer
 from tests import numpy_reference
 
 SAMPLES = pathlib.Path(__file__).parents[2] / "samples"
@@ -69,6 +69,6 @@ def test_accuracy_is_what_the_metadata_say(model, photographs):
 def test_theorem_1_and_middle_layers(model, photographs):
     images = photographs[0][::5]
     stated = model.preset_metadata["metrics"]["alignment"]["mean_pearson"]
-    depth = similarity_by_depth(model, images, layers=[18, 24])
+    depth = similarity_by_layer(model, images, layers=[18, 24])
     assert depth.mean[0] >= stated["fa_18"] - 0.05
     assert depth.values[1].min() >= 0.99999

@@ -8,7 +8,7 @@ import pytest
 
 from keras_facnn import FACNN
 from keras_facnn import load_images
-from keras_facnn.metrics import similarity_by_depth
+from keras_facnn.metrics import similarity_by_layer
 from tests import numpy_reference
 
 SAMPLES = pathlib.Path(__file__).parents[2] / "samples"
@@ -57,7 +57,7 @@ def test_theorem_1_and_middle_layers(model, photographs):
     images = photographs[0][::10]
     assert model.class_maps(images[:1], 0).shape == (1, 20, 20)
     stated = model.preset_metadata["metrics"]["alignment"]["mean_pearson"]
-    depth = similarity_by_depth(model, images, layers=[12, 18, 24])
+    depth = similarity_by_layer(model, images, layers=[12, 18, 24])
     assert depth.mean[0] >= stated["fa_12"] - 0.05
     assert depth.mean[1] >= stated["fa_18"] - 0.05
     assert depth.values[2].min() >= 0.99999

@@ -87,7 +87,12 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
     assert len(results["pixel_removal"]["facnn_1"]["accuracy"]) == 5
     page = (out / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 4
-    for name in ("compare", "depth", "pixel_removal_1", "pixel_removal_2"):
+    for name in (
+        "compare",
+        "similarity_by_layer",
+        "pixel_removal_1",
+        "pixel_removal_2",
+    ):
         assert (out / f"{name}.png").exists()
     assert "://" not in page  # base64 has no colon
     assert str(tmp_path) not in page
@@ -213,7 +218,7 @@ def test_compares_by_the_labels_of_a_table(colors_model, tmp_path):
     for name, color, labels in (
         ("yellow", (255, 250, 0), "1,1,0"),
         ("green", (0, 255, 0), "0,1,1"),
-        ("grey", (128, 128, 128), "0,0,0"),
+        ("gray", (128, 128, 128), "0,0,0"),
         ("black", (0, 0, 0), "0,0,1"),
     ):
         pixels = np.full((16, 16, 3), color, "uint8")

@@ -73,12 +73,12 @@ def test_each_label_is_measured_as_by_hand(rng, colors_model):
 
 @pytest.fixture
 def data(colors, tmp_path):
-    """Yellow, red, grey and black images, and which colors are there."""
+    """Yellow, red, gray and black images, and which colors are there."""
     folder = tmp_path / "photos"
     folder.mkdir()
     rows = ["file,red,green,blue"]
     for name, pixels, labels in zip(
-        ("yellow", "red", "grey", "black"),
+        ("yellow", "red", "gray", "black"),
         colors,
         ("1,1,0", "1,0,0", "0,0,0", "0,0,1"),
         strict=True,
@@ -106,7 +106,7 @@ def test_evaluates_several_labels_of_a_table(colors_model, data, tmp_path):
     labels = report["labels"]
     assert labels["red"]["average_precision"] == 1
     assert labels["green"]["f1"] == 1
-    # Black is no blue to the model: all but grey are as little so.
+    # Black is no blue to the model: all but gray are as little so.
     assert labels["blue"]["recall"] == 0
     assert labels["blue"]["average_precision"] == pytest.approx(1 / 4)
     assert report["mean_average_precision"] == pytest.approx(2.25 / 3)

@@ -103,7 +103,7 @@ def test_a_recipe_is_the_one_that_made_the_bundled_preset(name):
     "change, message",
     [
         ("cutmx=0.5", "no `cutmx`. Did you mean cutmix.*Received: cutmx=0.5"),
-        ("colour=1", "no `colour`. It takes name, model, .*, mixup"),
+        ("color=1", "no `color`. It takes name, model, .*, mixup"),
         ("cutmix=1.5", "`cutmix` .* at least 0 and at most 1.*cutmix=1.5"),
         ("cutmix=0.7, mixup=0.7", "`cutmix` and `mixup` .* together"),
         ("epochs=1.5", "`epochs` .* an integer of at least 1.*epochs=1.5"),

@@ -453,7 +453,7 @@ def test_two_devices_give_the_losses_of_one(folder, trained, tmp_path):
 
 @pytest.mark.skipif(
     BACKEND != "tensorflow",
-    reason="only TensorFlow has to be asked to synchronise batch norm",
+    reason="only TensorFlow has to be asked to synchronize batch norm",
 )
 def test_two_devices_give_the_losses_of_one_for_a_baseline(folder, tmp_path):
     flags = {"model.maps_per_class": (2, 4), "baseline": "plain"}

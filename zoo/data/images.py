@@ -1,4 +1,4 @@
-"""Labelled images, from a folder or from TensorFlow Datasets."""
+"""Labeled images, from a folder or from TensorFlow Datasets."""
 
 import concurrent.futures
 import csv

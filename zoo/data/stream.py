@@ -23,7 +23,7 @@ def train_stream(
 
     Each pass over the images is a new permutation; images are flipped, and
     either shifted by up to `pad` pixels (mirrored at the border) or cropped at
-    random and resized (Szegedy et al., arXiv 1409.4842); a square is made grey
+    random and resized (Szegedy et al., arXiv 1409.4842); a square is made gray
     (Cutout, DeVries and Taylor, arXiv 1708.04552). Then some batches are mixed
     by `keras.layers.CutMix` (Yun et al., arXiv 1905.04899), some others by
     `keras.layers.MixUp` (Zhang et al., arXiv 1710.09412). The stream that
@@ -40,7 +40,7 @@ def train_stream(
         crop: None, or `(smallest share of the area, height, width)`: crops of
             about that share or more, with sides of 3:4 to 4:3 of the image's,
             resized to `height` and `width`.
-        cutout: Side of the grey square, in pixels; it may stand out of the
+        cutout: Side of the gray square, in pixels; it may stand out of the
             image. 0 is none.
         cutmix: Share of the batches that are mixed by CutMix, from 0 to 1.
         mixup: Share of the batches that are mixed by MixUp, from 0 to
@@ -149,12 +149,12 @@ def train_stream(
 
     def cut_out(x, key):
         _, height, width, _ = x.shape
-        centre = tf.random.stateless_uniform((2, batch_size, 1), key + 7)
-        centre = centre[:, mine]
+        center = tf.random.stateless_uniform((2, batch_size, 1), key + 7)
+        center = center[:, mine]
         rows = tf.cast(tf.range(height), tf.float32) + 0.5
         columns = tf.cast(tf.range(width), tf.float32) + 0.5
-        hidden_rows = tf.abs(rows - centre[0] * height) < cutout / 2
-        hidden_columns = tf.abs(columns - centre[1] * width) < cutout / 2
+        hidden_rows = tf.abs(rows - center[0] * height) < cutout / 2
+        hidden_columns = tf.abs(columns - center[1] * width) < cutout / 2
         hidden = hidden_rows[:, :, None] & hidden_columns[:, None]
         return tf.where(hidden[..., None], tf.constant(128, x.dtype), x)
 

@@ -32,7 +32,7 @@ def build_optimizer(stage: Stage, steps: int) -> keras.Optimizer:
 class ConvMuon(keras.optimizers.Muon):
     """Muon for convolution kernels, which `keras.optimizers.Muon` leaves out.
 
-    A kernel `(h, w, in, out)` is orthogonalised as a matrix
+    A kernel `(h, w, in, out)` is orthogonalized as a matrix
     `(h * w * in, out)`, as its authors do for convolutional networks
     (https://github.com/KellerJordan/Muon). Vectors and scalars use Adam.
     """

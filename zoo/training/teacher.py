@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 from keras import ops
+from keras_facnn.gradients import compiled_function
 
 import keras_facnn
-from keras_facnn.gradients import compiled_function
 from zoo.recipe import Teacher
 
 

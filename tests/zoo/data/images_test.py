@@ -23,7 +23,7 @@ def test_loads_a_folder(folder):
     assert images.shape == (120, 32, 32, 3)
     assert images.dtype == np.uint8
     assert names == NAMES
-    # A class is a colour, so its images are closest to each other.
+    # A class is a color, so its images are closest to each other.
     means = images.mean((1, 2))
     for c in range(10):
         assert np.ptp(means[labels == c], axis=0).max() < 10
@@ -43,11 +43,11 @@ def test_refuses_what_is_not_there(folder):
 
 def test_a_table_names_the_classes(folder, tmp_path):
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    rows = [f"{name}\tcolour {name[-1]}" for name in NAMES]
+    rows = [f"{name}\tcolor {name[-1]}" for name in NAMES]
     table = tmp_path / "classes.tsv"
     table.write_text("\n".join(["folder\tname", *reversed(rows)]))
     _, _, names = data.load(str(tmp_path), "test", (32, 32, 3))
-    assert names == [f"colour {c}" for c in range(10)]
+    assert names == [f"color {c}" for c in range(10)]
     table.write_text("\n".join(["folder\tname", *rows[1:]]))
     with pytest.raises(ValueError, match="lacks.*class_0"):
         data.load(str(tmp_path), "test", (32, 32, 3))
@@ -123,7 +123,7 @@ def test_decoding_at_each_step_gives_the_batches_of_memory(folder):
         np.testing.assert_array_equal(b, d)
 
 
-class Colours(tfds.core.GeneratorBasedBuilder):
+class Colors(tfds.core.GeneratorBasedBuilder):
     """The images of a folder, as a TensorFlow Dataset."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -150,11 +150,11 @@ class Colours(tfds.core.GeneratorBasedBuilder):
 def test_a_tensorflow_dataset_gives_what_its_folder_gives(
     folder, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(Colours, "folder", folder)
+    monkeypatch.setattr(Colors, "folder", folder)
     table = tmp_path / "some.tsv"
     table.write_text("wnid\tname\nclass_7\tseven\nclass_2\ttwo\n")
     images, labels, names = data.load(
-        "colours", "train", (32, 32, 3), str(tmp_path), str(table)
+        "colors", "train", (32, 32, 3), str(tmp_path), str(table)
     )
     expected, expected_labels, _ = data.load(
         str(folder), "train", (32, 32, 3), classes=str(table)
@@ -170,7 +170,7 @@ def test_a_tensorflow_dataset_gives_what_its_folder_gives(
         ordered(images, labels), ordered(expected, expected_labels)
     )
     with pytest.raises(ValueError, match="`split` must be.*'test'"):
-        data.load("colours", "test", (32, 32, 3), str(tmp_path))
+        data.load("colors", "test", (32, 32, 3), str(tmp_path))
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def photos(rng, tmp_path):
     rgba.save(where / "transparent.png")
     rgb.quantize(16).save(where / "palette.gif")
     rgb.convert("CMYK").save(where / "ink.jpg")
-    rgb.convert("L").save(where / "grey.bmp")
+    rgb.convert("L").save(where / "gray.bmp")
     deep = rng.integers(0, 65536, (40, 60)).astype("uint16")
     Image.fromarray(deep).save(where / "deep.png")
     return tmp_path, sorted(map(str, where.iterdir()))

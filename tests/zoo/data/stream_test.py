@@ -9,14 +9,14 @@ def batches(stream, n):
 
 
 @pytest.fixture
-def labelled(rng):
+def labeled(rng):
     images = rng.integers(0, 256, (20, 8, 8, 3)).astype("uint8")
     return images, np.arange(20) % 4
 
 
-def test_a_stream_can_start_at_any_step(labelled):
+def test_a_stream_can_start_at_any_step(labeled):
     def stream(step):
-        return train_stream(*labelled, 4, 6, seed=3, pad=1, step=step)
+        return train_stream(*labeled, 4, 6, seed=3, pad=1, step=step)
 
     whole = batches(stream(0), 8)
     for step in (1, 3, 5):
@@ -26,9 +26,9 @@ def test_a_stream_can_start_at_any_step(labelled):
             np.testing.assert_array_equal(b, d)
 
 
-def test_each_pass_is_a_new_order_of_all_images(labelled):
+def test_each_pass_is_a_new_order_of_all_images(labeled):
     """Without shifts, an image comes out as it is or mirrored."""
-    images, labels = labelled
+    images, labels = labeled
     stream = train_stream(images, labels, 4, 5, seed=0)
     passes = []
     for start in range(3):
@@ -51,8 +51,8 @@ def test_each_pass_is_a_new_order_of_all_images(labelled):
     assert 0 < sum(passes[0][1].values()) < 20
 
 
-def test_shifts_by_up_to_pad_pixels(labelled):
-    images, labels = labelled
+def test_shifts_by_up_to_pad_pixels(labeled):
+    images, labels = labeled
     columns = np.arange(8) * 10
     images = np.broadcast_to(columns[None, None, :, None], images.shape)
     stream = train_stream(images.astype("uint8"), labels, 4, 20, pad=2, seed=0)
@@ -65,8 +65,8 @@ def test_shifts_by_up_to_pad_pixels(labelled):
     assert shifts == {-2, -1, 0, 1, 2}
 
 
-def test_cuts_out_a_square(labelled):
-    images, labels = labelled
+def test_cuts_out_a_square(labeled):
+    images, labels = labeled
     white = np.full_like(images, 255)
 
     def hidden(cutout):
@@ -84,14 +84,14 @@ def test_cuts_out_a_square(labelled):
     assert squares.any(0).all()
 
 
-def test_refuses_batches_larger_than_the_data(labelled):
+def test_refuses_batches_larger_than_the_data(labeled):
     with pytest.raises(ValueError, match="`batch_size`.*20.*Received"):
-        train_stream(*labelled, 4, 21, seed=0)
+        train_stream(*labeled, 4, 21, seed=0)
 
 
-def test_crops_a_part_of_the_image_and_resizes_it(labelled):
+def test_crops_a_part_of_the_image_and_resizes_it(labeled):
     """On ramps, a crop is a ramp between the edges of what it shows."""
-    _, labels = labelled
+    _, labels = labeled
     down, right = np.meshgrid(np.arange(33), np.arange(33), indexing="ij")
     image = np.stack([down * 4, right * 4, 0 * down], -1).astype("uint8")
     images = np.broadcast_to(image, (20, *image.shape))
@@ -115,16 +115,16 @@ def test_crops_a_part_of_the_image_and_resizes_it(labelled):
     assert 1.25 < skew.max() < 1.4
 
 
-def test_a_stream_of_crops_can_start_at_any_step(labelled):
+def test_a_stream_of_crops_can_start_at_any_step(labeled):
     options = {"seed": 3, "crop": (0.3, 6, 6)}
-    whole = batches(train_stream(*labelled, 4, 6, **options), 5)
-    rest = batches(train_stream(*labelled, 4, 6, **options, step=4), 1)
+    whole = batches(train_stream(*labeled, 4, 6, **options), 5)
+    rest = batches(train_stream(*labeled, 4, 6, **options, step=4), 1)
     np.testing.assert_array_equal(whole[4][0], rest[0][0])
 
 
 @pytest.mark.parametrize("name", ["cutmix", "mixup"])
 def test_mixes_batches_and_labels_in_proportion(name):
-    """Class c is of colour c, so an image's colours tell its labels."""
+    """Class c is of color c, so an image's colors tell its labels."""
     labels = np.arange(20) % 2
     images = np.broadcast_to(
         (200 * labels)[:, None, None, None], (20, 16, 16, 3)
@@ -143,28 +143,26 @@ def test_mixes_batches_and_labels_in_proportion(name):
     assert 8 < mixed < 32
 
 
-def test_a_stream_of_mixed_batches_can_start_at_any_step(labelled):
+def test_a_stream_of_mixed_batches_can_start_at_any_step(labeled):
     options = {"seed": 3, "cutmix": 0.5, "mixup": 0.5}
-    whole = batches(train_stream(*labelled, 4, 6, **options), 7)
-    rest = batches(train_stream(*labelled, 4, 6, **options, step=4), 3)
+    whole = batches(train_stream(*labeled, 4, 6, **options), 7)
+    rest = batches(train_stream(*labeled, 4, 6, **options, step=4), 3)
     for (a, b), (c, d) in zip(whole[4:], rest, strict=True):
         np.testing.assert_array_equal(a, c)
         np.testing.assert_array_equal(b, d)
 
 
-def test_refuses_to_mix_more_than_all(labelled):
+def test_refuses_to_mix_more_than_all(labeled):
     with pytest.raises(ValueError, match="`cutmix`.*Received.*0.7"):
-        train_stream(*labelled, 4, 6, seed=0, cutmix=0.7, mixup=0.4)
+        train_stream(*labeled, 4, 6, seed=0, cutmix=0.7, mixup=0.4)
 
 
-def test_parts_make_up_the_whole(labelled):
+def test_parts_make_up_the_whole(labeled):
     """As each of three machines reads a third of every batch."""
     for options in ({"pad": 1, "cutout": 3}, {"crop": (0.3, 6, 6)}):
-        whole = batches(train_stream(*labelled, 4, 6, 3, **options), 5)
+        whole = batches(train_stream(*labeled, 4, 6, 3, **options), 5)
         parts = [
-            batches(
-                train_stream(*labelled, 4, 6, 3, **options, share=(i, 3)), 5
-            )
+            batches(train_stream(*labeled, 4, 6, 3, **options, share=(i, 3)), 5)
             for i in range(3)
         ]
         for step, (x, y) in enumerate(whole):
@@ -176,4 +174,4 @@ def test_parts_make_up_the_whole(labelled):
                 y, np.concatenate([piece[1] for piece in pieces])
             )
     with pytest.raises(ValueError, match="multiple of the 4 parts"):
-        train_stream(*labelled, 4, 6, 3, share=(0, 4))
+        train_stream(*labeled, 4, 6, 3, share=(0, 4))

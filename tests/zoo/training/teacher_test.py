@@ -12,7 +12,7 @@ from zoo.training import teacher
 
 @pytest.fixture(scope="module")
 def classifier():
-    """Of images of any colours to four logits that are large."""
+    """Of images of any colors to four logits that are large."""
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.GlobalAveragePooling2D()(inputs / 64.0)

@@ -1,0 +1,1 @@
+"""Forward passes and gradients: the only place where backends differ."""

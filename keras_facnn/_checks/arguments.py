@@ -1,0 +1,99 @@
+"""Validate names, options and flags of a call."""
+
+import difflib
+
+import keras
+import numpy as np
+
+from keras_facnn._checks.messages import shown
+from keras_facnn._checks.numbers import is_integer
+
+# What weights can be, and layers compute in.
+_FLOATS = {"float16", "bfloat16", "float32", "float64"}
+
+
+def check_arguments(where, received, known):
+    """Raises where a dict of keyword arguments has one that is not known.
+
+    Args:
+        where: What takes the arguments, such as `"FACNN"`.
+        received: Dict of what came, by name.
+        known: Names that are taken.
+    """
+    for name, value in received.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known)
+            hint = (
+                f"Did you mean {' or '.join(f'`{n}`' for n in near)}?"
+                if near
+                else f"It takes {', '.join(known)}."
+            )
+            raise TypeError(
+                f"{where} takes no argument `{name}`. {hint} "
+                f"Received: {name}={shown(value)}"
+            )
+
+
+def check_option(name, value, options):
+    """Returns `value` if it is one of the strings `options`, or raises."""
+    if not isinstance(value, str) or value not in options:
+        raise ValueError(
+            f"`{name}` must be one of {', '.join(options)}. "
+            f"Received: {name}={shown(value)}"
+        )
+    return value
+
+
+def check_bool(name, value):
+    """Returns `value` as a bool, or raises if it is anything else."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(
+            f"`{name}` must be True or False. Received: {name}={shown(value)}"
+        )
+    return bool(value)
+
+
+def check_verbose(verbose):
+    """Returns Keras' `verbose` as 0, 1 or 2, or raises."""
+    if isinstance(verbose, (bool, np.bool_)):
+        return int(verbose)
+    if not is_integer(verbose) or not 0 <= verbose.__index__() <= 2:
+        raise ValueError(
+            "`verbose` must be 0 or False (silent), 1 or True, or 2. "
+            f"Received: verbose={shown(verbose)}"
+        )
+    return verbose.__index__()
+
+
+def check_policy(dtype):
+    """Returns Keras' dtype policy of a `dtype`, one of floats, or raises."""
+    try:
+        policy = (
+            keras.config.dtype_policy()
+            if dtype is None
+            else keras.dtype_policies.get(dtype)
+        )
+    except (AttributeError, TypeError, ValueError):
+        policy = None
+    # Keras takes others too, and fails where a layer computes.
+    if (
+        policy is None
+        or policy.quantization_mode is not None
+        or not {policy.compute_dtype, policy.variable_dtype} <= _FLOATS
+    ):
+        raise ValueError(
+            "`dtype` must be a dtype policy of Keras that computes in floats, "
+            'such as "float32" or "mixed_bfloat16"; `model.quantize` makes a '
+            "trained model one of integers. "
+            f"Received: dtype={shown(policy if dtype is None else dtype)}"
+        )
+    return policy
+
+
+def check_callable(name, value):
+    """Returns `value` if it can be called, or raises."""
+    if not callable(value):
+        raise ValueError(
+            f"`{name}` must be a function. Received: {name}={shown(value)}"
+        )
+    return value

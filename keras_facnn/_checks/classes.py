@@ -1,0 +1,109 @@
+"""Validate classes and labels."""
+
+import numpy as np
+
+from keras_facnn._checks.messages import shown
+
+
+def check_classes(classes, batch, num_classes, names=None, name="classes"):
+    """Returns `classes` as None, "all" or an int array `(batch,)`, or raises.
+
+    Args:
+        classes: None (the predicted class of each image), an int, a class'
+            name, a sequence of `batch` of either, or "all".
+        batch: The number of images.
+        num_classes: The number of classes.
+        names: The names of the classes, where they are known.
+        name: What the caller calls them.
+    """
+    if classes is None or (isinstance(classes, str) and classes == "all"):
+        return classes
+    numbers_ = _class_numbers(classes, names, name)
+    if numbers_.dtype.kind in "iu" and numbers_.shape in ((), (batch,)):
+        if (numbers_ >= 0).all() and (numbers_ < num_classes).all():
+            return np.broadcast_to(numbers_, (batch,)).astype(int)
+    raise ValueError(
+        f'`{name}` must be None, "all", an integer from 0 to '
+        f"{num_classes - 1}{', a name' if names else ''}, or {batch} of them, "
+        f"one an image. Received: {name}={shown(classes)}"
+    )
+
+
+def one_class_an_image(classes, name="classes"):
+    """Returns what `check_classes` returned, or raises where that is "all"."""
+    if isinstance(classes, str):
+        raise ValueError(
+            f"`{name}` must be None, an integer, or one integer an image. "
+            f"Received: {name}={classes!r}"
+        )
+    return classes
+
+
+def check_labels(labels, batch, num_classes, names=None):
+    """Returns labels as an int array `(batch,)`, or raises."""
+    classes = labels if isinstance(labels, str) else _listed(labels)
+    array = _class_numbers(classes, names, "labels")
+    if (
+        array.shape != (batch,)
+        or array.dtype.kind not in "iu"
+        or (array < 0).any()
+        or (num_classes is not None and (array >= num_classes).any())
+    ):
+        last = "" if num_classes is None else f" from 0 to {num_classes - 1}"
+        raise ValueError(
+            f"`labels` must be {batch} integers{last}, one an image. "
+            f"Received: labels={shown(labels)}"
+        )
+    return array.astype(int)
+
+
+def _class_numbers(classes, names, name):
+    """As `_class_number`, an array; of objects where it is no array."""
+    none = np.asarray(None, object)
+    if isinstance(classes, np.ma.MaskedArray) and np.ma.is_masked(classes):
+        return none
+    found = _class_number(classes, names, name)
+    try:
+        return np.asarray(found)
+    except (TypeError, ValueError, RuntimeError):
+        return none
+
+
+def _class_number(classes, names, name):
+    """Numbers in place of names."""
+    classes = _listed(classes)
+    if isinstance(classes, str):
+        if not names:
+            raise ValueError(
+                f"`{name}` must be numbers, since the model knows no names of "
+                f"its classes. Received: {name}={classes!r}"
+            )
+        if list(names).count(classes) != 1:
+            close = [n for n in names if classes.lower() in n.lower()]
+            raise ValueError(
+                f"`{name}` must be among the model's class names: "
+                f"{', '.join(close or names[:20])}"
+                f"{', ...' if not close and len(names) > 20 else ''}. "
+                f"Received: {name}={classes!r}"
+            )
+        return list(names).index(classes)
+    if isinstance(classes, list):
+        return [_class_number(one, names, name) for one in classes]
+    return classes
+
+
+def _listed(classes):
+    """Lists and strings of what arrays and tensors hold."""
+    # A tensor of the device `meta` has no values.
+    if getattr(classes, "is_meta", False):
+        return None
+    # An open file has a `detach` too, which would take it from the caller.
+    if hasattr(classes, "detach") and not hasattr(classes, "read"):
+        classes = classes.detach().cpu()
+    if isinstance(classes, (tuple, np.ndarray)) or hasattr(classes, "tolist"):
+        try:
+            if np.asarray(classes).dtype.kind in "USO":
+                return np.asarray(classes).tolist()
+        except (TypeError, ValueError):
+            return list(classes)
+    return list(classes) if isinstance(classes, tuple) else classes

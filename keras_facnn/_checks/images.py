@@ -1,0 +1,137 @@
+"""Validate images, and warn where they look wrong."""
+
+import warnings
+
+import numpy as np
+
+from keras_facnn._checks.arrays import check_range
+from keras_facnn._checks.arrays import finite_array
+from keras_facnn._checks.arrays import real_array
+from keras_facnn._checks.messages import callers_stacklevel
+from keras_facnn._checks.models import classifier_shapes
+
+
+def check_images(images, image_shape=(None, None, None), name="images"):
+    """Returns `images` as a finite array `(B, H, W, channels)`, or raises.
+
+    Args:
+        images: Array-like `(B, H, W, channels)`, any real dtype.
+        image_shape: The model's `(H, W, channels)`; None fits any size.
+        name: What the caller calls them.
+    """
+    if isinstance(images, (list, tuple)) and len(images):
+        shapes = {np.shape(x) for x in images if hasattr(x, "shape")}
+        if len(shapes) > 1:
+            raise ValueError(
+                f"`{name}` must have one size; call once for each size, or "
+                f"resize them. Received: images of shapes {sorted(shapes)}"
+            )
+    array = finite_array(name, images)
+    check_range(name, array)
+    expected = ", ".join("any" if n is None else str(n) for n in image_shape)
+    if (
+        array.ndim != 4
+        or 0 in array.shape
+        or any(
+            n is not None and n != m
+            for n, m in zip(image_shape, array.shape[1:], strict=True)
+        )
+    ):
+        hint = ""
+        if array.ndim == 3 and all(
+            n in (None, m)
+            for n, m in zip(image_shape, array.shape, strict=True)
+        ):
+            hint = f" For one image, pass {name}[None]."
+        if array.ndim == 3 and image_shape[2] == 1:
+            hint = f" For gray images, pass {name}[..., None]."
+        raise ValueError(
+            f"`{name}` must have shape (batch, {expected}), with at least one "
+            f"image. Received: images of shape {array.shape}.{hint}"
+        )
+    return array
+
+
+def images_for(model, images):
+    """Returns `images` as an array that `model` can read, or raises.
+
+    Shape, channels and the smallest size are the model's. An FA-CNN reads
+    0..255, so values that look otherwise warn.
+
+    Args:
+        model: What `classifier_shapes` takes.
+        images: Array-like `(B, H, W, channels)`.
+    """
+    image_shape, _ = classifier_shapes(model)
+    array = check_images(images, image_shape)
+    multiple, least = getattr(model, "size_rules", (1, 1))
+    height, width = array.shape[1:3]
+    if height < least or width < least:
+        raise ValueError(
+            f"`images` must be at least {least}x{least} pixels, or nothing is "
+            f"left after the pooling. Received: images of shape {array.shape}"
+        )
+    if height % multiple or width % multiple:
+        raise ValueError(
+            "Height and width of `images` must be multiples of the model's "
+            f"stride={multiple}. Received: images of shape "
+            f"{array.shape}"
+        )
+    if hasattr(model, "size_rules"):
+        warn_of_range(array)
+    return array
+
+
+def warn_of_range(images, name="images"):
+    """Warns where finite pixels do not look like 0..255."""
+    low, high = float(images.min()), float(images.max())
+    if low >= 0 and (2 < high <= 255 or high == 0):
+        return
+    if 0 <= low and high <= 2:
+        guess = "Were they scaled to 0..1?"
+    elif low < 0:
+        guess = "Were they normalized, or is the dtype signed?"
+    else:
+        guess = "Do they have more than 8 bits?"
+    warnings.warn(
+        f"`{name}` should be in 0..255, but the smallest value is {low:.3g}, "
+        f"the largest is {high:.3g}. {guess} Undo that: the model does its "
+        "own scaling, of values in 0..255.",
+        stacklevel=callers_stacklevel(),
+    )
+
+
+def warn_of_first_images(x):
+    """Warns where what Keras' `fit` takes is an array not in 0..255.
+
+    A few of the first images tell; an array may be a large file's. Datasets,
+    and what has no such shape, are left to Keras.
+    """
+    if len(getattr(x, "shape", ())) != 4 or not hasattr(x, "__getitem__"):
+        return
+    first = real_array("x", x[:32])
+    if first.size and np.isfinite(first).all():
+        warn_of_range(first, "x")
+
+
+def warn_of_first_labels(y, num_classes):
+    """Warns where labels of `fit`, an array of integers, are of no class.
+
+    PyTorch refuses them; other backends train on, on something else.
+    """
+    if not isinstance(y, (list, np.ndarray)) or not len(y):
+        return
+    try:
+        first = np.asarray(y[:10_000])
+    except ValueError:
+        return
+    if first.dtype.kind not in "iu" or first.size != len(first):
+        return
+    # Below 0 and 255 are what `ignore_class` usually leaves out.
+    first = first[(first >= 0) & (first != 255)]
+    if first.size and first.max() >= num_classes:
+        warnings.warn(
+            f"Labels must be from 0 to {num_classes - 1} for a model of "
+            f"{num_classes} classes. Received: {first.max()} in y",
+            stacklevel=callers_stacklevel(),
+        )

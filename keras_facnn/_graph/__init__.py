@@ -1,0 +1,1 @@
+"""What any functional Keras model says of its layers."""

@@ -1,0 +1,175 @@
+"""Which axis of the maps in a model's graph holds the channels."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers
+
+from keras_facnn._graph.nodes import node_of
+
+_FIRST, _LAST = 1, 3
+_NORMS = (
+    layers.BatchNormalization,
+    layers.GroupNormalization,
+    layers.LayerNormalization,
+)
+
+
+def channel_axes(tensors: Sequence) -> list[int]:
+    """The axis of the channels in maps of a model.
+
+    Layers that depend on it know it, as their `data_format`. All others keep
+    that of their inputs, or permute it. Where a layer makes maps of something
+    else, it is what the next layers read them as.
+
+    Args:
+        tensors: Keras tensors of four dimensions, in the graph of a model of
+            images with the channels last.
+
+    Returns:
+        An integer for each tensor.
+    """
+    axes = _axes(_steps(tensors))
+    return [axes[node_of(tensor, ())] for tensor in tensors]
+
+
+def channel_axis(model: keras.Model, path: str) -> int:
+    """The axis of the channels in a layer's output, an integer.
+
+    Args:
+        model: A functional model of images with the channels last.
+        path: What `layer_path` returns.
+
+    Raises:
+        ValueError: If the model's output does not depend on the layer.
+    """
+    steps = _steps(model.outputs)
+    depth = path.count("/") + 1
+    for node, calls in steps:
+        # The layer, and the nested models that it is in, the outermost first.
+        chain = [*reversed(calls), node]
+        if "/".join(one.operation.name for one in chain[:depth]) == path:
+            *outer, found = chain[:depth]
+            (output, *_), outer = found.output_tensors, outer[::-1]
+            return _axes(steps)[node_of(output, outer)]
+    raise ValueError(
+        "`layer` must be a layer on which the model's output depends. "
+        f"Received: layer={path!r}"
+    )
+
+
+def _steps(tensors):
+    """The graph of tensors, as if nested models were not nested.
+
+    Returns:
+        Dict from what `node_of` returns to a list of these, from which its
+        inputs come. They are in the order in which the model computes.
+    """
+    steps: dict[Any, list] = {}
+    to_do = [node_of(tensor, ()) for tensor in tensors]
+    while to_do:
+        node, calls = to_do[-1]
+        before = [node_of(x, calls) for x in node.input_tensors]
+        missing = [step for step in before if step not in steps]
+        if not missing:
+            steps.setdefault(to_do.pop(), before)
+        to_do += missing
+    return steps
+
+
+def _axes(steps):
+    read_as = _read_as(steps)
+    axes = {}
+    for step, before in steps.items():
+        maps = [s for s in before if len(_shape(s)) == 4]
+        axes[step] = _axis(
+            step[0].operation,
+            _shape(step),
+            [(axes[s], _shape(s)) for s in maps],
+            read_as.get(step),
+        )
+    return axes
+
+
+def _axis(operation, shape, given, read_as):
+    """The axis in an operation's output.
+
+    Args:
+        operation: A layer or another Keras operation.
+        shape: The output's shape.
+        given: Pairs of axis and shape, of the inputs that are maps.
+        read_as: The axis that the next layers expect, or None.
+    """
+    if len(shape) != 4:
+        return _LAST
+    declared = _declared(operation)
+    if declared:
+        return declared
+    if len(given) == 1:
+        ((axis, before),) = given
+        order = _order(operation)
+        if order:
+            return order.index(axis)
+        # `transpose` in a layer of one's own, for example.
+        channels = before[axis]
+        if (
+            channels is not None
+            and before.count(channels) == 1
+            and sorted(map(str, before)) == sorted(map(str, shape))
+        ):
+            return shape.index(channels)
+    same = [axis for axis, before in given if before == shape]
+    if same and _is_of_keras(operation):
+        return same[0]
+    return read_as or next(iter([*same, *(axis for axis, _ in given)]), _LAST)
+
+
+def _read_as(steps):
+    """Dict from steps to the axis that the layers after them expect."""
+    expected = {}
+    for step, before in reversed(steps.items()):
+        operation = step[0].operation
+        axis = _declared(operation)
+        if isinstance(operation, _NORMS) and operation.axis in (1, [1], (1,)):
+            axis = _FIRST
+        for one in before:
+            keeps = _shape(one) == _shape(step) and not _order(operation)
+            read_as = axis or (expected.get(step) if keeps else None)
+            if read_as:
+                expected.setdefault(one, read_as)
+    return expected
+
+
+def _declared(operation):
+    """The axis that an operation was made for, or None."""
+    declared = getattr(operation, "data_format", None)
+    if declared == "channels_first":
+        return _FIRST
+    # Few say it to `Flatten`, which changes only the order of its output.
+    if declared == "channels_last" and not isinstance(
+        operation, layers.Flatten
+    ):
+        return _LAST
+    return None
+
+
+def _order(operation):
+    """Where the axes of a permutation come from, or None."""
+    if isinstance(operation, layers.Permute):
+        return (0, *operation.dims)
+    # `keras.ops.transpose` in a graph.
+    axes = getattr(operation, "axes", None)
+    if type(operation).__name__ == "Transpose" and axes:
+        return tuple(axis % len(axes) for axis in axes)
+    return None
+
+
+def _is_of_keras(operation):
+    return type(operation).__module__.startswith("keras.") and not isinstance(
+        operation, layers.Lambda
+    )
+
+
+def _shape(step):
+    return tuple(step[0].output_tensors[0].shape)

@@ -1,0 +1,1 @@
+"""What an FA-CNN is: its record, graph, backbones and sizes."""

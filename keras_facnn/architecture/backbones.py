@@ -1,0 +1,226 @@
+"""Where the backbone of a hybrid is cut, and how its features are joined."""
+
+import keras
+from keras import layers
+from keras import tree
+
+from keras_facnn._checks.models import check_channels_last
+from keras_facnn._graph.channel_axes import channel_axes
+from keras_facnn._graph.nodes import check_graph
+
+# The size of images at which strides are read off a backbone that takes any.
+_PROBE = 512
+
+
+def feature_model(backbone, feature_layer=None, image_shape=None):
+    """The part of a backbone that makes a hybrid's features.
+
+    Args:
+        backbone: A functional `keras.Model` of images, whose layers and
+            weights are shared.
+        feature_layer: Name of the layer whose maps are the features, or a
+            sequence of names, whose maps are brought to the size of the finest
+            by bilinear interpolation and concatenated. None is the output.
+        image_shape: `(height, width, channels)` of the images; None is the
+            backbone's own.
+
+    Returns:
+        A `keras.Model` named `"backbone"`, from images to maps
+        `(B, h, w, channels)`; an integer that height and width of images must
+        be multiples of; and the stride, an integer, in pixels a cell.
+    """
+    names = _names(feature_layer)
+    model = _cut(backbone, names)
+    if image_shape is not None and image_shape != model.inputs[0].shape[1:]:
+        model = _resized(model, image_shape)
+    strides = _strides(model)
+    finest = min(strides)
+    x = [
+        maps if n == finest else _upsampled(maps, n // finest, f"upsampled_{i}")
+        for i, (maps, n) in enumerate(zip(model.outputs, strides, strict=True))
+    ]
+    if len(x) > 1:
+        x = [layers.Concatenate(axis=-1, name="joined_features")(x)]
+    multiple = max(strides) if len(strides) > 1 else 1
+    # No `trainable=`, which would thaw layers that are frozen.
+    model = keras.Model(model.inputs[0], x[0], name="backbone")
+    return model, multiple, finest
+
+
+def _names(feature_layer):
+    """The names of the layers, or None."""
+    names = feature_layer
+    if names is None:
+        return None
+    if isinstance(names, str):
+        names = [names]
+    if (
+        not isinstance(names, (list, tuple))
+        or not names
+        or not all(isinstance(name, str) for name in names)
+    ):
+        raise ValueError(
+            "`feature_layer` must be None, the name of a layer of the "
+            "backbone, or a sequence of names. "
+            f"Received: feature_layer={feature_layer!r}"
+        )
+    return list(names)
+
+
+def _cut(backbone, names):
+    """A model from images to the maps of the layers `names`, a list."""
+    graph = isinstance(backbone, keras.Model) and getattr(
+        backbone, "inputs", None
+    )
+    if not graph or len(graph) != 1 or len(graph[0].shape) != 4:
+        raise ValueError(
+            "`backbone` must be a functional `keras.Model` with one input, "
+            "images (B, H, W, channels). "
+            f"Received: backbone={backbone!r}"
+        )
+    check_channels_last("backbone", backbone)
+    check_graph(backbone, "backbone")
+    if names is None:
+        outputs = list(tree.flatten(backbone.outputs))
+        where = ["its output"] * len(outputs)
+    else:
+        graph, known = _outputs_by_layer(backbone)
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            maps = [
+                name
+                for name, (output, *_) in known.items()
+                if len(getattr(output, "shape", ())) == 4
+            ]
+            raise ValueError(
+                "`feature_layer` must name layers of the backbone "
+                f"{backbone.name!r} whose output is (B, h, w, channels), such "
+                f"as {', '.join(maps[-5:])}. Received: {unknown}"
+            )
+        often = [name for name in names if len(known[name]) > 1]
+        if often:
+            raise ValueError(
+                "`feature_layer` must name layers that the backbone calls "
+                "once, since each call has maps of its own. "
+                f"Received: {often}, which {backbone.name!r} calls "
+                f"{len(known[often[0]])} times"
+            )
+        outputs = [known[name][0] for name in names]
+        where = [f"the output of its layer {name!r}" for name in names]
+    if names is None and len(outputs) != 1:
+        raise ValueError(
+            "`backbone` must have one output, or `feature_layer` must say "
+            f"where to cut. Received: {len(outputs)} outputs"
+        )
+    outputs = [
+        _with_channels_last(output, f"channels_last_{i}")
+        for i, output in enumerate(outputs)
+    ]
+    for output, place in zip(outputs, where, strict=True):
+        shape = getattr(output, "shape", ())
+        if len(shape) != 4 or shape[-1] is None:
+            raise ValueError(
+                "`backbone` must put out maps (B, h, w, channels); in "
+                "keras.applications, pass include_top=False, or cut it at a "
+                f"layer by `feature_layer`. Received: {place} is of shape "
+                f"{tuple(shape)}"
+            )
+    return keras.Model(graph[0], outputs)
+
+
+def _outputs_by_layer(model):
+    """A model's inputs, and what each of its layers gives from them.
+
+    `layer.output` is that of a layer's first call, in whichever graph.
+
+    Returns:
+        A list of Keras tensors, and a dict from the layer's name to the list
+        of the outputs of its calls.
+    """
+    found: dict[str, list] = {}
+
+    def call(operation, *args, **kwargs):
+        output = operation(*args, **kwargs)
+        found.setdefault(operation.name, []).append(output)
+        return output
+
+    clone = keras.models.clone_model(
+        keras.Model(model.inputs, model.outputs),
+        clone_function=lambda layer: layer,
+        call_function=call,
+    )
+    return clone.inputs, {
+        layer.name: found[layer.name]
+        for layer in model.layers
+        if layer.name in found
+    }
+
+
+def _with_channels_last(output, name):
+    """The same maps `(B, h, w, channels)`; what is no map stays as it is."""
+    if len(getattr(output, "shape", ())) != 4:
+        return output
+    (axis,) = channel_axes([output])
+    if axis == 3:
+        return output
+    order = [n for n in (1, 2, 3) if n != axis]
+    return layers.Permute((*order, axis), name=name)(output)
+
+
+def _resized(model, image_shape):
+    """The same layers on images of another size."""
+    own = tuple(model.inputs[0].shape[1:])
+    if image_shape[-1] != own[-1]:
+        raise ValueError(
+            f"The backbone takes images of {own[-1]} channels. "
+            f"Received: image_shape={image_shape}"
+        )
+    try:
+        return keras.models.clone_model(
+            model,
+            input_tensors=keras.Input(image_shape, name="images"),
+            clone_function=lambda layer: layer,
+        )
+    except (TypeError, ValueError) as e:
+        raise ValueError(
+            f"The backbone was built for images of shape {own} and takes no "
+            f"others: {e} Received: image_shape={image_shape}"
+        ) from e
+
+
+def _strides(model):
+    """Pixels a cell of each output, as a model of this size has them."""
+    size = [n or _PROBE for n in model.inputs[0].shape[1:3]]
+    sizes = [
+        shape[1:3]
+        for shape in model.compute_output_shape(
+            (1, *size, model.inputs[0].shape[-1])
+        )
+    ]
+    if any(None in n for n in sizes):
+        raise ValueError(
+            "`backbone` must put out maps whose size follows from that of the "
+            "images, as its layers tell it by `compute_output_shape`. "
+            f"Received: maps of shape {sizes} for images of {size}"
+        )
+    largest = max(sizes)
+    if any(
+        largest[0] * n[1] != largest[1] * n[0] or largest[0] % n[0]
+        for n in sizes
+    ):
+        raise ValueError(
+            "`feature_layer` can join maps whose sizes divide each other. "
+            f"Received: maps of {' and '.join(f'{h}x{w}' for h, w in sizes)} "
+            f"for images of {size[0]}x{size[1]}"
+        )
+    stride = max(1, round(size[0] / largest[0]))
+    return [stride * (largest[0] // n[0]) for n in sizes]
+
+
+def _upsampled(maps, factor, name):
+    return layers.UpSampling2D(
+        factor,
+        interpolation="bilinear",
+        data_format="channels_last",
+        name=name,
+    )(maps)

@@ -1,0 +1,1 @@
+"""What a graph of FA layers says of its decisions."""

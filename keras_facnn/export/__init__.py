@@ -1,0 +1,1 @@
+"""One file that runs without Keras: logits and class maps as one graph."""

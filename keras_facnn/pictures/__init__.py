@@ -1,0 +1,8 @@
+"""Files to pixels, folders to pictures with labels."""
+
+from keras_facnn.pictures.image_folder import ImageFolder
+from keras_facnn.pictures.image_folder import load_folder
+from keras_facnn.pictures.reading import load_images
+from keras_facnn.pictures.reading import read_picture
+
+__all__ = ["ImageFolder", "load_folder", "load_images", "read_picture"]

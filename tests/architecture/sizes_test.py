@@ -1,0 +1,50 @@
+import pytest
+
+from keras_facnn import FACNN
+from keras_facnn.architecture.sizes import check_model_size
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"batch_norm_gain": True},
+        {"classwise_layers": 1},
+        {"classwise_layers": 3},
+        {"space_to_depth": 2, "image_shape": (None, None, 1)},
+        {"depths": (3,), "maps_per_class": (2,)},
+    ],
+)
+def test_counts_what_keras_counts(options):
+    options = {
+        "image_shape": (16, 16, 3),
+        "depths": (1, 2),
+        "maps_per_class": (1, 3),
+        **options,
+    }
+    assert check_model_size(5, **options) == FACNN(5, **options).count_params()
+
+
+BOMBS = [
+    ({"depths": [20_000, 1]}, "at most 1,000 FA layers"),
+    ({"depths": [10**9, 1]}, "at most 1,000 FA layers"),
+    ({"num_classes": 10**9}, "at most 268,435,456 parameters"),
+    ({"maps_per_class": [1, 10**6]}, "at most 268,435,456 parameters"),
+    ({"image_shape": [10**6, 10**6, 3]}, "at most 16,384"),
+    ({"image_shape": [None, None, 10**9]}, "at most 16,384"),
+    ({"space_to_depth": 10**9}, "at most 16,384"),
+]
+
+
+@pytest.mark.parametrize("bomb, message", BOMBS)
+def test_names_the_limit(bomb, message):
+    options = {
+        "num_classes": 4,
+        "image_shape": [16, 16, 3],
+        "depths": [1, 2],
+        "maps_per_class": [1, 2],
+        **bomb,
+    }
+    (name,) = bomb
+    with pytest.raises(ValueError, match=f"`{name}`.*{message}.*Received"):
+        check_model_size(**options)

@@ -1,0 +1,357 @@
+"""What was exported, run without Keras, answers as the model does."""
+
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+import keras_facnn
+from keras_facnn import FACNN
+from keras_facnn.cli.main import main
+from keras_facnn.export import exporting as export
+
+BACKEND = keras.backend.backend()
+NAMES = ["ant", "bee", "cat", "dog"]
+SAMPLES = ["samples/cat.jpg", "samples/clothing/dress.jpg"]
+
+
+def formats(test):
+    able = [n for n, f in export.FORMATS.items() if BACKEND in f.backends]
+    return pytest.mark.parametrize("name", able)(test)
+
+
+def run_onnx(path, images):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(path)
+    names = [output.name for output in session.get_outputs()]
+    (given,) = session.get_inputs()
+    assert given.name == "images" and isinstance(given.shape[0], str)
+    return dict(zip(names, session.run(None, {"images": images}), strict=True))
+
+
+def run_openvino(path, images):
+    openvino = pytest.importorskip("openvino")
+    model = openvino.compile_model(
+        path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    return {k.get_any_name(): v for k, v in model({"images": images}).items()}
+
+
+def run_litert(path, images):
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+    runner = interpreter.Interpreter(str(path)).get_signature_runner()
+    return runner(images=images)
+
+
+def run_saved_model(path, images):
+    tf = pytest.importorskip("tensorflow")
+    # Its variables live as long as this does.
+    loaded = tf.saved_model.load(str(path))
+    outputs = loaded.serve(images)
+    return {k: v.numpy() for k, v in outputs.items()}
+
+
+RUN = {
+    "onnx": run_onnx,
+    "openvino": run_openvino,
+    "litert": run_litert,
+    "tf_saved_model": run_saved_model,
+}
+
+
+def facts_in(name, path):
+    if name == "onnx":
+        import onnx
+
+        return {p.key: p.value for p in onnx.load(path).metadata_props}
+    if name == "openvino":
+        import openvino
+
+        graph = openvino.Core().read_model(path)
+        keys = ("class_names", "license", "scale", "probabilities")
+        return {k: graph.get_rt_info(["keras_facnn", k]).value for k in keys}
+    if name == "litert":
+        return json.loads(zipfile.ZipFile(path).read("keras_facnn.json"))
+    return json.loads((path / "assets.extra/keras_facnn.json").read_text())
+
+
+def assert_same(found, expected):
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
+    pairs = found.ravel(), np.asarray(expected).ravel()
+    assert np.corrcoef(*pairs)[0, 1] > 0.9999
+
+
+@formats
+def test_the_file_gives_logits_and_maps(small_model, images, tmp_path, name):
+    small_model.preset_metadata = {"class_names": NAMES, "license": "CC0"}
+    path = tmp_path / f"m{export.FORMATS[name].ending}"
+    small_model.export(path, layers=(2, 3), verbose=False)
+    before = {p.name for p in tmp_path.iterdir()}
+    assert before == ({"m.xml", "m.bin"} if name == "openvino" else {path.name})
+    for batch in (images[:1], images):
+        found = RUN[name](path, batch.astype("float32"))
+        assert sorted(found) == ["class_maps", "class_maps_2", "logits"]
+        logits, maps = small_model.predict_with_maps(batch)
+        assert_same(found["logits"], logits)
+        assert_same(found["class_maps"], maps)
+        assert_same(
+            found["class_maps_2"], small_model.class_maps(batch, layer=2)
+        )
+    facts = facts_in(name, path)
+    assert json.loads(facts["class_names"]) == NAMES
+    assert facts["license"] == "CC0"
+    assert facts["probabilities"] == "softmax"
+    logit = float(facts["scale"]) * maps[0, ..., 1].mean()
+    assert logit == pytest.approx(logits[0, 1], rel=1e-4)
+
+
+def test_the_file_says_that_several_labels_are_of_sigmoids(
+    colors_model, tmp_path
+):
+    name = next(n for n, f in export.FORMATS.items() if BACKEND in f.backends)
+    path = tmp_path / f"m{export.FORMATS[name].ending}"
+    colors_model.export(path, verbose=False)
+    assert facts_in(name, path)["probabilities"] == "sigmoid"
+
+
+@formats
+def test_centered_maps_of_a_float16_model_that_is_not_fused(
+    images, tmp_path, name
+):
+    model = FACNN(
+        3, (16, 16, 3), (1, 1), (1, 2), space_to_depth=2, dtype="mixed_bfloat16"
+    )
+    path = tmp_path / f"m{export.FORMATS[name].ending}"
+    model.export(path, centered=True, fuse=False, verbose=False)
+    found = RUN[name](path, images.astype("float32"))
+    maps = model.class_maps(images, centered=True)
+    np.testing.assert_allclose(
+        found["class_maps"], maps, atol=0.02 * np.abs(maps).max()
+    )
+    # Centered exactly, whatever bfloat16 does.
+    np.testing.assert_allclose(found["class_maps"].sum(-1), 0, atol=1e-5)
+
+
+@formats
+def test_a_hybrid_is_exported(tmp_path, name):
+    backbone = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(6, 3, 2, "same"),
+            keras.layers.BatchNormalization(),
+            keras.layers.DepthwiseConv2D(3, padding="same"),
+            keras.layers.LayerNormalization(),
+        ]
+    )
+    model = FACNN(3, backbone=keras.Model(backbone.inputs, backbone.outputs))
+    path = tmp_path / f"m{export.FORMATS[name].ending}"
+    model.export(path, verbose=False)
+    images = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3))
+    found = RUN[name](path, images.astype("float32"))
+    logits, maps = model.predict_with_maps(images)
+    np.testing.assert_allclose(found["logits"], logits, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found["class_maps"], maps, rtol=1e-3, atol=1e-3)
+
+
+# All presets in one format. In others one of the pure presets, whose layers
+# are of the same kinds, and the hybrid once more.
+BUNDLED = {
+    "tensorflow": [
+        ("cifar10", "litert"),
+        ("cifar10", "tf_saved_model"),
+        ("clothing", "litert"),
+    ],
+    "jax": [("cifar10", "tf_saved_model")],
+    "torch": [
+        *((preset, "onnx") for preset in FACNN.presets),
+        ("cifar10", "openvino"),
+    ],
+}[BACKEND]
+
+
+@pytest.fixture(scope="module")
+def bundled(request):
+    """A bundled preset's model, images, and what it says of them."""
+    model = FACNN.from_preset(request.param)
+    images = keras_facnn.load_images(SAMPLES, model)
+    logits, maps = model.predict_with_maps(images)
+    first = model.class_maps(images, layer=1)
+    said = {"logits": logits, "class_maps": maps, "class_maps_1": first}
+    return model, images, said
+
+
+@pytest.mark.parametrize("bundled, name", BUNDLED, indirect=["bundled"])
+def test_bundled_presets_answer_alike_in_every_format(bundled, tmp_path, name):
+    model, images, said = bundled
+    path = tmp_path / f"m{export.FORMATS[name].ending}"
+    model.export(path, layers=(1,), verbose=False)
+    found = RUN[name](path, images.astype("float32"))
+    assert sorted(found) == sorted(said)
+    for key, expected in said.items():
+        assert_same(found[key], expected)
+    assert json.loads(facts_in(name, path)["class_names"]) == model.class_names
+
+
+@pytest.mark.only_on("tensorflow", "torch")
+def test_the_command_line_picks_a_backend_that_can(
+    small_model, images, tmp_path, capfd
+):
+    pytest.importorskip("torch")
+    preset, path = str(tmp_path / "preset"), tmp_path / "m.onnx"
+    small_model.save_to_preset(preset)
+    assert main(["export", preset, str(path), "--layer", "2"]) == 0
+    assert ("On torch" in capfd.readouterr().err) == (BACKEND != "torch")
+    found = run_onnx(path, images.astype("float32"))
+    logits, maps = small_model.predict_with_maps(images)
+    assert_same(found["logits"], logits)
+    assert_same(found["class_maps"], maps)
+    assert_same(found["class_maps_2"], small_model.class_maps(images, layer=2))
+
+
+def test_says_what_cannot_be_written(small_model, tmp_path, monkeypatch):
+    for given, message in (
+        ({"filepath": tmp_path / "m.pt"}, "must end in one of .onnx"),
+        ({"filepath": tmp_path / "m.xml", "format": "onnx"}, "end in .onnx"),
+        ({"filepath": tmp_path / "m", "format": "gguf"}, "`format` must be"),
+        ({"filepath": ""}, "`filepath` must name.*Received: filepath=''"),
+        ({"filepath": ".onnx"}, "`filepath` must name.*Received.*'.onnx'"),
+        ({"filepath": tmp_path / ".XML"}, "`filepath` must name a file"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            small_model.export(**given)
+    for form in export.FORMATS.values():
+        path = tmp_path / f"m{form.ending}"
+        if BACKEND not in form.backends:
+            with pytest.raises(RuntimeError, match=f"on {form.backends[0]}"):
+                small_model.export(path)
+            continue
+        with pytest.raises(ValueError, match="`layer` must be an FA layer"):
+            small_model.export(path, layers=9)
+        with pytest.raises(ValueError, match="`centered` must be True"):
+            small_model.export(path, centered="yes")
+        with pytest.raises(ValueError, match="there is no folder"):
+            small_model.export(tmp_path / "none" / path.name)
+        with pytest.raises(
+            ValueError, match="`filepath` must be text in UTF-8"
+        ):
+            small_model.export(tmp_path / ("\udcff" + path.name))
+        with pytest.raises(ValueError, match="`filepath` must be a shorter"):
+            small_model.export(tmp_path / ("m" * 250 + path.suffix))
+        monkeypatch.setattr(export, "_is_installed", lambda module: False)
+        install = rf"pip install '\.\[{form.backends[0]},export\]'"
+        with pytest.raises(ImportError, match=install):
+            small_model.export(path)
+        monkeypatch.undo()
+    assert not list(tmp_path.iterdir())
+
+
+@formats
+def test_a_file_that_answers_otherwise_is_not_kept(
+    small_model, tmp_path, monkeypatch, name
+):
+    load = export.FORMATS[name].load
+
+    def wrong(path):
+        function = load(path)
+        return lambda x: {k: 1.01 * v for k, v in function(x).items()}
+
+    changed = {**vars(export.FORMATS[name]), "load": wrong}
+    monkeypatch.setitem(export.FORMATS, name, export.Format(**changed))
+    path = tmp_path / f"m{export.FORMATS[name].ending}"
+    with pytest.raises(RuntimeError, match="was not kept"):
+        small_model.export(path)
+    assert not list(tmp_path.iterdir())
+
+
+@formats
+def test_only_files_of_an_export_are_replaced(
+    small_model, images, tmp_path, name, monkeypatch
+):
+    """What stands there stays as it is, also where an export is interrupted."""
+    form = export.FORMATS[name]
+    # Endings may be in capitals.
+    path = tmp_path / f"photo{form.ending.upper()}"
+    foreign = path / "saved_model.pb" if not form.ending else path
+    if name == "openvino":
+        foreign = tmp_path / "photo.bin"
+    foreign.parent.mkdir(exist_ok=True)
+    for content in (b"", b"mine", b"<net><rt_info/></net>", b"keras_facnn"):
+        foreign.write_bytes(content)
+        with pytest.raises(ValueError, match="not written by `export`"):
+            small_model.export(path)
+        assert foreign.read_bytes() == content
+    foreign.unlink()
+    small_model.export(path, verbose=False)
+
+    def contents():
+        return {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+
+    first = contents()
+    small_model.get_layer("head").log_scale.assign(1.0)
+
+    def interrupted(source, outputs, name, path, kwargs):
+        (path / "part" if path.is_dir() else path).write_bytes(b"part")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(export, "_write_by_keras", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            small_model.export(path)
+    assert contents() == first
+    small_model.export(path, verbose=False)
+    assert contents().keys() == first.keys()
+    logits = RUN[name](path, images.astype("float32"))["logits"]
+    assert_same(logits, small_model.predict(images, verbose=0))
+
+
+@formats
+def test_models_of_any_size(images, tmp_path, name):
+    model = FACNN(3, (None, None, 3), (1, 1), (1, 2), space_to_depth=2)
+    form = export.FORMATS[name]
+    path = tmp_path / f"m{form.ending}"
+    if BACKEND not in form.any_size:
+        with pytest.raises(
+            ValueError, match="`image_shape`.*from_preset.*None"
+        ):
+            model.export(path)
+        assert not list(tmp_path.iterdir())
+        return
+    model.export(path, verbose=False)
+    for batch in (images, images[:, :8, :12]):
+        found = RUN[name](path, batch.astype("float32"))
+        logits, maps = model.predict_with_maps(batch)
+        assert_same(found["logits"], logits)
+        assert_same(found["class_maps"], maps)
+
+
+def test_a_folder_of_something_else_stays(small_model, tmp_path):
+    if BACKEND == "torch":
+        pytest.skip("no format that is a folder")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="not written by `export`"):
+        small_model.export(tmp_path / "mine")
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.only_on("torch", "jax")
+def test_refuses_unknown_options(small_model, tmp_path):
+    """Keras passes over them, so that a misspelled one would do nothing."""
+    name = "model.onnx" if keras.backend.backend() == "torch" else "model"
+    for option, near in (("layer", "layers"), ("centerd", "centered")):
+        with pytest.raises(TypeError, match=f"`{option}`.*`{near}`"):
+            small_model.export(tmp_path / name, **{option: 1})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.only_on("torch")
+def test_replaces_a_file_whose_description_has_control_characters(
+    small_model, tmp_path
+):
+    pytest.importorskip("openvino")
+    small_model.preset_metadata = {"description": 'a\x1bb\x01 <&"'}
+    for _ in range(2):
+        small_model.export(tmp_path / "model.xml", verbose=False)
