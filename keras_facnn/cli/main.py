@@ -512,7 +512,7 @@ def _draw(arguments, told, paths, labels):
 def _export(arguments):
     import keras
 
-    from keras_facnn import export
+    from keras_facnn.export import exporting as export
 
     name = export.format_of(arguments.out)
     able = export.FORMATS[name].backends
