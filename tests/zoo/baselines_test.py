@@ -1,9 +1,9 @@
 import keras
 import numpy as np
 import pytest
-from keras_facnn.gradients import refuse_unsound_gradients
 
 from keras_facnn import FACNN
+from keras_facnn._backend.gradients import refuse_unsound_gradients
 from zoo.baselines import of_equal_cost
 from zoo.baselines import plain
 from zoo.baselines import resnet
