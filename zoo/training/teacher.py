@@ -9,8 +9,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
-from keras import ops
-from keras_facnn.gradients import compiled_function
 
 import keras_facnn
 from zoo.recipe import Teacher
@@ -93,19 +91,18 @@ def taught(
     Returns:
         A `tf.data.Dataset` of `(images, targets)`.
     """
-    size = teacher.input_shape[1:3]
-
-    def probabilities(images):
-        images = ops.cast(images, "float32")
-        if None not in size and images.shape[1:3] != size:
-            images = ops.image.resize(images, size)
-        logits = teacher(images, training=False)
-        return ops.softmax(ops.cast(logits, "float32"))
-
-    says = compiled_function(probabilities, teacher.variables)
+    height, width, channels = teacher.input_shape[1:]
+    images = keras.Input((None, None, channels))
+    x = images
+    if height and width:
+        x = keras.layers.Resizing(height, width)(x)
+    logits = teacher(x, training=False)
+    probabilities = keras.Model(
+        images, keras.layers.Softmax(dtype="float32")(logits)
+    )
 
     def targets(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        predicted = ops.convert_to_numpy(says(images))
+        predicted = probabilities.predict_on_batch(images)
         return (1 - weight) * labels + weight * predicted
 
     def batch(images: tf.Tensor, labels: tf.Tensor) -> tuple:
