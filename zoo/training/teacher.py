@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
+from keras import ops
 
 import keras_facnn
 from zoo.recipe import Teacher
@@ -91,19 +92,17 @@ def taught(
     Returns:
         A `tf.data.Dataset` of `(images, targets)`.
     """
-    height, width, channels = teacher.input_shape[1:]
-    images = keras.Input((None, None, channels))
-    x = images
-    if height and width:
-        x = keras.layers.Resizing(height, width)(x)
-    logits = teacher(x, training=False)
-    probabilities = keras.Model(
-        images, keras.layers.Softmax(dtype="float32")(logits)
-    )
+    size = teacher.input_shape[1:3]
+    spec, _ = stream.element_spec
+    images = keras.Input(spec.shape[1:], dtype=spec.dtype.name)
+    x = ops.cast(images, "float32")
+    if None not in size and tuple(spec.shape[1:3]) != size:
+        x = ops.image.resize(x, size)
+    logits = ops.cast(teacher(x, training=False), "float32")
+    says = keras.Model(images, ops.softmax(logits))
 
     def targets(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        predicted = probabilities.predict_on_batch(images)
-        return (1 - weight) * labels + weight * predicted
+        return (1 - weight) * labels + weight * says.predict_on_batch(images)
 
     def batch(images: tf.Tensor, labels: tf.Tensor) -> tuple:
         y = tf.numpy_function(targets, [images, labels], labels.dtype)

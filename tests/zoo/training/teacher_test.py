@@ -7,6 +7,7 @@ pytest.importorskip("tensorflow")
 import tensorflow as tf
 
 from keras_facnn import FACNN
+from zoo.recipe import Teacher
 from zoo.training import teacher
 
 
@@ -73,7 +74,7 @@ def test_loads_keras_files_and_presets(
     assert isinstance(loaded, FACNN)
     assert not caplog.records
     teacher.load(str(tmp_path / "preset"), list("dcba"), 3)
-    assert "It is taken that they are the same" in caplog.text
+    assert "They are assumed to be the same" in caplog.text
 
 
 @pytest.mark.parametrize("names, channels", [("abcde", 3), ("abcd", 1)])
@@ -93,9 +94,10 @@ def test_refuses_probabilities(classifier, tmp_path):
 
 
 def test_another_teacher_has_another_record(classifier):
-    one = teacher.record("runs/a/model.keras", classifier, 0.5)
+    given = Teacher(model="runs/a/model.keras")
+    one = teacher.record(given, classifier)
     assert one["name"] == "model.keras"
     other = keras.models.clone_model(classifier)
-    assert teacher.record("runs/a/model.keras", other, 0.5) != one
+    assert teacher.record(given, other) != one
     other.set_weights(classifier.get_weights())
-    assert teacher.record("runs/a/model.keras", other, 0.5) == one
+    assert teacher.record(given, other) == one
