@@ -84,7 +84,7 @@ def strongest_rivals(scores, classes):
     return others.argmax(axis=-1)
 
 
-def constant_maps(maps: Maps):
+def are_constant(maps: Maps):
     """Where maps are constant, up to rounding.
 
     Args:
@@ -97,7 +97,7 @@ def constant_maps(maps: Maps):
     return np.ptp(maps, axis=(1, 2), keepdims=True) <= 1e-12 * largest
 
 
-def places_by_value(maps: Maps):
+def locations_by_value(maps: Maps):
     """Places of each map `(B, h, w, ...)`, largest value first.
 
     Of equal values the earlier place, row by row, comes first.

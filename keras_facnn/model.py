@@ -5,8 +5,8 @@ from typing import Any
 
 import keras
 
-from keras_facnn._backend.gradients import values_of
-from keras_facnn._checks.arguments import check_arguments
+from keras_facnn._backend.gradients import read_values
+from keras_facnn._checks.arguments import check_argument_names
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.arguments import check_option
 from keras_facnn._checks.arguments import check_policy
@@ -163,7 +163,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         **kwargs,
     ):
         # Keras would drop what it does not know.
-        check_arguments("FACNN", kwargs, [*arguments(FACNN), "trainable"])
+        check_argument_names("FACNN", kwargs, [*arguments(FACNN), "trainable"])
         num_classes = check_int("num_classes", num_classes, least=2)
         space_to_depth = check_int("space_to_depth", space_to_depth)
         depths, maps_per_class = check_stages(
@@ -308,7 +308,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
 
     def get_weights(self):
         # Says why where Keras has taken them out of the model.
-        values_of(self.weights)
+        read_values(self.weights)
         return super().get_weights()
 
     @property

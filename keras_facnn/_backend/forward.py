@@ -12,20 +12,20 @@ import numpy as np
 from keras import ops
 from keras import tree
 
-from keras_facnn._backend.changes import KEPT
-from keras_facnn._backend.changes import Snapshot
+from keras_facnn._backend.gradients import breaks_in_fork
 from keras_facnn._backend.gradients import compiled_function
-from keras_facnn._backend.gradients import is_lost_in_a_fork
+from keras_facnn._backend.snapshot import CACHE
+from keras_facnn._backend.snapshot import Snapshot
 from keras_facnn._checks.arguments import check_verbose
 from keras_facnn._checks.arrays import as_float32
-from keras_facnn._checks.classes import one_class_an_image
-from keras_facnn._checks.models import check_outputs
+from keras_facnn._checks.classes import check_one_class_per_image
+from keras_facnn._checks.models import check_finite_outputs
 from keras_facnn._checks.numbers import check_int
 
 _LOCK = threading.RLock()
 
 
-class _Kept:
+class _Cache:
     """What was made for a model. It dies with it; Keras does not save it."""
 
     def __init__(self, model):
@@ -37,11 +37,11 @@ class _Kept:
 
     def look(self, model):
         """Notes the present state of the model as that of all that is kept."""
-        if not self.snapshot.is_of(model):
+        if not self.snapshot.matches(model):
             self.snapshot = Snapshot(model)
 
 
-def kept(model, key, make):
+def cached(model, key, make):
     """What `make()` returned for this model and key, made once.
 
     It is made anew after the model was changed: its layers, or an attribute of
@@ -53,8 +53,8 @@ def kept(model, key, make):
         make: Function of nothing.
     """
     with _LOCK:
-        keeping = _keeping(model)
-        if not keeping.snapshot.is_of(model):
+        keeping = _cache_of(model)
+        if not keeping.snapshot.matches(model):
             keeping.forget(model)
         if key not in keeping.made:
             keeping.made[key] = make()
@@ -62,7 +62,7 @@ def kept(model, key, make):
         return keeping.made[key]
 
 
-def kept_function(model, key, make):
+def cached_function(model, key, make):
     """As `kept`: the function that `make` returns, compiled for inference.
 
     What layers note in themselves while it runs is no change of the model.
@@ -88,27 +88,27 @@ def kept_function(model, key, make):
             if called:
                 called.clear()
                 with _LOCK:
-                    _keeping(model).look(model)
+                    _cache_of(model).look(model)
             return outputs
 
         return call
 
-    return kept(model, key, compiled)
+    return cached(model, key, compiled)
 
 
-def _keeping(model):
-    if KEPT not in vars(model):
-        vars(model)[KEPT] = _Kept(model)
-    return vars(model)[KEPT]
+def _cache_of(model):
+    if CACHE not in vars(model):
+        vars(model)[CACHE] = _Cache(model)
+    return vars(model)[CACHE]
 
 
-def run(
+def run_in_batches(
     function, arrays, batch_size=32, verbose=0, unit="image", one_size=False
 ):
     """Calls a compiled function batch by batch.
 
     Args:
-        function: What `kept_function` returned.
+        function: What `cached_function` returned.
         arrays: Array, or tuple of arrays of one length, its arguments, which
             it gets as float32.
         batch_size: Positive integer, entries a call.
@@ -129,7 +129,7 @@ def run(
     """
     arrays = arrays if isinstance(arrays, tuple) else (arrays,)
     batch_size = check_int("batch_size", batch_size)
-    refuse_forked()
+    check_not_forked()
     total = len(arrays[0])
     # Another shape would compile anew; PyTorch compiles nothing.
     pads = keras.backend.backend() != "torch"
@@ -155,7 +155,7 @@ def progress_bar(total, verbose, unit):
     return keras.utils.Progbar(total, verbose=verbose, unit_name=unit)
 
 
-def logits_of(model, images, batch_size=32):
+def compute_scores(model, images, batch_size=32):
     """The outputs `(B, C)` of a classifier, float32.
 
     Args:
@@ -163,18 +163,18 @@ def logits_of(model, images, batch_size=32):
         images: Float32 array `(B, H, W, channels)`.
         batch_size: Positive integer, images a forward pass.
     """
-    logits = run(classifier_function(model), images, batch_size)
-    check_outputs(logits)
+    logits = run_in_batches(compiled_scores_function(model), images, batch_size)
+    check_finite_outputs(logits)
     return logits
 
 
-def classifier_function(model):
+def compiled_scores_function(model):
     """A compiled function of images to a classifier's one output `(B, C)`."""
 
-    return kept_function(model, "outputs", lambda: scores_of(model))
+    return cached_function(model, "outputs", lambda: scores_function(model))
 
 
-def scores_of(model):
+def scores_function(model):
     """A function of images, a tensor, to a classifier's one output `(B, C)`.
 
     It calls the model, which may be other than its graph.
@@ -196,7 +196,7 @@ def scores_of(model):
     return scores
 
 
-def class_an_image(model, images, classes, batch_size):
+def class_per_image(model, images, classes, batch_size):
     """The class of each image, int `(B,)`: `classes`, or the predicted ones.
 
     Args:
@@ -205,12 +205,12 @@ def class_an_image(model, images, classes, batch_size):
         classes: What `check_classes` returned; "all" is refused.
         batch_size: Positive integer, images a forward pass.
     """
-    if one_class_an_image(classes) is None:
-        return logits_of(model, images, batch_size).argmax(axis=-1)
+    if check_one_class_per_image(classes) is None:
+        return compute_scores(model, images, batch_size).argmax(axis=-1)
     return classes
 
 
-def refuse_forked():
+def check_not_forked():
     """Raises in a forked child where any computation would hang."""
     if _is_lost:
         backend = {"jax": "JAX", "tensorflow": "TensorFlow"}[
@@ -226,7 +226,7 @@ def refuse_forked():
 
 def _note_fork():
     global _is_lost
-    _is_lost = is_lost_in_a_fork()
+    _is_lost = breaks_in_fork()
 
 
 # Whether this process was forked from one in which the backend computed.

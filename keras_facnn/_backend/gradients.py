@@ -231,7 +231,7 @@ def _reached_on_jax(run, args):
     ]
 
 
-def values_of(variables: Sequence) -> list:
+def read_values(variables: Sequence) -> list:
     """The values of variables, tensors.
 
     Raises:
@@ -245,7 +245,7 @@ def values_of(variables: Sequence) -> list:
         raise RuntimeError(_TAKEN_OUT) from None
 
 
-def of_shape(x: Any, shape: Sequence) -> Any:
+def ensure_shape(x: Any, shape: Sequence) -> Any:
     """A tensor whose shape is checked, where it is not known yet, as it runs.
 
     Args:
@@ -263,16 +263,16 @@ def of_shape(x: Any, shape: Sequence) -> Any:
     return x
 
 
-def held_values(model: keras.Model) -> list:
+def collect_values(model: keras.Model) -> list:
     """Pairs of each variable of a model that trains on JAX and its value."""
     variables = [*model.variables, *model.metrics_variables]
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None:
         variables += optimizer.variables
-    return list(zip(variables, values_of(variables), strict=True))
+    return list(zip(variables, read_values(variables), strict=True))
 
 
-def give_back(model: keras.Model, held: Sequence) -> None:
+def restore_values(model: keras.Model, held: Sequence) -> None:
     """Gives a model its weights back after an error in what Keras does.
 
     On JAX, Keras takes them out of the model while it runs, and an error in
@@ -280,7 +280,7 @@ def give_back(model: keras.Model, held: Sequence) -> None:
 
     Args:
         model: The model.
-        held: What `held_values` returned before Keras took the values.
+        held: What `collect_values` returned before Keras took the values.
     """
     if keras.backend.backend() != "jax":
         return
@@ -288,7 +288,7 @@ def give_back(model: keras.Model, held: Sequence) -> None:
     model.jax_state_sync()
     for variable, value in held:
         try:
-            values_of([variable])
+            read_values([variable])
         except RuntimeError:
             # A step that fails while it runs has used up what it got.
             if not value.is_deleted():
@@ -299,7 +299,7 @@ def _with_values_of(variables, function):
     """What a function of the variables' values returns, on JAX."""
     import jax
 
-    values = values_of(variables)
+    values = read_values(variables)
     try:
         return function(values)
     except (RuntimeError, ValueError):
@@ -323,7 +323,7 @@ _TAKEN_OUT = (
 )
 
 
-def is_lost_in_a_fork() -> bool:
+def breaks_in_fork() -> bool:
     """Whether a process that is forked from this one could not compute.
 
     JAX and TensorFlow have threads, which stay in the parent, so that a child
@@ -368,7 +368,7 @@ def _inferring(fn):
     return lambda *args: layer(*args, training=False)
 
 
-def refuse_unsound_gradients(model: keras.Model) -> None:
+def check_sound_gradients(model: keras.Model) -> None:
     """Raises where PyTorch would write past memory as a model trains.
 
     oneDNN's gradient of the kernel of a strided 1x1 convolution on
@@ -409,7 +409,7 @@ def _computes_by_onednn(model):
 
 
 def _strided_pointwise(model):
-    """Names of the trainable layers that `refuse_unsound_gradients` is about.
+    """Names of the trainable layers that `check_sound_gradients` is about.
 
     In bfloat16, in groups or with channels first, other code computes them.
     """

@@ -5,14 +5,14 @@ import difflib
 import keras
 import numpy as np
 
-from keras_facnn._checks.messages import shown
+from keras_facnn._checks.messages import short_repr
 from keras_facnn._checks.numbers import is_integer
 
 # What weights can be, and layers compute in.
 _FLOATS = {"float16", "bfloat16", "float32", "float64"}
 
 
-def check_arguments(where, received, known):
+def check_argument_names(where, received, known):
     """Raises where a dict of keyword arguments has one that is not known.
 
     Args:
@@ -30,7 +30,7 @@ def check_arguments(where, received, known):
             )
             raise TypeError(
                 f"{where} takes no argument `{name}`. {hint} "
-                f"Received: {name}={shown(value)}"
+                f"Received: {name}={short_repr(value)}"
             )
 
 
@@ -39,7 +39,7 @@ def check_option(name, value, options):
     if not isinstance(value, str) or value not in options:
         raise ValueError(
             f"`{name}` must be one of {', '.join(options)}. "
-            f"Received: {name}={shown(value)}"
+            f"Received: {name}={short_repr(value)}"
         )
     return value
 
@@ -48,7 +48,8 @@ def check_bool(name, value):
     """Returns `value` as a bool, or raises if it is anything else."""
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(
-            f"`{name}` must be True or False. Received: {name}={shown(value)}"
+            f"`{name}` must be True or False. "
+            f"Received: {name}={short_repr(value)}"
         )
     return bool(value)
 
@@ -60,7 +61,7 @@ def check_verbose(verbose):
     if not is_integer(verbose) or not 0 <= verbose.__index__() <= 2:
         raise ValueError(
             "`verbose` must be 0 or False (silent), 1 or True, or 2. "
-            f"Received: verbose={shown(verbose)}"
+            f"Received: verbose={short_repr(verbose)}"
         )
     return verbose.__index__()
 
@@ -85,7 +86,7 @@ def check_policy(dtype):
             "`dtype` must be a dtype policy of Keras that computes in floats, "
             'such as "float32" or "mixed_bfloat16"; `model.quantize` makes a '
             "trained model one of integers. "
-            f"Received: dtype={shown(policy if dtype is None else dtype)}"
+            f"Received: dtype={short_repr(policy if dtype is None else dtype)}"
         )
     return policy
 
@@ -94,6 +95,6 @@ def check_callable(name, value):
     """Returns `value` if it can be called, or raises."""
     if not callable(value):
         raise ValueError(
-            f"`{name}` must be a function. Received: {name}={shown(value)}"
+            f"`{name}` must be a function. Received: {name}={short_repr(value)}"
         )
     return value

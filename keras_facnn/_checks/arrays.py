@@ -5,7 +5,7 @@ import numbers
 import keras
 import numpy as np
 
-from keras_facnn._checks.messages import shown
+from keras_facnn._checks.messages import short_repr
 
 
 def real_array(name, values):
@@ -34,7 +34,7 @@ def real_array(name, values):
     if isinstance(values, keras.KerasTensor):
         refuse("a symbolic KerasTensor, which has no values")
     if isinstance(values, (str, bytes, set, frozenset, dict)) or values is None:
-        refuse(shown(values))
+        refuse(short_repr(values))
     if "sparse" in kind.lower() or getattr(values, "is_sparse", False):
         refuse(f"a sparse {kind}; make it dense first")
     if "ragged" in kind.lower() or getattr(values, "is_nested", False):
@@ -139,7 +139,7 @@ def check_boxes(boxes, batch, size):
         raise ValueError(
             f"`boxes` must have shape ({batch}, 4), or be {batch} arrays "
             "(N, 4): left < right and top < bottom, in pixels of an image of "
-            f"{height}x{width}. Received: boxes={shown(boxes)}"
+            f"{height}x{width}. Received: boxes={short_repr(boxes)}"
         )
     return images
 
@@ -179,7 +179,7 @@ def check_fractions(fractions):
     ):
         raise ValueError(
             "`fractions` must increase from 0 to 1, both included. "
-            f"Received: fractions={shown(fractions)}"
+            f"Received: fractions={short_repr(fractions)}"
         )
     return array.tolist()
 

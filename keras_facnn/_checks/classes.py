@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_facnn._checks.messages import shown
+from keras_facnn._checks.messages import short_repr
 
 
 def check_classes(classes, batch, num_classes, names=None, name="classes"):
@@ -25,11 +25,11 @@ def check_classes(classes, batch, num_classes, names=None, name="classes"):
     raise ValueError(
         f'`{name}` must be None, "all", an integer from 0 to '
         f"{num_classes - 1}{', a name' if names else ''}, or {batch} of them, "
-        f"one an image. Received: {name}={shown(classes)}"
+        f"one an image. Received: {name}={short_repr(classes)}"
     )
 
 
-def one_class_an_image(classes, name="classes"):
+def check_one_class_per_image(classes, name="classes"):
     """Returns what `check_classes` returned, or raises where that is "all"."""
     if isinstance(classes, str):
         raise ValueError(
@@ -52,7 +52,7 @@ def check_labels(labels, batch, num_classes, names=None):
         last = "" if num_classes is None else f" from 0 to {num_classes - 1}"
         raise ValueError(
             f"`labels` must be {batch} integers{last}, one an image. "
-            f"Received: labels={shown(labels)}"
+            f"Received: labels={short_repr(labels)}"
         )
     return array.astype(int)
 

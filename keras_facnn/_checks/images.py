@@ -52,7 +52,7 @@ def check_images(images, image_shape=(None, None, None), name="images"):
     return array
 
 
-def images_for(model, images):
+def check_images_for(model, images):
     """Returns `images` as an array that `model` can read, or raises.
 
     Shape, channels and the smallest size are the model's. An FA-CNN reads
@@ -78,11 +78,11 @@ def images_for(model, images):
             f"{array.shape}"
         )
     if hasattr(model, "size_rules"):
-        warn_of_range(array)
+        warn_about_range(array)
     return array
 
 
-def warn_of_range(images, name="images"):
+def warn_about_range(images, name="images"):
     """Warns where finite pixels do not look like 0..255."""
     low, high = float(images.min()), float(images.max())
     if low >= 0 and (2 < high <= 255 or high == 0):
@@ -101,7 +101,7 @@ def warn_of_range(images, name="images"):
     )
 
 
-def warn_of_first_images(x):
+def warn_about_first_images(x):
     """Warns where what Keras' `fit` takes is an array not in 0..255.
 
     A few of the first images tell; an array may be a large file's. Datasets,
@@ -111,10 +111,10 @@ def warn_of_first_images(x):
         return
     first = real_array("x", x[:32])
     if first.size and np.isfinite(first).all():
-        warn_of_range(first, "x")
+        warn_about_range(first, "x")
 
 
-def warn_of_first_labels(y, num_classes):
+def warn_about_first_labels(y, num_classes):
     """Warns where labels of `fit`, an array of integers, are of no class.
 
     PyTorch refuses them; other backends train on, on something else.

@@ -3,7 +3,7 @@
 import sys
 
 
-def shown(value):
+def short_repr(value):
     """A value as messages show it, on one line and not for ever."""
     try:
         text = " ".join(repr(value).split())

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from keras import tree
 
-from keras_facnn._checks.messages import shown
+from keras_facnn._checks.messages import short_repr
 
 # Outputs that lie in 0..1 and sum to 1 as nearly as this are probabilities.
 _SUM_TOLERANCE = 0.01
@@ -30,7 +30,7 @@ def classifier_shapes(model):
         raise ValueError(
             "`model` must be a functional Keras model from images (B, H, W, "
             "channels) to (B, classes), with one input and one output. "
-            f"Received: model={shown(model)}"
+            f"Received: model={short_repr(model)}"
         ) from None
     check_channels_last("model", model)
     return tuple(image_shape), num_classes
@@ -58,14 +58,14 @@ def check_fa_model(model):
         raise ValueError(
             "`model` must be an FA-CNN, such as `FACNN`, since only its maps "
             "belong to classes; `attribution.grad_cam` explains any Keras "
-            f"classifier. Received: model={shown(model)}. (A clone by "
+            f"classifier. Received: model={short_repr(model)}. (A clone by "
             "`clone_model` is no FA-CNN; "
             "`FACNN.from_config(model.get_config())` is.)"
         )
     return model
 
 
-def check_outputs(outputs):
+def check_finite_outputs(outputs):
     """Raises where a model's outputs are not finite."""
     if not np.isfinite(outputs).all():
         raise ValueError(
@@ -75,7 +75,7 @@ def check_outputs(outputs):
         )
 
 
-def are_probabilities(outputs):
+def look_like_probabilities(outputs):
     """Whether a model's outputs `(B, C)` look like a softmax' probabilities."""
     return bool(
         outputs.shape[-1] > 1
@@ -85,7 +85,7 @@ def are_probabilities(outputs):
     )
 
 
-def feature_map_shape(layer, input_shape, channels=None):
+def check_feature_map_shape(layer, input_shape, channels=None):
     """Returns `(h, w, channels)` of a channels-last feature map, checked."""
     expected = channels if channels is not None else "channels"
     if (

@@ -6,7 +6,7 @@ import operator
 
 import numpy as np
 
-from keras_facnn._checks.messages import shown
+from keras_facnn._checks.messages import short_repr
 
 # The most values that one array may be asked to hold: 4 GiB as float32.
 LARGEST_ARRAY = 2**30
@@ -39,7 +39,7 @@ def check_int(name, value, least=1, most=2**31 - 1):
         kind = "a positive integer" if least == 1 else "an integer"
         raise ValueError(
             f"`{name}` must be {kind}, {least} to {most}. "
-            f"Received: {name}={shown(value)}"
+            f"Received: {name}={short_repr(value)}"
         )
     return value.__index__()
 
@@ -49,7 +49,7 @@ def check_ints(name, values):
     if not isinstance(values, (list, tuple)) or not values:
         raise ValueError(
             f"`{name}` must be a non-empty sequence of positive integers. "
-            f"Received: {name}={shown(values)}"
+            f"Received: {name}={short_repr(values)}"
         )
     return tuple(check_int(name, value) for value in values)
 
@@ -88,7 +88,7 @@ def check_float(
         raise ValueError(
             f"`{name}` must be a finite number"
             + (f", {' and '.join(bounds)}. " if bounds else ". ")
-            + f"Received: {name}={shown(value)}"
+            + f"Received: {name}={short_repr(value)}"
         )
     return float(value)
 
@@ -107,7 +107,7 @@ def check_size(name, size):
     ):
         raise ValueError(
             f"`{name}` must be two positive integers (height, width). "
-            f"Received: {name}={shown(size)}"
+            f"Received: {name}={short_repr(size)}"
         )
     return tuple(n.__index__() for n in size)
 

@@ -39,7 +39,7 @@ def printable(text: str) -> str:
     )
 
 
-def some(items: Iterable, most: int = 5) -> str:
+def join_first(items: Iterable, most: int = 5) -> str:
     """The first few of many, and how many more there are."""
     items = list(items)
     more = f", and {len(items) - most} more" if len(items) > most else ""

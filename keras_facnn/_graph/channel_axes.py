@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_facnn._graph.nodes import node_of
+from keras_facnn._graph.nodes import producing_node
 
 _FIRST, _LAST = 1, 3
 _NORMS = (
@@ -31,7 +31,7 @@ def channel_axes(tensors: Sequence) -> list[int]:
         An integer for each tensor.
     """
     axes = _axes(_steps(tensors))
-    return [axes[node_of(tensor, ())] for tensor in tensors]
+    return [axes[producing_node(tensor, ())] for tensor in tensors]
 
 
 def channel_axis(model: keras.Model, path: str) -> int:
@@ -52,7 +52,7 @@ def channel_axis(model: keras.Model, path: str) -> int:
         if "/".join(one.operation.name for one in chain[:depth]) == path:
             *outer, found = chain[:depth]
             (output, *_), outer = found.output_tensors, outer[::-1]
-            return _axes(steps)[node_of(output, outer)]
+            return _axes(steps)[producing_node(output, outer)]
     raise ValueError(
         "`layer` must be a layer on which the model's output depends. "
         f"Received: layer={path!r}"
@@ -63,14 +63,14 @@ def _steps(tensors):
     """The graph of tensors, as if nested models were not nested.
 
     Returns:
-        Dict from what `node_of` returns to a list of these, from which its
-        inputs come. They are in the order in which the model computes.
+        Dict from what `producing_node` returns to a list of these, from which
+        its inputs come. They are in the order in which the model computes.
     """
     steps: dict[Any, list] = {}
-    to_do = [node_of(tensor, ()) for tensor in tensors]
+    to_do = [producing_node(tensor, ()) for tensor in tensors]
     while to_do:
         node, calls = to_do[-1]
-        before = [node_of(x, calls) for x in node.input_tensors]
+        before = [producing_node(x, calls) for x in node.input_tensors]
         missing = [step for step in before if step not in steps]
         if not missing:
             steps.setdefault(to_do.pop(), before)

@@ -8,19 +8,19 @@ import numpy as np
 from keras import ops
 from keras import tree
 
-from keras_facnn._backend.forward import kept
-from keras_facnn._backend.forward import kept_function
+from keras_facnn._backend.forward import cached
+from keras_facnn._backend.forward import cached_function
 from keras_facnn._checks.numbers import is_integer
 from keras_facnn._graph.channel_axes import channel_axis
-from keras_facnn._graph.nodes import check_graph
-from keras_facnn._graph.nodes import given_to
-from keras_facnn._graph.nodes import is_graph
+from keras_facnn._graph.nodes import call_inputs
+from keras_facnn._graph.nodes import check_graph_model
+from keras_facnn._graph.nodes import is_graph_model
 
 # The most layers that a message lists; the last ones are what people want.
 _MOST_LISTED = 60
 
 
-class Level:
+class GraphCopy:
     """One model's graph, called anew, such that each call is known.
 
     It shares all layers and weights with the model. `layer.output` would be
@@ -45,7 +45,7 @@ class Level:
         extra: Sequence = (),
         change: Callable | None = None,
     ):
-        check_graph(model)
+        check_graph_model(model)
         self.calls: dict[str, list] = {}
 
         def call(operation, *args, **kwargs):
@@ -76,16 +76,16 @@ class Level:
         self.inputs, self.outputs = inputs, list(clone.outputs)
 
 
-def _places(model):
+def _layers_by_path(model):
     """Dict from each layer's path to the number of its calls and its output.
 
     A layer of a model inside `model` has a path such as `"backbone/out_relu"`.
     """
     found = {}
-    for name, calls in Level(model).calls.items():
+    for name, calls in GraphCopy(model).calls.items():
         operation, _, outputs = calls[0]
-        if is_graph(operation):
-            for path, (times, inner) in _places(operation).items():
+        if is_graph_model(operation):
+            for path, (times, inner) in _layers_by_path(operation).items():
                 found[f"{name}/{path}"] = (len(calls) * times, inner)
         found[name] = (len(calls), outputs)
     return found
@@ -104,7 +104,7 @@ def layer_path(model: keras.Model, layer: str | int) -> str:
     Raises:
         ValueError: If there is no such layer, or it gives no maps, or several.
     """
-    places = kept(model, "places", lambda: _places(model))
+    places = cached(model, "places", lambda: _layers_by_path(model))
     by_number = hasattr(model, "predict_with_maps")
     path = ""
     if not isinstance(layer, str) and is_integer(layer):
@@ -157,7 +157,7 @@ def layer_path(model: keras.Model, layer: str | int) -> str:
     return path
 
 
-def features_function(model: keras.Model, path: str) -> Callable:
+def maps_function(model: keras.Model, path: str) -> Callable:
     """A compiled function from images to the maps of the layer at `path`.
 
     Their channels are last, `(B, h, w, channels)`, wherever the layer has them.
@@ -168,13 +168,13 @@ def features_function(model: keras.Model, path: str) -> Callable:
         features, _ = _cut(model, path.split("/"))
         return lambda x: _moved(features([x]), axis, -1)
 
-    return kept_function(model, ("features", path), make)
+    return cached_function(model, ("features", path), make)
 
 
-def rest_of(model: keras.Model, path: str) -> Callable:
+def scores_after(model: keras.Model, path: str) -> Callable:
     """A function of a layer's maps and the images to the scores `(B, C)`.
 
-    The maps are as `features_function` gives them.
+    The maps are as `maps_function` gives them.
     """
     axis = channel_axis(model, path)
     _, rest = _cut(model, path.split("/"))
@@ -192,7 +192,7 @@ def _moved(maps, source, destination):
     return ops.moveaxis(maps, source, destination)
 
 
-def with_offsets(
+def scores_with_offsets(
     model: keras.Model, names: Sequence[str]
 ) -> tuple[Callable, list[int]]:
     """A model's scores as a function of what is added to some layers' maps.
@@ -218,7 +218,7 @@ def with_offsets(
         moved = ops.cast(output, "float32") + offset
         return ops.cast(moved, output.dtype)
 
-    level = Level(model, offsets, change)
+    level = GraphCopy(model, offsets, change)
     (images,) = level.inputs
     function = keras.Function(
         [images, *offsets], [*level.outputs, *(maps[name] for name in names)]
@@ -243,7 +243,7 @@ def _cut(model, names):
         and of the inputs and that output to the model's outputs, a list.
     """
     name, *inner = names
-    level = Level(model)
+    level = GraphCopy(model)
     ((layer, given, output),) = level.calls[name]
     after = keras.Function(
         [*level.inputs, *tree.flatten(output)], level.outputs
@@ -261,7 +261,7 @@ def _cut(model, names):
             lambda xs: before(cast(xs)),
             lambda xs, a: after([*cast(xs), a]),
         )
-    before = keras.Function(level.inputs, given_to(layer, *given))
+    before = keras.Function(level.inputs, call_inputs(layer, *given))
     features, rest = _cut(layer, inner)
     return (
         lambda xs: features(before(cast(xs))),
@@ -269,9 +269,9 @@ def _cut(model, names):
     )
 
 
-def check_room(model: keras.Model, images: np.ndarray) -> None:
+def check_image_size(model: keras.Model, images: np.ndarray) -> None:
     """Raises where images are too small for a model of any size."""
-    if None not in model.inputs[0].shape[1:] or not is_graph(model):
+    if None not in model.inputs[0].shape[1:] or not is_graph_model(model):
         return
     shape = (1, *images.shape[1:])
 
@@ -284,7 +284,7 @@ def check_room(model: keras.Model, images: np.ndarray) -> None:
             return " ".join(str(e).split())
         return None
 
-    trouble = kept(model, ("room", shape), make)
+    trouble = cached(model, ("room", shape), make)
     if trouble:
         raise ValueError(
             "`images` must be large enough that every layer of the model "

@@ -17,7 +17,7 @@ def computes_graph(call: Callable) -> Callable:
     return call
 
 
-def is_graph(operation: Any) -> bool:
+def is_graph_model(operation: Any) -> bool:
     """Whether an operation is a model that computes what its graph says.
 
     A subclass of a functional model may have a `call` of its own, which Keras
@@ -33,14 +33,14 @@ def is_graph(operation: Any) -> bool:
     return call in _calls_of_keras() or hasattr(call, _OF_GRAPH)
 
 
-def check_graph(model: Any, name: str = "model") -> None:
+def check_graph_model(model: Any, name: str = "model") -> None:
     """Raises where a functional model's own `call` runs in place of its graph.
 
     Args:
         model: Any `keras.Model` with a graph.
         name: What the caller calls it.
     """
-    if not is_graph(model):
+    if not is_graph_model(model):
         raise ValueError(
             f"`{name}` must compute what its graph says, since its layers are "
             "read off the graph. Make what its `call` adds a part of the "
@@ -57,7 +57,7 @@ def _calls_of_keras():
     return type(keras.Model(x, x)).call, keras.Sequential.call
 
 
-def node_of(tensor, calls):
+def producing_node(tensor, calls):
     """Where a tensor of a graph comes from, seen through nested models.
 
     Args:
@@ -71,14 +71,14 @@ def node_of(tensor, calls):
     while True:
         layer, node_index, tensor_index = tensor._keras_history
         node = layer._inbound_nodes[node_index]
-        if is_graph(layer):
+        if is_graph_model(layer):
             tensor, calls = layer.outputs[tensor_index], (node, *calls)
         elif isinstance(layer, layers.InputLayer) and calls:
             call, *calls = calls
             given = call.arguments.args, call.arguments.kwargs
             inputs = zip(
                 call.operation.inputs,
-                given_to(call.operation, *given),
+                call_inputs(call.operation, *given),
                 strict=True,
             )
             tensor = next(outer for inner, outer in inputs if inner is tensor)
@@ -86,7 +86,7 @@ def node_of(tensor, calls):
             return node, tuple(calls)
 
 
-def given_to(model, args, kwargs):
+def call_inputs(model, args, kwargs):
     """What a call of a model got, a flat list in the order of `model.inputs`.
 
     Args:

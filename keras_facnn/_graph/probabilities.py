@@ -7,8 +7,8 @@ import numpy as np
 from keras import layers
 from keras import ops
 
-from keras_facnn._checks.models import are_probabilities
-from keras_facnn._graph.nodes import node_of
+from keras_facnn._checks.models import look_like_probabilities
+from keras_facnn._graph.nodes import producing_node
 from keras_facnn.layers import GlobalAvgPool3DHead
 
 
@@ -41,7 +41,7 @@ def ends_in_probabilities(model: keras.Model, outputs: np.ndarray) -> bool:
     """
     return _is(
         _last_layer(model), keras.activations.sigmoid
-    ) or are_probabilities(outputs)
+    ) or look_like_probabilities(outputs)
 
 
 def probabilities_function(
@@ -69,7 +69,7 @@ def _last_layer(model):
     """The layer that makes a model's outputs, seen through nested models."""
     (tensor,), calls = model.outputs, ()
     while True:
-        node, calls = node_of(tensor, calls)
+        node, calls = producing_node(tensor, calls)
         layer = node.operation
         # As those who compute in half precision end their models.
         if not (

@@ -6,7 +6,7 @@ from keras import tree
 
 from keras_facnn._checks.models import check_channels_last
 from keras_facnn._graph.channel_axes import channel_axes
-from keras_facnn._graph.nodes import check_graph
+from keras_facnn._graph.nodes import check_graph_model
 
 # The size of images at which strides are read off a backbone that takes any.
 _PROBE = 512
@@ -79,7 +79,7 @@ def _cut(backbone, names):
             f"Received: backbone={backbone!r}"
         )
     check_channels_last("backbone", backbone)
-    check_graph(backbone, "backbone")
+    check_graph_model(backbone, "backbone")
     if names is None:
         outputs = list(tree.flatten(backbone.outputs))
         where = ["its output"] * len(outputs)

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from keras import ops
 
-from keras_facnn._backend.gradients import values_of
+from keras_facnn._backend.gradients import read_values
 from keras_facnn.architecture.graph import finalize_layers
 from keras_facnn.presets.save import told_of
 
@@ -71,7 +71,7 @@ def _fuse(model):
     Args:
         model: A `FACNN`.
     """
-    values_of(model.variables)
+    read_values(model.variables)
     fused = type(model).from_config(
         {
             **model.get_config(),

@@ -9,7 +9,7 @@ from keras_facnn._checks.models import all_layers
 from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.numbers import check_ints
 from keras_facnn._checks.numbers import is_number
-from keras_facnn._graph.nodes import check_graph
+from keras_facnn._graph.nodes import check_graph_model
 from keras_facnn.architecture.backbone_config import backbone_from_config
 from keras_facnn.architecture.backbone_config import warn_of_foreign_classes
 from keras_facnn.architecture.backbones import feature_model
@@ -413,7 +413,7 @@ def readout(model, names):
         A `keras.Model` that shares the weights; its output is a dict of
         `"features"`, a dict by name, and `"logits"`.
     """
-    check_graph(model)
+    check_graph_model(model)
     features = {name: model.get_layer(name).output for name in names}
     return keras.Model(
         model.input, {"features": features, "logits": model.output}

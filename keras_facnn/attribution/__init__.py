@@ -1,15 +1,15 @@
 """Ways to make a map: model and images in, maps out."""
 
+from keras_facnn.attribution._cam import cam
+from keras_facnn.attribution._fa_maps import contrast
+from keras_facnn.attribution._fa_maps import disagreement
+from keras_facnn.attribution._gradient_cam import grad_cam
+from keras_facnn.attribution._gradient_cam import hires_cam
+from keras_facnn.attribution._gradient_cam import layer_cam
+from keras_facnn.attribution._input_gradients import integrated_gradients
+from keras_facnn.attribution._input_gradients import saliency
 from keras_facnn.attribution._occlusion import occlusion
 from keras_facnn.attribution._rise import rise
-from keras_facnn.attribution.class_activation import cam
-from keras_facnn.attribution.facnn import contrast
-from keras_facnn.attribution.facnn import disagreement
-from keras_facnn.attribution.gradient_cam import grad_cam
-from keras_facnn.attribution.gradient_cam import hires_cam
-from keras_facnn.attribution.gradient_cam import layer_cam
-from keras_facnn.attribution.input_gradients import integrated_gradients
-from keras_facnn.attribution.input_gradients import saliency
 from keras_facnn.attribution.tf_keras_vis import tf_keras_vis_grad_cam
 
 __all__ = [

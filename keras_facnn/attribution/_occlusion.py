@@ -6,9 +6,9 @@ from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.numbers import check_memory
 from keras_facnn.attribution._imputation import baseline_images
-from keras_facnn.attribution.perturbation import check_inputs
-from keras_facnn.attribution.perturbation import scorer
-from keras_facnn.attribution.perturbation import wanted
+from keras_facnn.attribution._perturbation import check_images_and_classes
+from keras_facnn.attribution._perturbation import class_index
+from keras_facnn.attribution._perturbation import scoring_function
 from keras_facnn.types import Baseline
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
@@ -74,7 +74,9 @@ def occlusion(
             f"Received: stride={stride}, size={size}"
         )
     batch_size = check_int("batch_size", batch_size)
-    images, classes, num_classes = check_inputs(model, images, classes)
+    images, classes, num_classes = check_images_and_classes(
+        model, images, classes
+    )
     probabilities = check_bool("probabilities", probabilities)
     covers = baseline_images(images, baseline)
     height, width = images.shape[1:3]
@@ -89,22 +91,22 @@ def occlusion(
     )
     batch_size = min(batch_size, len(corners))
     check_memory("`batch_size`", batch_size, *images.shape[1:])
-    scores_of = scorer(model, probabilities, batch_size)
+    scores_function = scoring_function(model, probabilities, batch_size)
     maps = np.zeros((len(images), height, width, num_classes if many else 1))
     counts = np.zeros((height, width, 1))
     for top, left in corners:
         counts[top : top + size, left : left + size] += 1
     bar = progress_bar(len(images) * len(corners), verbose, "image")
     for i, (image, cover) in enumerate(zip(images, covers, strict=True)):
-        whole = scores_of(image[None])[0]
-        target = wanted(classes, i, whole)
+        whole = scores_function(image[None])[0]
+        target = class_index(classes, i, whole)
         for start in range(0, len(corners), batch_size):
             some = corners[start : start + batch_size]
             batch = np.repeat(image[None], len(some), axis=0)
             for occluded, (top, left) in zip(batch, some, strict=True):
                 where = np.s_[top : top + size, left : left + size]
                 occluded[where] = cover[where]
-            falls = (whole - scores_of(batch))[:, target]
+            falls = (whole - scores_function(batch))[:, target]
             for fall, (top, left) in zip(falls, some, strict=True):
                 maps[i, top : top + size, left : left + size] += fall
             bar.add(len(some))

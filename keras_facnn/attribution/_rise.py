@@ -10,9 +10,9 @@ from keras_facnn._checks.numbers import check_float
 from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.numbers import check_memory
 from keras_facnn._checks.numbers import check_seed
-from keras_facnn.attribution.perturbation import check_inputs
-from keras_facnn.attribution.perturbation import scorer
-from keras_facnn.attribution.perturbation import wanted
+from keras_facnn.attribution._perturbation import check_images_and_classes
+from keras_facnn.attribution._perturbation import class_index
+from keras_facnn.attribution._perturbation import scoring_function
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 
@@ -83,7 +83,9 @@ def rise(
         tolerance = check_float("tolerance", tolerance, above=0)
     seed = check_seed(seed)
     probabilities = check_bool("probabilities", probabilities)
-    images, classes, num_classes = check_inputs(model, images, classes)
+    images, classes, num_classes = check_images_and_classes(
+        model, images, classes
+    )
     shape = images.shape[1:3]
     grid = check_int("grid", grid, most=max(shape))
     check_memory(
@@ -97,9 +99,9 @@ def rise(
         "`images` and `classes`", *images.shape[:3], num_classes if many else 1
     )
     bar = progress_bar(masks, verbose, "mask")
-    scores_of = scorer(model, probabilities, batch_size)
+    scores_function = scoring_function(model, probabilities, batch_size)
     targets = [
-        wanted(classes, i, scores_of(image[None])[0])
+        class_index(classes, i, scores_function(image[None])[0])
         for i, image in enumerate(images)
     ]
     maps = np.zeros((len(images), *shape, num_classes if many else 1))
@@ -108,7 +110,7 @@ def rise(
         done = min(start + batch_size, masks)
         batch = _masks(start, done, shape, grid, p, seed)
         for i, (image, target) in enumerate(zip(images, targets, strict=True)):
-            scores = scores_of(image * batch[..., None])[:, target]
+            scores = scores_function(image * batch[..., None])[:, target]
             scores = scores.reshape(len(batch), -1)
             maps[i] += np.tensordot(batch, scores, axes=(0, 0))
         bar.update(done)

@@ -1,11 +1,11 @@
 import keras
 import numpy as np
 
-from keras_facnn._backend.forward import class_an_image
+from keras_facnn._backend.forward import class_per_image
 from keras_facnn._checks.numbers import check_int
 from keras_facnn._graph.channel_axes import channel_axis
 from keras_facnn._graph.cut import layer_path
-from keras_facnn.attribution.perturbation import check_inputs
+from keras_facnn.attribution._perturbation import check_images_and_classes
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 
@@ -65,8 +65,8 @@ def tf_keras_vis_grad_cam(
         raise ImportError("This needs `pip install tf-keras-vis`.") from e
 
     batch_size = check_int("batch_size", batch_size)
-    images, classes, _ = check_inputs(model, images, classes)
-    classes = class_an_image(model, images, classes, batch_size)
+    images, classes, _ = check_images_and_classes(model, images, classes)
+    classes = class_per_image(model, images, classes, batch_size)
     path = layer_path(model, layer)
     if "/" in path:
         raise ValueError(

@@ -12,7 +12,7 @@ from keras_facnn.demo.looking import Seen
 from keras_facnn.demo.looking import brightest
 from keras_facnn.demo.looking import of_kind
 from keras_facnn.demo.looking import see_grad_cam
-from keras_facnn.maps import constant_maps
+from keras_facnn.maps import are_constant
 from keras_facnn.metrics import pearson
 from keras_facnn.pictures.reading import read_picture
 
@@ -138,7 +138,7 @@ def grad_cam_html(model: typing.Any, seen: Seen, c: int, layer: int) -> str:
     name = _text(seen.names[c])
     told = "Made by running the network again, backwards. "
     pair = [map_[None], seen.maps[layer][None, ..., c]]
-    if any(constant_maps(m).all() for m in pair):
+    if any(are_constant(m).all() for m in pair):
         told += "Here it finds nothing." if not map_.any() else ""
     else:
         (r,) = pearson(*pair)

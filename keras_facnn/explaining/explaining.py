@@ -9,15 +9,15 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_facnn._backend.forward import kept_function
-from keras_facnn._backend.forward import run
+from keras_facnn._backend.forward import cached_function
+from keras_facnn._backend.forward import run_in_batches
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.classes import check_classes
-from keras_facnn._checks.classes import one_class_an_image
-from keras_facnn._checks.images import images_for
-from keras_facnn._checks.models import check_outputs
+from keras_facnn._checks.classes import check_one_class_per_image
+from keras_facnn._checks.images import check_images_for
+from keras_facnn._checks.models import check_finite_outputs
 from keras_facnn._checks.numbers import is_integer
-from keras_facnn._graph.nodes import check_graph
+from keras_facnn._graph.nodes import check_graph_model
 from keras_facnn._graph.probabilities import as_probabilities
 from keras_facnn.architecture.graph import readout
 from keras_facnn.explaining.explanation import Explanation
@@ -77,7 +77,7 @@ class Explaining:
         names = [f"fa_{level}" for level in self.fa_levels(layers)]
         if not names:
             raise self._no_level("layers", layers)
-        check_graph(self)
+        check_graph_model(self)
         return keras.Model(
             self.input, {n: self.get_layer(n).output for n in names}
         )
@@ -114,7 +114,9 @@ class Explaining:
         >>> bool(np.allclose(logits, scale * maps.mean((1, 2)), atol=1e-5))
         True
         """
-        return self._maps(images_for(self, images), layer, batch_size, centered)
+        return self._maps(
+            check_images_for(self, images), layer, batch_size, centered
+        )
 
     def class_maps(
         self,
@@ -203,8 +205,10 @@ class Explaining:
         >>> told.maps.shape, sorted(told.layer_maps)
         ((2, 32, 32, 10), [1, 2])
         """
-        array = images_for(self, images)
-        classes = one_class_an_image(self.check_classes(classes, len(array)))
+        array = check_images_for(self, images)
+        classes = check_one_class_per_image(
+            self.check_classes(classes, len(array))
+        )
         centered = check_bool("centered", centered)
         if layers is None:
             spread = np.linspace(0, self.num_layers, 7).round().astype(int)
@@ -297,7 +301,7 @@ class Explaining:
                 [self.head.logits(outputs[name]) for name in names], axis=1
             )
 
-        images = images_for(self, images)
+        images = check_images_for(self, images)
         return self._read(images, "layer_logits", names, read, batch_size)[1]
 
     def layer_evidence(
@@ -438,7 +442,7 @@ class Explaining:
 
     def _of_classes(self, images, classes, read):
         """What `read` gives of images beside their logits, of some classes."""
-        images = images_for(self, images)
+        images = check_images_for(self, images)
         classes = self.check_classes(classes, len(images))
         logits, values = read(images)
         return pick_classes(values, classes, logits)
@@ -503,6 +507,8 @@ class Explaining:
 
             return logits_and_read
 
-        told = run(kept_function(self, key, make), images, batch_size)
-        check_outputs(told[0])
+        told = run_in_batches(
+            cached_function(self, key, make), images, batch_size
+        )
+        check_finite_outputs(told[0])
         return told

@@ -20,13 +20,13 @@ import numpy as np
 from keras import ops
 
 from keras_facnn._backend.gradients import compiled_function
-from keras_facnn._checks.arguments import check_arguments
+from keras_facnn._checks.arguments import check_argument_names
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.arguments import check_option
 from keras_facnn._checks.arguments import check_verbose
 from keras_facnn._checks.packages import how_to_install
 from keras_facnn._checks.text import printable
-from keras_facnn._graph.nodes import check_graph
+from keras_facnn._graph.nodes import check_graph_model
 from keras_facnn.layers import ClassMean
 from keras_facnn.presets import folders
 from keras_facnn.presets.save import told_of
@@ -211,13 +211,13 @@ def write(
     if form.options is not None:
         signature = inspect.signature(write).parameters
         own = [n for n in signature if n not in ("model", "kwargs")]
-        check_arguments("`export`", kwargs, [*own, *form.options])
+        check_argument_names("`export`", kwargs, [*own, *form.options])
     centered = check_bool("centered", centered)
     fuse = check_bool("fuse", fuse)
     verbose = check_verbose(True if verbose is None else verbose)
     levels = [] if layers is None else model.fa_levels(layers)
     check_can_write(name)
-    check_graph(model)
+    check_graph_model(model)
     _check_size(model, name)
     path = pathlib.Path(filepath).expanduser().absolute()
     _check_place(path, form)

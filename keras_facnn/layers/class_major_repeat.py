@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from keras_facnn._checks.models import feature_map_shape
+from keras_facnn._checks.models import check_feature_map_shape
 from keras_facnn._checks.numbers import check_int
 
 
@@ -44,7 +44,7 @@ class ClassMajorRepeat(keras.layers.Layer):
         return ops.repeat(inputs, self.factor, axis=-1)
 
     def compute_output_shape(self, input_shape):
-        h, w, channels = feature_map_shape(self, input_shape)
+        h, w, channels = check_feature_map_shape(self, input_shape)
         return (input_shape[0], h, w, channels * self.factor)
 
     def get_config(self) -> dict:

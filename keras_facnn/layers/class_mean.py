@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from keras_facnn._checks.models import feature_map_shape
+from keras_facnn._checks.models import check_feature_map_shape
 from keras_facnn._checks.numbers import check_int
 
 
@@ -69,7 +69,7 @@ class ClassMean(keras.layers.Layer):
         )
 
     def compute_output_shape(self, input_shape):
-        h, w, channels = feature_map_shape(self, input_shape)
+        h, w, channels = check_feature_map_shape(self, input_shape)
         if channels % self.num_classes:
             raise ValueError(
                 f"Layer `{self.name}` expects a multiple of num_classes="

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from keras_facnn._checks.models import feature_map_shape
+from keras_facnn._checks.models import check_feature_map_shape
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
@@ -40,6 +40,6 @@ class EdgePadding(keras.layers.Layer):
         return ops.concatenate([x[:, :, :1], x, x[:, :, -1:]], axis=2)
 
     def compute_output_shape(self, input_shape):
-        h, w, channels = feature_map_shape(self, input_shape)
+        h, w, channels = check_feature_map_shape(self, input_shape)
         h, w = (None if n is None else n + 2 for n in (h, w))
         return (input_shape[0], h, w, channels)

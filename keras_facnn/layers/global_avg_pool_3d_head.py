@@ -5,7 +5,7 @@ import keras
 from keras import ops
 
 from keras_facnn._checks.arguments import check_bool
-from keras_facnn._checks.models import feature_map_shape
+from keras_facnn._checks.models import check_feature_map_shape
 from keras_facnn._checks.numbers import check_float
 from keras_facnn._checks.numbers import check_int
 from keras_facnn.layers.class_mean import class_mean
@@ -169,7 +169,7 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
         )
 
     def compute_output_shape(self, input_shape):
-        feature_map_shape(
+        check_feature_map_shape(
             self, input_shape, self.num_classes * self.maps_per_class
         )
         return (input_shape[0], self.num_classes)

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from keras_facnn._checks.models import feature_map_shape
+from keras_facnn._checks.models import check_feature_map_shape
 from keras_facnn._checks.numbers import check_float
 from keras_facnn._checks.numbers import check_int
 
@@ -76,7 +76,7 @@ class PixelStem(keras.layers.Layer):
         return ops.tile(x, (1, 1, 1, copies))[..., :channels]
 
     def compute_output_shape(self, input_shape):
-        h, w, _ = feature_map_shape(self, input_shape)
+        h, w, _ = check_feature_map_shape(self, input_shape)
         s = self.space_to_depth
         for name, size in (("height", h), ("width", w)):
             if size is not None and size % s:

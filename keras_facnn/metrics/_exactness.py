@@ -6,11 +6,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_facnn._checks.images import images_for
+from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import check_fa_model
 from keras_facnn.attribution import grad_cam
 from keras_facnn.maps import pick_classes
-from keras_facnn.metrics.similarity import pearson
+from keras_facnn.metrics._similarity import pearson
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 
@@ -43,7 +43,7 @@ def exactness(
     True
     """
     check_fa_model(model)
-    images = images_for(model, images)
+    images = check_images_for(model, images)
     classes = model.check_classes(classes, len(images))
     logits, maps = model.predict_with_maps(images, batch_size=batch_size)
     evidence = model.layer_evidence(images, "all", batch_size=batch_size)

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from keras_facnn._backend.forward import classifier_function
+from keras_facnn._backend.forward import compiled_scores_function
 from keras_facnn._backend.forward import progress_bar
-from keras_facnn._backend.forward import run
+from keras_facnn._backend.forward import run_in_batches
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.arguments import check_option
 from keras_facnn._checks.arrays import as_float32
 from keras_facnn._checks.arrays import check_fractions
 from keras_facnn._checks.arrays import check_maps
 from keras_facnn._checks.classes import check_labels
-from keras_facnn._checks.images import images_for
-from keras_facnn._checks.models import check_outputs
+from keras_facnn._checks.images import check_images_for
+from keras_facnn._checks.models import check_finite_outputs
 from keras_facnn._checks.models import classifier_shapes
 from keras_facnn._checks.numbers import check_float
 from keras_facnn._checks.numbers import check_int
@@ -27,11 +27,11 @@ from keras_facnn._graph.probabilities import has_several_labels
 from keras_facnn._graph.probabilities import probabilities_function
 from keras_facnn.attribution._imputation import baseline_images
 from keras_facnn.attribution._imputation import impute
-from keras_facnn.maps import constant_maps
-from keras_facnn.maps import places_by_value
+from keras_facnn.maps import are_constant
+from keras_facnn.maps import locations_by_value
 from keras_facnn.maps import resize_maps
-from keras_facnn.metrics.result import Result
-from keras_facnn.metrics.result import half_width
+from keras_facnn.metrics._result import Result
+from keras_facnn.metrics._result import interval_half_width
 from keras_facnn.types import Baseline
 from keras_facnn.types import Images
 from keras_facnn.types import Labels
@@ -197,7 +197,7 @@ def pixel_removal(
         accuracy=accuracy.tolist(),
         probability=probability.tolist(),
         accuracy_auc=float(areas.mean()),
-        accuracy_interval=half_width(areas),
+        accuracy_interval=interval_half_width(areas),
         probability_auc=float(np.trapezoid(probability, steps)),
         ties=float(np.mean(ties)) if ties else 0.0,
         undefined=undefined,
@@ -407,7 +407,7 @@ def _curves(
     check_memory("`batch_size` and `images`", batch_size, *shape[1:])
     if from_logits is not None:
         from_logits = check_bool("from_logits", from_logits)
-    function = classifier_function(model)
+    function = compiled_scores_function(model)
     as_probabilities = probabilities_function(model, from_logits)
     altered = (
         change(index, order[:count])
@@ -419,8 +419,8 @@ def _curves(
     while batch := list(itertools.islice(altered, batch_size)):
         # A last smaller batch would be compiled by itself.
         batch += batch[-1:] * (batch_size - len(batch))
-        outputs = run(function, np.stack(batch), batch_size)
-        check_outputs(outputs)
+        outputs = run_in_batches(function, np.stack(batch), batch_size)
+        check_finite_outputs(outputs)
         p.append(as_probabilities(outputs))
         bar.update(min(len(p) * batch_size, total * len(counts)))
     p = np.concatenate(p)[: total * len(counts)]
@@ -436,7 +436,7 @@ def _replace(image, other, pixels):
 def _check_maps(maps, images):
     """Checked maps, and whether each gives an order: bools `(B,)`."""
     maps = check_maps(maps, batch=len(images))
-    ordered = ~constant_maps(maps)[:, 0, 0]
+    ordered = ~are_constant(maps)[:, 0, 0]
     if not ordered.any():
         raise ValueError(
             "`maps` must not all be constant, or they give no order. Received: "
@@ -448,7 +448,7 @@ def _check_maps(maps, images):
 def _order(map_, size, ties):
     """Pixels, most relevant first; the share of ties is added to `ties`."""
     map_ = map_[None] if map_.shape == size else resize_maps(map_[None], size)
-    (order,) = places_by_value(map_)
+    (order,) = locations_by_value(map_)
     ties.append(float((np.diff(map_.ravel()[order]) == 0).mean()))
     return order
 
@@ -460,6 +460,6 @@ def _check_inputs(model, images, labels):
             "`model` must put out at least two classes, of whose probabilities "
             f"this is the measure. Received: {num_classes}"
         )
-    images = as_float32(images_for(model, images))
+    images = as_float32(check_images_for(model, images))
     names = getattr(model, "class_names", None)
     return images, check_labels(labels, len(images), num_classes, names)

@@ -14,7 +14,7 @@ from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.messages import callers_stacklevel
 from keras_facnn._checks.numbers import check_float
 from keras_facnn._checks.numbers import check_seed
-from keras_facnn._checks.text import some
+from keras_facnn._checks.text import join_first
 from keras_facnn.pictures.reading import picture_endings
 from keras_facnn.pictures.reading import read_pictures
 from keras_facnn.pictures.reading import shape_to_read
@@ -89,7 +89,7 @@ class ImageFolder:
 
     def __repr__(self):
         counts = np.bincount(self.labels, minlength=len(self.names))
-        classes = some(map("{} {}".format, self.names, counts), 20)
+        classes = join_first(map("{} {}".format, self.names, counts), 20)
         return f"<ImageFolder of {len(self.paths)} pictures: {classes}>"
 
     def select(self, index: typing.Any) -> "ImageFolder":
@@ -146,7 +146,7 @@ class ImageFolder:
                 raise ValueError(
                     "`split` needs two pictures or more of each class, which "
                     f"differ. Received: {self.names[label]!r} with only "
-                    f"{some(repr(self.paths[i]) for i in index)}"
+                    f"{join_first(repr(self.paths[i]) for i in index)}"
                 )
             count = round(fraction * len(index))
             order = np.random.default_rng(seed).permutation(len(copies))
@@ -161,7 +161,7 @@ class ImageFolder:
             held_out={"fraction": fraction, "seed": seed},
             digests=digests,
         )
-        _warn_of_copies(whole, is_held_out, "on both sides of the split")
+        _warn_about_copies(whole, is_held_out, "on both sides of the split")
         return whole.select(~is_held_out), whole.select(is_held_out)
 
     @property
@@ -286,7 +286,7 @@ def load_folder(
     listed = dataclasses.replace(
         listed, images=images, digests=listed._digests()
     )
-    _warn_of_copies(listed, listed.labels, "in several classes")
+    _warn_about_copies(listed, listed.labels, "in several classes")
     return listed
 
 
@@ -306,7 +306,7 @@ def _list(root):
     if not folders:
         raise ValueError(
             f"{root!r} must hold a folder for each class, with its pictures. "
-            f"Received: {some(map(repr, left_out)) or 'an empty folder'}"
+            f"Received: {join_first(map(repr, left_out)) or 'an empty folder'}"
         )
     _check_names(root, folders)
     endings = picture_endings()
@@ -324,7 +324,7 @@ def _list(root):
             ]
             raise ValueError(
                 f"The class folder {os.path.join(root, name)!r} holds no "
-                f"picture, but {some(others) or 'nothing'}"
+                f"picture, but {join_first(others) or 'nothing'}"
             )
     return folders, files, left_out
 
@@ -347,8 +347,9 @@ def _check_no_parts(root, folders, files):
     if parts and sum(signs) > 1:
         raise ValueError(
             f"{root!r} must hold a folder for each class. Received: folders "
-            f"{some(map(repr, folders))}, of which {some(map(repr, parts))} "
-            "look like parts of a data set. Give one of them, such as "
+            f"{join_first(map(repr, folders))}, of which "
+            f"{join_first(map(repr, parts))} look like parts of a data set. "
+            "Give one of them, such as "
             f"{os.path.join(root, parts[0])!r}, or rename what are classes"
         )
 
@@ -438,7 +439,8 @@ def _numbers(folders, model):
     if unknown:
         raise ValueError(
             "The class folders must have names of the classes of `model`, "
-            f"{some(names, 20)}. Received: {some(map(repr, unknown))}. Where "
+            f"{join_first(names, 20)}. "
+            f"Received: {join_first(map(repr, unknown))}. Where "
             "`model` is only to say the size, pass `image_size` in its place"
         )
     return np.array(numbers), list(names)
@@ -461,12 +463,13 @@ def _without(listed, skipped, root):
     empty = set(listed.labels) - set(listed.labels[kept])
     if empty:
         raise ValueError(
-            f"No picture of {some(listed.names[i] for i in sorted(empty))} can "
-            f"be read: {some(reasons.values())}"
+            "No picture of "
+            f"{join_first(listed.names[i] for i in sorted(empty))} can be "
+            f"read: {join_first(reasons.values())}"
         )
     warnings.warn(
         f"Skipped {len(skipped)} of {len(listed.paths)} pictures: "
-        f"{some(reasons.values(), 20)}",
+        f"{join_first(reasons.values(), 20)}",
         stacklevel=callers_stacklevel(),
     )
     left_out = {**listed.left_out, **reasons}
@@ -478,7 +481,7 @@ def _warn(root, left_out):
     for file, reason in left_out.items():
         reasons.setdefault(reason, []).append(repr(file))
     parts = [
-        f"{len(files)} ({reason}): {some(files)}"
+        f"{len(files)} ({reason}): {join_first(files)}"
         for reason, files in reasons.items()
     ]
     warnings.warn(
@@ -496,17 +499,17 @@ def _copies(index, digests):
     return copies
 
 
-def _warn_of_copies(folder, places, where):
+def _warn_about_copies(folder, places, where):
     """Warns of equal pictures that lie in different places, one an image."""
     copies = _copies(range(len(folder.paths)), folder.digests)
     groups = [
-        f"({some((repr(folder.paths[i]) for i in index), 3)})"
+        f"({join_first((repr(folder.paths[i]) for i in index), 3)})"
         for index in copies.values()
         if len({places[i] for i in index}) > 1
     ]
     if groups:
         warnings.warn(
-            f"{len(groups)} pictures lie {where}: {some(groups)}",
+            f"{len(groups)} pictures lie {where}: {join_first(groups)}",
             stacklevel=callers_stacklevel(),
         )
 

@@ -19,8 +19,8 @@ from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.numbers import check_memory
 from keras_facnn._checks.numbers import check_size
 from keras_facnn._checks.numbers import is_integer
+from keras_facnn._checks.text import join_first
 from keras_facnn._checks.text import printable
-from keras_facnn._checks.text import some
 
 # 67 megapixels: what phones' largest sensors write. A PNG of half a megabyte
 # can hold more, and would take gigabytes to decode.
@@ -126,7 +126,7 @@ def load_images(
     if skipped:
         warnings.warn(
             f"Skipped {len(skipped)} of {len(paths)} pictures: "
-            f"{some(skipped.values(), 20)}",
+            f"{join_first(skipped.values(), 20)}",
             stacklevel=callers_stacklevel(),
         )
     return images
@@ -184,10 +184,10 @@ def read_pictures(
     if images is None:
         raise ValueError(
             f"None of {len(sources)} pictures can be read: "
-            f"{some(skipped.values())}"
+            f"{join_first(skipped.values())}"
         )
     if dark:
-        _warn_of_dark(dark)
+        _warn_about_dark(dark)
     return images[:count], skipped
 
 
@@ -222,7 +222,7 @@ def read_picture(
     """
     pixels, largest = _read(source, image_shape, fit, max_value)
     if largest:
-        _warn_of_dark({_name(source): largest})
+        _warn_about_dark({_name(source): largest})
     return pixels
 
 
@@ -556,7 +556,7 @@ def _largest_of_upper_bits(image, max_value):
     return largest if largest <= _WHITES[-1] else 0
 
 
-def _warn_of_dark(largest):
+def _warn_about_dark(largest):
     """Warns of pictures that are dark, or seem to have fewer bits.
 
     Args:
@@ -566,10 +566,10 @@ def _warn_of_dark(largest):
     white = next(white for white in _WHITES if most <= white)
     are = "has" if len(largest) == 1 else "have"
     warnings.warn(
-        f"{some(largest)} {are} 16 bits a value, but none above {most}, so "
-        f"that all is dark. Where white is {white}, pass max_value={white} for "
-        "gray pictures, and write those in color with 8 bits. (In a TIFF of "
-        "which 0 is white, all is bright, and that is the value of black.)",
+        f"{join_first(largest)} {are} 16 bits a value, but none above {most}, "
+        f"so that all is dark. Where white is {white}, pass max_value={white} "
+        "for gray pictures, and write those in color with 8 bits. (In a TIFF "
+        "of which 0 is white, all is bright, and that is the value of black.)",
         stacklevel=callers_stacklevel(),
     )
 

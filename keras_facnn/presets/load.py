@@ -8,7 +8,7 @@ import warnings
 
 import keras
 
-from keras_facnn._checks.arguments import check_arguments
+from keras_facnn._checks.arguments import check_argument_names
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.messages import callers_stacklevel
 from keras_facnn._checks.numbers import check_int
@@ -54,7 +54,7 @@ class BundledPresets:
 def load_preset(cls, handle, load_weights=True, **overrides):
     """Builds a model from a preset; see `FACNN.from_preset`."""
     load_weights = check_bool("load_weights", load_weights)
-    check_arguments(
+    check_argument_names(
         f"{cls.__name__}.from_preset", overrides, configs.arguments(cls)
     )
     source = _find(handle)

@@ -8,7 +8,7 @@ import pathlib
 import keras
 import numpy as np
 
-from keras_facnn._checks.text import some
+from keras_facnn._checks.text import join_first
 from keras_facnn.pictures.system_files import is_of_system
 from keras_facnn.presets import config as configs
 from keras_facnn.presets import files
@@ -103,7 +103,7 @@ def _kept(target):
         return None
     if inside != set(files.ALL):
         names = sorted(inside - set(files.ALL)) or sorted(inside)
-        return f"holds {some(map(repr, names))}"
+        return f"holds {join_first(map(repr, names))}"
     try:
         data = files.Folder(target).read(files.CONFIG)
         config = files.parse_json(data, files.CONFIG, target)

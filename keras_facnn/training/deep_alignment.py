@@ -12,15 +12,15 @@ import keras
 from keras import ops
 from keras import tree
 
-from keras_facnn._backend.forward import refuse_forked
-from keras_facnn._backend.gradients import give_back
-from keras_facnn._backend.gradients import held_values
-from keras_facnn._backend.gradients import of_shape
-from keras_facnn._backend.gradients import refuse_unsound_gradients
-from keras_facnn._checks.images import warn_of_first_images
-from keras_facnn._checks.images import warn_of_first_labels
+from keras_facnn._backend.forward import check_not_forked
+from keras_facnn._backend.gradients import check_sound_gradients
+from keras_facnn._backend.gradients import collect_values
+from keras_facnn._backend.gradients import ensure_shape
+from keras_facnn._backend.gradients import restore_values
+from keras_facnn._checks.images import warn_about_first_images
+from keras_facnn._checks.images import warn_about_first_labels
 from keras_facnn._checks.numbers import is_number
-from keras_facnn._graph.nodes import check_graph
+from keras_facnn._graph.nodes import check_graph_model
 from keras_facnn._graph.nodes import computes_graph
 from keras_facnn.training.losses import EvidencePenalty
 from keras_facnn.types import Images
@@ -134,7 +134,7 @@ class DeepAlignment:
         >>> tuple(model.compute_layer_logits(images, training=True).shape)
         (4, 2, 10)
         """
-        check_graph(self)
+        check_graph_model(self)
         *maps, logits = self._depths(images, training=training)
         return self._logits_of_depths(maps, logits)
 
@@ -201,24 +201,24 @@ class DeepAlignment:
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.fit`; images not in 0..255 and odd labels warn."""
-        refuse_forked()
-        warn_of_first_images(x)
-        warn_of_first_labels(y, self.num_classes)
+        check_not_forked()
+        warn_about_first_images(x)
+        warn_about_first_labels(y, self.num_classes)
         with self._keeping_weights():
             return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.evaluate`; odd images and labels warn as in `fit`."""
-        refuse_forked()
-        warn_of_first_images(x)
-        warn_of_first_labels(y, self.num_classes)
+        check_not_forked()
+        warn_about_first_images(x)
+        warn_about_first_labels(y, self.num_classes)
         with self._keeping_weights():
             return super().evaluate(x, y, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
         """As `keras.Model.predict`; images not in 0..255 warn."""
-        refuse_forked()
-        warn_of_first_images(x)
+        check_not_forked()
+        warn_about_first_images(x)
         with self._keeping_weights():
             return super().predict(x, *args, **kwargs)
 
@@ -227,14 +227,14 @@ class DeepAlignment:
         try:
             yield
         except BaseException:
-            give_back(self, self._untracked.held)
+            restore_values(self, self._untracked.held)
             raise
         finally:
             self._untracked.held = ()
 
     def _get_jax_state(self, **kwargs):
         # On JAX, Keras calls this to take the weights out of the model.
-        self._untracked.held = held_values(self)
+        self._untracked.held = collect_values(self)
         return super()._get_jax_state(**kwargs)
 
     def compile(self, optimizer="rmsprop", loss=None, *args, **kwargs):
@@ -249,7 +249,7 @@ class DeepAlignment:
 
     def make_train_function(self, force=False):
         """As `keras.Model`; what PyTorch can't train soundly raises."""
-        refuse_unsound_gradients(self)
+        check_sound_gradients(self)
         return super().make_train_function(force)
 
     def train_step(self, *args, **kwargs):
@@ -276,7 +276,7 @@ class DeepAlignment:
                 f"{expected}; `keras_facnn.load_images(paths, model)` makes "
                 f"them so. Received: images of shape {found}"
             )
-        return of_shape(x, expected)
+        return ensure_shape(x, expected)
 
     @computes_graph
     def call(self, inputs, training=None, mask=None):

@@ -102,9 +102,9 @@ def test_an_error_while_compiling_leaves_the_model_whole(small_model, images):
 
         return breaks
 
-    function = forward.kept_function(small_model, "breaks", make)
+    function = forward.cached_function(small_model, "breaks", make)
     with pytest.raises(Exception, match="while tracing"):
-        forward.run(function, images)
+        forward.run_in_batches(function, images)
     assert np.isfinite(small_model.class_maps(images)).all()
     assert len(small_model.get_weights()) == len(small_model.weights)
 
@@ -148,12 +148,12 @@ def test_a_last_smaller_batch_compiles_nothing_new(small_model, images):
 
         return traced
 
-    function = forward.kept_function(small_model, "traced", make)
-    received = forward.run(function, images, batch_size=2)
+    function = forward.cached_function(small_model, "traced", make)
+    received = forward.run_in_batches(function, images, batch_size=2)
     assert len(traces) == 1
-    forward.run(function, images, batch_size=2)
-    again = forward.kept_function(small_model, "traced", make)
-    forward.run(again, images[:4], batch_size=2)
+    forward.run_in_batches(function, images, batch_size=2)
+    again = forward.cached_function(small_model, "traced", make)
+    forward.run_in_batches(again, images[:4], batch_size=2)
     assert len(traces) == 1
     np.testing.assert_allclose(
         received, small_model.predict(images, verbose=0), rtol=1e-5
@@ -224,7 +224,9 @@ def test_calls_of_several_lengths_can_share_one_size(images):
         return x
 
     for n in (1, 5):
-        received = forward.run(function, images[:n], 4, one_size=True)
+        received = forward.run_in_batches(
+            function, images[:n], 4, one_size=True
+        )
         np.testing.assert_array_equal(received, images[:n])
     assert sizes == ([1, 4, 1] if BACKEND == "torch" else [4, 4, 4])
 

@@ -9,7 +9,7 @@ from keras_facnn import attribution
 from keras_facnn import metrics
 
 
-def logits_of(images):
+def compute_scores(images):
     """What `colors_model` gives, in its own words."""
     return 60 * (images.mean((1, 2)) / 510 - 0.4)
 
@@ -27,7 +27,7 @@ def test_two_labels_are_both_likely_and_gray_is_none(colors_model, colors):
     explanation = colors_model.explain(colors)
     assert explanation.several_labels
     np.testing.assert_allclose(
-        explanation.probabilities, sigmoid(logits_of(colors)), atol=1e-4
+        explanation.probabilities, sigmoid(compute_scores(colors)), atol=1e-4
     )
     yellow, red, gray, black = explanation.probabilities
     assert (yellow > 0.99).tolist() == [True, True, False]
@@ -115,7 +115,7 @@ def test_what_the_caller_says_of_outputs_holds(colors_model, colors):
             model, images, [0], maps, from_logits=from_logits
         ).probability[0]
 
-    p = sigmoid(logits_of(images))[0]
+    p = sigmoid(compute_scores(images))[0]
     assert first(None) == first(False) == pytest.approx(p[0], abs=1e-4)
     assert first(True) == pytest.approx(softmax(p)[0], abs=1e-4)
 

@@ -43,9 +43,10 @@ def test_one_forward_pass_tells_all(small_model, data, monkeypatch):
     passes = []
     monkeypatch.setattr(
         explaining,
-        "run",
+        "run_in_batches",
         lambda *args: (
-            passes.append(1) or keras_facnn._backend.forward.run(*args)
+            passes.append(1)
+            or keras_facnn._backend.forward.run_in_batches(*args)
         ),
     )
     seen = looking.look(small_model, data)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_facnn import FACNN
-from keras_facnn._backend.gradients import refuse_unsound_gradients
+from keras_facnn._backend.gradients import check_sound_gradients
 from zoo.baselines import of_equal_cost
 from zoo.baselines import plain
 from zoo.baselines import resnet
@@ -49,7 +49,7 @@ def test_learns(rng, build):
 
 
 def test_a_baseline_has_no_convolution_that_pytorch_spoils():
-    """1x1 with strides, of few channels: see `refuse_unsound_gradients`."""
+    """1x1 with strides, of few channels: see `check_sound_gradients`."""
     model = resnet(2, (16, 16, 3), 4)
     skips = [
         layer
@@ -59,7 +59,7 @@ def test_a_baseline_has_no_convolution_that_pytorch_spoils():
     ]
     assert [layer.filters for layer in skips] == [8, 16]
     assert {layer.strides for layer in skips} == {(1, 1)}
-    refuse_unsound_gradients(model)
+    check_sound_gradients(model)
 
 
 def test_refuses_costs_that_no_width_has(unset_kernels):

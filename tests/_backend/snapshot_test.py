@@ -11,7 +11,7 @@ from keras import ops
 from keras_facnn import FACNN
 from keras_facnn import attribution
 from keras_facnn._backend import forward
-from keras_facnn._backend.changes import Snapshot
+from keras_facnn._backend.snapshot import Snapshot
 from tests.conftest import optimizing
 
 
@@ -123,7 +123,7 @@ def other_class(model):
 
 
 def scores(model, images):
-    return forward.logits_of(model, images)
+    return forward.compute_scores(model, images)
 
 
 def maps(model, images):
@@ -242,4 +242,4 @@ def test_to_look_for_changes_costs_little(small_model, images):
 
     with optimizing():
         call = seconds(lambda: small_model.class_maps(images[:1]))
-    assert seconds(lambda: snapshot.is_of(small_model)) < 0.05 * call
+    assert seconds(lambda: snapshot.matches(small_model)) < 0.05 * call

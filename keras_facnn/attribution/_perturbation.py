@@ -5,21 +5,21 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from keras_facnn._backend.forward import classifier_function
-from keras_facnn._backend.forward import run
+from keras_facnn._backend.forward import compiled_scores_function
+from keras_facnn._backend.forward import run_in_batches
 from keras_facnn._checks.arrays import as_float32
 from keras_facnn._checks.classes import check_classes
-from keras_facnn._checks.images import images_for
+from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import classifier_shapes
-from keras_facnn._graph.cut import check_room
+from keras_facnn._graph.cut import check_image_size
 from keras_facnn._graph.probabilities import ends_in_probabilities
 from keras_facnn._graph.probabilities import probabilities_function
-from keras_facnn.attribution.scores import check_scores
+from keras_facnn.attribution._class_gradient import check_scores
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 
 
-def scorer(
+def scoring_function(
     model: keras.Model, probabilities: bool, batch_size: int
 ) -> Callable:
     """A function from up to `batch_size` images to float64 scores `(n, C)`."""
@@ -29,12 +29,12 @@ def scorer(
             "softmax is always 1. Received: probabilities=True"
         )
     as_probabilities = probabilities_function(model, from_logits=True)
-    function = classifier_function(model)
+    function = compiled_scores_function(model)
     checked = False
 
     def scores(batch):
         nonlocal checked
-        outputs = run(function, batch, batch_size, one_size=True)
+        outputs = run_in_batches(function, batch, batch_size, one_size=True)
         if not checked:
             check_scores(
                 outputs,
@@ -48,10 +48,12 @@ def scorer(
     return scores
 
 
-def check_inputs(model: keras.Model, images: Images, classes: Classes) -> tuple:
+def check_images_and_classes(
+    model: keras.Model, images: Images, classes: Classes
+) -> tuple:
     """Checked float32 images and classes, and the number of classes."""
-    images = as_float32(images_for(model, images))
-    check_room(model, images)
+    images = as_float32(check_images_for(model, images))
+    check_image_size(model, images)
     _, num_classes = classifier_shapes(model)
     classes = check_classes(
         classes,
@@ -62,7 +64,7 @@ def check_inputs(model: keras.Model, images: Images, classes: Classes) -> tuple:
     return images, classes, num_classes
 
 
-def wanted(
+def class_index(
     classes: np.ndarray | str | None, index: int, scores: np.ndarray
 ) -> int | slice:
     """The class index of one image, or a slice of all classes."""

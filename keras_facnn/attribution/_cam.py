@@ -3,17 +3,17 @@ import numpy as np
 from keras import layers
 from keras import ops
 
-from keras_facnn._backend.forward import kept
-from keras_facnn._backend.forward import kept_function
-from keras_facnn._backend.forward import run
+from keras_facnn._backend.forward import cached
+from keras_facnn._backend.forward import cached_function
+from keras_facnn._backend.forward import run_in_batches
 from keras_facnn._checks.classes import check_classes
-from keras_facnn._checks.images import images_for
-from keras_facnn._checks.models import check_outputs
+from keras_facnn._checks.images import check_images_for
+from keras_facnn._checks.models import check_finite_outputs
 from keras_facnn._checks.models import classifier_shapes
 from keras_facnn._checks.numbers import check_int
-from keras_facnn._graph.nodes import check_graph
-from keras_facnn._graph.nodes import given_to
-from keras_facnn._graph.nodes import node_of
+from keras_facnn._graph.nodes import call_inputs
+from keras_facnn._graph.nodes import check_graph_model
+from keras_facnn._graph.nodes import producing_node
 from keras_facnn.layers import GlobalAvgPool3DHead
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
@@ -79,20 +79,22 @@ def cam(
     True
     """
     _, num_classes = classifier_shapes(model)
-    features, last = kept(model, "cam", lambda: _cut_before_average(model))
-    images = images_for(model, images)
+    features, last = cached(model, "cam", lambda: _cut_before_average(model))
+    images = check_images_for(model, images)
     names = getattr(model, "class_names", None)
     classes = check_classes(classes, len(images), num_classes, names)
     batch_size = check_int("batch_size", batch_size)
-    function = kept_function(
+    function = cached_function(
         model, "cam features", lambda: lambda x: features(x, training=False)
     )
     maps = []
     for start in range(0, len(images), batch_size):
-        a = run(function, images[start : start + batch_size], batch_size)
+        a = run_in_batches(
+            function, images[start : start + batch_size], batch_size
+        )
         weights, bias = _linear_part(last)
         logits = a.mean((1, 2)) @ weights + bias
-        check_outputs(logits)
+        check_finite_outputs(logits)
         if isinstance(classes, str):
             maps.append(a @ weights)
             continue
@@ -111,10 +113,10 @@ def _cut_before_average(model):
         A `keras.Model` from images to maps `(B, h, w, K)`, and the layer that
         makes the logits of the maps' mean over the image.
     """
-    check_graph(model)
+    check_graph_model(model)
     (tensor,), calls, dense, ending = model.outputs, (), None, []
     while True:
-        node, calls = node_of(tensor, calls)
+        node, calls = producing_node(tensor, calls)
         layer = node.operation
         # Not `isinstance`: a subclass may compute anything.
         kind = type(layer)
@@ -179,7 +181,7 @@ def _submodel(model, tensor, calls):
     xs, inputs, training = [images], model.inputs, None
     for call in reversed(calls):
         arguments = call.arguments
-        given = given_to(call.operation, arguments.args, arguments.kwargs)
+        given = call_inputs(call.operation, arguments.args, arguments.kwargs)
         xs = keras.Model(inputs, given)(xs, training=training)
         inputs = call.operation.inputs
         training = arguments.kwargs.get("training")

@@ -13,13 +13,13 @@ from keras import tree
 from keras_facnn._backend.gradients import gradient_function
 from keras_facnn._checks.messages import callers_stacklevel
 from keras_facnn._checks.models import all_layers
-from keras_facnn._checks.models import are_probabilities
-from keras_facnn._checks.models import check_outputs
+from keras_facnn._checks.models import check_finite_outputs
+from keras_facnn._checks.models import look_like_probabilities
 
 # Powers of two by which scores are tried, largest first, where a model computes
 # in float16: small gradients vanish in it, large ones overflow.
 _FLOAT16_POWERS = (15, 10, 5, 0)
-PREDICTED = -1
+PREDICTED_CLASS = -1
 
 
 def class_gradient(
@@ -41,7 +41,7 @@ def class_gradient(
 
     def score(x, targets, factor, *rest):
         scores = ops.cast(outputs(x, *rest), "float32")
-        return factor * score_of(scores, targets), scores
+        return factor * sum_scores(scores, targets), scores
 
     gradient = gradient_function(score, variables, True, argument)
 
@@ -52,7 +52,7 @@ def class_gradient(
     return divided
 
 
-def score_of(scores: Any, targets: Any) -> Any:
+def sum_scores(scores: Any, targets: Any) -> Any:
     """The sum of the scores of one class an image.
 
     Args:
@@ -69,7 +69,7 @@ def score_of(scores: Any, targets: Any) -> Any:
     return ops.sum(scores * chosen)
 
 
-def with_factor(model: keras.Model, function: Callable) -> Callable:
+def scale_gradients(model: keras.Model, function: Callable) -> Callable:
     """Gives a function the factor by which its gradients keep their values.
 
     Args:
@@ -105,8 +105,8 @@ def check_scores(
         gradient: Whether they are differentiated.
         twice: Whether they are probabilities, of which probabilities are made.
     """
-    check_outputs(scores)
-    if not twice and not (gradient and are_probabilities(scores)):
+    check_finite_outputs(scores)
+    if not twice and not (gradient and look_like_probabilities(scores)):
         return
     warnings.warn(
         "The model's outputs look like probabilities. "

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from keras_facnn._backend.forward import class_an_image
+from keras_facnn._backend.forward import class_per_image
 from keras_facnn._checks.arguments import check_callable
 from keras_facnn._checks.classes import check_classes
-from keras_facnn._checks.images import images_for
+from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import classifier_shapes
 from keras_facnn._checks.numbers import check_seed
-from keras_facnn.metrics.result import Result
-from keras_facnn.metrics.result import half_width
-from keras_facnn.metrics.result import name_of
-from keras_facnn.metrics.shuffling import shuffled
-from keras_facnn.metrics.shuffling import weights_put_back
-from keras_facnn.metrics.similarity import spearman
+from keras_facnn.metrics._result import Result
+from keras_facnn.metrics._result import function_name
+from keras_facnn.metrics._result import interval_half_width
+from keras_facnn.metrics._shuffling import restored_weights
+from keras_facnn.metrics._shuffling import shuffle_weights
+from keras_facnn.metrics._similarity import spearman
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 from keras_facnn.types import LayerName
@@ -98,31 +98,31 @@ def cascading_randomization(
     check_callable("attribution", attribution)
     check_callable("metric", metric)
     _, num_classes = classifier_shapes(model)
-    images = images_for(model, images)
+    images = check_images_for(model, images)
     classes = check_classes(
         classes, len(images), num_classes, getattr(model, "class_names", None)
     )
-    classes = class_an_image(model, images, classes, batch_size=32)
+    classes = class_per_image(model, images, classes, batch_size=32)
     chosen = _check_layers(model, layers)
     rng = np.random.default_rng(check_seed(seed))
     reference = attribution(model, images, classes, **kwargs)
     values = []
-    with weights_put_back(model):
+    with restored_weights(model):
         for layer in chosen.values():
-            layer.set_weights(shuffled(layer.get_weights(), rng))
+            layer.set_weights(shuffle_weights(layer.get_weights(), rng))
             maps = attribution(model, images, classes, **kwargs)
             values.append(np.asarray(metric(maps, reference), "float64"))
     defined = [x[~np.isnan(x)] for x in values]
     return Randomization(
         layers=list(chosen),
         mean=[float(x.mean()) if len(x) else math.nan for x in defined],
-        interval=[half_width(x) for x in defined],
+        interval=[interval_half_width(x) for x in defined],
         undefined=[
             len(x) - len(y) for x, y in zip(values, defined, strict=True)
         ],
         settings={
-            "attribution": name_of(attribution),
-            "metric": name_of(metric),
+            "attribution": function_name(attribution),
+            "metric": function_name(metric),
             "images": len(images),
             "seed": seed,
         },

@@ -39,7 +39,7 @@ def _plain(value):
     return value
 
 
-def half_width(values):
+def interval_half_width(values):
     """Half the width of the mean's 95 % confidence interval, or NaN."""
     values = np.asarray(values, "float64")
     if len(values) < 2:
@@ -47,7 +47,7 @@ def half_width(values):
     return float(1.96 * values.std(ddof=1) / math.sqrt(len(values)))
 
 
-def name_of(function):
+def function_name(function):
     """A function's name; that of what a `functools.partial` calls."""
     function = getattr(function, "func", function)
     return getattr(function, "__name__", type(function).__name__)

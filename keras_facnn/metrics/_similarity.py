@@ -7,29 +7,29 @@ import numpy as np
 from keras import ops
 from scipy import stats
 
-from keras_facnn._backend.forward import kept_function
-from keras_facnn._backend.forward import logits_of
+from keras_facnn._backend.forward import cached_function
+from keras_facnn._backend.forward import compute_scores
 from keras_facnn._backend.forward import progress_bar
-from keras_facnn._backend.forward import run
+from keras_facnn._backend.forward import run_in_batches
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.arguments import check_callable
 from keras_facnn._checks.arrays import check_maps
 from keras_facnn._checks.arrays import real_array
-from keras_facnn._checks.classes import one_class_an_image
-from keras_facnn._checks.images import images_for
+from keras_facnn._checks.classes import check_one_class_per_image
+from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import check_fa_model
 from keras_facnn._checks.numbers import check_float
 from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.numbers import check_seed
 from keras_facnn.attribution import grad_cam
-from keras_facnn.attribution.gradient_cam import grad_cams
-from keras_facnn.maps import constant_maps
-from keras_facnn.maps import places_by_value
+from keras_facnn.attribution._gradient_cam import grad_cam_by_layer
+from keras_facnn.maps import are_constant
+from keras_facnn.maps import locations_by_value
 from keras_facnn.maps import strongest_rivals
-from keras_facnn.metrics.result import Result
-from keras_facnn.metrics.result import name_of
-from keras_facnn.metrics.shuffling import shuffled
-from keras_facnn.metrics.shuffling import weights_put_back
+from keras_facnn.metrics._result import Result
+from keras_facnn.metrics._result import function_name
+from keras_facnn.metrics._shuffling import restored_weights
+from keras_facnn.metrics._shuffling import shuffle_weights
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 from keras_facnn.types import LayerName
@@ -117,14 +117,14 @@ def top_iou(maps: Maps, reference: Maps, fraction: float = 0.2) -> np.ndarray:
     count = max(1, round(fraction * maps.shape[1] * maps.shape[2]))
 
     def top(x):
-        order = places_by_value(x)
+        order = locations_by_value(x)
         chosen = np.zeros(order.shape, bool)
         np.put_along_axis(chosen, order[:, :count], True, axis=1)
         return chosen
 
     a, b = top(maps), top(reference)
     iou = (a & b).sum(axis=1) / (a | b).sum(axis=1)
-    constant = constant_maps(maps) | constant_maps(reference)
+    constant = are_constant(maps) | are_constant(reference)
     return np.where(constant[:, 0, 0], np.nan, iou)
 
 
@@ -258,7 +258,7 @@ def similarity_by_layer(
         raise ValueError(
             f"`layers` must name a layer at least. Received: layers={layers!r}"
         )
-    images = images_for(model, images)
+    images = check_images_for(model, images)
     count = len(images)
     if controls and count < 2:
         raise ValueError(
@@ -266,9 +266,9 @@ def similarity_by_layer(
             f"the map of another. Received: {count} image"
         )
     bar = progress_bar(count, verbose, "image")
-    classes = one_class_an_image(model.check_classes(classes, count))
+    classes = check_one_class_per_image(model.check_classes(classes, count))
     if contrast or classes is None:
-        logits = logits_of(model, images, batch_size)
+        logits = compute_scores(model, images, batch_size)
     if classes is None:
         classes = logits.argmax(axis=-1)
     classes = np.broadcast_to(classes, count)
@@ -300,7 +300,7 @@ def similarity_by_layer(
         cycle = rng.permutation(count)
         others = np.empty_like(cycle)
         others[cycle] = np.roll(cycle, 1)
-        forgotten = shuffled(model.get_weights(), rng)
+        forgotten = shuffle_weights(model.get_weights(), rng)
     parts: dict[str, list] = {}
     for start in range(0, count, batch_size):
         some = slice(start, start + batch_size)
@@ -311,7 +311,7 @@ def similarity_by_layer(
             maps["other_image"] = compared(
                 _own_maps, others[some], one_size, centered
             )
-            with weights_put_back(model):
+            with restored_weights(model):
                 model.set_weights(forgotten)
                 maps["shuffled_weights"] = compared(
                     _own_maps, some, one_size, centered
@@ -323,8 +323,8 @@ def similarity_by_layer(
         bar.add(len(images[some]))
     of_maps = {name: np.concatenate(v, axis=1) for name, v in parts.items()}
     settings = {
-        "metric": name_of(metric),
-        "reference": name_of(reference),
+        "metric": function_name(metric),
+        "reference": function_name(reference),
         "contrast": contrast,
         "centered": centered,
         "images": count,
@@ -357,7 +357,9 @@ def _summary(levels, values, settings):
 def _references(model, images, classes, names, batch_size, one_size, reference):
     """A reference's maps `(B, h, w)` of one class an image, at each layer."""
     if reference is grad_cam:
-        return grad_cams(model, images, classes, names, batch_size, one_size)
+        return grad_cam_by_layer(
+            model, images, classes, names, batch_size, one_size
+        )
     return [
         reference(model, images, classes, layer=n, batch_size=batch_size)
         for n in names
@@ -383,8 +385,10 @@ def _own_maps(model, images, classes, names, batch_size, one_size, centered):
 
         return read
 
-    function = kept_function(model, (_own_maps, centered, *names), make)
-    return run(function, (images, classes), batch_size, one_size=one_size)
+    function = cached_function(model, (_own_maps, centered, *names), make)
+    return run_in_batches(
+        function, (images, classes), batch_size, one_size=one_size
+    )
 
 
 def _check(maps, reference):
@@ -404,7 +408,7 @@ def _check(maps, reference):
 def _standardize(maps):
     """Maps of mean 0 and norm 1; NaN where constant."""
     centered = maps - maps.mean(axis=(1, 2), keepdims=True)
-    varies = np.broadcast_to(~constant_maps(maps), maps.shape)
+    varies = np.broadcast_to(~are_constant(maps), maps.shape)
     nothing = np.full_like(maps, np.nan)
     # Of size 1, so that no square vanishes.
     largest = np.abs(centered).max(axis=(1, 2), keepdims=True)

@@ -27,7 +27,7 @@ _TRAINER = {
     "_jax_state",
 }
 # What is kept for a model, in `forward`.
-KEPT = "_keras_facnn_kept"
+CACHE = "_keras_facnn_kept"
 
 
 class Snapshot:
@@ -47,7 +47,7 @@ class Snapshot:
         self._parts = list(map(_parts, self._layers))
         self._prepare()
 
-    def is_of(self, model: keras.Model) -> bool:
+    def matches(self, model: keras.Model) -> bool:
         """Whether the model, which it was made of, is the same still."""
         if not _are_same(model.variables, self._variables) or not _are_same(
             list(all_layers(model)), self._layers
@@ -151,7 +151,7 @@ def _noted(of_model):
     if of_model:
         x = keras.Input((1,), name="noted")
         names |= vars(keras.Model(x, x, name="noted")).keys()
-        names |= _TRAINER | {KEPT}
+        names |= _TRAINER | {CACHE}
     return names - _COUNTS
 
 

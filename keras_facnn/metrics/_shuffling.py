@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 
 
-def shuffled(weights, rng: np.random.Generator) -> list[np.ndarray]:
+def shuffle_weights(weights, rng: np.random.Generator) -> list[np.ndarray]:
     """Weights, as of `get_weights`, with the entries of each in random order.
 
     Each keeps its shape, and the distribution of its entries.
@@ -14,7 +14,7 @@ def shuffled(weights, rng: np.random.Generator) -> list[np.ndarray]:
 
 
 @contextlib.contextmanager
-def weights_put_back(model):
+def restored_weights(model):
     """Gives a model its weights back at the end, also after an error."""
     before = model.get_weights()
     try:

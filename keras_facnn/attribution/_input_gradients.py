@@ -3,18 +3,18 @@
 import keras
 import numpy as np
 
-from keras_facnn._backend.forward import class_an_image
-from keras_facnn._backend.forward import kept_function
-from keras_facnn._backend.forward import run
-from keras_facnn._backend.forward import scores_of
-from keras_facnn._checks.classes import one_class_an_image
+from keras_facnn._backend.forward import cached_function
+from keras_facnn._backend.forward import class_per_image
+from keras_facnn._backend.forward import run_in_batches
+from keras_facnn._backend.forward import scores_function
+from keras_facnn._checks.classes import check_one_class_per_image
 from keras_facnn._checks.numbers import check_float
 from keras_facnn._checks.numbers import check_int
-from keras_facnn.attribution.perturbation import check_inputs
-from keras_facnn.attribution.scores import PREDICTED
-from keras_facnn.attribution.scores import check_scores
-from keras_facnn.attribution.scores import class_gradient
-from keras_facnn.attribution.scores import with_factor
+from keras_facnn.attribution._class_gradient import PREDICTED_CLASS
+from keras_facnn.attribution._class_gradient import check_scores
+from keras_facnn.attribution._class_gradient import class_gradient
+from keras_facnn.attribution._class_gradient import scale_gradients
+from keras_facnn.attribution._perturbation import check_images_and_classes
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 
@@ -62,8 +62,8 @@ def saliency(
         return np.abs(g).max(axis=-1), scores
 
     if classes is None:
-        classes = np.full(len(images), PREDICTED)
-    maps, scores = run(maps_of, (images, classes), batch_size)
+        classes = np.full(len(images), PREDICTED_CLASS)
+    maps, scores = run_in_batches(maps_of, (images, classes), batch_size)
     check_scores(scores, gradient=True)
     return maps
 
@@ -122,8 +122,8 @@ def integrated_gradients(
             mean += np.float32(w / 2) * g
         return (change * mean).sum(axis=-1), scores
 
-    classes = class_an_image(model, images, classes, batch_size)
-    maps, scores = run(maps_of, (images, classes), batch_size)
+    classes = class_per_image(model, images, classes, batch_size)
+    maps, scores = run_in_batches(maps_of, (images, classes), batch_size)
     check_scores(scores, gradient=True)
     return maps
 
@@ -131,7 +131,7 @@ def integrated_gradients(
 def _prepare(model, images, classes, batch_size):
     """Checked images and classes, and the gradient: x, classes -> g, scores."""
     check_int("batch_size", batch_size)
-    images, classes, _ = check_inputs(model, images, classes)
+    images, classes, _ = check_images_and_classes(model, images, classes)
     (pixels,) = model.inputs
     if not keras.backend.is_float_dtype(pixels.dtype):
         raise ValueError(
@@ -140,8 +140,10 @@ def _prepare(model, images, classes, batch_size):
         )
 
     def make():
-        gradient = class_gradient(scores_of(model), model.variables, "`images`")
+        gradient = class_gradient(
+            scores_function(model), model.variables, "`images`"
+        )
         return lambda x, targets, factor: gradient(x, targets, factor)
 
-    gradient = with_factor(model, kept_function(model, "gradient", make))
-    return images, one_class_an_image(classes), gradient
+    gradient = scale_gradients(model, cached_function(model, "gradient", make))
+    return images, check_one_class_per_image(classes), gradient

@@ -4,21 +4,21 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_facnn._backend.forward import kept_function
-from keras_facnn._backend.forward import run
+from keras_facnn._backend.forward import cached_function
+from keras_facnn._backend.forward import run_in_batches
 from keras_facnn._backend.gradients import gradient_function
 from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.numbers import check_memory
-from keras_facnn._graph.cut import features_function
 from keras_facnn._graph.cut import layer_path
-from keras_facnn._graph.cut import rest_of
-from keras_facnn._graph.cut import with_offsets
-from keras_facnn.attribution.perturbation import check_inputs
-from keras_facnn.attribution.scores import PREDICTED
-from keras_facnn.attribution.scores import check_scores
-from keras_facnn.attribution.scores import class_gradient
-from keras_facnn.attribution.scores import score_of
-from keras_facnn.attribution.scores import with_factor
+from keras_facnn._graph.cut import maps_function
+from keras_facnn._graph.cut import scores_after
+from keras_facnn._graph.cut import scores_with_offsets
+from keras_facnn.attribution._class_gradient import PREDICTED_CLASS
+from keras_facnn.attribution._class_gradient import check_scores
+from keras_facnn.attribution._class_gradient import class_gradient
+from keras_facnn.attribution._class_gradient import scale_gradients
+from keras_facnn.attribution._class_gradient import sum_scores
+from keras_facnn.attribution._perturbation import check_images_and_classes
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 
@@ -76,7 +76,7 @@ def grad_cam(
     return _cam(_grad_cam, model, images, classes, layer, batch_size)
 
 
-def grad_cams(
+def grad_cam_by_layer(
     model: keras.Model,
     images: np.ndarray,
     classes: np.ndarray,
@@ -103,12 +103,12 @@ def grad_cams(
     names = list(dict.fromkeys(layers))
 
     def make():
-        outputs, channels = with_offsets(model, names)
+        outputs, channels = scores_with_offsets(model, names)
 
         def score(added, x, targets, factor):
             scores, maps = outputs(x, added)
             scores = ops.cast(scores, "float32")
-            return factor * score_of(scores, targets), (scores, maps)
+            return factor * sum_scores(scores, targets), (scores, maps)
 
         gradient = gradient_function(
             score, model.variables, True, f"the maps of {', '.join(names)}"
@@ -128,9 +128,9 @@ def grad_cams(
 
         return cams
 
-    function = kept_function(model, (grad_cams, *names), make)
-    maps, scores = run(
-        with_factor(model, function),
+    function = cached_function(model, (grad_cam_by_layer, *names), make)
+    maps, scores = run_in_batches(
+        scale_gradients(model, function),
         (images, classes),
         batch_size,
         one_size=one_size,
@@ -231,14 +231,16 @@ def _layer_cam(a, g):
 
 def _cam(weigh, model, images, classes, layer, batch_size):
     """Maps that `weigh` makes of activations and their gradients."""
-    images, classes, num_classes = check_inputs(model, images, classes)
+    images, classes, num_classes = check_images_and_classes(
+        model, images, classes
+    )
     batch_size = check_int("batch_size", batch_size)
     path = layer_path(model, layer)
-    features = features_function(model, path)
+    features = maps_function(model, path)
 
     def make():
         gradient = class_gradient(
-            rest_of(model, path),
+            scores_after(model, path),
             model.variables,
             f"the maps of `layer` {path!r}",
         )
@@ -249,7 +251,7 @@ def _cam(weigh, model, images, classes, layer, batch_size):
 
         return cam
 
-    cam = with_factor(model, kept_function(model, (weigh, path), make))
+    cam = scale_gradients(model, cached_function(model, (weigh, path), make))
 
     def maps_of(x, targets):
         a = features(x)
@@ -259,9 +261,9 @@ def _cam(weigh, model, images, classes, layer, batch_size):
         made = [cam(a, x, np.full_like(targets, c)) for c in range(num_classes)]
         return np.stack([maps for maps, _ in made], axis=-1), made[0][1]
 
-    targets = np.full(len(images), PREDICTED)
+    targets = np.full(len(images), PREDICTED_CLASS)
     if not (classes is None or isinstance(classes, str)):
         targets = classes
-    maps, scores = run(maps_of, (images, targets), batch_size)
+    maps, scores = run_in_batches(maps_of, (images, targets), batch_size)
     check_scores(scores, gradient=True)
     return maps

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_facnn._checks.images import check_images
-from keras_facnn._checks.images import images_for
+from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import check_fa_model
 from keras_facnn.maps import pick_classes
 from keras_facnn.types import Classes
@@ -101,7 +101,7 @@ def disagreement(
     (2, 32, 32)
     """
     check_fa_model(model)
-    images = images_for(model, images)
+    images = check_images_for(model, images)
     classes = model.check_classes(classes, len(images))
     level = model._level(layer)
 

@@ -9,8 +9,8 @@ from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.numbers import check_memory
 from keras_facnn._checks.numbers import check_seed
 from keras_facnn._checks.numbers import check_size
-from keras_facnn.maps import constant_maps
-from keras_facnn.maps import places_by_value
+from keras_facnn.maps import are_constant
+from keras_facnn.maps import locations_by_value
 from keras_facnn.maps import resize_maps
 from keras_facnn.types import Boxes
 from keras_facnn.types import Images
@@ -50,7 +50,7 @@ def pointing_game(
     """
     tolerance = check_float("tolerance", tolerance, least=0)
     maps, boxes, constant = _check(maps, boxes, size)
-    y, x = np.divmod(places_by_value(maps)[:, 0], maps.shape[2])
+    y, x = np.divmod(locations_by_value(maps)[:, 0], maps.shape[2])
     hits = []
     for (left, top, right, bottom), column, row in zip(
         (b.T for b in boxes), x, y, strict=True
@@ -221,7 +221,7 @@ def _share(maps, inside):
 def _check(maps, boxes, size):
     """Maps of `size`, boxes, and which maps are constant, bools `(B,)`."""
     maps = check_maps(maps)
-    constant = constant_maps(maps)[:, 0, 0]
+    constant = are_constant(maps)[:, 0, 0]
     size = check_size("size", size)
     boxes = check_boxes(boxes, len(maps), size)
     if maps.shape[1:] != size:
