@@ -258,9 +258,6 @@ def test_every_number_of_the_prose_is_known():
 def test_every_name_of_the_prose_exists():
     """A preset, a file, a public name, a command, or a part of a block."""
     blocks = "".join(block for _, block in FENCED.findall(README))
-    site = re.search(
-        r"^site_dir: (\S+)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.M
-    )[1]
     rooms = keras, keras_facnn, keras_facnn.FACNN
     for name in re.findall(r"`([^`]+)`", prose()):
         words = name.split()
@@ -271,7 +268,6 @@ def test_every_name_of_the_prose_exists():
             name in keras_facnn.FACNN.presets
             or name in PROGRAMS
             or name in blocks
-            or name == site
             or name == "photos/CLASS/"  # The folder of the fixture.
             or (ROOT / name).exists()
             or any(resolves(room, name) for room in rooms)
