@@ -251,7 +251,6 @@ def test_every_number_of_the_prose_is_known():
         PROJECT["requires-python"].removeprefix(">="),
         keras_at_least.partition(".")[0],
         paper,
-        "2.0",  # The version of the license CC BY.
     }
 
 

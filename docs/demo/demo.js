@@ -210,22 +210,22 @@ function show(chosen) {
 function draw(chosen) {
   const { data, dims: [, rows, columns, classes] } = state.maps;
   const most = Math.max(data.reduce((a, b) => Math.max(a, b), 0), 1e-12);
-  const colours = new ImageData(columns, rows);
+  const colors = new ImageData(columns, rows);
   for (let i = 0; i < rows * columns; i++) {
     const value = Math.max(data[i * classes + chosen], 0) / most;
     // From dark blue to yellow: red less blue grows evenly.
-    colours.data.set(
+    colors.data.set(
       [30 + 225 * value, 20 + 200 * value ** 2, 60 * (1 - value), 160], 4 * i);
   }
   const map = new OffscreenCanvas(columns, rows);
-  map.getContext("2d").putImageData(colours, 0, 0);
+  map.getContext("2d").putImageData(colors, 0, 0);
   const view = byId("view");
   const [height, width] = sides();
   view.height = Math.round(view.width * height / width);
   const context = view.getContext("2d");
   context.imageSmoothingQuality = "high";
   context.drawImage(middle(state.picture, view.width, view.height), 0, 0);
-  // Grey, so that all colour is the map's.
+  // Gray, so that all color is the map's.
   context.globalCompositeOperation = "saturation";
   context.fillStyle = "grey";
   context.fillRect(0, 0, view.width, view.height);
