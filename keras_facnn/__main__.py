@@ -1,4 +1,4 @@
-"""`python -m keras_facnn` is the command `keras-facnn`."""
+"""Run the command line: `python -m keras_facnn`."""
 
 import sys
 
