@@ -2,6 +2,8 @@ import os
 import types
 from collections.abc import Sequence
 from typing import Any
+from typing import Literal
+from typing import get_args
 
 import keras
 
@@ -25,6 +27,7 @@ from keras_facnn.architecture.graph import frozen_layers
 from keras_facnn.architecture.graph import image_and_x0
 from keras_facnn.explaining.explaining import Explaining
 from keras_facnn.export.exporting import Exporting
+from keras_facnn.keras_model import KerasModel
 from keras_facnn.presets import BundledPresets
 from keras_facnn.presets import arguments
 from keras_facnn.presets import check_metadata
@@ -32,10 +35,12 @@ from keras_facnn.presets import load_preset
 from keras_facnn.presets import record_of_copies
 from keras_facnn.presets import save_preset
 from keras_facnn.training.deep_alignment import DeepAlignment
+from keras_facnn.types import Padding
+from keras_facnn.types import WeightsDtype
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
-class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
+class FACNN(DeepAlignment, Explaining, Fusing, Exporting, KerasModel):
     """FA-CNN: an image classifier whose raw feature maps explain it.
 
     A flat functional model. `x_0` copies the pixels; FA layer `l = 1..L`
@@ -147,7 +152,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         image_shape: Sequence[int | None] | None = None,
         depths: Sequence[int] | None = None,
         maps_per_class: Sequence[int] | None = None,
-        alpha: str | float | Sequence[float] = "harmonic",
+        alpha: Literal["harmonic"] | float | Sequence[float] = "harmonic",
         space_to_depth: int = 1,
         classwise_layers: int = 0,
         batch_norm_gain: bool = False,
@@ -158,7 +163,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         threshold: bool = False,
         backbone: keras.Model | dict | None = None,
         feature_layer: str | Sequence[str] | None = None,
-        padding: str = "zeros",
+        padding: Padding = "zeros",
         dtype: Any = None,
         **kwargs,
     ):
@@ -172,7 +177,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         classwise_layers = check_int(
             "classwise_layers", classwise_layers, least=0, most=sum(depths)
         )
-        padding = check_option("padding", padding, ("zeros", "edge"))
+        padding = check_option("padding", padding, get_args(Padding))
         batch_norm_gain = check_bool("batch_norm_gain", batch_norm_gain)
         synchronized_batch_norm = check_bool(
             "synchronized_batch_norm", synchronized_batch_norm
@@ -404,7 +409,7 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, keras.Model):
         self,
         directory: str | os.PathLike,
         metadata: dict | None = None,
-        weights_dtype: str = "float32",
+        weights_dtype: WeightsDtype = "float32",
     ) -> None:
         """Writes the model as a preset, a folder that `from_preset` reads.
 

@@ -5,6 +5,7 @@ is one.
 """
 
 from typing import Any
+from typing import Literal
 from typing import TypeAlias
 
 # Images `(B, H, W, channels)`, 0..255: NumPy, tensors of a backend, or lists.
@@ -20,5 +21,16 @@ Labels: TypeAlias = Any
 Boxes: TypeAlias = Any
 # What stands in for removed pixels: a number, "mean", "blur", or an array.
 Baseline: TypeAlias = Any
+# What happens to pictures of another aspect, and to those that can't be read.
+Fit: TypeAlias = Literal["crop", "pad", "stretch"]
+OnError: TypeAlias = Literal["raise", "skip"]
+# The order in which pixels are removed.
+Order: TypeAlias = Literal[
+    "most_relevant_first", "least_relevant_first", "random"
+]
+# What convolutions see beyond the border of the maps.
+Padding: TypeAlias = Literal["zeros", "edge"]
+# How weights are stored in a preset.
+WeightsDtype: TypeAlias = Literal["float32", "float16"]
 # A layer: its name, or its number.
 LayerName: TypeAlias = int | str

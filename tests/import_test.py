@@ -21,6 +21,7 @@ FRAMEWORKS = {"tensorflow", "tf", "jax", "jaxlib", "torch", "flax"}
 ROOMS = [
     "version",
     "types",
+    "keras_model",
     "_checks",
     "pictures",
     "maps",

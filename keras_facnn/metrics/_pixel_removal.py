@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 import math
+import typing
 from collections.abc import Sequence
 
 import keras
@@ -36,8 +37,7 @@ from keras_facnn.types import Baseline
 from keras_facnn.types import Images
 from keras_facnn.types import Labels
 from keras_facnn.types import Maps
-
-_ORDERS = ("most_relevant_first", "least_relevant_first", "random")
+from keras_facnn.types import Order
 
 
 @dataclasses.dataclass
@@ -80,7 +80,7 @@ def pixel_removal(
     labels: Labels,
     maps: Maps,
     *,
-    order: str = "most_relevant_first",
+    order: Order = "most_relevant_first",
     fractions: Sequence[float] | None = None,
     baseline: Baseline = "mean",
     noise: float = 0.01,
@@ -145,7 +145,7 @@ def pixel_removal(
     >>> len(result.accuracy)
     3
     """
-    check_option("order", order, _ORDERS)
+    check_option("order", order, typing.get_args(Order))
     steps = check_fractions(fractions)
     noise = check_float("noise", noise, least=0)
     rng = np.random.default_rng(check_seed(seed))

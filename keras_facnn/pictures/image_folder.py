@@ -19,6 +19,8 @@ from keras_facnn.pictures.reading import picture_endings
 from keras_facnn.pictures.reading import read_pictures
 from keras_facnn.pictures.reading import shape_to_read
 from keras_facnn.pictures.system_files import is_of_system
+from keras_facnn.types import Fit
+from keras_facnn.types import OnError
 
 # The folders above those of classes.
 _SPLITS = {
@@ -209,8 +211,8 @@ def load_folder(
     model: typing.Any = None,
     *,
     image_size: int | tuple[int, int] | None = None,
-    fit: str = "crop",
-    on_error: str = "raise",
+    fit: Fit = "crop",
+    on_error: OnError = "raise",
     max_value: float | None = None,
     read: bool = True,
 ) -> ImageFolder:

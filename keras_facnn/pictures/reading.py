@@ -21,13 +21,15 @@ from keras_facnn._checks.numbers import check_size
 from keras_facnn._checks.numbers import is_integer
 from keras_facnn._checks.text import join_first
 from keras_facnn._checks.text import printable
+from keras_facnn.types import Fit
+from keras_facnn.types import OnError
 
 # 67 megapixels: what phones' largest sensors write. A PNG of half a megabyte
 # can hold more, and would take gigabytes to decode.
 MAX_PIXELS = 2**26
 
-_FITS = ("crop", "pad", "stretch")
-_ON_ERROR = ("raise", "skip")
+_FITS = typing.get_args(Fit)
+_ON_ERROR = typing.get_args(OnError)
 _GRAY = 128
 # Formats that Pillow names but has no decoder for, or that are programs.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
@@ -46,8 +48,8 @@ def load_images(
     model: typing.Any = None,
     *,
     image_size: int | tuple[int, int] | None = None,
-    fit: str = "crop",
-    on_error: str = "raise",
+    fit: Fit = "crop",
+    on_error: OnError = "raise",
     max_value: float | None = None,
 ) -> np.ndarray:
     """Reads photographs as a model takes them.
@@ -135,8 +137,8 @@ def load_images(
 def read_pictures(
     sources: typing.Sequence,
     image_shape: tuple[int | None, int | None, int],
-    fit: str = "crop",
-    on_error: str = "raise",
+    fit: Fit = "crop",
+    on_error: OnError = "raise",
     max_value: float | None = None,
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Reads many pictures into one array.
@@ -194,7 +196,7 @@ def read_pictures(
 def read_picture(
     source: str | os.PathLike | bytes | typing.BinaryIO,
     image_shape: tuple[int | None, int | None, int] = (None, None, 3),
-    fit: str = "crop",
+    fit: Fit | typing.Literal["within"] = "crop",
     max_value: float | None = None,
 ) -> np.ndarray:
     """Reads one picture, as `load_images` does.
