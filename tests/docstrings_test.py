@@ -32,14 +32,11 @@ def public():
         keras_facnn.layers,
         keras_facnn.attribution,
         keras_facnn.metrics,
+        plots,
     ):
         for name in room.__all__:
             if callable(getattr(room, name)):
                 yield name, getattr(room, name)
-    for name, thing in vars(plots).items():
-        if inspect.isfunction(thing) and thing.__module__ == plots.__name__:
-            if not name.startswith("_"):
-                yield name, thing
 
 
 def test_every_public_name_has_an_example():

@@ -69,7 +69,7 @@ def photo_html(seen: Seen) -> str:
 
 def view_html(seen: Seen, c: int, layer: int, kind: str, rival: int) -> str:
     """The map of a class over the photo, and what it says."""
-    from keras_facnn.plots._plots import colorize
+    from keras_facnn.plots import colorize
 
     maps = seen.maps[layer]
     map_ = of_kind(maps, kind, c, rival)
@@ -132,7 +132,7 @@ def input_html(seen: Seen) -> str:
 
 def grad_cam_html(model: typing.Any, seen: Seen, c: int, layer: int) -> str:
     """Grad-CAM of the same class and layer, and how far it agrees."""
-    from keras_facnn.plots._plots import colorize
+    from keras_facnn.plots import colorize
 
     map_ = see_grad_cam(model, seen, c, layer)
     name = _text(seen.names[c])
@@ -307,7 +307,7 @@ def _caption(text):
 
 def _legend(kind, least, most):
     """The colors, from least to most, over middle gray."""
-    from keras_facnn.plots._plots import colorize
+    from keras_facnn.plots import colorize
 
     values = np.linspace(0 if kind == "raw" else -1, 1, 32)[None]
     gray = np.full((1, 32, 3), 160, "uint8")

@@ -1,19 +1,19 @@
-"""Ways to see a map. Needs Matplotlib: `pip install keras-facnn[plots]`."""
+"""Draw maps over images. This needs Matplotlib: `keras-facnn[plots]`."""
 
-from keras_facnn.plots._plots import colorize
-from keras_facnn.plots._plots import compare
-from keras_facnn.plots._plots import explanation
-from keras_facnn.plots._plots import maps_by_layer
-from keras_facnn.plots._plots import overlay
-from keras_facnn.plots._plots import pixel_removal
-from keras_facnn.plots._plots import why
+from keras_facnn.plots._colorize import colorize
+from keras_facnn.plots._compare import compare
+from keras_facnn.plots._explanation import explanation
+from keras_facnn.plots._maps_by_layer import maps_by_layer
+from keras_facnn.plots._overlay import overlay
+from keras_facnn.plots._pixel_removal import pixel_removal
+from keras_facnn.plots._why import why
 
 __all__ = [
-    "compare",
-    "maps_by_layer",
-    "explanation",
-    "overlay",
     "colorize",
+    "compare",
+    "explanation",
+    "maps_by_layer",
+    "overlay",
     "pixel_removal",
     "why",
 ]

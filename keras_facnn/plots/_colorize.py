@@ -1,0 +1,56 @@
+import numpy as np
+
+from keras_facnn._checks.numbers import check_float
+from keras_facnn.maps import resize_maps
+from keras_facnn.plots.checks import check_map
+from keras_facnn.plots.color_map import LEAST_VMAX
+from keras_facnn.plots.color_map import fading_color_map
+from keras_facnn.plots.images import drawable_image
+
+
+def colorize(
+    image: np.ndarray,
+    map_: np.ndarray,
+    vmax: float | None = None,
+    opacity: float = 0.85,
+) -> np.ndarray:
+    """Return the pixels of an image with a map over it.
+
+    This needs no Matplotlib axes. The colors are those of
+    `overlay(..., color=True)`. Negative values of the map have a second color
+    scale, from black over blue to pale blue.
+
+    Args:
+        image: Array `(H, W, 1 or 3)`, 0..255.
+        map_: Array `(h, w)`, at any resolution.
+        vmax: Absolute value of the brightest color; None is the map's largest
+            absolute value.
+        opacity: Float in [0, 1], the opacity of the map where its absolute
+            value is `vmax`.
+
+    Returns:
+        A uint8 NumPy array `(H, W, 3)`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_facnn
+    >>> image = np.full((32, 32, 3), 90, "uint8")
+    >>> pixels = keras_facnn.plots.colorize(image, np.eye(8))
+    >>> pixels.shape, pixels[0, 31].tolist()
+    ((32, 32, 3), [90, 90, 90])
+    """
+    image = drawable_image(image)
+    (values,) = resize_maps(check_map("map_", map_)[None], image.shape[:2])
+    opacity = check_float("opacity", opacity, least=0, most=1)
+    vmax = (
+        np.abs(values).max()
+        if vmax is None
+        else check_float("vmax", vmax, least=0)
+    )
+    colors = fading_color_map(opacity)(np.abs(values) / max(vmax, LEAST_VMAX))
+    negative = values < 0
+    colors[negative, :3] = colors[negative, 2::-1]
+    alpha = colors[..., 3:]
+    pixels = alpha * colors[..., :3] * 255 + (1 - alpha) * image
+    return pixels.round().astype("uint8")

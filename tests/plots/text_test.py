@@ -1,0 +1,152 @@
+import time
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from keras_facnn import plots
+from keras_facnn.metrics._pixel_removal import PixelRemoval
+from keras_facnn.plots.text import cut_text
+from keras_facnn.plots.text import fits
+from tests.plots.figures import explanation_of
+
+pytestmark = pytest.mark.only_on("torch")
+
+
+FOREIGN = ["_bg", r"$\foo$", "a$b$c", "\u8336\u58f6", "\udcff\x00", "^{}%\\"]
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+@pytest.mark.filterwarnings("ignore:No installed font")
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_names_are_drawn_as_given(images, tmp_path, suffix):
+    names = FOREIGN
+    explanation = explanation_of(
+        np.stack([images[0]] * 6),
+        names,
+        probabilities=np.eye(6) * 0.9 + 0.01,
+        classes=np.arange(6),
+    )
+    figure = plots.explanation(explanation, names=names)
+    figure.savefig(tmp_path / f"explanation.{suffix}")
+    axes = np.array(figure.axes).reshape(6, 6)
+    for row, name in enumerate(names[:3]):
+        assert name in axes[row, 0].get_title()
+        assert f"{name} 91.0%" in axes[row, 1].get_title()
+        legend = axes[row, 5].get_legend().get_texts()
+        assert legend[0].get_text() == name
+        assert legend[0].get_visible()
+        assert not legend[0].get_parse_math()
+        assert not axes[row, 1].title.get_parse_math()
+    maps = {name: np.ones((1, 4, 4)) for name in names}
+    figure = plots.compare(images[:1], maps, names[1], names[1:2])
+    assert figure.axes[0].get_ylabel() == names[1]
+    assert figure.axes[1].get_title() == "_bg"
+    figure.savefig(tmp_path / f"compare.{suffix}")
+    plots.maps_by_layer(
+        images[0], {n: np.ones((4, 4)) for n in names}, names[1]
+    ).savefig(tmp_path / f"maps_by_layer.{suffix}")
+    result = PixelRemoval([0, 1], [1, 0], [1, 0], 0.5, 0.75, 0, {})
+    figure = plots.pixel_removal(dict.fromkeys(names, result))
+    figure.savefig(tmp_path / f"removal.{suffix}")
+    texts = figure.axes[0].get_legend().get_texts()
+    assert texts[0].get_text() == "_bg (area 0.500)"
+    assert len(texts) == len(names)
+
+
+LONG = [
+    "gasmask, respirator, gas helmet",
+    "lesser panda, red panda, panda, bear cat, cat bear, Ailurus fulgens",
+    "Wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww",
+    "dumbbell",
+    "w" * 14,
+]
+
+
+def test_long_names_never_overlap(images):
+    p = np.array([[0.5, 0.4, 0.05, 0.03, 0.02]])
+    for shift in range(5):
+        explanation = explanation_of(
+            images[:1],
+            [*LONG[shift:], *LONG[:shift]],
+            probabilities=p,
+            layer_maps={n: np.ones((1, 4, 4)) for n in (6, 12, 18)},
+            classes=np.array([0]),
+        )
+        figure = plots.explanation(explanation, names=["photo" * 20 + ".jpg"])
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        boxes = [
+            ax.title.get_window_extent(canvas.get_renderer())
+            for ax in figure.axes
+        ]
+        for left, right in zip(boxes, boxes[1:], strict=False):
+            assert left.x1 < right.x0
+        assert all(box.y1 <= figure.bbox.y1 for box in boxes)
+        for ax, number in zip(
+            figure.axes[1:3], ("50.0%", "40.0%"), strict=True
+        ):
+            assert ax.get_title().endswith(number)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["W " * 250, "x" * 500, "y, z " * 100],
+        ["an abacus, or so", "a bird of prey, the golden eagle", "cat"],
+    ],
+    ids=["longest", "long"],
+)
+def test_long_titles_are_not_clipped_and_drawn_fast(images, count, names):
+    explanation = explanation_of(images[:count], names)
+    start = time.perf_counter()
+    figure = plots.explanation(explanation, names=["n" * 500] * count)
+    # Measuring letter by letter took ten seconds.
+    assert time.perf_counter() - start < 3
+    map_ = np.eye(4)
+    for drawn in (
+        figure,
+        plots.maps_by_layer(images[0], {1: map_, "b" * 90: map_}, names[0]),
+        plots.compare(
+            images[:1], {names[1]: map_[None], "Grad-CAM\nat 2": map_[None]}
+        ),
+    ):
+        canvas = FigureCanvasAgg(drawn)
+        canvas.draw()
+        for ax in drawn.axes:
+            box = ax.title.get_window_extent(canvas.get_renderer())
+            assert 0 <= box.x0 and box.x1 <= drawn.bbox.x1
+            assert box.y1 <= drawn.bbox.y1
+    assert drawn.axes[2].get_title() == "Grad-CAM\nat 2"
+
+
+@pytest.mark.parametrize(
+    "text, lines",
+    [
+        ("short", ["short"]),
+        ("a bird of prey, the golden eagle of the Alps", 2),
+        ("w" * 100, 2),
+        ("Wi" * 60, 2),
+        ("one " * 60, 1),
+    ],
+)
+def test_a_cut_text_is_as_long_as_possible(text, lines):
+    """One more letter would not fit."""
+    if not isinstance(lines, int):
+        assert cut_text(text).split("\n") == lines
+        return
+    cut = cut_text(text, "9.1%", lines).split("\n")
+    assert len(cut) <= lines
+    assert all(fits(line, 9) for line in cut)
+    if "…" not in cut[-1]:
+        assert " ".join(cut) == f"{text} 9.1%"
+        return
+    shown = cut[-1].removesuffix("… 9.1%")
+    rest = text
+    for line in cut[:-1]:
+        assert rest.startswith(line)
+        rest = rest[len(line) :].lstrip()
+    assert rest.startswith(shown)
+    more = rest[: len(shown) + (2 if rest[len(shown)] == " " else 1)]
+    assert not fits(f"{more}… 9.1%", 9)
