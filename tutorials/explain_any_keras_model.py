@@ -9,10 +9,10 @@
 # %% [markdown]
 # # Explain any Keras model
 #
-# You have a classifier that is no FA-CNN, and want to know where it looks. This
-# notebook draws maps of one model by eight methods, **judges** them, since maps
-# that look alike are not equally right, and at the end puts FA layers on the
-# model, which makes its maps add up to its scores.
+# You have a classifier that is not an FA-CNN, and want to know where it looks.
+# This notebook draws maps of one model by eight methods. It **judges** them,
+# since maps that look alike are not equally right. At the end it puts FA layers
+# on the model, so that its maps sum to its scores.
 
 # %%
 try:
@@ -42,11 +42,11 @@ keras.utils.set_random_seed(0)
 # %% [markdown]
 # ## A model to explain
 #
-# To judge a map one must know where the truth lies. So the pictures are drawn
-# here, each with one circle, square or triangle whose place is noted down, and
-# a small plain network is trained on them. Everything below works the same on
-# your own model: it must take images and put out one number for each class,
-# best the logits, before any softmax.
+# To judge a map, one must know where the object is. So the pictures are drawn
+# here, each with one circle, square or triangle whose box is recorded, and a
+# small plain network is trained on them. Everything below works the same on
+# your own model: it must take images and return one number per class,
+# preferably the logits, before any softmax.
 
 # %%
 rng = np.random.default_rng(0)
@@ -124,8 +124,8 @@ train_model(model, 0.003, epochs=12)
 # - **RISE** and **K-OCC**: only what comes out, when parts of the picture are
 #   hidden. They work for any model at all, and are slow.
 #
-# All take a model, images and classes (None is the predicted ones), and return
-# arrays.
+# All take a model, images and classes (None means the predicted classes), and
+# return arrays.
 
 # %%
 some = held_out[:12] if quick else held_out[:60]
@@ -151,20 +151,20 @@ plots.compare(
 )
 
 # %% [markdown]
-# CAM and HiResCAM look the same because at the last layer of such a network
-# they are; so is Grad-CAM, up to what it cuts off below 0.
+# CAM and HiResCAM look the same because they are the same at the last layer of
+# such a network. So is Grad-CAM, up to what it cuts off below 0.
 #
 # ## Which is right?
 #
 # Three questions, each with a number:
 #
-# - **pointing game**: is the brightest place inside the shape's box? 1 is best.
+# - **pointing game**: is the brightest location in the shape's box? 1 is best.
 # - **energy**: how much of the map lies in the box? 1 is best.
-# - **removal**: take pixels away, brightest first, and fill them in from what
+# - **removal**: remove pixels, brightest first, and fill them in from what
 #   is left around them (the way of ROAD). How fast does the model go wrong? The
 #   area under its accuracy; less is better.
 #
-# `random` is a map of noise. What is not clearly better than that is of no use.
+# `random` is a map of noise. A map that is not clearly better is of no use.
 
 # %%
 maps["random"] = rng.random(x.shape[:3])
@@ -179,12 +179,12 @@ def judge(model, maps):
             metrics.energy_pointing_game(m, boxes[some], (32, 32))
         )
         # A map without any value above 0 gives no order, so it can't be judged.
-        told = m.max(axis=(1, 2)) > m.min(axis=(1, 2))
+        varies = m.max(axis=(1, 2)) > m.min(axis=(1, 2))
         removal = metrics.pixel_removal(
             model,
-            x[told],
-            y[told],
-            m[told],
+            x[varies],
+            y[varies],
+            m[varies],
             fractions=fractions,
             baseline="road",
         ).accuracy_auc
@@ -198,16 +198,17 @@ judge(model, maps)
 # %% [markdown]
 # Here the maps of the last layer are right most often. The gradient at the
 # pixels is scattered, and RISE's random masks are coarse for pictures this
-# small; more masks would help it. On your model that may be otherwise, so
-# compute it: removal goes by how the model reacts and needs no boxes.
+# small; more masks would help it. On your model the order may differ, so
+# compute it: removal uses only the model's reaction and needs no boxes.
 #
 # ## Does the map depend on what was learned?
 #
 # Some methods draw fine edges that look like an explanation, and would draw the
-# same of an untrained network. So make the model forget: shuffle the weights of
-# one layer after another, from the last to the first, and see how similar the
-# maps stay to those before (rank correlation; 1 is unchanged). The similarity
-# should go to 0. `edges`, which never looks at the model, stays at 1.
+# same for an untrained network. So make the model forget: shuffle the weights
+# of one layer after another, from the last to the first, and measure how
+# similar the maps stay to the original ones (rank correlation; 1 is unchanged).
+# The similarity should go to 0. `edges`, which never looks at the model, stays
+# at 1.
 
 
 # %%
@@ -233,16 +234,16 @@ for name, method in {
     print(f"{name:11}" + "".join(f"{r:10.2f}" for r in result.mean))
 
 # %% [markdown]
-# CAM uses the last layer's weights alone and forgets at once. Layer-CAM and
-# saliency forget as more layers do. What stays a little above 0 is the picture:
-# even an untrained network reacts where something is.
+# CAM uses only the last layer's weights and forgets at once. Layer-CAM and
+# saliency forget as more layers do. They stay a little above 0 because of the
+# picture: even an untrained network reacts where something is.
 #
 # ## A network from `keras.applications`
 #
-# The same calls. With `weights="imagenet"` Keras downloads trained weights;
-# here they are **random**, so that nothing is downloaded, and the map means
-# nothing. It shows the call: find the last layer that still has a place for
-# each part of the picture, and name it.
+# The calls are the same. With `weights="imagenet"` Keras downloads trained
+# weights. Here they are **random**, so that nothing is downloaded, and the map
+# means nothing. It only shows the call: find the last layer whose output still
+# has rows and columns, and name it.
 
 # %%
 weights = None  # "imagenet" is what you will want
@@ -260,10 +261,9 @@ print(map_.shape, "at", len(mobilenet.layers), "layers")
 # %% [markdown]
 # ## Make it explain itself
 #
-# A **hybrid** puts FA layers on top of a network that is already there. The
-# network is frozen, and a few epochs teach the new layers, whose maps belong to
-# one class each. So the maps add up to the scores, for all classes, in one
-# pass.
+# A **hybrid** puts FA layers on top of an existing network. The network is
+# frozen, and a few epochs train the new layers, whose maps belong to one class
+# each. So the maps sum to the scores, for all classes, in one pass.
 
 # %%
 hybrid = keras_facnn.FACNN(
@@ -293,7 +293,7 @@ plots.compare(
 judge(hybrid, hybrid_maps)
 
 # %% [markdown]
-# `centered` is a class' map less the average map of all classes: softmax
+# `centered` is a class's map less the average map of all classes. Softmax
 # ignores what all classes share, so this is the part that decides.
 #
 # Next: [fine-tune a hybrid on photographs](fine_tune.ipynb).

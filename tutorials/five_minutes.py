@@ -10,10 +10,10 @@
 # # FA-CNN in five minutes
 #
 # An image classifier says *what* it sees. To learn *where* it looked, one
-# usually adds a second method on top, such as Grad-CAM, and hopes that it tells
-# the truth. An FA-CNN needs no second method. Each of its feature maps belongs
-# to one class, all the way from the pixels to the answer, so the maps that
-# decide are the explanation.
+# usually adds a second method, such as Grad-CAM, and hopes that it is right. An
+# FA-CNN needs no second method. Each of its feature maps belongs to one class,
+# all the way from the pixels to the answer, so the maps that decide are the
+# explanation.
 #
 # You will load a trained model, predict, see where the answer came from, ask
 # why it is not another class, and watch the answer take shape layer by layer.
@@ -39,10 +39,10 @@ from keras_facnn import plots
 # %% [markdown]
 # ## Load
 #
-# `cifar10` comes with the package: 92 % of CIFAR-10's test images right, ten
-# classes, pictures of 32x32 pixels. The model is a `keras.Model` like any
-# other. `load_images` reads pictures of any size and kind as the model wants
-# them.
+# `cifar10` comes with the package. It knows ten classes, reads pictures of
+# 32x32 pixels, and is right for 92 % of CIFAR-10's test images. The model is a
+# `keras.Model` like any other. `load_images` reads pictures of any size and
+# kind as the model needs them.
 
 # %%
 model = keras_facnn.FACNN.from_preset("cifar10")
@@ -56,23 +56,22 @@ print(model.class_names)
 # %% [markdown]
 # ## Predict and see
 #
-# `explain` runs the model once and gathers all that the figure shows. Bright
-# places speak for the class named above them, and not for all classes alike;
-# the scale says how much of that each place gives. Beside it is the strongest
-# rival.
-# The curves on the right show how sure the model is after each of its 24
-# layers.
+# `explain` runs the model once and returns everything that the figure shows.
+# Bright regions speak for the class named above them, and not for all classes
+# equally; the scale says how much each location gives. Beside it is the
+# strongest rival. The curves on the right show how sure the model is after each
+# of its 24 layers.
 
 # %%
-told = model.explain(images[:4], layers=[12, 18])
-plots.explanation(told, names=[path.stem for path in paths[:4]])
+explanation = model.explain(images[:4], layers=[12, 18])
+plots.explanation(explanation, names=[path.stem for path in paths[:4]])
 
 # %% [markdown]
 # ## The map is the score
 #
-# The score of a class (its *logit*, what goes into softmax) is the mean of its
-# map times one number that the model learned. Nothing else goes in. So the map
-# is no estimate of what mattered: summed up, it *is* the decision.
+# The score of a class (its *logit*, which goes into softmax) is the mean of its
+# map, times one number that the model learned. Nothing else goes in. So the map
+# is not an estimate of what mattered: its sum *is* the decision.
 
 # %%
 logits, maps = model.predict_with_maps(images)  # (6, 10) and (6, 8, 8, 10)
@@ -86,10 +85,10 @@ for path, y, m in zip(paths, logits, maps, strict=True):
 # %% [markdown]
 # ## Why a cat, and not a dog?
 #
-# The maps of two classes can be subtracted. What is left sums to the lead of
-# the one over the other: red speaks for the first, blue for the second. Most
-# of each picture speaks for the class that leads. Of the car, the blurred
-# corner speaks for a dog; of the bird, the place between its wings for a frog.
+# The maps of two classes can be subtracted. The difference sums to the lead of
+# one class over the other: red speaks for the first, blue for the second. Most
+# of each picture speaks for the class that leads. The blurred corner of the car
+# speaks for a dog, and the region between the bird's wings for a frog.
 
 
 # %%
@@ -119,11 +118,11 @@ for (top, bottom), (a, b) in zip(axes.T, pairs, strict=True):
     draw_contrast(bottom, image, difference, lead)
 
 # %% [markdown]
-# ## Slide through depth
+# ## Slide through the layers
 #
-# The same class owns the same maps at every depth, so every layer can be asked
-# where it sees the class. Move the slider: early layers light up at scattered
-# edges, later ones at the head and the back, the last ones on the whole animal.
+# A class owns maps at every layer, so every layer can show where it sees the
+# class. Move the slider: early layers light up at scattered edges, later ones
+# at the head and the back, and the last ones on the whole animal.
 
 # %%
 from IPython.display import HTML
@@ -167,8 +166,8 @@ plots.maps_by_layer(horse[0], some, "horse")
 #
 # ## Don't take our word for it
 #
-# `verify` measures the promises on your pictures: that the map is what Grad-CAM
-# would have drawn (a correlation of 1), and that maps and layers sum to the
+# `verify` measures on your pictures what an FA-CNN promises: the map is what
+# Grad-CAM would have drawn (a correlation of 1), and maps and layers sum to the
 # score (errors of about 0).
 
 # %%

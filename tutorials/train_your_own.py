@@ -9,10 +9,10 @@
 # %% [markdown]
 # # Train your own
 #
-# From a folder of pictures to a model that others can load by one line. An
-# FA-CNN is a `keras.Model`, so training is `compile` and `fit`; one argument is
-# new, `deep_alignment`, and you will see what it does. The last part trains on
-# several devices.
+# This notebook goes from a folder of pictures to a model that others can load
+# by one line. An FA-CNN is a `keras.Model`, so training is `compile` and `fit`.
+# One argument is new, `deep_alignment`, and you will see what it does. The last
+# part trains on several devices.
 
 # %%
 try:
@@ -51,10 +51,11 @@ if not tf.config.list_physical_devices("GPU"):
 # %% [markdown]
 # ## A folder of pictures
 #
-# What is needed is a folder for each class in `photos`, with pictures of any
-# format and size. So that this notebook needs no download, and so that you can
-# judge the maps at a glance, it draws some: one circle, square or triangle on a
-# busy background. For your own, set `folder` and leave this cell out.
+# You need a folder `photos` with a folder per class, which holds pictures of
+# any format and size. This notebook draws its pictures, so that it needs no
+# download and you can judge the maps at a glance: one circle, square or
+# triangle on a busy background. For your own pictures, set `folder` and leave
+# this cell out.
 
 # %%
 folder = pathlib.Path("photos")
@@ -117,7 +118,7 @@ for ax, i in zip(axes, shown, strict=True):
 # `depths=(4, 4)` makes 4 layers, halves the resolution, and makes 4 more.
 # `maps_per_class=(6, 12)` says how many maps each class owns in the first half
 # and in the second: more maps, more capacity. The outputs are logits, so the
-# loss is told `from_logits=True`.
+# loss needs `from_logits=True`.
 
 
 # %%
@@ -164,23 +165,23 @@ for epoch in range(epochs):
 # %% [markdown]
 # ## See what it looks at
 #
-# Nothing ever told the model *where* the shapes are. A map may light up only a
-# part of a shape, such as a corner: that is what tells it from the others.
+# The model never learned *where* the shapes are. A map may light up only a part
+# of a shape, such as a corner, which distinguishes it from the others.
 
 # %%
 model.preset_metadata = train.metadata
 _, firsts = np.unique(held_out.labels, return_index=True)
-told = model.explain(held_out.images[firsts], layers=[2, 5])
-plots.explanation(told)
+explanation = model.explain(held_out.images[firsts], layers=[2, 5])
+plots.explanation(explanation)
 
 # %% [markdown]
 # ## What deep alignment does
 #
-# Every class owns maps at every layer, so the last step, averaging them, can be
-# taken at any layer and gives scores there too. `deep_alignment=0.4` adds the
+# Every class owns maps at every layer. So the last step, averaging them, can be
+# done at any layer, and gives scores there too. `deep_alignment=0.4` adds the
 # loss of these early scores to the training, with that weight. It adds no
-# parameters. Here is the same model trained without it. What is drawn is how
-# much the class' maps resemble Grad-CAM at each layer, and how often the early
+# parameters. Here is the same model trained without it. The curves show how
+# much the class's maps resemble Grad-CAM at each layer, and how often the early
 # scores are right.
 
 # %%
@@ -194,27 +195,27 @@ for title, trained, style in (
     ("with deep alignment", model, "-o"),
     ("without", without, "--s"),
 ):
-    depth = metrics.similarity_by_layer(trained, some.images, some.labels)
-    left.plot(depth.layers, depth.mean, style, label=title)
+    similarity = metrics.similarity_by_layer(trained, some.images, some.labels)
+    left.plot(similarity.layers, similarity.mean, style, label=title)
     by_layer = trained.layer_logits(held_out.images).argmax(-1)
     accuracy = (by_layer == held_out.labels[:, None]).mean(axis=0)
-    right.plot(depth.layers, accuracy, style, label=title)
+    right.plot(similarity.layers, accuracy, style, label=title)
     print(f"{title:20} {accuracy[-1]:.1%} of the pictures held out right")
 left.set(xlabel="layer", ylabel="correlation with Grad-CAM", ylim=(None, 1.03))
 right.set(xlabel="layer", ylabel="early scores right", ylim=(0, 1.03))
 _ = left.legend(frameon=False)
 # %% [markdown]
 # The early scores gain most: two layers before the end, nine of ten are right
-# with deep alignment, and six of ten without. The maps resemble Grad-CAM more
-# at layers 5 and 6, and less before them, where a network this small has not
-# made up its mind either way.
+# with deep alignment, and six of ten without it. The maps resemble Grad-CAM
+# more at layers 5 and 6, and less before them, where a network this small has
+# not decided yet in either case.
 #
 # ## Save, share, load
 #
-# A preset is a folder: the weights, the configuration and what others should
-# know: `train.metadata` names the classes and knows the pictures that were
-# trained on.
-# Loading a preset runs no code from it and checks every file.
+# A preset is a folder with the weights, the configuration and what others
+# should know. `train.metadata` holds the names of the classes, and which
+# pictures were trained on. Loading a preset runs no code from it and checks
+# every file.
 
 # %%
 model.save_to_preset(
@@ -222,9 +223,12 @@ model.save_to_preset(
     {"description": "Tells shapes apart.", **train.metadata},
 )
 loaded = keras_facnn.FACNN.from_preset("shapes")
-told = loaded.explain(held_out.images[firsts[:1]])
+explanation = loaded.explain(held_out.images[firsts[:1]])
 print(sorted(path.name for path in pathlib.Path("shapes").iterdir()))
-print(told.name_of(told.classes[0]), f"{told.probabilities.max():.1%}")
+print(
+    explanation.name_of(explanation.classes[0]),
+    f"{explanation.probabilities.max():.1%}",
+)
 
 # %% [markdown]
 # From a shell: `keras-facnn explain photo.jpg --preset shapes`.
@@ -233,9 +237,9 @@ print(told.name_of(told.classes[0]), f"{told.probabilities.max():.1%}")
 #
 # On TensorFlow, build and compile the model inside the scope of a
 # `MirroredStrategy`, and `fit` splits each batch over all GPUs. Without GPUs,
-# the two halves of the CPU that were set up at the start stand in for them:
-# not faster, but the same code. `synchronized_batch_norm=True` makes
-# normalization go over the whole batch, as on one device. (On JAX,
+# the two halves of the CPU that were set up at the start stand in for them.
+# That is not faster, but it is the same code. `synchronized_batch_norm=True`
+# makes normalization use the whole batch, as on one device. (On JAX,
 # `keras.distribution.DataParallel` does all of that; PyTorch uses one GPU.)
 
 # %%
@@ -263,6 +267,6 @@ print(strategy.num_replicas_in_sync, "devices")
 print(f"{history['accuracy'][-1]:.1%} of the training pictures right")
 
 # %% [markdown]
-# Small sets of photographs do better from a trained model: see
-# [fine-tune on your photographs](fine_tune.ipynb). Long trainings that survive
-# a kill and keep their record: `python -m zoo.train --help`.
+# For a small set of photographs, start from a trained model: see [fine-tune on
+# your photographs](fine_tune.ipynb). For long trainings that survive a kill and
+# keep their record, see `python -m zoo.train --help`.
