@@ -1,10 +1,10 @@
-"""Runs the tutorials.
+"""Run the tutorials.
 
-    python tutorials/run.py             # each of them on little, as a check
-    python tutorials/run.py --write     # in full, and keeps what they put out
+    python tutorials/run.py             # each on little data, as a check
+    python tutorials/run.py --write     # in full, and keep the outputs
 
-The `.py` files are the source; names of some of them, such as `five_minutes`,
-run these alone. Each runs in a folder of its own, beside a copy of `samples/`.
+The `.py` files are the source. Names of some of them, such as `five_minutes`,
+run only these. Each runs in a folder of its own, beside a copy of `samples/`.
 """
 
 import argparse
@@ -27,14 +27,14 @@ FIGURES = [
     "--InlineBackend.figure_formats=jpeg",
     "--InlineBackend.print_figure_kwargs={'pil_kwargs': {'quality': 90}}",
 ]
-# What TensorFlow's C++ says of itself when it starts.
+# Messages of TensorFlow's C++ code when it starts.
 LOGS = re.compile(
     r"^(I\d{4} |WARNING: All log messages before).*\n?", re.MULTILINE
 )
 
 
 def read(path):
-    """The notebook that a text is the source of, without outputs."""
+    """Return the notebook that a script is the source of, without outputs."""
     notebook = jupytext.read(path)
     notebook.metadata = {
         "kernelspec": {
@@ -51,7 +51,7 @@ def read(path):
 
 
 def execute(notebook):
-    """Runs a notebook, and keeps its outputs in it."""
+    """Run a notebook, and keep its outputs in it."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "samples", f"{folder}/samples")
         os.mkdir(f"{folder}/tutorials")
@@ -92,7 +92,7 @@ def main():
         os.environ["KERAS_FACNN_QUICK"] = "1"
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Where they run, `..` holds the samples alone, without `zoo`.
+    # They run where `..` holds only the samples, without `zoo`.
     os.environ["PYTHONPATH"] = str(ROOT)
     for name in flags.names:
         start = time.monotonic()

@@ -1,11 +1,11 @@
-"""Lets mkdocstrings read docstrings in Keras' style as Google's."""
+"""Let mkdocstrings read docstrings in Keras' style as in Google's."""
 
 import re
 import textwrap
 
 import griffe
 
-# To Google's style, what stands before a colon in `Returns` is a type.
+# In Google's style, the text before a colon in `Returns` is a type.
 AS_TEXT = re.compile(
     r"^(Call arguments|Input shape|Output shape|Returns):\n((?: +.*\n?|\n)+)",
     re.MULTILINE,
@@ -13,7 +13,7 @@ AS_TEXT = re.compile(
 
 
 class KerasDocstrings(griffe.Extension):
-    """Rewrites each docstring before it is parsed."""
+    """Rewrite each docstring before it is parsed."""
 
     def on_instance(self, *, obj, **kwargs):
         if obj.docstring and not obj.is_alias:
@@ -21,7 +21,7 @@ class KerasDocstrings(griffe.Extension):
 
 
 def google_style(text):
-    """Indents examples as a section, and makes some sections text."""
+    """Indent examples as a section, and turn some sections into text."""
     text = AS_TEXT.sub(
         lambda found: f"**{found[1]}:**\n\n{textwrap.dedent(found[2])}", text
     )

@@ -1,4 +1,4 @@
-"""Fails a build whose pages would load anything from another server."""
+"""Fail a build whose pages would load anything from another server."""
 
 import re
 

@@ -1,8 +1,8 @@
-"""Makes pages of the notebooks in `tutorials/`, with the outputs they hold.
+"""Make pages of the notebooks in `tutorials/`, with the outputs they hold.
 
-They are converted, not run. What a notebook puts out as HTML is an animation
-of Matplotlib's, whose player would be loaded from the web; its frames get a
-slider.
+They are converted, not run. The HTML in a notebook is an animation of
+Matplotlib, whose player would be loaded from the web. Its frames get a slider
+instead.
 """
 
 import base64
@@ -24,7 +24,7 @@ SLIDER = """<figure class="frames" markdown="0">
 
 @event_priority(100)
 def on_files(files, config):
-    """Adds pages, their pictures, and the notebooks themselves."""
+    """Add pages, their pictures, and the notebooks themselves."""
 
     def add(name, content):
         files.append(
@@ -42,7 +42,7 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Links that lead to a notebook in a checkout lead to its page here."""
+    """Let links to a notebook lead to its page."""
     return re.sub(
         r"\]\(((?:\.\./)*)\.\./tutorials/(\w+)\.(?:ipynb|md)\)",
         lambda link: (
@@ -57,7 +57,7 @@ def on_page_markdown(markdown, page, config, files):
 
 
 def page(path):
-    """The Markdown of a notebook, and the JPEG files that it shows."""
+    """Return the Markdown of a notebook, and the JPEG files that it shows."""
     cells = json.loads(path.read_text("utf-8"))["cells"]
     text, pictures, heading = [], {}, ""
     for number, cell in enumerate(cells):
@@ -89,7 +89,7 @@ def page(path):
 
 
 def _linked(text):
-    """Links to notebooks lead to their pages."""
+    """Let links to notebooks lead to their pages."""
     return re.sub(r"\]\((\w+)\.ipynb\)", r"](\1.md)", text)
 
 
