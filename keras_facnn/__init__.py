@@ -25,7 +25,7 @@ else:
     from keras_facnn.pictures.image_folder import ImageFolder
     from keras_facnn.pictures.image_folder import load_folder
     from keras_facnn.pictures.reading import load_images
-    from keras_facnn.sharing import upload_preset
+    from keras_facnn.presets import upload_preset
     from keras_facnn.training.losses import EvidencePenalty
 
 __all__ = [

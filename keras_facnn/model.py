@@ -3,36 +3,26 @@ import types
 from collections.abc import Sequence
 from typing import Any
 from typing import Literal
-from typing import get_args
 
 import keras
 
 from keras_facnn._backend.gradients import read_values
 from keras_facnn._checks.arguments import check_argument_names
-from keras_facnn._checks.arguments import check_bool
-from keras_facnn._checks.arguments import check_option
-from keras_facnn._checks.arguments import check_policy
-from keras_facnn._checks.numbers import check_float
-from keras_facnn._checks.numbers import check_int
-from keras_facnn._checks.numbers import is_number
+from keras_facnn.architecture.architecture import check_architecture
 from keras_facnn.architecture.backbone_config import backbone_config
-from keras_facnn.architecture.fusing import Fusing
-from keras_facnn.architecture.graph import check_alphas
-from keras_facnn.architecture.graph import check_stages
-from keras_facnn.architecture.graph import check_stochastic_depth
-from keras_facnn.architecture.graph import fa_stages
+from keras_facnn.architecture.freezing import freeze_layers
+from keras_facnn.architecture.freezing import frozen_layers
+from keras_facnn.architecture.fusing import fuse
+from keras_facnn.architecture.graph import build_graph
 from keras_facnn.architecture.graph import finalize_layers
-from keras_facnn.architecture.graph import freeze_layers
-from keras_facnn.architecture.graph import frozen_layers
-from keras_facnn.architecture.graph import image_and_x0
 from keras_facnn.explaining.explaining import Explaining
 from keras_facnn.export.exporting import Exporting
 from keras_facnn.keras_model import KerasModel
 from keras_facnn.presets import BundledPresets
+from keras_facnn.presets import Provenance
 from keras_facnn.presets import arguments
 from keras_facnn.presets import check_metadata
 from keras_facnn.presets import load_preset
-from keras_facnn.presets import record_of_copies
 from keras_facnn.presets import save_preset
 from keras_facnn.training.deep_alignment import DeepAlignment
 from keras_facnn.types import Padding
@@ -40,7 +30,7 @@ from keras_facnn.types import WeightsDtype
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
-class FACNN(DeepAlignment, Explaining, Fusing, Exporting, KerasModel):
+class FACNN(DeepAlignment, Explaining, Exporting, KerasModel):
     """FA-CNN: an image classifier whose raw feature maps explain it.
 
     A flat functional model. `x_0` copies the pixels; FA layer `l = 1..L`
@@ -93,7 +83,6 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, KerasModel):
             are left in weigh `a_l / (1 - share)`, less than all. It
             regularizes, and a layer whose branch is left out is aligned by
             construction. Presets do not keep it.
-        fused: Whether the graph is that of `fuse`, for inference alone.
         threshold: Whether the head learns a threshold `t`, so that the logit is
             `s * (mean(M_c) - t)`. Without it no logit is negative, which
             softmax does not mind; for several labels an image, by sigmoid and
@@ -159,7 +148,6 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, KerasModel):
         synchronized_batch_norm: bool = False,
         deep_alignment: float = 0.0,
         stochastic_depth: float = 0.0,
-        fused: bool = False,
         threshold: bool = False,
         backbone: keras.Model | dict | None = None,
         feature_layer: str | Sequence[str] | None = None,
@@ -167,127 +155,77 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, KerasModel):
         dtype: Any = None,
         **kwargs,
     ):
-        # Keras would drop what it does not know.
+        # Not an argument: `fuse` and saved models set it in a config.
+        fused = kwargs.pop("fused", False)
+        # Keras ignores unknown arguments.
         check_argument_names("FACNN", kwargs, [*arguments(FACNN), "trainable"])
-        num_classes = check_int("num_classes", num_classes, least=2)
-        space_to_depth = check_int("space_to_depth", space_to_depth)
-        depths, maps_per_class = check_stages(
-            depths, maps_per_class, hybrid=backbone is not None
-        )
-        classwise_layers = check_int(
-            "classwise_layers", classwise_layers, least=0, most=sum(depths)
-        )
-        padding = check_option("padding", padding, get_args(Padding))
-        batch_norm_gain = check_bool("batch_norm_gain", batch_norm_gain)
-        synchronized_batch_norm = check_bool(
-            "synchronized_batch_norm", synchronized_batch_norm
-        )
-        stochastic_depth = check_float(
-            "stochastic_depth", stochastic_depth, least=0, below=1
-        )
-        fused = check_bool("fused", fused)
-        threshold = check_bool("threshold", threshold)
-        policy = check_policy(dtype)
-
-        # === Functional graph ===
-        options = {
-            "batch_norm_gain": batch_norm_gain,
-            "synchronized_batch_norm": synchronized_batch_norm
-            and keras.backend.backend() == "tensorflow",
-            "dtype": policy,
-            "fused": fused,
-        }
-        inputs, x, size_rules = image_and_x0(
+        architecture = check_architecture(
             num_classes,
             image_shape,
             depths,
             maps_per_class,
+            alpha,
             space_to_depth,
             classwise_layers,
-            backbone,
-            feature_layer,
-            **options,
-        )
-        alphas = check_alphas(alpha, sum(depths))
-        check_stochastic_depth(stochastic_depth, alphas)
-        outputs = fa_stages(
-            x,
-            num_classes,
-            depths,
-            maps_per_class,
-            alphas,
-            stochastic_depth,
-            classwise_layers,
             padding,
-            threshold,
-            **options,
+            batch_norm_gain,
+            synchronized_batch_norm,
+            stochastic_depth,
+            fused=fused,
+            threshold=threshold,
+            hybrid=backbone is not None,
+            dtype=dtype,
         )
-        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-
-        # === Config ===
-        self.num_classes = num_classes
-        self.image_shape = tuple(inputs.shape[1:])
-        self.depths = depths
-        self.maps_per_class = maps_per_class
-        self.alpha: Any = alpha
-        if not isinstance(alpha, str):
-            self.alpha = alphas[0] if is_number(alpha) else alphas
-        self.space_to_depth = space_to_depth
-        self.classwise_layers = classwise_layers
-        self.padding = padding
-        self.batch_norm_gain = batch_norm_gain
-        self.synchronized_batch_norm = synchronized_batch_norm
-        self.stochastic_depth = stochastic_depth
-        self.fused = fused
-        self.threshold = threshold
-        self.alphas = alphas
+        images, logits, size_rules = build_graph(
+            architecture, backbone, feature_layer
+        )
+        super().__init__(inputs=images, outputs=logits, **kwargs)
+        self.architecture = architecture
+        self.image_shape = tuple(images.shape[1:])
         self.size_rules = size_rules
-        self._policy_name = policy.name
+        self.num_classes = architecture.num_classes
+        self.depths = architecture.depths
+        self.maps_per_class = architecture.maps_per_class
+        self.alpha = architecture.alpha
+        self.alphas = architecture.alphas
+        self.space_to_depth = architecture.space_to_depth
+        self.classwise_layers = architecture.classwise_layers
+        self.padding = architecture.padding
+        self.batch_norm_gain = architecture.batch_norm_gain
+        self.synchronized_batch_norm = architecture.synchronized_batch_norm
+        self.stochastic_depth = architecture.stochastic_depth
+        self.threshold = architecture.threshold
+        self.fused = architecture.fused
         # What Keras must not track, or it would save it.
         self._untracked = types.SimpleNamespace(
             depths=keras.Model(
                 self.input,
                 [
-                    self.get_layer(f"fa_{level}").output
-                    for level in range(1, len(alphas))
+                    self.get_layer(f"fa_{layer}").output
+                    for layer in range(1, architecture.num_layers)
                 ]
                 + self.outputs,
             ),
-            preset_metadata=None,
             # On JAX, what Keras has taken out of the model.
             held=(),
-            preset_weights=None,
-            weights_at_load=None,
         )
+        self.provenance = Provenance()
         self.deep_alignment = deep_alignment
-        if fused:
+        if self.fused:
             self.trainable = False
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        backbone = self.backbone
         return {
-            "num_classes": self.num_classes,
+            **self.architecture.config(),
             "image_shape": list(self.image_shape),
-            "depths": list(self.depths),
-            "maps_per_class": list(self.maps_per_class),
-            "alpha": list(self.alpha)
-            if isinstance(self.alpha, tuple)
-            else self.alpha,
-            "space_to_depth": self.space_to_depth,
-            "classwise_layers": self.classwise_layers,
-            "padding": self.padding,
-            "batch_norm_gain": self.batch_norm_gain,
-            "synchronized_batch_norm": self.synchronized_batch_norm,
             "deep_alignment": self.deep_alignment,
-            "stochastic_depth": self.stochastic_depth,
-            "fused": self.fused,
-            "threshold": self.threshold,
-            "backbone": self.backbone
-            and backbone_config(self.backbone, self._policy_name),
-            "dtype": self._policy_name,
+            "backbone": backbone
+            and backbone_config(backbone, self.architecture.dtype.name),
             "name": self.name,
             "trainable": self.trainable,
             "frozen_layers": frozen_layers(self),
-            **record_of_copies(self),
+            **self.provenance.config(),
         }
 
     @classmethod
@@ -295,11 +233,9 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, KerasModel):
         config = dict(config)
         trainable = config.pop("trainable", True)
         frozen = config.pop("frozen_layers", ())
-        metadata = config.pop("preset_metadata", None)
-        weights_at_load = config.pop("weights_at_load", None)
+        provenance = Provenance.pop_from(config)
         model = cls(**config)
-        model._untracked.preset_metadata = metadata
-        model._untracked.weights_at_load = weights_at_load
+        model.provenance = provenance
         if model.fused:
             return model
         if model.trainable != trainable:
@@ -334,13 +270,11 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, KerasModel):
         keep it but for its `"metrics"`. It can be set, to a dict that JSON can
         hold; class names must be strings, unique, one a class.
         """
-        return self._untracked.preset_metadata
+        return self.provenance.metadata
 
     @preset_metadata.setter
     def preset_metadata(self, metadata):
-        self._untracked.preset_metadata = check_metadata(
-            metadata, self.num_classes
-        )
+        self.provenance.metadata = check_metadata(metadata, self.num_classes)
 
     @property
     def class_names(self):
@@ -451,3 +385,34 @@ class FACNN(DeepAlignment, Explaining, Fusing, Exporting, KerasModel):
         ['ant', 'bee']
         """
         save_preset(self, directory, metadata, weights_dtype)
+
+    # --- Inference ---
+
+    def fuse(self) -> "FACNN":
+        """Return a copy for inference, with norms folded into convolutions.
+
+        Since `a * relu(z) = relu(a * z)`, norm and `a_l` of FA layer `l` go
+        into kernel and bias of `conv_l`, and `x_l = (1 - a_l) * x_{l-1} +
+        relu_l`: the same numbers with fewer passes over memory. The copy has
+        no layers `norm_l`, and its `relu_l` return `a_l` times the branch.
+        All other names, maps, evidence and logits stay the same, and so do
+        `class_names` and what still holds of `preset_metadata`.
+
+        Returns:
+            A `FACNN` that predicts, explains, saves and loads as this one, but
+            cannot be trained (`compile` is there for `evaluate`).
+
+        Example:
+
+        >>> import numpy as np
+        >>> import keras_facnn
+        >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+        >>> fused = model.fuse()
+        >>> images = np.random.default_rng(0).uniform(0, 255, (1, 32, 32, 3))
+        >>> a, b = (m.predict(images, verbose=0) for m in (model, fused))
+        >>> bool(np.allclose(a, b, atol=1e-4))
+        True
+        """
+        fused = fuse(self)
+        fused.provenance = self.provenance.of_fused(self)
+        return fused

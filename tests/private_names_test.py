@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 READ = {
     "_flatten_layers": {
         "keras_facnn/_checks/models.py",
-        "keras_facnn/architecture/graph.py",
+        "keras_facnn/architecture/freezing.py",
     },
     "_get_jax_state": {"keras_facnn/training/deep_alignment.py"},
     "_compile_loss": {"keras_facnn/training/deep_alignment.py"},

@@ -9,6 +9,7 @@ import warnings
 
 import keras
 
+from keras_facnn._checks.messages import callers_stacklevel
 from keras_facnn.architecture.sizes import MAX_BACKBONE_LAYERS
 from keras_facnn.architecture.sizes import MAX_BACKBONE_PARAMETERS
 
@@ -107,7 +108,7 @@ def warn_of_foreign_classes(backbone: keras.Model) -> None:
         warnings.warn(
             "This hybrid runs and trains, but it cannot be saved, pickled or "
             f"fused (`save_weights` works). {e}",
-            stacklevel=5,
+            stacklevel=callers_stacklevel(),
         )
 
 

@@ -29,7 +29,6 @@ from keras_facnn._checks.text import printable
 from keras_facnn._graph.nodes import check_graph_model
 from keras_facnn.layers import ClassMean
 from keras_facnn.presets import folders
-from keras_facnn.presets.save import told_of
 from keras_facnn.types import LayerName
 from keras_facnn.version import __version__
 
@@ -321,7 +320,7 @@ def _in_float32(model):
 
 def _facts(model, centered):
     """What a reader of the file should know, a dict of strings."""
-    preset = told_of(model)
+    preset = model.provenance.valid_metadata(model)
     scale = ops.convert_to_numpy(model.head.scale)
     facts = {
         "class_names": model.class_names,

@@ -1,17 +1,17 @@
 from keras_facnn.presets.config import arguments
-from keras_facnn.presets.hub import Repository
 from keras_facnn.presets.load import BundledPresets
 from keras_facnn.presets.load import load_preset
+from keras_facnn.presets.provenance import Provenance
 from keras_facnn.presets.record import check_metadata
-from keras_facnn.presets.save import record_of_copies
 from keras_facnn.presets.save import save_preset
+from keras_facnn.presets.upload import upload_preset
 
 __all__ = [
     "BundledPresets",
-    "Repository",
+    "Provenance",
     "arguments",
     "check_metadata",
     "load_preset",
-    "record_of_copies",
     "save_preset",
+    "upload_preset",
 ]

@@ -2,7 +2,7 @@
 
 import inspect
 
-from keras_facnn.architecture.sizes import check_model_size
+from keras_facnn.architecture.architecture import check_architecture
 from keras_facnn.presets import files
 
 CLASS_NAME = "keras_facnn>FACNN"
@@ -57,7 +57,7 @@ def parse_config(cls, data: bytes, handle) -> dict:
             f"Received: class_name={outer.get('class_name')!r}"
         )
     config = outer.get("config")
-    expected = set(arguments(cls)) - NOT_IN_PRESETS
+    expected = {*arguments(cls), "fused"} - NOT_IN_PRESETS
     config = config if isinstance(config, dict) else {}
     received = set(config)
     missing = expected - received - ADDED_LATER
@@ -86,7 +86,18 @@ def parse_config(cls, data: bytes, handle) -> dict:
     return config
 
 
-def check_size(config: dict) -> None:
-    """Refuses FA layers that are too large, before any is built."""
-    names = inspect.signature(check_model_size).parameters
-    check_model_size(**{n: config[n] for n in names if n in config})
+def check_config(config: dict) -> None:
+    """Raise where arguments describe no FA-CNN, or one that is too large.
+
+    Nothing is built.
+    """
+    if not isinstance(config.get("image_shape"), (list, tuple)):
+        raise ValueError(
+            "`image_shape` must be (height, width, channels). "
+            f"Received: image_shape={config.get('image_shape')!r}"
+        )
+    names = inspect.signature(check_architecture).parameters
+    check_architecture(
+        **{name: config[name] for name in names if name in config},
+        hybrid=config.get("backbone") is not None,
+    )

@@ -20,6 +20,7 @@ from keras_facnn.presets import folders
 from keras_facnn.presets import hub
 from keras_facnn.presets import remote
 from keras_facnn.presets import weights
+from keras_facnn.presets.provenance import Provenance
 from keras_facnn.presets.record import parse_record
 
 _BUNDLED = pathlib.Path(__file__).parent
@@ -81,17 +82,14 @@ def _load(cls, source, handle, load_weights, overrides):
             f"load_weights=False to train from scratch. Received: "
             f"{ {k: overrides[k] for k in sorted(fixed)} }"
         )
-    _check_size(config, handle)
+    _check_config(config, handle)
     record = parse_record(
         source.read(files.METADATA), data, config["num_classes"], handle
     )
     if "num_classes" not in overrides and "image_shape" not in overrides:
         model = _build(cls, {**config, **overrides}, handle)
         _load_weights(model, source, record, handle)
-        model._untracked.preset_metadata = record
-        model._untracked.weights_at_load = weights.digest(model)
-        if all(v.dtype == "float32" for v in model.weights):
-            model._untracked.preset_weights = model._untracked.weights_at_load
+        model.provenance = Provenance.at_load(model, record, are_preset_s=True)
         return model
 
     original = _build(cls, config, handle)
@@ -100,7 +98,7 @@ def _load(cls, source, handle, load_weights, overrides):
     )
     if num_classes != original.num_classes:
         config["maps_per_class"] = _widths_kept(original, num_classes)
-    configs.check_size({**config, **overrides})
+    configs.check_config({**config, **overrides})
     model = cls(**{**config, **overrides})
     if model.image_shape[-1] != original.image_shape[-1]:
         raise ValueError(
@@ -113,8 +111,7 @@ def _load(cls, source, handle, load_weights, overrides):
     if "num_classes" in overrides:
         # What is said of the old classes and their data is not of the new.
         record = {"transferred_from": record}
-    model._untracked.preset_metadata = record
-    model._untracked.weights_at_load = weights.digest(model)
+    model.provenance = Provenance.at_load(model, record, are_preset_s=False)
     return model
 
 
@@ -168,16 +165,16 @@ def _is_a_file(name, path):
 
 
 def _build(cls, config, handle):
-    _check_size(config, handle)
+    _check_config(config, handle)
     try:
         return cls(**config)
     except (TypeError, ValueError) as e:
         raise _builds_nothing(handle, e) from e
 
 
-def _check_size(config, handle):
+def _check_config(config, handle):
     try:
-        configs.check_size(config)
+        configs.check_config(config)
     except ValueError as e:
         raise _builds_nothing(handle, e) from e
 

@@ -29,7 +29,7 @@ def save_preset(model, directory, metadata=None, weights_dtype="float32"):
     target = _target(directory)
     described = records.described(metadata, model.preset_metadata)
     copy = _copy(model, weights_dtype)
-    described = {**_handed_on(model, copy), **described}
+    described = {**model.provenance.metadata_to_save(model, copy), **described}
     if described.get("class_names") is not None:
         records.check_class_names(
             described["class_names"], model.num_classes, "`metadata`"
@@ -150,42 +150,3 @@ def _check_weights(model, path):
             f"a model of {model.count_params():,} parameters, of which Keras "
             f"writes {stored:,} values"
         )
-
-
-def told_of(model):
-    """What the preset that a model came from says, as far as it still holds.
-
-    Of weights that were trained since, nothing is known but where they come
-    from: `transferred_from` holds what was said of those.
-    """
-    record = model.preset_metadata or {}
-    kept = {k: v for k, v in record.items() if k not in records.RESERVED}
-    stale = {"description", "dataset", "trained_on", "training"} & set(kept)
-    at_load = model._untracked.weights_at_load
-    if stale and at_load not in (None, weights.digest(model)):
-        before = dict(kept)
-        kept = {k: v for k, v in kept.items() if k not in stale}
-        kept["transferred_from"] = before
-    return kept
-
-
-def record_of_copies(model):
-    """What a model's config says of its preset, for `from_config`."""
-    if model.preset_metadata is None:
-        return {}
-    return {
-        # What was measured is left to the weights it was measured with.
-        "preset_metadata": {
-            k: v for k, v in model.preset_metadata.items() if k != "metrics"
-        },
-        # By which a copy knows whether the rest is said of its weights.
-        "weights_at_load": model._untracked.weights_at_load,
-    }
-
-
-def _handed_on(model, copy):
-    """What `told_of` says, and metrics of the very weights that are saved."""
-    kept = told_of(model)
-    if weights.digest(copy) != model._untracked.preset_weights:
-        kept.pop("metrics", None)
-    return kept

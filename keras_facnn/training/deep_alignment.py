@@ -201,11 +201,24 @@ class DeepAlignment:
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.fit`; images not in 0..255 and odd labels warn."""
+        self._check_not_fused("fit")
         check_not_forked()
         warn_about_first_images(x)
         warn_about_first_labels(y, self.num_classes)
         with self._keeping_weights():
             return super().fit(x, y, *args, **kwargs)
+
+    def train_on_batch(self, *args, **kwargs):
+        self._check_not_fused("train_on_batch")
+        return super().train_on_batch(*args, **kwargs)
+
+    def _check_not_fused(self, method):
+        if self.fused:
+            raise RuntimeError(
+                f"`{method}` needs the model that `fuse` was called on: a "
+                "fused model has no norms left and is for inference only. "
+                "Train that one, and fuse it again."
+            )
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.evaluate`; odd images and labels warn as in `fit`."""

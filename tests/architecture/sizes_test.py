@@ -1,7 +1,7 @@
 import pytest
 
 from keras_facnn import FACNN
-from keras_facnn.architecture.sizes import check_model_size
+from keras_facnn.architecture.architecture import check_architecture
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,8 @@ def test_counts_what_keras_counts(options):
         "maps_per_class": (1, 3),
         **options,
     }
-    assert check_model_size(5, **options) == FACNN(5, **options).count_params()
+    architecture = check_architecture(5, **options)
+    assert architecture.num_parameters == FACNN(5, **options).count_params()
 
 
 BOMBS = [
@@ -47,4 +48,4 @@ def test_names_the_limit(bomb, message):
     }
     (name,) = bomb
     with pytest.raises(ValueError, match=f"`{name}`.*{message}.*Received"):
-        check_model_size(**options)
+        check_architecture(**options)

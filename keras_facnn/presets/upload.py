@@ -1,36 +1,39 @@
-"""Presets, shared with others."""
+"""Shares presets on the Hugging Face Hub."""
 
 import os
 import pathlib
 
+import keras
+
 from keras_facnn._checks.arguments import check_bool
-from keras_facnn.model import FACNN
-from keras_facnn.presets import Repository
+from keras_facnn.presets.config import CLASS_NAME
+from keras_facnn.presets.hub import Repository
+from keras_facnn.presets.load import load_preset
 
 
 def upload_preset(
     handle: str, directory: str | os.PathLike, private: bool = False
 ) -> str:
-    """Uploads a preset to the Hugging Face Hub, for `FACNN.from_preset`.
+    """Upload a preset to the Hugging Face Hub, for `FACNN.from_preset`.
 
-    The preset is loaded first, so that a damaged one stays here. Of its folder,
-    its three files go into one commit; the repository is made if there is none.
-    Needs `pip install 'keras-facnn[hub]'` and a token that may write, in
-    `HF_TOKEN` or by `hf auth login`.
+    The preset is loaded first, so that a damaged one is not uploaded. The
+    three files of its folder go into one commit. The repository is created if
+    it does not exist. This needs `pip install 'keras-facnn[hub]'` and a token
+    with write access, from `HF_TOKEN` or `hf auth login`.
 
     Args:
-        handle: `hf://user/repo`, or `hf://user/repo@branch` of a branch that
+        handle: `hf://user/repo`, or `hf://user/repo@branch` for a branch that
             exists.
-        directory: Folder that `save_to_preset` wrote. `~` is home.
-        private: Whether a repository that is made is for its owner alone.
+        directory: Folder that `save_to_preset` wrote. `~` is the home folder.
+        private: Whether a repository that is created is private.
 
     Returns:
         The URL of the commit.
 
     Raises:
-        ValueError: If `handle` is no such handle, if the preset is damaged, or
-            if the Hub refuses.
-        FileNotFoundError: If `directory` lacks a file of a preset.
+        ValueError: If `handle` is not such a handle, if the preset is damaged,
+            or if the Hub refuses the upload.
+        FileNotFoundError: If a file of the preset is missing in `directory`.
         ConnectionError: If the Hub cannot be reached.
         ImportError: If the Hub's library is not installed.
 
@@ -58,5 +61,5 @@ def upload_preset(
             f"Received: directory={directory!r}"
         )
     folder = pathlib.Path(os.path.abspath(os.path.expanduser(directory)))
-    FACNN.from_preset(folder)
+    load_preset(keras.saving.get_registered_object(CLASS_NAME), folder)
     return repository.upload(folder, private)

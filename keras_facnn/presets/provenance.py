@@ -1,0 +1,114 @@
+"""Where the weights of a model came from, and what still holds of them."""
+
+import copy
+import dataclasses
+from collections.abc import MutableMapping
+from typing import Any
+
+import keras
+
+from keras_facnn.presets import weights
+from keras_facnn.presets.record import RESERVED
+
+# What is no longer true of weights once they were trained on.
+_OF_ITS_WEIGHTS = {"description", "dataset", "trained_on", "training"}
+
+
+@dataclasses.dataclass(eq=False)
+class Provenance:
+    """Where the weights of a model came from.
+
+    Attributes:
+        metadata: The metadata of the preset that the weights came from, or
+            what a user set. None if there are none.
+        loaded_digest: The digest of the model's weights at the time when they
+            were loaded. None if they were not loaded, or if folding changed
+            them.
+        preset_digest: The same where these are the preset's own weights, to
+            which its `"metrics"` belong, otherwise None.
+    """
+
+    metadata: dict[str, Any] | None = None
+    loaded_digest: str | None = None
+    preset_digest: str | None = None
+
+    @classmethod
+    def at_load(
+        cls, model: keras.Model, metadata: dict[str, Any], are_preset_s: bool
+    ) -> "Provenance":
+        """Return the provenance of a model whose weights were just loaded.
+
+        Args:
+            model: The model.
+            metadata: What is known of its weights.
+            are_preset_s: Whether they are all weights of a preset, as it is.
+        """
+        digest = weights.digest(model)
+        # The digest is that of float32, to which others were cast.
+        exact = all(v.dtype == "float32" for v in model.weights)
+        return cls(metadata, digest, digest if are_preset_s and exact else None)
+
+    @classmethod
+    def pop_from(cls, config: MutableMapping[str, Any]) -> "Provenance":
+        """Take what `config()` returned out of a model's config."""
+        return cls(
+            config.pop("preset_metadata", None),
+            config.pop("weights_at_load", None),
+        )
+
+    def config(self) -> dict[str, Any]:
+        """Return what the config of a model says, for its copies."""
+        if self.metadata is None:
+            return {}
+        return {
+            # Metrics stay with the weights that they were measured with.
+            "preset_metadata": {
+                k: v for k, v in self.metadata.items() if k != "metrics"
+            },
+            # By this a copy knows whether the rest holds of its weights.
+            "weights_at_load": self.loaded_digest,
+        }
+
+    def valid_metadata(self, model: keras.Model) -> dict[str, Any]:
+        """Return the part of the metadata that holds of a model's weights.
+
+        If they were trained on since they were loaded, the rest is known of
+        the weights that they came from, and is in `"transferred_from"`.
+
+        Args:
+            model: The model whose provenance this is.
+        """
+        valid = {
+            k: v for k, v in (self.metadata or {}).items() if k not in RESERVED
+        }
+        stale = _OF_ITS_WEIGHTS & set(valid)
+        if stale and self.loaded_digest not in (None, weights.digest(model)):
+            before = dict(valid)
+            valid = {k: v for k, v in valid.items() if k not in stale}
+            valid["transferred_from"] = before
+        return valid
+
+    def metadata_to_save(
+        self, model: keras.Model, saved: keras.Model
+    ) -> dict[str, Any]:
+        """Return the metadata to save, with metrics if the weights have any.
+
+        Args:
+            model: The model whose provenance this is.
+            saved: A copy of it, with the weights as they are saved.
+        """
+        valid = self.valid_metadata(model)
+        if weights.digest(saved) != self.preset_digest:
+            valid.pop("metrics", None)
+        return valid
+
+    def of_fused(self, model: keras.Model) -> "Provenance":
+        """Return the provenance of a copy of a model whose norms are folded.
+
+        The metadata hold of it now. Its weights are not compared with those
+        of the preset later, since folding changed them.
+
+        Args:
+            model: The model whose provenance this is.
+        """
+        return Provenance(copy.deepcopy(self.valid_metadata(model)) or None)
