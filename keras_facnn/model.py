@@ -6,7 +6,7 @@ from typing import Literal
 
 import keras
 
-from keras_facnn._backend.gradients import read_values
+from keras_facnn._backend.values import read_values
 from keras_facnn._checks.arguments import check_argument_names
 from keras_facnn.architecture.architecture import check_architecture
 from keras_facnn.architecture.backbone_config import backbone_config

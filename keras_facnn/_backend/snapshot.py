@@ -1,20 +1,22 @@
-"""Whether a model still is what it was."""
+"""Notice whether a model has changed."""
 
 import functools
 import itertools
 import operator
+from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_facnn._backend.gradients import is_compiled_in
+from keras_facnn._backend.tensors import is_compiled_in
 from keras_facnn._checks.models import all_layers
 
-# Of what Keras gives every layer, this says what the layer computes.
+# Attributes that Keras gives every layer and that affect what it computes.
 _COUNTS = {"_trainable", "_dtype_policy", "autocast"}
-# What Keras notes in a model that is compiled, trained or run.
+# Attributes that Keras sets on a model that is compiled, trained or run.
 _TRAINER = {
     "optimizer",
     "history",
@@ -26,29 +28,29 @@ _TRAINER = {
     "_eval_epoch_iterator",
     "_jax_state",
 }
-# What is kept for a model, in `forward`.
-CACHE = "_keras_facnn_kept"
+# The attribute of a model that holds what `cache` keeps for it.
+CACHE = "_keras_facnn_cache"
 
 
 class Snapshot:
     """What a model computes with: its variables, layers and their attributes.
 
-    Attributes of Python's own types and arrays of NumPy count by their value,
-    all others by what object they are. Values of variables do not count, nor
-    does what Keras itself notes in a layer.
+    Attributes of Python's built-in types and NumPy arrays are compared by
+    value, all others by identity. The values of variables do not count. Nor do
+    attributes that Keras itself uses to track a layer.
 
     Args:
         model: Any `keras.Model`.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model) -> None:
         self._variables = model.variables
         self._layers = list(all_layers(model))
         self._parts = list(map(_parts, self._layers))
         self._prepare()
 
     def matches(self, model: keras.Model) -> bool:
-        """Whether the model, which it was made of, is the same still."""
+        """Return whether the model is the same as when this was taken."""
         if not _are_same(model.variables, self._variables) or not _are_same(
             list(all_layers(model)), self._layers
         ):
@@ -60,11 +62,13 @@ class Snapshot:
         self._prepare()
         return True
 
-    def _prepare(self):
-        """Notes the objects that attributes are, to compare them quickly."""
-        self._types, self._counts, self._getters = [], [], []
-        self._values: list = []
-        self._varying = []
+    def _prepare(self) -> None:
+        """Store the objects that attributes are, to compare them quickly."""
+        self._types: list[type] = []
+        self._counts: list[int] = []
+        self._getters: list[Callable[[Any], Any]] = []
+        self._values: list[Any] = []
+        self._varying: list[tuple[dict[str, Any], str, Any]] = []
         for layer, (kind, frozen) in zip(
             self._layers, self._parts, strict=True
         ):
@@ -79,8 +83,8 @@ class Snapshot:
             self._getters.append(operator.itemgetter(*fixed))
             self._values += fixed.values()
 
-    def _is_untouched(self):
-        """Whether nothing was put in place of anything; without a loop."""
+    def _is_untouched(self) -> bool:
+        """Return quickly, without a loop, whether no attribute was replaced."""
         owned = list(map(vars, self._layers))
         if (
             list(map(type, self._layers)) != self._types
@@ -102,19 +106,20 @@ class Snapshot:
 
 
 class _Object:
-    """What counts by identity.
+    """A value that is compared by identity.
 
-    A tensor that a layer keeps of a call is not the same at the next. Where a
-    compiled function would not hold its value, any tensor may be in its place.
+    A layer that stores a tensor of a call stores another one at the next call.
+    If a compiled function does not keep the tensor's value, all such tensors
+    count as equal.
     """
 
-    def __init__(self, value):
+    def __init__(self, value: Any) -> None:
         self.is_tensor = _is_tensor(value)
         self.any = self.is_tensor and not is_compiled_in(value)
         # A tensor of a graph must not outlive it.
         self.value = None if self.any else value
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if not isinstance(other, _Object):
             return False
         if self.any or other.any:
@@ -122,41 +127,41 @@ class _Object:
         return self.value is other.value
 
 
-def _are_same(some, others):
+def _are_same(some: Sequence[Any], others: Sequence[Any]) -> bool:
     return len(some) == len(others) and all(map(operator.is_, some, others))
 
 
-def _parts(layer):
-    """What a layer computes with, to compare it with what it did before."""
+def _parts(layer: Any) -> tuple[type, dict[str, Any]]:
+    """Return what a layer computes with, for a later comparison."""
     return type(layer), {
         name: _frozen(value) for name, value in _attributes(layer).items()
     }
 
 
-def _attributes(layer):
-    """Those of a layer that say what it computes, a dict by name."""
-    noted = _noted(isinstance(layer, keras.Model))
+def _attributes(layer: Any) -> dict[str, Any]:
+    """Return the attributes that affect what a layer computes, by name."""
+    ignored = _bookkeeping(isinstance(layer, keras.Model))
     return {
         name: value
         for name, value in vars(layer).copy().items()
-        if name not in noted and not name.startswith("_self_")
+        if name not in ignored and not name.startswith("_self_")
     }
 
 
 @functools.cache
-def _noted(of_model):
-    """Names of what Keras itself notes in a layer, or in a model."""
-    made: Any = keras.Layer(name="noted")
-    names = set(vars(made))
+def _bookkeeping(of_model: bool) -> set[str]:
+    """Return the names that Keras itself uses to track a layer or model."""
+    layer: Any = keras.Layer(name="bookkeeping")
+    names = set(vars(layer))
     if of_model:
-        x = keras.Input((1,), name="noted")
-        names |= vars(keras.Model(x, x, name="noted")).keys()
+        x = keras.Input((1,), name="bookkeeping")
+        names |= vars(keras.Model(x, x, name="bookkeeping")).keys()
         names |= _TRAINER | {CACHE}
     return names - _COUNTS
 
 
-def _frozen(value, depth=8):
-    """A copy that equals another one where both values are the same."""
+def _frozen(value: Any, depth: int = 8) -> Any:
+    """Return a copy of a value, which equals copies of the same value."""
     kind = type(value)
     if depth and isinstance(value, (list, tuple)):
         return kind, [_frozen(item, depth - 1) for item in value]
@@ -172,8 +177,8 @@ def _frozen(value, depth=8):
     return _Object(value)
 
 
-def _is_fixed(value):
-    """Whether a value can't change but by another one in its place."""
+def _is_fixed(value: Any) -> bool:
+    """Return whether a value can only change by being replaced."""
     if isinstance(value, tuple):
         return all(map(_is_fixed, value))
     return not (
@@ -181,7 +186,7 @@ def _is_fixed(value):
     )
 
 
-def _is_tensor(value):
+def _is_tensor(value: Any) -> bool:
     return not isinstance(value, keras.Variable) and ops.is_tensor(value)
 
 

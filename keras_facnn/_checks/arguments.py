@@ -1,6 +1,10 @@
-"""Validate names, options and flags of a call."""
+"""Validate the names, options and flags of a call."""
 
 import difflib
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,17 +12,19 @@ import numpy as np
 from keras_facnn._checks.messages import short_repr
 from keras_facnn._checks.numbers import is_integer
 
-# What weights can be, and layers compute in.
+# The dtypes that weights may have, and that layers may compute in.
 _FLOATS = {"float16", "bfloat16", "float32", "float64"}
 
 
-def check_argument_names(where, received, known):
-    """Raises where a dict of keyword arguments has one that is not known.
+def check_argument_names(
+    where: str, received: Mapping[str, Any], known: Collection[str]
+) -> None:
+    """Raise if a dict of keyword arguments holds an unknown one.
 
     Args:
         where: What takes the arguments, such as `"FACNN"`.
-        received: Dict of what came, by name.
-        known: Names that are taken.
+        received: Dict of the received arguments by name.
+        known: The known names.
     """
     for name, value in received.items():
         if name not in known:
@@ -34,8 +40,8 @@ def check_argument_names(where, received, known):
             )
 
 
-def check_option(name, value, options):
-    """Returns `value` if it is one of the strings `options`, or raises."""
+def check_option(name: str, value: Any, options: Collection[str]) -> str:
+    """Return `value` if it is one of the strings `options`, or raise."""
     if not isinstance(value, str) or value not in options:
         raise ValueError(
             f"`{name}` must be one of {', '.join(options)}. "
@@ -44,8 +50,8 @@ def check_option(name, value, options):
     return value
 
 
-def check_bool(name, value):
-    """Returns `value` as a bool, or raises if it is anything else."""
+def check_bool(name: str, value: Any) -> bool:
+    """Return `value` as a bool, or raise if it is anything else."""
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(
             f"`{name}` must be True or False. "
@@ -54,8 +60,8 @@ def check_bool(name, value):
     return bool(value)
 
 
-def check_verbose(verbose):
-    """Returns Keras' `verbose` as 0, 1 or 2, or raises."""
+def check_verbose(verbose: Any) -> int:
+    """Return Keras' `verbose` as 0, 1 or 2, or raise."""
     if isinstance(verbose, (bool, np.bool_)):
         return int(verbose)
     if not is_integer(verbose) or not 0 <= verbose.__index__() <= 2:
@@ -66,8 +72,8 @@ def check_verbose(verbose):
     return verbose.__index__()
 
 
-def check_policy(dtype):
-    """Returns Keras' dtype policy of a `dtype`, one of floats, or raises."""
+def check_policy(dtype: Any) -> keras.dtype_policies.DTypePolicy:
+    """Return Keras' policy for a floating-point `dtype`, or raise."""
     try:
         policy = (
             keras.config.dtype_policy()
@@ -76,7 +82,7 @@ def check_policy(dtype):
         )
     except (AttributeError, TypeError, ValueError):
         policy = None
-    # Keras takes others too, and fails where a layer computes.
+    # Keras accepts others too, and fails when a layer computes.
     if (
         policy is None
         or policy.quantization_mode is not None
@@ -84,15 +90,15 @@ def check_policy(dtype):
     ):
         raise ValueError(
             "`dtype` must be a dtype policy of Keras that computes in floats, "
-            'such as "float32" or "mixed_bfloat16"; `model.quantize` makes a '
-            "trained model one of integers. "
+            'such as "float32" or "mixed_bfloat16"; `model.quantize` turns a '
+            "trained model into one of integers. "
             f"Received: dtype={short_repr(policy if dtype is None else dtype)}"
         )
     return policy
 
 
-def check_callable(name, value):
-    """Returns `value` if it can be called, or raises."""
+def check_callable(name: str, value: Any) -> Callable[..., Any]:
+    """Return `value` if it can be called, or raise."""
     if not callable(value):
         raise ValueError(
             f"`{name}` must be a function. Received: {name}={short_repr(value)}"

@@ -1,6 +1,9 @@
 """Validate arrays of values, maps and boxes."""
 
 import numbers
+from collections.abc import Sequence
+from typing import Any
+from typing import NoReturn
 
 import keras
 import numpy as np
@@ -8,22 +11,22 @@ import numpy as np
 from keras_facnn._checks.messages import short_repr
 
 
-def real_array(name, values):
-    """Returns an array of real numbers as NumPy has them natively, or raises.
+def real_array(name: str, values: Any) -> np.ndarray:
+    """Return an array of real numbers in a native dtype of NumPy, or raise.
 
-    Takes what the three backends, NumPy and lists give. Byte order becomes
-    native, bfloat16 and long doubles become float32 and float64. Sparse,
-    ragged, masked and complex arrays are refused, since what a caller means by
-    them is not known here.
+    Tensors of the three backends, NumPy arrays and lists are accepted. The byte
+    order becomes native; bfloat16 becomes float32, and long doubles become
+    float64. Sparse, ragged, masked and complex arrays raise an error, because
+    their meaning is ambiguous.
 
     Args:
-        name: What the caller calls it.
+        name: The caller's name for the array.
         values: Array-like.
     """
 
-    def refuse(came):
+    def refuse(received: str) -> NoReturn:
         raise ValueError(
-            f"`{name}` must be an array of real numbers. Received: {came}"
+            f"`{name}` must be an array of real numbers. Received: {received}"
         ) from None
 
     kind = f"{type(values).__module__}.{type(values).__name__}"
@@ -40,7 +43,7 @@ def real_array(name, values):
     if "ragged" in kind.lower() or getattr(values, "is_nested", False):
         refuse(f"a ragged {kind}; all must have one shape")
     if hasattr(values, "read"):
-        # Its `detach` is no tensor's: it would take the file from the caller.
+        # The `detach` of a file would take the file from the caller.
         refuse(f"{kind}; `load_images` reads pictures from files")
     if hasattr(values, "detach"):
         if getattr(values, "is_meta", False):
@@ -69,8 +72,8 @@ def real_array(name, values):
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def finite_array(name, values):
-    """As `real_array`, and finite."""
+def finite_array(name: str, values: Any) -> np.ndarray:
+    """Return an array as `real_array` does, or raise if it is not finite."""
     array = real_array(name, values)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError(
@@ -80,24 +83,30 @@ def finite_array(name, values):
     return array
 
 
-def as_float32(array):
-    """An array as float32; what is too large or small is infinity or 0.
+def as_float32(array: Any) -> np.ndarray:
+    """Return an array as float32; too large values become infinity, small 0.
 
-    Also where NumPy was made to raise at that.
+    This also holds where NumPy is set to raise errors for such values.
     """
     with np.errstate(over="ignore", under="ignore"):
         return np.asarray(array, "float32")
 
 
-def check_maps(maps, ndim=(3,), batch=None, finite=True, name="maps"):
-    """Returns maps as float64, or raises.
+def check_maps(
+    maps: Any,
+    ndim: tuple[int, ...] = (3,),
+    batch: int | None = None,
+    finite: bool = True,
+    name: str = "maps",
+) -> np.ndarray:
+    """Return maps as float64, or raise.
 
     Args:
-        maps: Array-like `(B, h, w)`; with 4 in `ndim`, `(B, h, w, C)` too.
-        ndim: Numbers of dimensions to take.
-        batch: How many maps there must be; None is any number.
-        finite: Whether NaN and infinity are refused.
-        name: What the caller calls them.
+        maps: Array-like `(B, h, w)`; with 4 in `ndim`, also `(B, h, w, C)`.
+        ndim: The accepted numbers of dimensions.
+        batch: The expected number of maps; None accepts any.
+        finite: Whether NaN and infinity raise an error.
+        name: The caller's name for the maps.
     """
     array = (finite_array if finite else real_array)(name, maps)
     check_range(name, array)
@@ -110,19 +119,21 @@ def check_maps(maps, ndim=(3,), batch=None, finite=True, name="maps"):
         forms = {3: f"({first}, h, w)", 4: f"({first}, h, w, C)"}
         raise ValueError(
             f"`{name}` must have shape {' or '.join(forms[n] for n in ndim)}, "
-            f"with at least one place. Received: shape {array.shape}"
+            f"with at least one location. Received: shape {array.shape}"
         )
     return array.astype("float64")
 
 
-def check_boxes(boxes, batch, size):
-    """Returns the boxes of each image, float64 arrays `(N, 4)`, or raises.
+def check_boxes(
+    boxes: Any, batch: int, size: tuple[int, int]
+) -> list[np.ndarray]:
+    """Return the boxes of each image, float64 arrays `(N, 4)`, or raise.
 
-    A box is `(left, top, right, bottom)` in pixels, right and bottom not
-    included, and must share some of the image.
+    A box is `(left, top, right, bottom)` in pixels, where right and bottom are
+    not included. It must overlap the image.
 
     Args:
-        boxes: Array-like `(batch, 4)`, or, for images of several objects, a
+        boxes: Array-like `(batch, 4)`, or, for images with several objects, a
             sequence of `batch` array-likes `(N, 4)`.
         batch: The number of images.
         size: `(height, width)` of the images.
@@ -144,29 +155,34 @@ def check_boxes(boxes, batch, size):
     return images
 
 
-def _are_several(boxes):
+def _are_several(boxes: Any) -> bool:
     if isinstance(boxes, (list, tuple)):
         boxes = boxes[:1]
         return bool(boxes) and isinstance(boxes[0], (list, tuple))
     return len(getattr(boxes, "shape", ())) == 2
 
 
-def _are_boxes(boxes, size):
+def _are_boxes(boxes: np.ndarray, size: tuple[int, int]) -> bool:
     if boxes.ndim != 2 or boxes.shape[1] != 4 or not len(boxes):
         return False
     (left, top, right, bottom), (height, width) = boxes.T, size
-    return (
-        (left < right)
-        & (top < bottom)
-        & (left < width)
-        & (top < height)
-        & (right > 0)
-        & (bottom > 0)
-    ).all()
+    return bool(
+        (
+            (left < right)
+            & (top < bottom)
+            & (left < width)
+            & (top < height)
+            & (right > 0)
+            & (bottom > 0)
+        ).all()
+    )
 
 
-def check_fractions(fractions):
-    """Returns fractions that increase from 0 to 1 as floats, or raises."""
+def check_fractions(fractions: Sequence[float] | None) -> list[float]:
+    """Return fractions that increase from 0 to 1 as floats, or raise.
+
+    None stands for 0, 0.05, ... 1.
+    """
     if fractions is None:
         return np.linspace(0, 1, 21).tolist()
     array = real_array("fractions", fractions).astype("float64")
@@ -184,11 +200,11 @@ def check_fractions(fractions):
     return array.tolist()
 
 
-def check_range(name, array):
-    """Raises where float32, which all is computed in, turns values infinite.
+def check_range(name: str, array: np.ndarray) -> None:
+    """Raise if values become infinite in float32, the dtype of computation.
 
     Args:
-        name: What the caller calls it.
+        name: The caller's name for the array.
         array: What `real_array` returned.
     """
     if array.dtype != "float64":

@@ -1,20 +1,34 @@
 """Validate classes and labels."""
 
+from collections.abc import Sequence
+from typing import Any
+from typing import TypeAlias
+
 import numpy as np
 
 from keras_facnn._checks.messages import short_repr
 
+# What `check_classes` returns: None for the predicted classes, "all", or an int
+# array `(B,)`.
+CheckedClasses: TypeAlias = np.ndarray | str | None
 
-def check_classes(classes, batch, num_classes, names=None, name="classes"):
-    """Returns `classes` as None, "all" or an int array `(batch,)`, or raises.
+
+def check_classes(
+    classes: Any,
+    batch: int,
+    num_classes: int,
+    names: Sequence[str] | None = None,
+    name: str = "classes",
+) -> CheckedClasses:
+    """Return `classes` as None, "all" or an int array `(batch,)`, or raise.
 
     Args:
-        classes: None (the predicted class of each image), an int, a class'
-            name, a sequence of `batch` of either, or "all".
+        classes: None (the predicted class of each image), an int, the name of a
+            class, a sequence of `batch` ints or names, or "all".
         batch: The number of images.
         num_classes: The number of classes.
-        names: The names of the classes, where they are known.
-        name: What the caller calls them.
+        names: The names of the classes, if they are known.
+        name: The caller's name for the classes.
     """
     if classes is None or (isinstance(classes, str) and classes == "all"):
         return classes
@@ -25,22 +39,29 @@ def check_classes(classes, batch, num_classes, names=None, name="classes"):
     raise ValueError(
         f'`{name}` must be None, "all", an integer from 0 to '
         f"{num_classes - 1}{', a name' if names else ''}, or {batch} of them, "
-        f"one an image. Received: {name}={short_repr(classes)}"
+        f"one per image. Received: {name}={short_repr(classes)}"
     )
 
 
-def check_one_class_per_image(classes, name="classes"):
-    """Returns what `check_classes` returned, or raises where that is "all"."""
+def check_one_class_per_image(
+    classes: CheckedClasses, name: str = "classes"
+) -> np.ndarray | None:
+    """Return what `check_classes` returned, or raise if that is "all"."""
     if isinstance(classes, str):
         raise ValueError(
-            f"`{name}` must be None, an integer, or one integer an image. "
+            f"`{name}` must be None, an integer, or one integer per image. "
             f"Received: {name}={classes!r}"
         )
     return classes
 
 
-def check_labels(labels, batch, num_classes, names=None):
-    """Returns labels as an int array `(batch,)`, or raises."""
+def check_labels(
+    labels: Any,
+    batch: int,
+    num_classes: int | None,
+    names: Sequence[str] | None = None,
+) -> np.ndarray:
+    """Return labels as an int array `(batch,)`, or raise."""
     classes = labels if isinstance(labels, str) else _listed(labels)
     array = _class_numbers(classes, names, "labels")
     if (
@@ -51,14 +72,19 @@ def check_labels(labels, batch, num_classes, names=None):
     ):
         last = "" if num_classes is None else f" from 0 to {num_classes - 1}"
         raise ValueError(
-            f"`labels` must be {batch} integers{last}, one an image. "
+            f"`labels` must be {batch} integers{last}, one per image. "
             f"Received: labels={short_repr(labels)}"
         )
     return array.astype(int)
 
 
-def _class_numbers(classes, names, name):
-    """As `_class_number`, an array; of objects where it is no array."""
+def _class_numbers(
+    classes: Any, names: Sequence[str] | None, name: str
+) -> np.ndarray:
+    """Return numbers in place of names, as an array.
+
+    Where no array of numbers results, it is an array of objects.
+    """
     none = np.asarray(None, object)
     if isinstance(classes, np.ma.MaskedArray) and np.ma.is_masked(classes):
         return none
@@ -69,8 +95,8 @@ def _class_numbers(classes, names, name):
         return none
 
 
-def _class_number(classes, names, name):
-    """Numbers in place of names."""
+def _class_number(classes: Any, names: Sequence[str] | None, name: str) -> Any:
+    """Return numbers in place of names, nested as they are."""
     classes = _listed(classes)
     if isinstance(classes, str):
         if not names:
@@ -92,12 +118,12 @@ def _class_number(classes, names, name):
     return classes
 
 
-def _listed(classes):
-    """Lists and strings of what arrays and tensors hold."""
-    # A tensor of the device `meta` has no values.
+def _listed(classes: Any) -> Any:
+    """Return the contents of arrays and tensors as lists and strings."""
+    # A tensor on the device `meta` has no values.
     if getattr(classes, "is_meta", False):
         return None
-    # An open file has a `detach` too, which would take it from the caller.
+    # An open file also has a `detach`, which would take it from the caller.
     if hasattr(classes, "detach") and not hasattr(classes, "read"):
         classes = classes.detach().cpu()
     if isinstance(classes, (tuple, np.ndarray)) or hasattr(classes, "tolist"):

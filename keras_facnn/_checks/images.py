@@ -1,7 +1,9 @@
-"""Validate images, and warn where they look wrong."""
+"""Validate images, and warn if they look wrong."""
 
 import warnings
+from typing import Any
 
+import keras
 import numpy as np
 
 from keras_facnn._checks.arrays import check_range
@@ -11,13 +13,17 @@ from keras_facnn._checks.messages import callers_stacklevel
 from keras_facnn._checks.models import classifier_shapes
 
 
-def check_images(images, image_shape=(None, None, None), name="images"):
-    """Returns `images` as a finite array `(B, H, W, channels)`, or raises.
+def check_images(
+    images: Any,
+    image_shape: tuple[int | None, ...] = (None, None, None),
+    name: str = "images",
+) -> np.ndarray:
+    """Return `images` as a finite array `(B, H, W, channels)`, or raise.
 
     Args:
         images: Array-like `(B, H, W, channels)`, any real dtype.
-        image_shape: The model's `(H, W, channels)`; None fits any size.
-        name: What the caller calls them.
+        image_shape: The model's `(H, W, channels)`; None accepts any size.
+        name: The caller's name for the images.
     """
     if isinstance(images, (list, tuple)) and len(images):
         shapes = {np.shape(x) for x in images if hasattr(x, "shape")}
@@ -52,14 +58,14 @@ def check_images(images, image_shape=(None, None, None), name="images"):
     return array
 
 
-def check_images_for(model, images):
-    """Returns `images` as an array that `model` can read, or raises.
+def check_images_for(model: keras.Model, images: Any) -> np.ndarray:
+    """Return `images` as an array that `model` can read, or raise.
 
-    Shape, channels and the smallest size are the model's. An FA-CNN reads
-    0..255, so values that look otherwise warn.
+    The model decides about the shape, the channels and the smallest size. An
+    FA-CNN reads 0..255, so a warning tells of values that look different.
 
     Args:
-        model: What `classifier_shapes` takes.
+        model: A model that `classifier_shapes` accepts.
         images: Array-like `(B, H, W, channels)`.
     """
     image_shape, _ = classifier_shapes(model)
@@ -82,8 +88,8 @@ def check_images_for(model, images):
     return array
 
 
-def warn_about_range(images, name="images"):
-    """Warns where finite pixels do not look like 0..255."""
+def warn_about_range(images: np.ndarray, name: str = "images") -> None:
+    """Warn if finite pixels do not look like 0..255."""
     low, high = float(images.min()), float(images.max())
     if low >= 0 and (2 < high <= 255 or high == 0):
         return
@@ -101,11 +107,11 @@ def warn_about_range(images, name="images"):
     )
 
 
-def warn_about_first_images(x):
-    """Warns where what Keras' `fit` takes is an array not in 0..255.
+def warn_about_first_images(x: Any) -> None:
+    """Warn if `x`, as passed to Keras' `fit`, is an array not in 0..255.
 
-    A few of the first images tell; an array may be a large file's. Datasets,
-    and what has no such shape, are left to Keras.
+    It reads only the first images, because an array may be backed by a large
+    file. Datasets, and arrays of another shape, are left to Keras.
     """
     if len(getattr(x, "shape", ())) != 4 or not hasattr(x, "__getitem__"):
         return
@@ -114,10 +120,10 @@ def warn_about_first_images(x):
         warn_about_range(first, "x")
 
 
-def warn_about_first_labels(y, num_classes):
-    """Warns where labels of `fit`, an array of integers, are of no class.
+def warn_about_first_labels(y: Any, num_classes: int) -> None:
+    """Warn if integer labels, as passed to `fit`, belong to no class.
 
-    PyTorch refuses them; other backends train on, on something else.
+    PyTorch raises an error for them; other backends train on wrong targets.
     """
     if not isinstance(y, (list, np.ndarray)) or not len(y):
         return
@@ -127,7 +133,7 @@ def warn_about_first_labels(y, num_classes):
         return
     if first.dtype.kind not in "iu" or first.size != len(first):
         return
-    # Below 0 and 255 are what `ignore_class` usually leaves out.
+    # `ignore_class` is usually 255 or below 0.
     first = first[(first >= 0) & (first != 255)]
     if first.size and first.max() >= num_classes:
         warnings.warn(

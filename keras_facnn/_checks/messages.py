@@ -1,10 +1,12 @@
-"""Parts of messages: values, shortened, and the caller's line."""
+"""Shorten values for messages, and find the caller's line for warnings."""
 
 import sys
+from types import FrameType
+from typing import Any
 
 
-def short_repr(value):
-    """A value as messages show it, on one line and not for ever."""
+def short_repr(value: Any) -> str:
+    """Return the `repr` of a value on one line, cut at 200 characters."""
     try:
         text = " ".join(repr(value).split())
     except Exception:  # A broken `__repr__` must not hide the message.
@@ -12,9 +14,10 @@ def short_repr(value):
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
-def callers_stacklevel():
-    """How many frames up a warning's first caller outside the package is."""
-    level, frame = 1, sys._getframe(1)
+def callers_stacklevel() -> int:
+    """Return the `stacklevel` of the first caller outside the package."""
+    level = 1
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__", "").startswith(
         "keras_facnn"
     ):

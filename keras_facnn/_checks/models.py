@@ -1,26 +1,32 @@
-"""Validate models, and read what they take and give."""
+"""Validate models, and read the shapes of their inputs and outputs."""
 
 from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
 
+import keras
 import numpy as np
 from keras import tree
 
 from keras_facnn._checks.messages import short_repr
 
-# Outputs that lie in 0..1 and sum to 1 as nearly as this are probabilities.
+# Outputs in 0..1 whose sum differs from 1 by at most this are probabilities.
 _SUM_TOLERANCE = 0.01
 
 
-def all_layers(model) -> Iterator:
-    """The model and every layer in it, however deep it is nested."""
+def all_layers(model: keras.Model) -> Iterator[keras.Layer]:
+    """Yield the model and every layer in it, however deep it is nested."""
     return model._flatten_layers()
 
 
-def classifier_shapes(model):
-    """A classifier's image shape `(H, W, channels)` and number of classes.
+def classifier_shapes(
+    model: Any,
+) -> tuple[tuple[int | None, int | None, int], int]:
+    """Return a classifier's image shape `(H, W, channels)` and its classes.
 
-    Raises a ValueError where `model` is no functional Keras model from images
-    to one score a class, or convolves images with channels first.
+    Raises:
+        ValueError: If `model` is not a functional Keras model from images to
+            one score per class, or if it takes images with channels first.
     """
     try:
         (inputs,), (outputs,) = model.inputs, tree.flatten(model.outputs)
@@ -33,11 +39,12 @@ def classifier_shapes(model):
             f"Received: model={short_repr(model)}"
         ) from None
     check_channels_last("model", model)
-    return tuple(image_shape), num_classes
+    height, width, channels = image_shape
+    return (height, width, channels), num_classes
 
 
-def check_channels_last(name, model):
-    """Raises where a model takes images with the channels first."""
+def check_channels_last(name: str, model: keras.Model) -> None:
+    """Raise if a model takes images with the channels first."""
     _, *image_shape = model.inputs[0].shape
     few = [n is not None and n <= 4 for n in image_shape]
     if not few[0] or few[2]:
@@ -52,21 +59,21 @@ def check_channels_last(name, model):
             )
 
 
-def check_fa_model(model):
-    """Raises where `model` is no FA-CNN, whose maps belong to classes."""
+def check_fa_model(model: Any) -> Any:
+    """Return `model` if it is an FA-CNN, whose maps belong to classes."""
     if isinstance(model, type) or not hasattr(model, "predict_with_maps"):
         raise ValueError(
             "`model` must be an FA-CNN, such as `FACNN`, since only its maps "
             "belong to classes; `attribution.grad_cam` explains any Keras "
             f"classifier. Received: model={short_repr(model)}. (A clone by "
-            "`clone_model` is no FA-CNN; "
+            "`clone_model` is not an FA-CNN; "
             "`FACNN.from_config(model.get_config())` is.)"
         )
     return model
 
 
-def check_finite_outputs(outputs):
-    """Raises where a model's outputs are not finite."""
+def check_finite_outputs(outputs: np.ndarray) -> None:
+    """Raise if a model's outputs are not finite."""
     if not np.isfinite(outputs).all():
         raise ValueError(
             "The model's outputs must be finite; are its weights? Received: "
@@ -75,8 +82,8 @@ def check_finite_outputs(outputs):
         )
 
 
-def look_like_probabilities(outputs):
-    """Whether a model's outputs `(B, C)` look like a softmax' probabilities."""
+def look_like_probabilities(outputs: np.ndarray) -> bool:
+    """Return whether outputs `(B, C)` look like those of a softmax."""
     return bool(
         outputs.shape[-1] > 1
         and (outputs >= 0).all()
@@ -85,8 +92,12 @@ def look_like_probabilities(outputs):
     )
 
 
-def check_feature_map_shape(layer, input_shape, channels=None):
-    """Returns `(h, w, channels)` of a channels-last feature map, checked."""
+def check_feature_map_shape(
+    layer: keras.Layer,
+    input_shape: Sequence[int | None],
+    channels: int | None = None,
+) -> tuple[int | None, int | None, int]:
+    """Return `(h, w, channels)` of a channels-last feature map, or raise."""
     expected = channels if channels is not None else "channels"
     if (
         len(input_shape) != 4
@@ -98,4 +109,5 @@ def check_feature_map_shape(layer, input_shape, channels=None):
             f"(batch, height, width, {expected}). "
             f"Received: input_shape={tuple(input_shape)}"
         )
-    return tuple(input_shape[1:])
+    _, height, width, _ = input_shape
+    return height, width, input_shape[-1]

@@ -3,38 +3,42 @@
 import math
 import numbers
 import operator
+from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 
 from keras_facnn._checks.messages import short_repr
 
-# The most values that one array may be asked to hold: 4 GiB as float32.
+# The largest number of values in one array: 4 GiB as float32.
 LARGEST_ARRAY = 2**30
 
 
-def is_number(value):
-    """Whether `value` is a real number, and not a bool."""
+def is_number(value: Any) -> TypeGuard[float]:
+    """Return whether `value` is a real number, and not a bool."""
     return isinstance(value, numbers.Real) and not isinstance(
         value, (bool, np.bool_)
     )
 
 
-def is_integer(value):
-    """Whether `value` is an integer, and not a bool or an array."""
+def is_integer(value: Any) -> TypeGuard[int]:
+    """Return whether `value` is an integer, and not a bool or an array."""
     if isinstance(value, (bool, np.bool_)) or "bool" in str(
         getattr(value, "dtype", "")
     ):
         return False
     try:
-        # Tensors and arrays of floats have `__index__` too; it raises.
+        # Tensors and arrays of floats also have `__index__`, which raises.
         operator.index(value)
     except (AttributeError, TypeError, ValueError, RuntimeError):
         return False
     return np.ndim(value) == 0
 
 
-def check_int(name, value, least=1, most=2**31 - 1):
-    """Returns `value` as an int in `least..most`, or raises."""
+def check_int(
+    name: str, value: Any, least: int = 1, most: int = 2**31 - 1
+) -> int:
+    """Return `value` as an int in `least..most`, or raise."""
     if not is_integer(value) or not least <= value.__index__() <= most:
         kind = "a positive integer" if least == 1 else "an integer"
         raise ValueError(
@@ -44,8 +48,8 @@ def check_int(name, value, least=1, most=2**31 - 1):
     return value.__index__()
 
 
-def check_ints(name, values):
-    """Returns a non-empty sequence of positive integers as a tuple."""
+def check_ints(name: str, values: Any) -> tuple[int, ...]:
+    """Return a non-empty sequence of positive integers as a tuple, or raise."""
     if not isinstance(values, (list, tuple)) or not values:
         raise ValueError(
             f"`{name}` must be a non-empty sequence of positive integers. "
@@ -55,17 +59,22 @@ def check_ints(name, values):
 
 
 def check_float(
-    name, value, above=-math.inf, below=math.inf, least=None, most=None
-):
-    """Returns `value` as a finite float within bounds, or raises.
+    name: str,
+    value: Any,
+    above: float = -math.inf,
+    below: float = math.inf,
+    least: float | None = None,
+    most: float | None = None,
+) -> float:
+    """Return `value` as a finite float within bounds, or raise.
 
     Args:
-        name: What the caller calls it.
+        name: The caller's name for the value.
         value: The number.
-        above: Bound that the value must exceed.
-        below: Bound that it must stay below.
-        least: Smallest value, in place of `above`.
-        most: Largest value, in place of `below`.
+        above: Exclusive lower bound.
+        below: Exclusive upper bound.
+        least: Inclusive lower bound, which replaces `above`.
+        most: Inclusive upper bound, which replaces `below`.
     """
     try:
         good = is_number(value) and math.isfinite(value)
@@ -93,13 +102,13 @@ def check_float(
     return float(value)
 
 
-def check_seed(seed, name="seed"):
-    """Returns a seed as an int of 0..2**64 - 1, or raises."""
+def check_seed(seed: Any, name: str = "seed") -> int:
+    """Return a seed as an int in 0..2**64 - 1, or raise."""
     return check_int(name, seed, least=0, most=2**64 - 1)
 
 
-def check_size(name, size):
-    """Returns `size` as `(height, width)`, positive integers, or raises."""
+def check_size(name: str, size: Any) -> tuple[int, int]:
+    """Return `size` as `(height, width)`, positive integers, or raise."""
     if (
         not (isinstance(size, (list, tuple)) or getattr(size, "ndim", 0) == 1)
         or len(size) != 2
@@ -109,15 +118,17 @@ def check_size(name, size):
             f"`{name}` must be two positive integers (height, width). "
             f"Received: {name}={short_repr(size)}"
         )
-    return tuple(n.__index__() for n in size)
+    height, width = size
+    return height.__index__(), width.__index__()
 
 
-def check_memory(arguments, *shape):
-    """Raises if an array of `shape`, which `arguments` ask for, is absurd.
+def check_memory(arguments: str, *shape: int) -> None:
+    """Raise if an array would be absurdly large.
 
     Args:
-        arguments: The names of the arguments, as the message says them.
-        *shape: Integers.
+        arguments: The names of the arguments that ask for the array, as they
+            stand in the message.
+        *shape: Integers, the shape of the array.
     """
     if math.prod(shape) > LARGEST_ARRAY:
         raise ValueError(

@@ -1,10 +1,10 @@
-"""What to say where a package is missing."""
+"""Say how to install what is missing."""
 
 
 def how_to_install(*extras: str) -> str:
-    """The command that brings some of this package's extras.
+    """Return the command that installs some of this package's extras.
 
-    The project may be a checkout, or installed by its name.
+    It names both ways: from an index, and from a checkout.
 
     Args:
         *extras: Names from `project.optional-dependencies`.

@@ -1,23 +1,24 @@
-"""Text of other people, made safe to print; lists of names, shortened."""
+"""Make text safe to print, and shorten lists of names."""
 
 import unicodedata
 from collections.abc import Iterable
 
-# Control characters; characters that show nothing, such as those that turn the
-# direction of a line; halves of a pair; separators of lines and of paragraphs.
+# Unicode categories of characters that are not shown: control characters;
+# format characters, such as those that reverse the direction of a line;
+# surrogates; separators of lines and of paragraphs.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-# Writing systems and emoji need these.
+# Some writing systems and emoji need these format characters.
 _JOINERS = frozenset("\u200c\u200d")
 
 
 def printable(text: str) -> str:
-    r"""Returns text whose unseen characters are written as escapes.
+    r"""Return text with its invisible characters written as escapes.
 
     File names, class names of a downloaded preset and answers of a server may
-    hold characters that move a terminal's cursor, set its title or turn the
-    direction of a line, so that what is read is not what was written. Here
-    they are seen: `"\x1b"` becomes `"\\x1b"`, a newline `"\\n"`. All else stays
-    as it is, letters of every script included.
+    contain characters that move a terminal's cursor, set its title or reverse
+    the direction of a line, so that a reader sees another text. This function
+    makes them visible: `"\x1b"` becomes `"\\x1b"`, a newline `"\\n"`. All other
+    characters stay as they are, including the letters of every script.
 
     Args:
         text: String.
@@ -40,7 +41,7 @@ def printable(text: str) -> str:
 
 
 def join_first(items: Iterable, most: int = 5) -> str:
-    """The first few of many, and how many more there are."""
+    """Return the first few items of a list, and how many more there are."""
     items = list(items)
     more = f", and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(map(str, items[:most])) + more

@@ -8,8 +8,8 @@ import numpy as np
 from keras import ops
 from keras import tree
 
-from keras_facnn._backend.forward import cached
-from keras_facnn._backend.forward import cached_function
+from keras_facnn._backend.cache import cached
+from keras_facnn._backend.cache import cached_function
 from keras_facnn._checks.numbers import is_integer
 from keras_facnn._graph.channel_axes import channel_axis
 from keras_facnn._graph.nodes import call_inputs

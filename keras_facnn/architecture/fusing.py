@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_facnn._backend.gradients import read_values
+from keras_facnn._backend.values import read_values
 from keras_facnn.architecture.graph import finalize_layers
 
 

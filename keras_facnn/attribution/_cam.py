@@ -3,8 +3,8 @@ import numpy as np
 from keras import layers
 from keras import ops
 
-from keras_facnn._backend.forward import cached
-from keras_facnn._backend.forward import cached_function
+from keras_facnn._backend.cache import cached
+from keras_facnn._backend.cache import cached_function
 from keras_facnn._backend.forward import run_in_batches
 from keras_facnn._checks.classes import check_classes
 from keras_facnn._checks.images import check_images_for

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_facnn._backend.forward import cached_function
+from keras_facnn._backend.cache import cached_function
 from keras_facnn._backend.forward import run_in_batches
 from keras_facnn._backend.gradients import gradient_function
 from keras_facnn._checks.numbers import check_int

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_facnn._backend.forward import cached_function
+from keras_facnn._backend.cache import cached_function
 from keras_facnn._backend.forward import class_per_image
 from keras_facnn._backend.forward import run_in_batches
 from keras_facnn._backend.forward import scores_function

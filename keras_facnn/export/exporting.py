@@ -19,7 +19,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_facnn._backend.gradients import compiled_function
+from keras_facnn._backend.compilation import compiled_function
 from keras_facnn._checks.arguments import check_argument_names
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.arguments import check_option

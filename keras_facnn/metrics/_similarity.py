@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 from scipy import stats
 
-from keras_facnn._backend.forward import cached_function
+from keras_facnn._backend.cache import cached_function
 from keras_facnn._backend.forward import compute_scores
 from keras_facnn._backend.forward import progress_bar
 from keras_facnn._backend.forward import run_in_batches

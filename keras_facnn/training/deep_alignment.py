@@ -12,11 +12,11 @@ import keras
 from keras import ops
 from keras import tree
 
-from keras_facnn._backend.forward import check_not_forked
-from keras_facnn._backend.gradients import check_sound_gradients
-from keras_facnn._backend.gradients import collect_values
-from keras_facnn._backend.gradients import ensure_shape
-from keras_facnn._backend.gradients import restore_values
+from keras_facnn._backend.forking import check_not_forked
+from keras_facnn._backend.soundness import check_sound_gradients
+from keras_facnn._backend.tensors import ensure_shape
+from keras_facnn._backend.values import collect_values
+from keras_facnn._backend.values import restore_values
 from keras_facnn._checks.images import warn_about_first_images
 from keras_facnn._checks.images import warn_about_first_labels
 from keras_facnn._checks.numbers import is_number

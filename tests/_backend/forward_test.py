@@ -19,6 +19,7 @@ import pytest
 
 from keras_facnn import FACNN
 from keras_facnn import attribution
+from keras_facnn._backend import cache
 from keras_facnn._backend import forward
 
 BACKEND = keras.backend.backend()
@@ -102,7 +103,7 @@ def test_an_error_while_compiling_leaves_the_model_whole(small_model, images):
 
         return breaks
 
-    function = forward.cached_function(small_model, "breaks", make)
+    function = cache.cached_function(small_model, "breaks", make)
     with pytest.raises(Exception, match="while tracing"):
         forward.run_in_batches(function, images)
     assert np.isfinite(small_model.class_maps(images)).all()
@@ -148,11 +149,11 @@ def test_a_last_smaller_batch_compiles_nothing_new(small_model, images):
 
         return traced
 
-    function = forward.cached_function(small_model, "traced", make)
+    function = cache.cached_function(small_model, "traced", make)
     received = forward.run_in_batches(function, images, batch_size=2)
     assert len(traces) == 1
     forward.run_in_batches(function, images, batch_size=2)
-    again = forward.cached_function(small_model, "traced", make)
+    again = cache.cached_function(small_model, "traced", make)
     forward.run_in_batches(again, images[:4], batch_size=2)
     assert len(traces) == 1
     np.testing.assert_allclose(
@@ -162,13 +163,13 @@ def test_a_last_smaller_batch_compiles_nothing_new(small_model, images):
 
 def test_an_explanation_compiles_one_function(small_model, images, monkeypatch):
     made = []
-    compiled = forward.compiled_function
+    compiled = cache.compiled_function
 
     def counted(*args):
         made.append(1)
         return compiled(*args)
 
-    monkeypatch.setattr(forward, "compiled_function", counted)
+    monkeypatch.setattr(cache, "compiled_function", counted)
     for _ in range(2):
         small_model.explain(images)
     assert len(made) == 1

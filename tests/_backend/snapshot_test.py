@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_facnn import FACNN
 from keras_facnn import attribution
+from keras_facnn._backend import cache
 from keras_facnn._backend import forward
 from keras_facnn._backend.snapshot import Snapshot
 from tests.conftest import optimizing
@@ -184,13 +185,13 @@ def test_an_alpha_that_is_changed_counts(small_model, images):
 @pytest.fixture
 def made(monkeypatch):
     """What is compiled, a list that grows."""
-    made, compiled = [], forward.compiled_function
+    made, compiled = [], cache.compiled_function
 
     def counted(*args):
         made.append(args)
         return compiled(*args)
 
-    monkeypatch.setattr(forward, "compiled_function", counted)
+    monkeypatch.setattr(cache, "compiled_function", counted)
     return made
 
 

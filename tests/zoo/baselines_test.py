@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_facnn import FACNN
-from keras_facnn._backend.gradients import check_sound_gradients
+from keras_facnn._backend.soundness import check_sound_gradients
 from zoo.baselines import of_equal_cost
 from zoo.baselines import plain
 from zoo.baselines import resnet
