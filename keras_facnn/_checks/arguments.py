@@ -40,8 +40,11 @@ def check_argument_names(
             )
 
 
-def check_option(name: str, value: Any, options: Collection[str]) -> str:
-    """Return `value` if it is one of the strings `options`, or raise."""
+def check_option(name: str, value: Any, options: Collection[str]) -> Any:
+    """Return `value` if it is one of the strings `options`, or raise.
+
+    Its type is `Any`, so that it fits a parameter of a `Literal` type.
+    """
     if not isinstance(value, str) or value not in options:
         raise ValueError(
             f"`{name}` must be one of {', '.join(options)}. "

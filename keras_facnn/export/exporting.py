@@ -213,7 +213,7 @@ def write(
         check_argument_names("`export`", kwargs, [*own, *form.options])
     centered = check_bool("centered", centered)
     fuse = check_bool("fuse", fuse)
-    verbose = check_verbose(True if verbose is None else verbose)
+    verbose = bool(check_verbose(True if verbose is None else verbose))
     levels = [] if layers is None else model.fa_levels(layers)
     check_can_write(name)
     check_graph_model(model)
