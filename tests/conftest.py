@@ -23,7 +23,10 @@ def pytest_collection_modifyitems(items):
     for item in items:
         mark = item.get_closest_marker("only_on")
         if mark is not None and backend not in mark.args:
-            reason = f"no matter of the backend; runs on {', '.join(mark.args)}"
+            reason = f"same on all backends; runs on {', '.join(mark.args)}"
+            item.add_marker(pytest.mark.skip(reason=reason))
+        if os.name != "posix" and item.get_closest_marker("posix"):
+            reason = "this system does not allow such names or links of files"
             item.add_marker(pytest.mark.skip(reason=reason))
 
 

@@ -53,6 +53,7 @@ def assert_is_text(printed):
     assert printed.replace("\n", "").isprintable(), ascii(printed)
 
 
+@pytest.mark.posix
 def test_the_command_line_prints_names_as_text(evil, tmp_path, capsys):
     folder, picture = evil
     output = tmp_path / f"{EVIL}.svg"
@@ -76,6 +77,7 @@ def test_the_command_line_prints_names_as_text(evil, tmp_path, capsys):
     assert_is_text(err)
 
 
+@pytest.mark.posix
 def test_figures_write_names_as_text(evil):
     folder, picture = evil
     model = FACNN.from_preset(folder)
@@ -88,6 +90,7 @@ def test_figures_write_names_as_text(evil):
         assert_is_text(title)
 
 
+@pytest.mark.posix
 def test_errors_about_pictures_are_text(tmp_path):
     path = tmp_path / f"{EVIL}.png"
     for content in (None, b"no picture"):
@@ -98,6 +101,7 @@ def test_errors_about_pictures_are_text(tmp_path):
         assert_is_text(str(raised.value))
 
 
+@pytest.mark.posix
 def test_errors_of_a_preset_are_text(evil, monkeypatch):
     folder, _ = evil
 
@@ -113,6 +117,7 @@ def test_errors_of_a_preset_are_text(evil, monkeypatch):
         assert_is_text(str(raised.value))
 
 
+@pytest.mark.posix
 def test_reports_escape_names(monkeypatch, tmp_path):
     """`zoo.compare` takes any model, whose layers are named by others."""
     pytest.importorskip("absl")
