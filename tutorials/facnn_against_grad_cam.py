@@ -45,6 +45,8 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
+from tf_keras_vis.gradcam import Gradcam
+from tf_keras_vis.utils.scores import CategoricalScore
 
 from keras_facnn import attribution
 from keras_facnn import metrics
@@ -90,12 +92,21 @@ print(len(many), "images to average over")
 # are equal for these and 0 elsewhere. Since no map is negative, there is
 # nothing to cut off.
 #
-# tf-keras-vis is another project's package, which knows nothing of FA-CNN:
+# tf-keras-vis is another project's package, which knows nothing of FA-CNN. Its
+# last four arguments ask for Grad-CAM at this very layer, neither normalized
+# nor enlarged:
 
 # %%
 fa_cnn = model.class_maps(images, names)
 ours = attribution.grad_cam(model, images, names, layer="fa_24")
-theirs = attribution.tf_keras_vis_grad_cam(model, images, names, layer="fa_24")
+theirs = Gradcam(model, clone=False)(
+    CategoricalScore([model.class_names.index(name) for name in names]),
+    images.astype("float32"),
+    penultimate_layer="fa_24",
+    seek_penultimate_conv_layer=False,
+    normalize_cam=False,
+    expand_cam=False,
+)
 constant = float(model.head.scale) / fa_cnn[0].size
 print(f"largest value of a map: {ours.max():.3f}")
 for title, maps in (("our Grad-CAM", ours), ("tf-keras-vis", theirs)):

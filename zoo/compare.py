@@ -3,27 +3,31 @@
     python -m zoo.compare --preset cifar10 --data cifar10 --output runs/compare
 
 writes into the output folder: `compare.png` (Figures 1 and 5 of the paper),
-`pixel_removal_LAYER.png` (Figure 4), `depth.png`, `depth.csv`, `table.csv`,
-`table.md`, `results.json` and `report.html`, which opens from disk alone.
+`pixel_removal_LAYER.png` (Figure 4), `maps_by_layer.png`,
+`similarity_by_layer.csv`, `table.csv`, `table.md`, `results.json` and
+`report.html`, which opens without a server.
 
-`--preset MODEL.keras` compares the maps of any Keras classifier instead, CAM's
-where it ends in an average and one dense layer; there is nothing of depth then.
+`--preset MODEL.keras` compares the maps of any Keras classifier instead. If it
+ends in an average and one dense layer, CAM's are among them. There is no
+similarity by layer then.
 
-Of a preset for several labels an image, `--labels TABLE.csv` says which there
-are, as for `zoo.evaluate`. Removal is judged by the most probable of those that
-an image has; images of none are left out.
+For a preset of several labels per image, `--labels TABLE.csv` says which labels
+each image has, as for `zoo.evaluate`. Removal is judged by the most probable
+one that an image has; images of none are left out.
 """
 
-import base64
-import csv
-import functools
-import html
+from __future__ import annotations
+
+import dataclasses
 import itertools
 import json
 import math
 import os
 import sys
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from absl import app
@@ -31,82 +35,26 @@ from absl import flags
 from absl import logging
 
 from zoo import inputs
+from zoo import methods
+from zoo import report
 from zoo.training import record
 
+if TYPE_CHECKING:
+    import keras
+    from matplotlib.figure import Figure
+
 FLAGS = flags.FLAGS
-TITLES = {
-    "facnn": "FA-CNN",
-    "facnn_centered": "FA-CNN, centered",
-    "cam": "CAM",
-    "grad_cam": "Grad-CAM",
-    "tf_keras_vis": "Grad-CAM by tf-keras-vis",
-    "hires_cam": "HiResCAM",
-    "layer_cam": "Layer-CAM",
-    "saliency": "saliency",
-    "integrated_gradients": "Integrated Gradients",
-    "rise": "RISE",
-    "occlusion": "K-OCC",
-    "random": "random",
-}
-# What looks at a layer, and so is made at each.
-LAYERED = (
-    "facnn",
-    "facnn_centered",
-    "grad_cam",
-    "tf_keras_vis",
-    "hires_cam",
-    "layer_cam",
-)
-# Without `--methods`, of an FA-CNN and of other models.
-METHODS = ("facnn", "grad_cam", "rise", "occlusion", "random")
-METHODS_OF_OTHERS = ("cam", *METHODS[1:])
-# Which way is better, and what the numbers are.
-COLUMNS = {
-    "accuracy AUC": (
-        "↓",
-        "Area under the accuracy as pixels are removed, most relevant first, "
-        "with half the width of its 95 % confidence interval. A map that finds "
-        "the pixels that matter takes the accuracy down fast.",
-    ),
-    "probability AUC": (
-        "↓",
-        "The same area, of the probability of the image's class.",
-    ),
-    "ties": (
-        "",
-        "Share of neighbors in the order of removal whose values are equal, "
-        "so that their place alone decides.",
-    ),
-    "pointing game": (
-        "↑",
-        "How often a map's largest value is in the object's box.",
-    ),
-    "energy in box": (
-        "↑",
-        "Share of a map's positive values that is in the object's box.",
-    ),
-}
-BASELINES = {
-    "road": "Removed pixels are filled in from their neighbors, with noise "
-    "(ROAD), so that the holes do no harm of their own.",
-    "other": "Removed pixels leave holes, and scattered holes harm a network "
-    "by themselves, more than one hole of the same area. So random order can "
-    "win here; --baseline road fills the holes in.",
-}
-CONTROLS = {
-    "other_image": "another image's map",
-    "shuffled_weights": "shuffled weights",
-}
+Layer = int | str
 
 
-def define_flags():
+def define_flags() -> None:
     inputs.define_preset_flags()
+    inputs.define_labels_flag()
+    methods.define_flags()
     # Or `--help` leaves them out.
     flags.adopt_module_key_flags(inputs)
-    inputs.define_labels_flag()
-    flags.DEFINE_string(
-        "output", None, "Folder of what is written.", required=True
-    )
+    flags.adopt_module_key_flags(methods)
+    flags.DEFINE_string("output", None, "Folder to write into.", required=True)
     flags.DEFINE_integer("images", 1000, "Images, evenly spread.", 1)
     flags.DEFINE_integer("figure_images", 6, "Of these, rows of figures.", 1)
     flags.DEFINE_list(
@@ -116,20 +64,8 @@ def define_flags():
         "that at three quarters, 24,18 of 24; of another model, names of its "
         "layers, by default the one before its GlobalAveragePooling2D.",
     )
-    flags.DEFINE_list(
-        "methods",
-        None,
-        f"Some of {', '.join(TITLES)}; tf_keras_vis on TensorFlow alone. The "
-        f"default is {','.join(METHODS)}, and of a model that is no FA-CNN "
-        f"{','.join(METHODS_OF_OTHERS)}.",
-    )
-    flags.DEFINE_integer("rise_masks", 4000, "RISE's N.", 1)
-    flags.DEFINE_integer("occlusion_size", 8, "Side of K-OCC's square.", 1)
-    flags.DEFINE_integer("occlusion_stride", 4, "Its stride.", 1)
     flags.DEFINE_string(
-        "baseline",
-        "mean",
-        "What stands in for removed pixels; mean, blur, road.",
+        "baseline", "mean", "What replaces removed pixels; mean, blur, road."
     )
     flags.DEFINE_integer("steps", 20, "Steps of pixel removal.", 1)
     flags.DEFINE_string(
@@ -140,10 +76,95 @@ def define_flags():
         "last ones included. Only images with a box are compared. Adds the "
         "pointing games of those whose class is predicted right.",
     )
-    flags.DEFINE_integer("seed", 0, "Of RISE's masks and random order.")
+    flags.DEFINE_integer("seed", 0, "Seed of RISE's masks and random order.")
 
 
-def main():
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """What the methods are compared on.
+
+    Attributes:
+        model: The classifier.
+        images: Array `(N, H, W, channels)`.
+        labels: Int array `(N,)`.
+        predictions: Int array `(N,)`, the predicted classes.
+        names: The classes' names.
+        boxes: Boxes of each image, or None.
+    """
+
+    model: keras.Model
+    images: np.ndarray
+    labels: np.ndarray
+    predictions: np.ndarray
+    names: list[str]
+    boxes: list | None
+
+    @property
+    def shown(self) -> np.ndarray:
+        """Indices of the images in the figures."""
+        return inputs.spread(np.arange(len(self.images)), FLAGS.figure_images)
+
+    @property
+    def is_facnn(self) -> bool:
+        from keras_facnn import FACNN
+
+        return isinstance(self.model, FACNN)
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """A method's maps, and what they are worth.
+
+    Attributes:
+        maps: Array `(N, h, w)`, or None for a random order.
+        curve: What `keras_facnn.metrics.pixel_removal` returns.
+        columns: Other columns of the table, by their names.
+    """
+
+    maps: np.ndarray | None
+    curve: Any
+    columns: dict[str, Any]
+
+
+def main() -> None:
+    check_boxes_flag()
+    # First, since TensorFlow must be imported before PyTorch.
+    from zoo.data import images as _  # noqa: F401 # isort: skip
+
+    check_methods_flag()
+    record.make_folder("output", FLAGS.output)
+    compared = read()
+    chosen = FLAGS.methods or (
+        methods.DEFAULT if compared.is_facnn else methods.DEFAULT_OF_OTHERS
+    )
+    if not compared.is_facnn and {"facnn", "facnn_centered"} & set(chosen):
+        raise app.UsageError(
+            "--methods facnn and facnn_centered are only for an FA-CNN. "
+            f"Received: --preset {FLAGS.preset}"
+        )
+    find_layers = layers_of if compared.is_facnn else layers_of_other
+    layers = find_layers(compared.model)
+    similarity = similarity_by_layer(compared) if compared.is_facnn else None
+    judged, rows = judge_all(compared, chosen, layers, similarity)
+    figures = {
+        **removal_figures(judged, chosen, layers),
+        **map_figures(compared, judged, chosen, layers),
+    }
+    paths = {name: os.path.join(FLAGS.output, name) for name in sorted(figures)}
+    for name, path in paths.items():
+        figures[name].savefig(path, dpi=150)
+    page = os.path.join(FLAGS.output, "report.html")
+    with open(page, "w", encoding="utf-8") as file:
+        file.write(
+            report.page(
+                rows, paths, similarity, record.command(), FLAGS.baseline
+            )
+        )
+    print(report.markdown(rows))
+    print(f"The report is {os.path.abspath(page)}")
+
+
+def check_boxes_flag() -> None:
     if FLAGS.boxes and (
         not os.path.isdir(FLAGS.data)
         or FLAGS.classes
@@ -157,9 +178,16 @@ def main():
             "--validation_fraction. "
             f"Received: --data {FLAGS.data}"
         )
-    unknown = set(FLAGS.methods or ()) - set(TITLES)
+
+
+def check_methods_flag() -> None:
+    known = methods.names()
+    unknown = sorted(set(FLAGS.methods or ()).difference(known))
     if unknown:
-        raise app.UsageError(f"Unknown --methods: {', '.join(unknown)}")
+        raise app.UsageError(
+            f"Unknown --methods: {', '.join(unknown)}. There are "
+            f"{', '.join(known)}."
+        )
     if "tf_keras_vis" in (FLAGS.methods or ()):
         import keras
 
@@ -168,24 +196,15 @@ def main():
                 "--methods tf_keras_vis needs KERAS_BACKEND=tensorflow. "
                 f"Received: KERAS_BACKEND={keras.backend.backend()}"
             )
-    record.make_folder("output", FLAGS.output)
+
+
+def read() -> Compared:
+    """Read the model and the images that the flags name."""
     table = inputs.table_of_labels()
     if FLAGS.preset.endswith(".keras"):
         model, images, labels, names = inputs.baseline_and_images()
     else:
         model, images, labels, names = inputs.preset_and_images(table)
-    from keras_facnn import FACNN
-    from keras_facnn import metrics
-    from keras_facnn import plots
-
-    is_facnn = isinstance(model, FACNN)
-    methods = FLAGS.methods or (METHODS if is_facnn else METHODS_OF_OTHERS)
-    if not is_facnn and not {"facnn", "facnn_centered"}.isdisjoint(methods):
-        raise app.UsageError(
-            "--methods facnn and facnn_centered are of an FA-CNN alone. "
-            f"Received: --preset {FLAGS.preset}"
-        )
-    layers = layers_of(model) if is_facnn else layers_of_other(model)
     metadata = getattr(model, "preset_metadata", None) or {}
     boxes = read_boxes(images, inputs.fit(metadata))
     if boxes is not None:
@@ -203,91 +222,22 @@ def main():
     predictions = logits.argmax(-1)
     if table is not None:
         labels = np.where(labels == 1, logits, -np.inf).argmax(-1)
-
-    depth = None
-    if is_facnn:
-        logging.info("Similarity by depth")
-        depth = metrics.similarity_by_layer(
-            model,
-            images,
-            predictions,
-            # Of a single image there is no other.
-            controls=len(images) > 1,
-            batch_size=FLAGS.batch_size,
-        )
-        depth.to_dataframe().to_csv(
-            os.path.join(FLAGS.output, "depth.csv"), index=False
-        )
-
-    judged, rows, results, figures = {}, [], {}, {}
-    shown = inputs.spread(np.arange(len(images)), FLAGS.figure_images)
-    columns, reference = {}, {}
-    for layer in layers:
-        curves = {}
-        for method in methods:
-            key = (method, layer if method in LAYERED else None)
-            if key not in judged:
-                logging.info("%s at layer %s", TITLES[method], layer)
-                judged[key] = judge(
-                    model, images, labels, predictions, boxes, *key
-                )
-            maps, curve, others = judged[key]
-            curves[TITLES[method]] = curve
-            rows.append(
-                {
-                    "layer": layer,
-                    "method": TITLES[method],
-                    "accuracy AUC": round(curve.accuracy_auc, 4),
-                    "±": round(curve.accuracy_interval, 4),
-                    "probability AUC": round(curve.probability_auc, 4),
-                    "ties": round(curve.ties, 4),
-                    **others,
-                }
-            )
-            results[f"{method}_{layer}"] = json.loads(curve.to_json())
-            # After each, since a crash should not lose the hours before it.
-            write_tables(rows, results, depth)
-            if maps is not None:
-                columns[key] = maps[shown]
-                reference.setdefault(key, ("grad_cam", layer))
-        # A layer of a model inside the model has a path.
-        name = f"pixel_removal_{layer}.png".replace("/", "-")
-        figures[name] = plots.pixel_removal(curves)
-    columns = dict(sorted(columns.items(), key=lambda c: c[0][1] is None))
-    if columns:
-        figures["compare.png"] = plots.compare(
-            images[shown],
-            {title(*key): maps for key, maps in columns.items()},
-            {
-                title(*key): title(*other)
-                for key, other in reference.items()
-                if other in columns
-            },
-            [names[c] for c in predictions[shown]],
-        )
-    if is_facnn:
-        one, c = images[shown[:1]], predictions[shown[0]]
-        figures["depth.png"] = plots.maps_by_layer(
-            one[0],
-            {
-                layer: model.class_maps(one, int(c), layer)[0]
-                for layer in inputs.spread(
-                    np.arange(1, model.num_layers + 1), 8
-                ).tolist()
-            },
-            names[c],
-        )
-    for name, figure in figures.items():
-        figure.savefig(os.path.join(FLAGS.output, name), dpi=150)
-    page = os.path.join(FLAGS.output, "report.html")
-    with open(page, "w", encoding="utf-8") as file:
-        file.write(report(rows, sorted(figures), depth, record.command()))
-    print(markdown(rows))
-    print(f"The report is {os.path.abspath(page)}")
+    return Compared(model, images, labels, predictions, names, boxes)
 
 
-def layers_of(model):
-    """The FA layers to compare at, ints."""
+def read_boxes(images: np.ndarray, fit: str) -> list | None:
+    """Return the boxes of each image, or None."""
+    from zoo.data import boxes
+
+    if FLAGS.boxes is None:
+        return None
+    return boxes.load(
+        FLAGS.boxes, FLAGS.data, FLAGS.split, images.shape[1:], fit
+    )
+
+
+def layers_of(model: keras.Model) -> list[Layer]:
+    """Return the numbers of the FA layers to compare at."""
     last = model.num_layers
     if not FLAGS.layers:
         return list(dict.fromkeys([last, max(1, 3 * last // 4)]))
@@ -299,8 +249,8 @@ def layers_of(model):
     return [int(layer) for layer in FLAGS.layers]
 
 
-def layers_of_other(model):
-    """The layers to compare at, names, of a model that is no FA-CNN."""
+def layers_of_other(model: keras.Model) -> list[Layer]:
+    """Return the names of the layers to compare at, if it is no FA-CNN."""
     from keras.layers import GlobalAveragePooling2D
 
     if FLAGS.layers:
@@ -315,38 +265,83 @@ def layers_of_other(model):
     )
 
 
-def title(method, layer):
-    at = "" if layer is None else f"\nlayer {layer}"
-    return TITLES[method] + at
-
-
-def read_boxes(images, fit):
-    """The boxes of each image, or None."""
-    from zoo.data import boxes
-
-    if FLAGS.boxes is None:
-        return None
-    return boxes.load(
-        FLAGS.boxes, FLAGS.data, FLAGS.split, images.shape[1:], fit
-    )
-
-
-def judge(model, images, labels, predictions, boxes, method, layer):
-    """Maps of a method, what removing their pixels does, and other columns."""
+def similarity_by_layer(compared: Compared) -> Any:
+    """Measure and write how alike raw maps and Grad-CAM are at each layer."""
     from keras_facnn import metrics
 
-    make, forward, backward = maker(model, method, layer)
+    logging.info("Similarity by layer")
+    similarity = metrics.similarity_by_layer(
+        compared.model,
+        compared.images,
+        compared.predictions,
+        # Of a single image there is no other.
+        controls=len(compared.images) > 1,
+        batch_size=FLAGS.batch_size,
+    )
+    path = os.path.join(FLAGS.output, "similarity_by_layer.csv")
+    similarity.to_dataframe().to_csv(path, index=False)
+    return similarity
+
+
+def key_of(method: str, layer: Layer) -> tuple[str, Layer | None]:
+    """Return a method and the layer that it looks at, or None."""
+    return method, layer if methods.is_layered(method) else None
+
+
+def judge_all(
+    compared: Compared,
+    chosen: Sequence[str],
+    layers: Sequence[Layer],
+    similarity: Any | None,
+) -> tuple[dict, list[report.Row]]:
+    """Judge all methods at all layers, and write the tables.
+
+    Returns:
+        The `Judged` by what `key_of` returns, and the rows of the table.
+    """
+    judged: dict[tuple[str, Layer | None], Judged] = {}
+    rows, results = [], {}
+    for layer in layers:
+        for method in chosen:
+            key = key_of(method, layer)
+            if key not in judged:
+                logging.info("%s at layer %s", methods.title(method), layer)
+                judged[key] = judge(compared, *key)
+            curve = judged[key].curve
+            rows.append(
+                {
+                    "layer": layer,
+                    "method": methods.title(method),
+                    "accuracy AUC": round(curve.accuracy_auc, 4),
+                    "±": round(curve.accuracy_interval, 4),
+                    "probability AUC": round(curve.probability_auc, 4),
+                    "ties": round(curve.ties, 4),
+                    **judged[key].columns,
+                }
+            )
+            results[f"{method}_{layer}"] = json.loads(curve.to_json())
+            # After each, since a crash should not lose the hours before it.
+            report.write_tables(FLAGS.output, rows, results, similarity)
+    return judged, rows
+
+
+def judge(compared: Compared, method: str, layer: Layer | None) -> Judged:
+    """Make the maps of a method, and judge them."""
+    from keras_facnn import metrics
+
+    images, labels = compared.images, compared.labels
+    make = methods.maker(compared.model, method, layer)
     maps, seconds = None, 0.0
     defined = np.ones(len(images), bool)
     if make is not None:
-        maps, seconds = timed(make, images, predictions, method)
+        maps, seconds = timed(make, images, compared.predictions, method)
         defined = np.ptp(maps, axis=(1, 2)) > 0
         if not defined.any():
             raise ValueError(
-                f"All maps of {title(method, layer)!r} are constant."
+                f"All maps of {methods.title_at(method, layer)!r} are constant."
             )
     curve = metrics.pixel_removal(
-        model,
+        compared.model,
         images[defined],
         labels[defined],
         None if maps is None else maps[defined],
@@ -358,30 +353,33 @@ def judge(model, images, labels, predictions, boxes, method, layer):
         verbose=int(sys.stdout.isatty()),
     )
     columns = {}
-    if boxes is not None:
-        right = defined & (predictions == labels)
+    if compared.boxes is not None:
+        right = defined & (compared.predictions == labels)
         columns = pointing_games(
             None if maps is None else maps[right],
-            [boxes[i] for i in np.flatnonzero(right)],
+            [compared.boxes[i] for i in np.flatnonzero(right)],
             images.shape[1:3],
         )
+    forward, backward = methods.passes(compared.model, method)
     columns |= {
-        "forward passes an image": forward,
-        "backward passes an image": backward,
-        "ms an image": round(1000 * seconds, 2),
+        "forward passes per image": forward,
+        "backward passes per image": backward,
+        "ms per image": round(1000 * seconds, 2),
         "constant maps, left out": int((~defined).sum()),
     }
-    return maps, curve, columns
+    return Judged(maps, curve, columns)
 
 
-def pointing_games(maps, boxes, size):
-    """Scores of both games; of a random order, what chance gives."""
+def pointing_games(
+    maps: np.ndarray | None, boxes: list, size: tuple[int, int]
+) -> dict[str, float]:
+    """Return the scores of both games; of a random order, those of chance."""
     from keras_facnn import metrics
 
     if not len(boxes):
         pointing = energy = np.array([np.nan])
     elif maps is None:
-        # All but constant: a constant map has no score.
+        # Not quite constant: a constant map has no score.
         maps = np.ones((len(boxes), *size))
         maps[:, 0, 0] += 1e-6
         pointing = energy = metrics.energy_pointing_game(maps, boxes, size)
@@ -399,22 +397,28 @@ def pointing_games(maps, boxes, size):
     return columns
 
 
-def mean_and_half_width(values):
-    """The mean, and half the width of its 95 % confidence interval."""
+def mean_and_half_width(values: np.ndarray) -> tuple[float, float]:
+    """Return the mean, and half the width of its 95 % confidence interval."""
     if len(values) < 2:
         return float(values.sum()) if len(values) else math.nan, math.nan
     error = float(values.std(ddof=1)) / math.sqrt(len(values))
     return float(values.mean()), 1.96 * error
 
 
-def timed(make, images, predictions, method):
-    """Maps, and the seconds that an image takes once all is compiled.
+def timed(
+    make: methods.Make,
+    images: np.ndarray,
+    predictions: np.ndarray,
+    method: str,
+) -> tuple[np.ndarray, float]:
+    """Return maps, and the seconds per image once all is compiled.
 
-    Some methods compile at each call, so what one batch takes is subtracted;
-    not where an image takes many passes, beside which that is nothing.
+    Some methods compile at each call, so the time of one batch is subtracted.
+    It is not subtracted where an image takes many passes: the compilation is
+    nothing beside them.
     """
 
-    def call(n):
+    def call(n: int) -> tuple[np.ndarray, float]:
         start = time.perf_counter()
         maps = make(images[:n], predictions[:n])
         return maps, time.perf_counter() - start
@@ -430,152 +434,67 @@ def timed(make, images, predictions, method):
     return maps, max(seconds - before, 0.0) / (total - batch)
 
 
-def maker(model, method, layer):
-    """A function of images and classes to maps, and its passes an image."""
-    from keras_facnn import attribution
+def removal_figures(
+    judged: dict, chosen: Sequence[str], layers: Sequence[Layer]
+) -> dict[str, Figure]:
+    """Draw the curves of pixel removal of each layer."""
+    from keras_facnn import plots
 
-    size, stride = FLAGS.occlusion_size, FLAGS.occlusion_stride
-    shows = {"verbose": int(sys.stdout.isatty())}
-
-    def call(function, **options):
-        return functools.partial(
-            function, model, batch_size=FLAGS.batch_size, **options
-        )
-
-    if method in ("facnn", "facnn_centered"):
-        make = functools.partial(
-            model.class_maps,
-            layer=layer,
-            centered=method == "facnn_centered",
-            batch_size=FLAGS.batch_size,
-        )
-        return make, 1, 0
-    if method == "cam":
-        return call(attribution.cam), 1, 0
-    if method in LAYERED:
-        name = {"tf_keras_vis": "tf_keras_vis_grad_cam"}.get(method, method)
-        return call(getattr(attribution, name), layer=layer), 1, 1
-    if method == "saliency":
-        return call(attribution.saliency), 1, 1
-    if method == "integrated_gradients":
-        steps = 50
-        make = call(attribution.integrated_gradients, steps=steps)
-        return make, steps, steps
-    if method == "rise":
-        masks = FLAGS.rise_masks
-        make = call(attribution.rise, masks=masks, seed=FLAGS.seed, **shows)
-        return make, masks, 0
-    if method == "occlusion":
-        make = call(attribution.occlusion, size=size, stride=stride, **shows)
-        sides = [
-            -(-max(0, side - size) // stride) + 1
-            for side in model.input_shape[1:3]
-        ]
-        return make, math.prod(sides) + 1, 0
-    return None, 0, 0
-
-
-def write_tables(rows, results, depth):
-    def replacing(name):
-        return record.replacing(os.path.join(FLAGS.output, name))
-
-    command = record.command()
-    with replacing("table.csv") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    with replacing("table.md") as file:
-        file.write(f"`{command}`\n\n{markdown(rows)}")
-    with replacing("results.json") as file:
-        json.dump(
+    return {
+        # A layer of a model inside the model has a path.
+        f"pixel_removal_{layer}.png".replace("/", "-"): plots.pixel_removal(
             {
-                "command": command,
-                "depth": depth and json.loads(depth.to_json()),
-                "pixel_removal": results,
-            },
-            file,
-        )
-
-
-def heading(column):
-    """A column's name, and an arrow to where it is better."""
-    return f"{column} {COLUMNS.get(column, ('',))[0]}".strip()
-
-
-def markdown(rows):
-    lines = [[*map(heading, rows[0])], ["---"] * len(rows[0])]
-    lines += [
-        [inputs.printable(str(v)).replace("|", r"\|") for v in row.values()]
-        for row in rows
-    ]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def report(rows, figures, depth, command):
-    """One HTML page that needs no other file."""
-
-    def shown(text):
-        return html.escape(inputs.printable(str(text)))
-
-    def cells(tag, values):
-        return "".join(f"<{tag}>{shown(v)}</{tag}>" for v in values)
-
-    def table(rows):
-        body = "".join(f"<tr>{cells('td', r.values())}</tr>" for r in rows)
-        heads = cells("th", map(heading, rows[0]))
-        return f"<table><tr>{heads}</tr>{body}</table>"
-
-    terms = "".join(
-        f"<dt>{shown(heading(name))}</dt><dd>{shown(meaning)}</dd>"
-        for name, (_, meaning) in COLUMNS.items()
-        if name in rows[0]
-    )
-    holes = BASELINES["road" if FLAGS.baseline == "road" else "other"]
-
-    def image(name):
-        with open(os.path.join(FLAGS.output, name), "rb") as file:
-            data = base64.b64encode(file.read()).decode()
-        return f'<h2>{shown(name)}</h2><img src="data:image/png;base64,{data}">'
-
-    by_depth = ""
-    if depth is not None:
-        layers = [
-            {
-                "layer": layer,
-                "mean correlation": f"{mean:.4f}",
-                "95 % interval": f"± {interval:.4f}",
-                "undefined": undefined,
-                **{
-                    CONTROLS[name]: f"{of.mean[i]:.4f} ± {of.interval[i]:.4f}"
-                    for name, of in depth.controls.items()
-                },
+                methods.title(method): judged[key_of(method, layer)].curve
+                for method in chosen
             }
-            for i, (layer, mean, interval, undefined) in enumerate(
-                zip(
-                    depth.layers,
-                    depth.mean,
-                    depth.interval,
-                    depth.undefined,
-                    strict=True,
-                )
-            )
-        ]
-        by_depth = (
-            f"<h2>Raw maps against Grad-CAM, by depth</h2>{table(layers)}"
         )
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        "<title>keras_facnn: comparison</title>"
-        "<style>body{font:15px sans-serif;margin:2em;max-width:75em}"
-        "td,th{padding:.2em .8em;text-align:right}img{max-width:100%}</style>"
-        f"<h1>Ways to make a map</h1><p><code>{shown(command)}</code></p>"
-        "<h2>Accuracy and probability as pixels are removed, most relevant "
-        "first, and cost</h2>"
-        f"{table(rows)}<p>↓ less is better, ↑ more is better.</p>"
-        f"<dl>{terms}</dl><p>{shown(holes)}</p>"
-        f"{''.join(map(image, figures))}"
-        f"{by_depth}</html>"
+        for layer in layers
+    }
+
+
+def map_figures(
+    compared: Compared,
+    judged: dict,
+    chosen: Sequence[str],
+    layers: Sequence[Layer],
+) -> dict[str, Figure]:
+    """Draw the maps of some images, by method, and of one image, by layer."""
+    from keras_facnn import plots
+
+    shown, names, figures = compared.shown, compared.names, {}
+    # The layer that a column's maps are compared with Grad-CAM at.
+    columns: dict[tuple[str, Layer | None], Layer] = {}
+    for layer in layers:
+        for method in chosen:
+            columns.setdefault(key_of(method, layer), layer)
+    # Last, what looks at no layer.
+    drawn = sorted(
+        (key for key in columns if judged[key].maps is not None),
+        key=lambda key: key[1] is None,
     )
+    if drawn:
+        figures["compare.png"] = plots.compare(
+            compared.images[shown],
+            {methods.title_at(*key): judged[key].maps[shown] for key in drawn},
+            {
+                methods.title_at(*key): methods.title_at(
+                    "grad_cam", columns[key]
+                )
+                for key in drawn
+                if ("grad_cam", columns[key]) in drawn
+            },
+            [names[c] for c in compared.predictions[shown]],
+        )
+    if compared.is_facnn:
+        model, one = compared.model, compared.images[shown[:1]]
+        c = int(compared.predictions[shown[0]])
+        numbers = inputs.spread(np.arange(1, model.num_layers + 1), 8).tolist()
+        figures["maps_by_layer.png"] = plots.maps_by_layer(
+            one[0],
+            {layer: model.class_maps(one, c, layer)[0] for layer in numbers},
+            names[c],
+        )
+    return figures
 
 
 if __name__ == "__main__":

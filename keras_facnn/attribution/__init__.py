@@ -10,7 +10,6 @@ from keras_facnn.attribution._input_gradients import integrated_gradients
 from keras_facnn.attribution._input_gradients import saliency
 from keras_facnn.attribution._occlusion import occlusion
 from keras_facnn.attribution._rise import rise
-from keras_facnn.attribution.tf_keras_vis import tf_keras_vis_grad_cam
 
 __all__ = [
     "cam",
@@ -23,5 +22,4 @@ __all__ = [
     "occlusion",
     "rise",
     "saliency",
-    "tf_keras_vis_grad_cam",
 ]

@@ -118,22 +118,20 @@ def test_errors_of_a_preset_are_text(evil, monkeypatch):
 
 
 @pytest.mark.posix
-def test_reports_escape_names(monkeypatch, tmp_path):
+def test_reports_escape_names(tmp_path):
     """`zoo.compare` takes any model, whose layers are named by others."""
     pytest.importorskip("absl")
-    from zoo import compare
+    from zoo import report
 
     name = "<img src=x onerror=alert(1)>|" + EVIL
     row = {"layer": name, "method": "CAM", "accuracy AUC": 0.5}
-    (tmp_path / f"{name}.png").write_bytes(b"")
-    monkeypatch.setattr(
-        compare, "FLAGS", type("", (), {"output": tmp_path, "baseline": "mean"})
-    )
-    page = compare.report([row], [f"{name}.png"], None, "command")
+    path = tmp_path / f"{name}.png"
+    path.write_bytes(b"")
+    page = report.page([row], {path.name: path}, None, "command", "mean")
     assert "<img src=x" not in page
     assert page.count(html.escape("<img src=x onerror=alert(1)>|" + SEEN)) == 2
     assert_is_text(page)
-    table = compare.markdown([row])
+    table = report.markdown([row])
     assert_is_text(table)
     assert len(table.splitlines()) == 3
     assert table.count(r"\|") == 1

@@ -11,7 +11,6 @@ from keras_facnn.attribution import hires_cam
 from keras_facnn.attribution import integrated_gradients
 from keras_facnn.attribution import layer_cam
 from keras_facnn.attribution import saliency
-from keras_facnn.attribution import tf_keras_vis_grad_cam
 
 
 def finite_differences(model, images, classes, layer):
@@ -130,62 +129,6 @@ def test_refuses_unknown_layers(small_model, images):
 def test_refuses_layers_without_maps(classifier, rng):
     with pytest.raises(ValueError, match="4 dimensions"):
         grad_cam(classifier, np.zeros((1, 6, 6, 3)), layer="flatten")
-
-
-on_tensorflow = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow",
-    reason="tf-keras-vis needs the TensorFlow backend",
-)
-
-
-@on_tensorflow
-@pytest.mark.parametrize("layer", [1, 2, 3])
-def test_agrees_with_tf_keras_vis(small_model, images, layer):
-    for classes in ([3, 1, 0, 2, 2], 1, None):
-        theirs = tf_keras_vis_grad_cam(
-            small_model, images, classes, layer=layer, batch_size=2
-        )
-        assert theirs.shape[0] == len(images)
-        np.testing.assert_allclose(
-            grad_cam(small_model, images, classes, layer=layer),
-            theirs,
-            rtol=1e-4,
-            atol=1e-6,
-        )
-
-
-@on_tensorflow
-def test_agrees_with_tf_keras_vis_on_mobilenet(rng):
-    model = keras.applications.MobileNetV2(
-        (64, 64, 3),
-        alpha=0.35,
-        weights=None,
-        classes=5,
-        classifier_activation=None,
-    )
-    images = rng.normal(size=(3, 64, 64, 3)).astype("float32")
-    ours, theirs = (
-        method(model, images, [4, 0, 2], layer="block_13_project_BN")
-        for method in (grad_cam, tf_keras_vis_grad_cam)
-    )
-    assert np.max(theirs) > 0
-    np.testing.assert_allclose(
-        ours, theirs, rtol=1e-4, atol=1e-5 * np.max(theirs)
-    )
-
-
-@on_tensorflow
-def test_tf_keras_vis_takes_one_class_an_image(small_model, images):
-    with pytest.raises(ValueError, match="`classes`.*Received.*'all'"):
-        tf_keras_vis_grad_cam(small_model, images, "all", layer=1)
-
-
-@pytest.mark.skipif(
-    keras.backend.backend() == "tensorflow", reason="is for other backends"
-)
-def test_tf_keras_vis_refuses_other_backends(small_model, images):
-    with pytest.raises(RuntimeError, match="KERAS_BACKEND=tensorflow"):
-        tf_keras_vis_grad_cam(small_model, images, layer=1)
 
 
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])

@@ -15,7 +15,6 @@ import pytest
 from keras_facnn import FACNN
 from keras_facnn.attribution import grad_cam
 from keras_facnn.attribution import rise
-from keras_facnn.attribution import tf_keras_vis_grad_cam
 from keras_facnn.metrics import pearson
 from keras_facnn.metrics import similarity_by_layer
 from tests import numpy_reference
@@ -120,20 +119,6 @@ def test_golden_maps(model):
     np.testing.assert_allclose(maps, golden["rise"], rtol=1e-4)
 
 
-@pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow",
-    reason="tf-keras-vis needs the TensorFlow backend",
-)
-def test_tf_keras_vis_draws_the_same_map(model):
-    images = np.load(GOLDEN)["images"]
-    theirs = tf_keras_vis_grad_cam(model, images, layer=24)
-    ours = model.class_maps(images, classes=None)
-    scale = np.exp(keras.ops.convert_to_numpy(model.head.log_scale))
-    np.testing.assert_allclose(
-        theirs, scale / 64 * ours, rtol=1e-4, atol=1e-4 * np.max(theirs)
-    )
-
-
 def rise_by_loops(model, images, classes):
     """RISE's definition, in float64 NumPy."""
     total = np.zeros(images.shape[:3])
@@ -151,6 +136,8 @@ def rise_by_loops(model, images, classes):
 
 
 if __name__ == "__main__":
+    from zoo import tf_keras_vis
+
     preset = FACNN.from_preset("cifar10")
     pixels = read(SAMPLES)
     exact = numpy_reference.logits(preset, pixels)
@@ -159,6 +146,6 @@ if __name__ == "__main__":
         GOLDEN,
         images=pixels,
         logits=exact,
-        grad_cam=tf_keras_vis_grad_cam(preset, pixels, top, layer=18),
+        grad_cam=tf_keras_vis.grad_cam(preset, pixels, top, layer=18),
         rise=rise_by_loops(preset, pixels, top),
     )

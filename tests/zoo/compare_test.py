@@ -1,4 +1,5 @@
 import csv
+import functools
 import json
 import shutil
 
@@ -69,11 +70,13 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
     assert float(a["accuracy AUC"]) == pytest.approx(
         float(b["accuracy AUC"]), abs=0.05
     )
-    assert a["backward passes an image"] == "0"
+    assert a["backward passes per image"] == "0"
     assert a["constant maps, left out"] == "1"
     assert rows["2", "random"]["constant maps, left out"] == "0"
-    assert rows["2", "K-OCC"]["forward passes an image"] == str(7 * 7 + 1)
-    assert rows["2", "Integrated Gradients"]["backward passes an image"] == "50"
+    assert rows["2", "K-OCC"]["forward passes per image"] == str(7 * 7 + 1)
+    assert (
+        rows["2", "Integrated Gradients"]["backward passes per image"] == "50"
+    )
     for game in ("pointing game", "energy in box"):
         found = float(rows["2", "random"][game])
         assert found == pytest.approx(chance, abs=1e-4)
@@ -89,7 +92,7 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
     assert page.count("data:image/png;base64,") == 4
     for name in (
         "compare",
-        "similarity_by_layer",
+        "maps_by_layer",
         "pixel_removal_1",
         "pixel_removal_2",
     ):
@@ -100,10 +103,13 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
     assert "scattered holes" in page
     heads = "<th>another image&#x27;s map</th><th>shuffled weights</th>"
     assert heads in page
-    depth = list(csv.DictReader((out / "depth.csv").read_text().splitlines()))
+    with open(out / "similarity_by_layer.csv", newline="") as file:
+        layers = list(csv.DictReader(file))
     for control in ("other_image", "shuffled_weights"):
-        cell = f"{float(depth[1][control]):.4f} ± "
-        assert f"<td>{cell}{float(depth[1][f'{control}_interval']):.4f}" in page
+        cell = f"{float(layers[1][control]):.4f} ± "
+        assert (
+            f"<td>{cell}{float(layers[1][f'{control}_interval']):.4f}" in page
+        )
     assert (out / "table.md").read_text().count("\n| ") >= 10
 
 
@@ -139,8 +145,8 @@ def test_compares_cam_of_a_model_that_is_no_fa_cnn(rng, folder, tmp_path):
         rows = {row["method"]: row for row in csv.DictReader(file)}
     assert sorted(rows) == ["CAM", "Grad-CAM", "K-OCC", "RISE", "random"]
     assert {row["layer"] for row in rows.values()} == {"last_maps"}
-    assert rows["CAM"]["forward passes an image"] == "1"
-    assert rows["CAM"]["backward passes an image"] == "0"
+    assert rows["CAM"]["forward passes per image"] == "1"
+    assert rows["CAM"]["backward passes per image"] == "0"
     # What removing nothing leaves is the accuracy, by the model itself.
     files = sorted(folder.glob("test/*/*.png"))
     shown = np.linspace(0, 39, 10).astype(int)
@@ -154,9 +160,10 @@ def test_compares_cam_of_a_model_that_is_no_fa_cnn(rng, folder, tmp_path):
         model, images, shown // 4, maps, fractions=np.linspace(0, 1, 5)
     )
     assert curve["probability"] == pytest.approx(expected.probability)
-    assert results["depth"] is None and not (out / "depth.csv").exists()
+    assert results["similarity_by_layer"] is None
+    assert not (out / "similarity_by_layer.csv").exists()
     page = (out / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 2 and "by depth" not in page
+    assert page.count("data:image/png;base64,") == 2 and "by layer" not in page
 
 
 def test_says_what_a_model_that_is_no_fa_cnn_lacks(folder, tmp_path):
@@ -165,7 +172,7 @@ def test_says_what_a_model_that_is_no_fa_cnn_lacks(folder, tmp_path):
     flags["preset"] = tmp_path / "model.keras"
     result = run("compare", methods="facnn,cam", **flags)
     assert result.returncode == 1
-    assert "of an FA-CNN alone" in result.output
+    assert "only for an FA-CNN" in result.output
     result = run("compare", methods="grad_cam", layers="none", **flags)
     assert result.returncode == 1 and "last_maps" in result.output
     inputs = keras.Input((32, 32, 3))
@@ -196,6 +203,7 @@ def test_a_kill_leaves_what_was_measured(folder, tmp_path, monkeypatch):
 
     killed = tmp_path / "killed"
 
+    @functools.wraps(attribution.rise)
     def rise(*args, **kwargs):
         # What is written from here on, a kill would not let be written.
         shutil.copytree(out, killed)
@@ -250,3 +258,53 @@ def test_compares_by_the_labels_of_a_table(colors_model, tmp_path):
     result = run("compare", **{**flags, "preset": tmp_path / "one"})
     assert result.returncode == 1
     assert "needs a preset of several labels an image" in result.output
+
+
+def test_a_new_method_of_the_package_is_compared(folder, tmp_path, monkeypatch):
+    """It takes only its name to be chosen, at each layer if it has one."""
+
+    def brightness(model, images, classes=None, *, batch_size=32):
+        return np.asarray(images, "float32").mean(-1)
+
+    def early_grad_cam(model, images, classes=None, *, layer, seed=0):
+        assert seed == 5
+        return attribution.grad_cam(model, images, classes, layer=layer)
+
+    def helper(model, images, strength):
+        raise AssertionError
+
+    added = {f.__name__: f for f in (brightness, early_grad_cam, helper)}
+    for name, function in added.items():
+        monkeypatch.setattr(attribution, name, function, raising=False)
+    names = [*attribution.__all__, *added]
+    monkeypatch.setattr(attribution, "__all__", names)
+    model = FACNN(10, (32, 32, 3), (1, 1), (1, 2), space_to_depth=2)
+    model.save_to_preset(tmp_path / "preset", {"class_names": NAMES})
+    flags = {
+        "preset": tmp_path / "preset",
+        "data": folder,
+        "images": 10,
+        "layers": "2,1",
+        "steps": 4,
+        "seed": 5,
+    }
+    out = tmp_path / "out"
+    result = run(
+        "compare",
+        output=out,
+        methods="brightness,early_grad_cam,grad_cam",
+        **flags,
+    )
+    assert result.returncode == 0, result.output
+    with open(out / "table.csv", newline="") as file:
+        rows = {(r["layer"], r["method"]): r for r in csv.DictReader(file)}
+    assert len(rows) == 6
+    for layer in "12":
+        ours, other = (rows[layer, m] for m in ("early grad cam", "Grad-CAM"))
+        assert ours["accuracy AUC"] == other["accuracy AUC"]
+        assert ours["forward passes per image"] == ""
+    assert rows["1", "brightness"] == {**rows["2", "brightness"], "layer": "1"}
+    result = run("compare", output=out, methods="helper", **flags)
+    assert result.returncode == 1
+    assert "Unknown --methods: helper. There are facnn, " in result.output
+    assert "brightness, early_grad_cam." in result.output

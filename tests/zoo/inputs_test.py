@@ -63,14 +63,15 @@ def test_ctrl_c_takes_one_line(capsys):
 def test_a_command_ends_in_one_line(tmp_path):
     """In a process, as a user sees it."""
     result = subprocess.run(
-        command("compare", preset="cifar10", data=tmp_path, output=tmp_path)
-        + ["--methods=nope"],
+        command("evaluate", preset="cifar10", data=tmp_path) + ["--write"],
         cwd=ROOT,
         capture_output=True,
         text=True,
     )
     assert result.returncode == 1
-    assert result.stderr.splitlines() == ["UsageError: Unknown --methods: nope"]
+    assert result.stderr.splitlines() == [
+        "UsageError: --write needs a --preset that is a folder."
+    ]
 
 
 @pytest.mark.parametrize("number", ["nan", "inf", "-inf", "-1", "many"])

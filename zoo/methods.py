@@ -1,0 +1,175 @@
+"""The ways to make a map that `zoo.compare` compares.
+
+These are the functions of `keras_facnn.attribution` that make a map of images
+and classes, by their names, and those of `OWN`. A function that is added there
+is among them; `TITLES` and `passes` know more about some.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+    Make = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+FLAGS = flags.FLAGS
+OWN = ("facnn", "facnn_centered", "tf_keras_vis", "random")
+TITLES = {
+    "facnn": "FA-CNN",
+    "facnn_centered": "FA-CNN, centered",
+    "cam": "CAM",
+    "grad_cam": "Grad-CAM",
+    "tf_keras_vis": "Grad-CAM by tf-keras-vis",
+    "hires_cam": "HiResCAM",
+    "layer_cam": "Layer-CAM",
+    "integrated_gradients": "Integrated Gradients",
+    "rise": "RISE",
+    "occlusion": "K-OCC",
+}
+# Without `--methods`, for an FA-CNN and for other models.
+DEFAULT = ("facnn", "grad_cam", "rise", "occlusion", "random")
+DEFAULT_OF_OTHERS = ("cam", *DEFAULT[1:])
+INTEGRATION_STEPS = 50
+
+
+def define_flags() -> None:
+    """Define `--methods` and the flags of single methods."""
+    flags.DEFINE_list(
+        "methods",
+        None,
+        f"Some of {', '.join(OWN)}, and of the functions of "
+        f"keras_facnn.attribution, such as {', '.join(DEFAULT_OF_OTHERS[:4])}. "
+        f"tf_keras_vis needs TensorFlow. The default is {','.join(DEFAULT)}, "
+        f"and for a model that is no FA-CNN {','.join(DEFAULT_OF_OTHERS)}.",
+    )
+    flags.DEFINE_integer("rise_masks", 4000, "Number of RISE's masks.", 1)
+    flags.DEFINE_integer("occlusion_size", 8, "Side of K-OCC's square.", 1)
+    flags.DEFINE_integer("occlusion_stride", 4, "Stride of K-OCC.", 1)
+
+
+def names() -> list[str]:
+    """Return the names of all methods."""
+    from keras_facnn import attribution
+
+    found = [
+        name
+        for name in attribution.__all__
+        if _makes_maps(getattr(attribution, name))
+    ]
+    return [*OWN, *found]
+
+
+def _makes_maps(function: Callable) -> bool:
+    """Return whether a function can be called as all methods are."""
+    parameters = inspect.signature(function).parameters
+    first = [*parameters][:3]
+    needed = {
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is parameter.empty
+    }
+    return first == ["model", "images", "classes"] and needed <= {
+        "model",
+        "images",
+        "layer",
+    }
+
+
+def is_layered(name: str) -> bool:
+    """Return whether a method looks at a layer, so that it is made at each."""
+    if name in OWN:
+        return name != "random"
+    return "layer" in inspect.signature(_function(name)).parameters
+
+
+def title(name: str) -> str:
+    """Return what to call a method."""
+    return TITLES.get(name, name.replace("_", " "))
+
+
+def title_at(name: str, layer: int | str | None) -> str:
+    """Return what to call a method at a layer, or at None."""
+    return title(name) + ("" if layer is None else f"\nlayer {layer}")
+
+
+def maker(
+    model: keras.Model, name: str, layer: int | str | None
+) -> Make | None:
+    """Return a function of images and classes to maps; None for random."""
+    if name == "random":
+        return None
+    batch_size = FLAGS.batch_size
+    if name in ("facnn", "facnn_centered"):
+        return functools.partial(
+            model.class_maps,
+            layer=layer,
+            centered=name == "facnn_centered",
+            batch_size=batch_size,
+        )
+    if name == "tf_keras_vis":
+        from zoo import tf_keras_vis
+
+        return functools.partial(
+            tf_keras_vis.grad_cam, model, layer=layer, batch_size=batch_size
+        )
+    function = _function(name)
+    options = {
+        "layer": layer,
+        "batch_size": batch_size,
+        "seed": FLAGS.seed,
+        "verbose": int(sys.stdout.isatty()),
+        **{
+            "integrated_gradients": {"steps": INTEGRATION_STEPS},
+            "rise": {"masks": FLAGS.rise_masks},
+            "occlusion": {
+                "size": FLAGS.occlusion_size,
+                "stride": FLAGS.occlusion_stride,
+            },
+        }.get(name, {}),
+    }
+    taken = inspect.signature(function).parameters
+    return functools.partial(
+        function,
+        model,
+        **{key: value for key, value in options.items() if key in taken},
+    )
+
+
+def passes(model: keras.Model, name: str) -> tuple[int | str, int | str]:
+    """Return the forward and backward passes per image, "" where unknown."""
+    if name == "random":
+        return 0, 0
+    if name in ("facnn", "facnn_centered", "cam"):
+        return 1, 0
+    if name in ("grad_cam", "tf_keras_vis", "hires_cam", "layer_cam"):
+        return 1, 1
+    if name == "saliency":
+        return 1, 1
+    if name == "integrated_gradients":
+        return INTEGRATION_STEPS, INTEGRATION_STEPS
+    if name == "rise":
+        return FLAGS.rise_masks, 0
+    if name == "occlusion":
+        size, stride = FLAGS.occlusion_size, FLAGS.occlusion_stride
+        sides = [
+            -(-max(0, side - size) // stride) + 1
+            for side in model.input_shape[1:3]
+        ]
+        return math.prod(sides) + 1, 0
+    return "", ""
+
+
+def _function(name: str) -> Callable:
+    from keras_facnn import attribution
+
+    return getattr(attribution, name)
