@@ -138,7 +138,7 @@ def is_public(name):
         if not isinstance(thing, types.ModuleType):
             return True
         shown = [name for name in dir(thing) if not name.startswith("_")]
-        if part not in getattr(thing, "__all__", shown):
+        if part not in [*getattr(thing, "__all__", shown), "__all__"]:
             return False
         thing = getattr(thing, part)
     return True
