@@ -1,4 +1,4 @@
-"""What the page shows, as HTML."""
+"""Write what the page shows as HTML."""
 
 import base64
 import html
@@ -14,6 +14,7 @@ from keras_facnn.demo.looking import of_kind
 from keras_facnn.demo.looking import see_grad_cam
 from keras_facnn.maps import are_constant
 from keras_facnn.metrics import pearson
+from keras_facnn.model import FACNN
 from keras_facnn.pictures.reading import read_picture
 
 KINDS = {
@@ -22,17 +23,19 @@ KINDS = {
     "contrast": "Against another class (contrast)",
 }
 
+# How many of the likeliest classes have a bar.
 _TOP = 5
 
 
 def bars_html(seen: Seen, c: int) -> str:
-    """The likeliest classes, and class `c`, as buttons with bars."""
+    """Return buttons with bars for the likeliest classes and for class `c`."""
     shown = seen.ranking[:_TOP]
     shown += [] if c in shown else [c]
     return _section("What it sees", _bar_buttons(seen, shown, c))
 
 
-def _bar_buttons(seen, shown, c):
+def _bar_buttons(seen: Seen, shown: typing.Sequence[int], c: int) -> str:
+    """Return a button per class in `shown`, with that of `c` pressed."""
     rows = []
     for i in shown:
         p = seen.probabilities[i]
@@ -51,7 +54,7 @@ def _bar_buttons(seen, shown, c):
 
 
 def photo_html(seen: Seen) -> str:
-    """The whole photo, pale where the model doesn't look."""
+    """Return the whole photo, pale where the model doesn't look."""
     photo = seen.photo.astype("float32")
     height, width = photo.shape[:2]
     scale = min(height / seen.view.shape[0], width / seen.view.shape[1])
@@ -68,44 +71,45 @@ def photo_html(seen: Seen) -> str:
 
 
 def view_html(seen: Seen, c: int, layer: int, kind: str, rival: int) -> str:
-    """The map of a class over the photo, and what it says."""
+    """Return the map of a class over the photo, and a caption.
+
+    Args:
+        seen: What the model sees in the photo.
+        c: The class.
+        layer: The number of an FA layer.
+        kind: A key of `KINDS`.
+        rival: The other class, for `"contrast"`.
+    """
     from keras_facnn.plots import colorize
 
     maps = seen.maps[layer]
     map_ = of_kind(maps, kind, c, rival)
     pixels = colorize(seen.view, map_, brightest(maps, kind, c, rival))
     name, other = _text(seen.names[c]), _text(seen.names[rival])
-    last = layer == len(seen.maps)
     total = of_kind(seen.logits, kind, c, rival)
     if kind == "raw":
         total = total - seen.offset
-        told = f"The brighter a place, the more it speaks for <b>{name}</b>."
+        caption = f"The brighter a place, the more it speaks for <b>{name}</b>."
         sums = "its whole score"
         ends = ("none", "most")
     elif kind == "centered":
-        told = (
+        caption = (
             f"Orange places speak for <b>{name}</b> more than for the average "
             "class, blue places less."
         )
         sums = "its score less the average score"
         ends = ("less", "more")
     else:
-        told = (
+        caption = (
             f"Orange places speak for <b>{name}</b>, blue places for "
             f"<b>{other}</b>."
         )
         sums = "the difference of their scores"
         ends = (other, name)
-    if last:
-        told += f" All places together make {sums}: {_number(total, kind)}."
+    if layer == len(seen.maps):
+        caption += f" All places together make {sums}: {_number(float(total), kind)}."
     else:
-        p = seen.layer_probabilities[layer - 1]
-        would = "find likeliest" if seen.several_labels else "say"
-        told += (
-            f" Stopped at layer {layer} of {len(seen.maps)}, the network would "
-            f"{would} {_text(seen.names[int(p.argmax())])} "
-            f"({_percent(p.max())})."
-        )
+        caption += _sentence_on_layer(seen, layer)
     alt = f"{KINDS[kind]} for {seen.names[c]} at layer {layer}"
     title = f"Evidence for {name}"
     if kind == "contrast":
@@ -113,36 +117,46 @@ def view_html(seen: Seen, c: int, layer: int, kind: str, rival: int) -> str:
     return _figure(
         f"{title}, layer {layer}",
         _img(pixels, alt),
-        _legend(kind, *ends) + _caption(told),
+        _legend(kind, *ends) + _caption(caption),
+    )
+
+
+def _sentence_on_layer(seen: Seen, layer: int) -> str:
+    """Return what the network would say if it stopped at a layer."""
+    p = seen.layer_probabilities[layer - 1]
+    would = "find likeliest" if seen.several_labels else "say"
+    return (
+        f" Stopped at layer {layer} of {len(seen.maps)}, the network would "
+        f"{would} {_text(seen.names[int(p.argmax())])} ({_percent(p.max())})."
     )
 
 
 def input_html(seen: Seen) -> str:
-    """The pixels that the model reads, and no more."""
+    """Return the pixels that the model reads."""
     image = seen.image[0]
     height, width = image.shape[:2]
-    told = f"All that the network gets of it: {width} x {height} pixels."
+    caption = f"This is all that the network reads: {width} x {height} pixels."
     image = _img(image, "the photo as the network reads it")
     return (
         '<div class="fa-input">'
-        + _figure("What it looks at", image, _caption(told))
+        + _figure("What it looks at", image, _caption(caption))
         + "</div>"
     )
 
 
-def grad_cam_html(model: typing.Any, seen: Seen, c: int, layer: int) -> str:
-    """Grad-CAM of the same class and layer, and how far it agrees."""
+def grad_cam_html(model: FACNN, seen: Seen, c: int, layer: int) -> str:
+    """Return Grad-CAM of a class and layer, and how well it fits the map."""
     from keras_facnn.plots import colorize
 
     map_ = see_grad_cam(model, seen, c, layer)
     name = _text(seen.names[c])
-    told = "Made by running the network again, backwards. "
+    caption = "This runs the network again, backward. "
     pair = [map_[None], seen.maps[layer][None, ..., c]]
     if any(are_constant(m).all() for m in pair):
-        told += "Here it finds nothing." if not map_.any() else ""
+        caption += "Here it finds nothing." if not map_.any() else ""
     else:
         (r,) = pearson(*pair)
-        told += (
+        caption += (
             f"Its agreement with the raw map is r&nbsp;=&nbsp;{r:.2f}"
             + (", that is, it is the same map" if r > 0.9995 else "")
             + " (1 is equal, 0 is unrelated)."
@@ -151,78 +165,120 @@ def grad_cam_html(model: typing.Any, seen: Seen, c: int, layer: int) -> str:
     title = f"Grad-CAM for {name}, layer {layer}"
     image = _img(colorize(seen.view, map_, float(np.abs(map_).max())), alt)
     return _figure(
-        title, image, _legend("raw", "none", "most") + _caption(told)
+        title, image, _legend("raw", "none", "most") + _caption(caption)
     )
 
 
 def evidence_html(seen: Seen, c: int, layer: int, kind: str, rival: int) -> str:
-    """Each layer's share of the score as a bar chart, in SVG."""
+    """Return a bar chart of each layer's share of the score.
+
+    Args:
+        seen: What the model sees in the photo.
+        c: The class.
+        layer: The number of the FA layer whose bar is marked.
+        kind: A key of `KINDS`.
+        rival: The other class, for `"contrast"`.
+    """
     values = of_kind(seen.evidence, kind, c, rival)
-    total = float(values.sum())
     name, other = _text(seen.names[c]), _text(seen.names[rival])
-    what = {
+    score = {
         "raw": f"the score of <b>{name}</b>",
         "centered": f"the score of <b>{name}</b> less the average score",
         "contrast": f"the score of <b>{name}</b> less that of <b>{other}</b>",
     }[kind]
+    caption = (
+        f"Each bar is what one layer adds; 0 is {seen.source}. Together "
+        f"they are {_number(float(values.sum()), kind)}, {score}"
+    )
+    if kind == "raw" and seen.offset:
+        caption += f" (and its fixed part, {seen.offset:.2f})"
+    return _section(
+        "Which layers gave the evidence",
+        _bar_chart(values, layer, seen.source) + _caption(f"{caption}."),
+    )
+
+
+# Sizes in the chart, in units of its view box.
+_WIDTH, _HEIGHT, _PAD = 600, 150, 24
+
+
+def _bar_chart(values: np.ndarray, layer: int, source: str) -> str:
+    """Return a bar chart of values by layer, in SVG.
+
+    Args:
+        values: Array `(L + 1,)`, for the source and for each FA layer.
+        layer: The number of the layer whose bar is marked.
+        source: Name of what layer 0 is.
+    """
+    total = float(values.sum())
     count = len(values)
     top, bottom = max(values.max(), 0.0), min(values.min(), 0.0)
     span = max(top - bottom, 1e-30)
-    most = int(np.abs(values).argmax())
-    width, height, pad = 600, 150, 24
-    # Below a bar that points down, its label; below that, the layers' numbers.
-    room = height - 2 * pad - (0 if values[most] >= 0 else 16)
-    step = width / count
-    thick = min(0.7 * step, 48)
-    zero = pad + room * top / span
+    longest = int(np.abs(values).argmax())
+    # The numbers of the layers are at the bottom. Above them is room for the
+    # label of the longest bar, if that bar points down.
+    room = _HEIGHT - 2 * _PAD - (0 if values[longest] >= 0 else 16)
+    step = _WIDTH / count
+    thickness = min(0.7 * step, 48)
+    zero = _PAD + room * top / span
     bars = []
     for i, value in enumerate(values):
         length = room * abs(value) / span
-        source = f"layer {i}" if i else seen.source
-        x = (i + 0.5) * step - thick / 2
+        name = f"layer {i}" if i else source
+        x = (i + 0.5) * step - thickness / 2
         y = zero - length if value > 0 else zero
         bars.append(
-            f'<rect x="{x:.1f}" y="{y:.1f}" width="{thick:.1f}" '
+            f'<rect x="{x:.1f}" y="{y:.1f}" width="{thickness:.1f}" '
             f'height="{max(length, 0.5):.1f}" rx="1.5" '
             f'class="{"fa-for" if value >= 0 else "fa-against"}'
             f'{" fa-here" if i == layer else ""}">'
-            f"<title>{source}: {value:.3g}</title></rect>"
+            f"<title>{name}: {value:.3g}</title></rect>"
         )
     every = max(1, -(-count // 9))
     ticks = "".join(
-        f'<text x="{(i + 0.5) * step:.1f}" y="{height - 4}">{i}</text>'
+        f'<text x="{(i + 0.5) * step:.1f}" y="{_HEIGHT - 4}">{i}</text>'
         for i in range(0, count, every)
     )
-    peak = zero - room * values[most] / span
-    beyond = peak - 6 if values[most] >= 0 else peak + 14
-    # Where bars are thin, a label at an end would stick out.
-    at_start, at_end = most < 2 and step < 40, most > count - 3 and step < 40
-    anchor = "start" if at_start else "end" if at_end else "middle"
-    x = {"start": most, "end": most + 1, "middle": most + 0.5}[anchor] * step
-    label = (
-        f'<text x="{x:.1f}" y="{beyond:.1f}" '
-        f'style="text-anchor:{anchor}">{values[most]:.2f}</text>'
-    )
-    sentence = (
-        f"Each bar is what one layer adds; 0 is {seen.source}. Together "
-        f"they are {_number(total, kind)}, {what}"
-    )
-    if kind == "raw" and seen.offset:
-        sentence += f" (and its fixed part, {seen.offset:.2f})"
-    chart = (
-        f'<svg viewBox="0 0 {width} {height}" role="img" class="fa-chart" '
+    end = zero - room * values[longest] / span
+    label = _bar_label(values, longest, end)
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" class="fa-chart" '
         f'aria-label="Evidence by layer; sum {total:.2f}" '
         f'data-sum="{total:.6g}">'
-        f'{"".join(bars)}<line x1="0" x2="{width}" y1="{zero:.1f}" '
+        f'{"".join(bars)}<line x1="0" x2="{_WIDTH}" y1="{zero:.1f}" '
         f'y2="{zero:.1f}"/>{ticks}{label}</svg>'
     )
-    return _section(
-        "Which layers gave the evidence", chart + _caption(sentence + ".")
+
+
+def _bar_label(values: np.ndarray, bar: int, end: float) -> str:
+    """Return the label of a bar, its value, in SVG.
+
+    Args:
+        values: The values of all bars.
+        bar: The index of the bar.
+        end: The vertical position of the bar's end.
+    """
+    step = _WIDTH / len(values)
+    # Labels are wider than thin bars, so the first and the last bars' labels
+    # would stick out of the chart if they were centered.
+    anchor, at = "middle", bar + 0.5
+    if step < 40 and bar < 2:
+        anchor, at = "start", bar
+    elif step < 40 and bar > len(values) - 3:
+        anchor, at = "end", bar + 1
+    y = end - 6 if values[bar] >= 0 else end + 14
+    return (
+        f'<text x="{at * step:.1f}" y="{y:.1f}" '
+        f'style="text-anchor:{anchor}">{values[bar]:.2f}</text>'
     )
 
 
 def drop_zone_html(most: int) -> str:
-    """Where a photo of at most so many bytes is dropped or chosen."""
+    """Return where a user drops or chooses a photo.
+
+    Args:
+        most: The largest size of a file in bytes.
+    """
     limit = f"{most // 2**20} MB"
     return (
         f'<label class="fa-drop" data-most="{most}" data-refusal="The file has '
@@ -234,7 +290,7 @@ def drop_zone_html(most: int) -> str:
 
 
 def samples_html(paths: typing.Sequence[pathlib.Path]) -> str:
-    """Pictures to pick from, as buttons."""
+    """Return a button per sample picture."""
     buttons = []
     for i, path in enumerate(paths):
         name = _text(path.stem.replace("_", " "))
@@ -250,8 +306,8 @@ def samples_html(paths: typing.Sequence[pathlib.Path]) -> str:
     )
 
 
-def about_html(model: typing.Any, preset: str) -> str:
-    """What the model knows, and what its answers are not."""
+def about_html(model: FACNN, preset: str) -> str:
+    """Return what the model knows, and what its answers don't say."""
     names = model.class_names
     count = model.num_classes
     known = ""
@@ -265,8 +321,8 @@ def about_html(model: typing.Any, preset: str) -> str:
         )
     answers = (
         f"<b>Each of the model's {count} classes gets a chance of its own</b>: "
-        "a photo may show several of them, or none. What the network, <code>"
-        f"{_text(preset)}</code>, knows no class for, it cannot name."
+        "a photo may show several of them, or none. The network, <code>"
+        f"{_text(preset)}</code>, cannot name what it has no class for."
         if model.threshold
         else f"<b>Any photo gets one of the model's {count} classes</b>, even "
         f"a photo of something else: the network, <code>{_text(preset)}"
@@ -277,36 +333,36 @@ def about_html(model: typing.Any, preset: str) -> str:
         f"<p>{answers}</p>"
         f"{known}"
         "<p>The network keeps a few maps for each class at every layer. What "
-        "you see is their mean, as it is: nothing is fitted afterwards. A "
-        "class' score is the mean of its map at the last layer times one "
+        "you see is their mean, unchanged: nothing is fitted afterwards. A "
+        "class's score is the mean of its map at the last layer times one "
         "fixed number, so the map is the whole reason. It is not proof that "
         "the network looks at the right thing; that is for you to judge.</p>",
     )
 
 
 def error_html(error: Exception | str) -> str:
-    """A message about a picture that was not taken."""
+    """Return a message about a picture that cannot be used."""
     message = " ".join(str(error).split()).rstrip(".")
     return f'<div class="fa-error" role="alert">{_text(message)}.</div>'
 
 
-def _section(title, body):
+def _section(title: str, body: str) -> str:
     return f'<section class="fa-section"><h3>{title}</h3>{body}</section>'
 
 
-def _figure(title, image, caption):
+def _figure(title: str, image: str, caption: str) -> str:
     return (
         f'<figure class="fa-figure"><h3>{title}</h3>{image}'
         f"<figcaption>{caption}</figcaption></figure>"
     )
 
 
-def _caption(text):
+def _caption(text: str) -> str:
     return f'<p class="fa-caption">{text}</p>'
 
 
-def _legend(kind, least, most):
-    """The colors, from least to most, over middle gray."""
+def _legend(kind: str, least: str, most: str) -> str:
+    """Return the color scale over middle gray, with names of its two ends."""
     from keras_facnn.plots import colorize
 
     values = np.linspace(0 if kind == "raw" else -1, 1, 32)[None]
@@ -321,7 +377,8 @@ def _legend(kind, least, most):
     )
 
 
-def _img(pixels, alt):
+def _img(pixels: np.ndarray, alt: str) -> str:
+    """Return an `img` element that contains its pixels, as JPEG."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -337,13 +394,14 @@ def _img(pixels, alt):
     )
 
 
-def _text(text):
+def _text(text: typing.Any) -> str:
+    """Return text in which HTML has no markup."""
     return html.escape(str(text))
 
 
-def _percent(p):
+def _percent(p: float) -> str:
     return f"{p:.1%}" if p >= 0.0005 else "< 0.1%"
 
 
-def _number(value, kind):
+def _number(value: float, kind: str) -> str:
     return f"{value:.2f}" if kind == "raw" else f"{value:+.2f}"
