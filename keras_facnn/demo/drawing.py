@@ -86,9 +86,9 @@ def view_html(seen: Seen, c: int, layer: int, kind: str, rival: int) -> str:
     map_ = of_kind(maps, kind, c, rival)
     pixels = colorize(seen.view, map_, brightest(maps, kind, c, rival))
     name, other = _text(seen.names[c]), _text(seen.names[rival])
-    total = of_kind(seen.logits, kind, c, rival)
+    total = float(of_kind(seen.logits, kind, c, rival))
     if kind == "raw":
-        total = total - seen.offset
+        total -= seen.offset
         caption = f"The brighter a place, the more it speaks for <b>{name}</b>."
         sums = "its whole score"
         ends = ("none", "most")
@@ -107,7 +107,7 @@ def view_html(seen: Seen, c: int, layer: int, kind: str, rival: int) -> str:
         sums = "the difference of their scores"
         ends = (other, name)
     if layer == len(seen.maps):
-        caption += f" All places together make {sums}: {_number(float(total), kind)}."
+        caption += f" All places together make {sums}: {_number(total, kind)}."
     else:
         caption += _sentence_on_layer(seen, layer)
     alt = f"{KINDS[kind]} for {seen.names[c]} at layer {layer}"
