@@ -130,7 +130,7 @@ def test_exports_a_saved_model(small_model, images, tmp_path):
 
 
 def test_a_fit_goes_on_after_a_crash(small_model, images, tmp_path):
-    """By Keras' own callback, as the README has it."""
+    """By Keras' own callback, as docs/how_to/own_photos.md has it."""
 
     class Epochs(keras.callbacks.Callback):
         def __init__(self, crash_in):

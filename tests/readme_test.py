@@ -70,12 +70,11 @@ def folder(tmp_path, monkeypatch):
 
 def commands(block):
     """Split a shell block into commands, each a list of words."""
-    words = shlex.split(
-        block.replace("\\\n", "").replace("\n", " && "), comments=True
-    )
-    found = [[]]
-    for word in words:
-        found[-1].append(word) if word != "&&" else found.append([])
+    found = []
+    for line in block.replace("\\\n", "").splitlines():
+        found.append([])
+        for word in shlex.split(line, comments=True):
+            found[-1].append(word) if word != "&&" else found.append([])
     return [command for command in found if command]
 
 
@@ -165,31 +164,31 @@ def test_every_block_is_checked():
 
 
 def test_blocks_run(folder):
-    names = {}
-    ran = 0
+    """Each block of Python imports what it needs."""
+    ran = []
     for language, block, expected in readme_blocks():
         if language == "python":
             # What is pasted first runs on each backend; the rest on PyTorch.
             if ran and BACKEND != "torch":
                 break
             printed = io.StringIO()
+            ran.append({})
             with contextlib.redirect_stdout(printed):
-                exec(compiled(block, "README.md"), names)
+                exec(compiled(block, "README.md"), ran[-1])
             assert expected is None or printed.getvalue() == expected
-            ran += 1
             continue
         for command in commands(block):
             name, words = program(command)
             PROGRAMS[name](words)
     assert (folder / "why.png").exists()
-    assert names["explanation"].maps.shape == (2, 14, 14, 10)
+    assert ran[0]["explanation"].maps.shape == (2, 14, 14, 10)
     if BACKEND == "torch":
-        assert ran == README.count("```python") == 4
+        assert len(ran) == README.count("```python") == 4
         mine = keras_facnn.FACNN.from_preset(folder / "my_photos")
         assert mine.class_names == ["animal", "vehicle"]
         assert mine.preset_metadata["trained_on"]["images"] == 4
         assert (folder / "mine.png").exists()
-        assert np.isfinite(names["maps"]).all()
+        assert np.isfinite(ran[2]["maps"]).all()
         assert (folder / "my_model" / "metadata.json").exists()
 
 

@@ -26,9 +26,9 @@ class EvidencePenalty(keras.losses.Loss):
 
     Args:
         loss: The `keras.losses.Loss` of logits to add it to.
-        weight: Non-negative float, what a mean logit of 1 costs. 0.03 to 0.05
-            is what the zoo's recipes use, see "Sparse evidence" in
-            zoo/README.md.
+        weight: Non-negative float, what a mean logit of 1 costs. The zoo's
+            recipes use 0.03 to 0.05; zoo/results/sparse_evidence.md says what
+            that does.
         **kwargs: Base loss keyword arguments, `name`, `reduction` and `dtype`;
             those of `loss` itself have no effect.
 
