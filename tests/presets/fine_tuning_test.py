@@ -33,7 +33,7 @@ def photographs(tmp_path_factory):
     return folder
 
 
-# The backend that is the fastest for it; the lines of the README run on PyTorch.
+# The fastest backend for it; the lines of the README run on PyTorch.
 @pytest.mark.only_on("tensorflow")
 def test_fine_tunes_on_a_folder_of_photographs(photographs, optimized):
     keras.utils.set_random_seed(0)
