@@ -3,6 +3,8 @@
 Augmentation is on by default wherever Keras is not asked to infer.
 """
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -11,8 +13,8 @@ from keras import layers
 from keras_facnn import FACNN
 from keras_facnn import attribution
 from keras_facnn import metrics
-from keras_facnn.export import exporting as export
-from tests.export.export_test import RUN
+from keras_facnn.export.formats import FORMATS
+from tests.export.running import RUN
 
 BACKEND = keras.backend.backend()
 pytestmark = pytest.mark.filterwarnings(
@@ -210,12 +212,12 @@ def test_an_fa_cnn_with_augmentation_keeps_its_promises(images):
 
 
 @pytest.mark.parametrize(
-    "name", [n for n, f in export.FORMATS.items() if BACKEND in f.backends]
+    "name", [n for n, f in FORMATS.items() if BACKEND in f.backends]
 )
 def test_exported_files_do_not_augment(images, tmp_path, name):
     # Only Keras' own layers can be exported.
     model = hybrid([layers.RandomFlip, AUGMENTATION["RandAugment"]])
-    path = tmp_path / f"m{export.FORMATS[name].ending}"
+    path = tmp_path / f"m{FORMATS[name].ending}"
     model.export(path, verbose=False)
     logits, maps = twin_of(model, lambda: hybrid([])).predict_with_maps(images)
     for _ in range(2):
@@ -229,7 +231,7 @@ def test_a_file_that_is_right_half_of_the_time_is_not_kept(
     small_model, tmp_path, monkeypatch
 ):
     """As one that flips pictures at random, the first of them not."""
-    load = export.FORMATS["onnx"].load
+    load = FORMATS["onnx"].load
 
     def by_chance(path):
         function, calls = load(path), []
@@ -240,8 +242,8 @@ def test_a_file_that_is_right_half_of_the_time_is_not_kept(
 
         return answers
 
-    changed = {**vars(export.FORMATS["onnx"]), "load": by_chance}
-    monkeypatch.setitem(export.FORMATS, "onnx", export.Format(**changed))
+    changed = dataclasses.replace(FORMATS["onnx"], load=by_chance)
+    monkeypatch.setitem(FORMATS, "onnx", changed)
     with pytest.raises(RuntimeError, match="was not kept"):
         small_model.export(tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())

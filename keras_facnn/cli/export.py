@@ -57,10 +57,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Write the file, on another backend where this one cannot."""
     import keras
 
-    from keras_facnn.export import exporting
+    from keras_facnn.export import formats
 
-    name = exporting.format_of(arguments.out)
-    backends = exporting.FORMATS[name].backends
+    name = formats.find_format(arguments.out)
+    backends = formats.FORMATS[name].backends
     backend = keras.backend.backend()
     if backend not in backends:
         installed = [b for b in backends if importlib.util.find_spec(b)]
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
         print_note(f"On {installed[0]}, since {backend} cannot write it:")
         _run_again(arguments.argv, installed[0])
         return
-    exporting.check_can_write(name)
+    formats.check_can_write(name)
     load_model(arguments).export(
         arguments.out,
         layers=arguments.layers,

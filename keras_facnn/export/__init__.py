@@ -1,1 +1,1 @@
-"""One file that runs without Keras: logits and class maps as one graph."""
+"""Write a model as one file that runs without Keras: one file per format."""

@@ -6,7 +6,7 @@ import pytest
 
 from keras_facnn import FACNN
 from tests import numpy_reference
-from tests.export.export_test import RUN
+from tests.export.running import RUN
 from tests.promises import check_copies
 from tests.promises import check_exactness
 from tests.promises import with_other_weights

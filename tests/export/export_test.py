@@ -1,7 +1,9 @@
-"""What was exported, run without Keras, answers as the model does."""
+"""Exported files, run without Keras, answer as the model does."""
 
+import dataclasses
 import json
-import zipfile
+import pathlib
+import typing
 
 import keras
 import numpy as np
@@ -10,7 +12,13 @@ import pytest
 import keras_facnn
 from keras_facnn import FACNN
 from keras_facnn.cli.main import main
-from keras_facnn.export import exporting as export
+from keras_facnn.export import exporting
+from keras_facnn.export import formats as formats_module
+from keras_facnn.export.formats import FORMATS
+from keras_facnn.export.formats import FormatName
+from tests.export.running import RUN
+from tests.export.running import facts_in
+from tests.export.running import run_onnx
 
 BACKEND = keras.backend.backend()
 NAMES = ["ant", "bee", "cat", "dog"]
@@ -18,63 +26,8 @@ SAMPLES = ["samples/cat.jpg", "samples/clothing/dress.jpg"]
 
 
 def formats(test):
-    able = [n for n, f in export.FORMATS.items() if BACKEND in f.backends]
+    able = [n for n, f in FORMATS.items() if BACKEND in f.backends]
     return pytest.mark.parametrize("name", able)(test)
-
-
-def run_onnx(path, images):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    session = onnxruntime.InferenceSession(path)
-    names = [output.name for output in session.get_outputs()]
-    (given,) = session.get_inputs()
-    assert given.name == "images" and isinstance(given.shape[0], str)
-    return dict(zip(names, session.run(None, {"images": images}), strict=True))
-
-
-def run_openvino(path, images):
-    openvino = pytest.importorskip("openvino")
-    model = openvino.compile_model(
-        path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-    )
-    return {k.get_any_name(): v for k, v in model({"images": images}).items()}
-
-
-def run_litert(path, images):
-    interpreter = pytest.importorskip("ai_edge_litert.interpreter")
-    runner = interpreter.Interpreter(str(path)).get_signature_runner()
-    return runner(images=images)
-
-
-def run_saved_model(path, images):
-    tf = pytest.importorskip("tensorflow")
-    # Its variables live as long as this does.
-    loaded = tf.saved_model.load(str(path))
-    outputs = loaded.serve(images)
-    return {k: v.numpy() for k, v in outputs.items()}
-
-
-RUN = {
-    "onnx": run_onnx,
-    "openvino": run_openvino,
-    "litert": run_litert,
-    "tf_saved_model": run_saved_model,
-}
-
-
-def facts_in(name, path):
-    if name == "onnx":
-        import onnx
-
-        return {p.key: p.value for p in onnx.load(path).metadata_props}
-    if name == "openvino":
-        import openvino
-
-        graph = openvino.Core().read_model(path)
-        keys = ("class_names", "license", "scale", "probabilities")
-        return {k: graph.get_rt_info(["keras_facnn", k]).value for k in keys}
-    if name == "litert":
-        return json.loads(zipfile.ZipFile(path).read("keras_facnn.json"))
-    return json.loads((path / "assets.extra/keras_facnn.json").read_text())
 
 
 def assert_same(found, expected):
@@ -86,7 +39,7 @@ def assert_same(found, expected):
 @formats
 def test_the_file_gives_logits_and_maps(small_model, images, tmp_path, name):
     small_model.preset_metadata = {"class_names": NAMES, "license": "CC0"}
-    path = tmp_path / f"m{export.FORMATS[name].ending}"
+    path = tmp_path / f"m{FORMATS[name].ending}"
     small_model.export(path, layers=(2, 3), verbose=False)
     before = {p.name for p in tmp_path.iterdir()}
     assert before == ({"m.xml", "m.bin"} if name == "openvino" else {path.name})
@@ -110,8 +63,8 @@ def test_the_file_gives_logits_and_maps(small_model, images, tmp_path, name):
 def test_the_file_says_that_several_labels_are_of_sigmoids(
     colors_model, tmp_path
 ):
-    name = next(n for n, f in export.FORMATS.items() if BACKEND in f.backends)
-    path = tmp_path / f"m{export.FORMATS[name].ending}"
+    name = next(n for n, f in FORMATS.items() if BACKEND in f.backends)
+    path = tmp_path / f"m{FORMATS[name].ending}"
     colors_model.export(path, verbose=False)
     assert facts_in(name, path)["probabilities"] == "sigmoid"
 
@@ -123,7 +76,7 @@ def test_centered_maps_of_a_float16_model_that_is_not_fused(
     model = FACNN(
         3, (16, 16, 3), (1, 1), (1, 2), space_to_depth=2, dtype="mixed_bfloat16"
     )
-    path = tmp_path / f"m{export.FORMATS[name].ending}"
+    path = tmp_path / f"m{FORMATS[name].ending}"
     model.export(path, centered=True, fuse=False, verbose=False)
     found = RUN[name](path, images.astype("float32"))
     maps = model.class_maps(images, centered=True)
@@ -147,7 +100,7 @@ def test_a_hybrid_is_exported(tmp_path, name):
         ]
     )
     model = FACNN(3, backbone=keras.Model(backbone.inputs, backbone.outputs))
-    path = tmp_path / f"m{export.FORMATS[name].ending}"
+    path = tmp_path / f"m{FORMATS[name].ending}"
     model.export(path, verbose=False)
     images = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3))
     found = RUN[name](path, images.astype("float32"))
@@ -186,7 +139,7 @@ def bundled(request):
 @pytest.mark.parametrize("bundled, name", BUNDLED, indirect=["bundled"])
 def test_bundled_presets_answer_alike_in_every_format(bundled, tmp_path, name):
     model, images, said = bundled
-    path = tmp_path / f"m{export.FORMATS[name].ending}"
+    path = tmp_path / f"m{FORMATS[name].ending}"
     model.export(path, layers=(1,), verbose=False)
     found = RUN[name](path, images.astype("float32"))
     assert sorted(found) == sorted(said)
@@ -222,7 +175,7 @@ def test_says_what_cannot_be_written(small_model, tmp_path, monkeypatch):
     ):
         with pytest.raises(ValueError, match=message):
             small_model.export(**given)
-    for form in export.FORMATS.values():
+    for form in FORMATS.values():
         path = tmp_path / f"m{form.ending}"
         if BACKEND not in form.backends:
             with pytest.raises(RuntimeError, match=f"on {form.backends[0]}"):
@@ -240,7 +193,9 @@ def test_says_what_cannot_be_written(small_model, tmp_path, monkeypatch):
             small_model.export(tmp_path / ("\udcff" + path.name))
         with pytest.raises(ValueError, match="`filepath` must be a shorter"):
             small_model.export(tmp_path / ("m" * 250 + path.suffix))
-        monkeypatch.setattr(export, "_is_installed", lambda module: False)
+        monkeypatch.setattr(
+            formats_module, "_is_installed", lambda module: False
+        )
         install = rf"pip install '\.\[{form.backends[0]},export\]'"
         with pytest.raises(ImportError, match=install):
             small_model.export(path)
@@ -252,15 +207,15 @@ def test_says_what_cannot_be_written(small_model, tmp_path, monkeypatch):
 def test_a_file_that_answers_otherwise_is_not_kept(
     small_model, tmp_path, monkeypatch, name
 ):
-    load = export.FORMATS[name].load
+    load = FORMATS[name].load
 
     def wrong(path):
         function = load(path)
         return lambda x: {k: 1.01 * v for k, v in function(x).items()}
 
-    changed = {**vars(export.FORMATS[name]), "load": wrong}
-    monkeypatch.setitem(export.FORMATS, name, export.Format(**changed))
-    path = tmp_path / f"m{export.FORMATS[name].ending}"
+    changed = dataclasses.replace(FORMATS[name], load=wrong)
+    monkeypatch.setitem(FORMATS, name, changed)
+    path = tmp_path / f"m{FORMATS[name].ending}"
     with pytest.raises(RuntimeError, match="was not kept"):
         small_model.export(path)
     assert not list(tmp_path.iterdir())
@@ -271,7 +226,7 @@ def test_only_files_of_an_export_are_replaced(
     small_model, images, tmp_path, name, monkeypatch
 ):
     """What stands there stays as it is, also where an export is interrupted."""
-    form = export.FORMATS[name]
+    form = FORMATS[name]
     # Endings may be in capitals.
     path = tmp_path / f"photo{form.ending.upper()}"
     foreign = path / "saved_model.pb" if not form.ending else path
@@ -292,12 +247,12 @@ def test_only_files_of_an_export_are_replaced(
     first = contents()
     small_model.get_layer("head").log_scale.assign(1.0)
 
-    def interrupted(source, outputs, name, path, kwargs):
+    def interrupted(graph, format, path, options):
         (path / "part" if path.is_dir() else path).write_bytes(b"part")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(export, "_write_by_keras", interrupted)
+        patched.setattr(exporting, "write_graph", interrupted)
         with pytest.raises(KeyboardInterrupt):
             small_model.export(path)
     assert contents() == first
@@ -310,7 +265,7 @@ def test_only_files_of_an_export_are_replaced(
 @formats
 def test_models_of_any_size(images, tmp_path, name):
     model = FACNN(3, (None, None, 3), (1, 1), (1, 2), space_to_depth=2)
-    form = export.FORMATS[name]
+    form = FORMATS[name]
     path = tmp_path / f"m{form.ending}"
     if BACKEND not in form.any_size:
         with pytest.raises(
@@ -335,6 +290,20 @@ def test_a_folder_of_something_else_stays(small_model, tmp_path):
     with pytest.raises(ValueError, match="not written by `export`"):
         small_model.export(tmp_path / "mine")
     assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.only_on("torch")
+def test_every_format_is_documented(capsys):
+    assert typing.get_args(FormatName) == tuple(FORMATS)
+    guide = pathlib.Path("docs/how_to/export.md").read_text("utf-8")
+    assert main(["export", "--help"]) == 0
+    help = " ".join(capsys.readouterr().out.split())
+    for name, form in FORMATS.items():
+        ending = f"`{form.ending}`" if form.ending else "none, a folder"
+        row = f'| `"{name}"` | {ending} |'
+        assert row in guide
+        assert row in FACNN.export.__doc__
+        assert (form.ending or "folder without an ending") in help
 
 
 @pytest.mark.only_on("torch", "jax")

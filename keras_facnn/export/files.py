@@ -1,0 +1,80 @@
+"""Where an export is written, without loss of what is there."""
+
+import contextlib
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator
+
+from keras_facnn.export.format import Format
+from keras_facnn.presets import folders
+
+
+def check_destination(path: pathlib.Path, form: Format) -> None:
+    """Raise if nothing can be written to a path, or a foreign file is there.
+
+    Args:
+        path: Where to write, an absolute path.
+        form: The format to write.
+
+    Raises:
+        ValueError: If nothing can be written there, or if what is there is no
+            export of this package.
+    """
+    folders.check_place("filepath", path)
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(
+            "`filepath` must be text in UTF-8, because the libraries that "
+            f"write such files need that. Received: filepath={str(path)!r}"
+        ) from None
+    if not path.parent.is_dir():
+        raise ValueError(f"`filepath`: there is no folder {path.parent}.")
+    if form.ending and path.is_dir():
+        raise ValueError(f"`filepath`: {path} is a folder.")
+    if not form.ending and path.is_dir() and not any(path.iterdir()):
+        return
+    files = [path, *map(path.with_suffix, form.endings_beside)]
+    taken = [p for p in files if os.path.lexists(p)]
+    if taken and not _is_export(path, form):
+        raise ValueError(
+            f"`filepath`: {taken[0]} exists, and was not written by `export`. "
+            "It would be replaced. Choose another path, or move it away."
+        )
+
+
+def _is_export(path: pathlib.Path, form: Format) -> bool:
+    try:
+        return "keras_facnn" in form.read_facts(path)
+    # It may be any file, and readers raise any exception.
+    except Exception:
+        return False
+
+
+@contextlib.contextmanager
+def writing_aside(path: pathlib.Path, form: Format) -> Iterator[pathlib.Path]:
+    """Give a path to write to, whose files are moved to `path` at the end.
+
+    If an exception is raised within the context, what is at `path` stays.
+
+    Args:
+        path: Where to write, an absolute path.
+        form: The format to write.
+    """
+    if not form.ending:
+        with folders.replacing(path) as folder:
+            yield folder
+        return
+    with tempfile.TemporaryDirectory(
+        prefix=f".{path.name}-", dir=path.parent
+    ) as name:
+        # Keras knows endings only in lower case.
+        written = pathlib.Path(name, path.stem + form.ending)
+        yield written
+        # Another file may have been created in the meantime.
+        check_destination(path, form)
+        for file in pathlib.Path(name).iterdir():
+            os.replace(
+                file, path if file == written else path.parent / file.name
+            )

@@ -1,0 +1,63 @@
+"""ONNX, for ONNX Runtime, also in browsers."""
+
+import pathlib
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import numpy as np
+
+from keras_facnn.export.format import Format
+from keras_facnn.export.format import Run
+
+
+def _finish(
+    path: pathlib.Path, names: Sequence[str], facts: Mapping[str, str]
+) -> None:
+    import onnx
+
+    graph = onnx.load(path)
+    renamed = dict(
+        zip((o.name for o in graph.graph.output), names, strict=True)
+    )
+    for node in graph.graph.node:
+        for side in (node.input, node.output):
+            for i, name in enumerate(side):
+                side[i] = renamed.get(name, name)
+    for output, name in zip(graph.graph.output, names, strict=True):
+        output.name = name
+    onnx.helper.set_model_props(graph, dict(facts))
+    onnx.checker.check_model(graph)
+    onnx.save(graph, path)
+
+
+def _load(path: pathlib.Path) -> Run:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        path, providers=["CPUExecutionProvider"]
+    )
+    names = [output.name for output in session.get_outputs()]
+
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        values = session.run(names, {"images": images})
+        return dict(zip(names, values, strict=True))
+
+    return run
+
+
+def _read_facts(path: pathlib.Path) -> dict[str, str | None]:
+    import onnx
+
+    graph = onnx.load(path, load_external_data=False)
+    return {p.key: p.value for p in graph.metadata_props}
+
+
+FORMAT = Format(
+    ending=".onnx",
+    backends=("torch",),
+    options=("opset_version",),
+    packages={"onnx": "onnx", "onnxruntime": "onnxruntime"},
+    finish=_finish,
+    load=_load,
+    read_facts=_read_facts,
+)
