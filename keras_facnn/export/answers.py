@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_facnn._backend.gradients import compiled_function
+from keras_facnn._backend.compilation import compiled_function
 from keras_facnn.export.format import Run
 
 # How many images a file and the model are compared on.

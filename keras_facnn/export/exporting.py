@@ -129,7 +129,7 @@ def export_model(
         check_argument_names("`export`", kwargs, [*own, *form.options])
     centered = check_bool("centered", centered)
     fuse = check_bool("fuse", fuse)
-    verbose = check_verbose(True if verbose is None else verbose)
+    prints = check_verbose(True if verbose is None else verbose)
     more_layers = [] if layers is None else model.fa_levels(layers)
     check_can_write(name)
     check_graph_model(model)
@@ -142,7 +142,7 @@ def export_model(
         write_graph(graph, name, written, kwargs)
         form.finish(written, list(graph.output), facts)
         check_file(graph, model.size_rules, form.load(written), name)
-    if verbose:
+    if prints:
         print(f"Saved {path}, which answers as the model does.")
 
 
