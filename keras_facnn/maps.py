@@ -1,18 +1,20 @@
-"""What the rooms that make, judge and draw maps do with them alike."""
+"""Helpers for arrays of maps."""
+
+from typing import Any
 
 import numpy as np
 from keras import ops
 
 from keras_facnn._checks.arrays import as_float32
 from keras_facnn._checks.arrays import check_maps
+from keras_facnn._checks.classes import CheckedClasses
 from keras_facnn._checks.numbers import check_memory
 from keras_facnn._checks.numbers import check_size
-from keras_facnn.types import Classes
 from keras_facnn.types import Maps
 
 
 def resize_maps(maps: Maps, size: tuple[int, int]) -> np.ndarray:
-    """Resizes maps to pixels, bilinearly, with half-pixel centers.
+    """Resize maps to pixels, bilinearly, with half-pixel centers.
 
     Args:
         maps: Array `(B, h, w)`, or `(B, h, w, C)` for all classes.
@@ -22,7 +24,8 @@ def resize_maps(maps: Maps, size: tuple[int, int]) -> np.ndarray:
         A float32 NumPy array `(B, H, W)` or `(B, H, W, C)`.
 
     Raises:
-        ValueError: If `maps` are none, or the result would be absurdly large.
+        ValueError: If `maps` are not an array of maps, or if the result would
+            be absurdly large.
 
     Example:
 
@@ -46,13 +49,13 @@ def resize_maps(maps: Maps, size: tuple[int, int]) -> np.ndarray:
     return resized if maps.ndim == 4 else resized[..., 0]
 
 
-def pick_classes(values, classes: Classes, logits):
-    """Takes one class an image off a trailing class axis, or all.
+def pick_classes(values: Any, classes: CheckedClasses, logits: Any) -> Any:
+    """Pick one class per image from the last axis, or all.
 
     Args:
-        values: Array `(B, ..., C)`.
+        values: Array or tensor `(B, ..., C)`.
         classes: What `check_classes` returned.
-        logits: Array `(B, C)`, which gives the predicted classes.
+        logits: Array `(B, C)`, whose largest values are the predicted classes.
 
     Returns:
         `values` itself for "all", otherwise an array `(B, ...)`.
@@ -64,13 +67,13 @@ def pick_classes(values, classes: Classes, logits):
     return values[np.arange(len(values)), ..., classes]
 
 
-def center_maps(maps: Maps):
-    """Maps `(..., C)` of all classes, less their mean over the classes."""
+def center_maps(maps: Maps) -> Any:
+    """Subtract from maps `(..., C)` their mean over the classes."""
     return maps - maps.mean(axis=-1, keepdims=True)
 
 
-def strongest_rivals(scores, classes):
-    """The other class with the largest score, of each image.
+def strongest_rivals(scores: Any, classes: Any) -> np.ndarray:
+    """Return, for each image, the other class with the largest score.
 
     Args:
         scores: Array `(B, C)`, logits or probabilities.
@@ -84,8 +87,8 @@ def strongest_rivals(scores, classes):
     return others.argmax(axis=-1)
 
 
-def are_constant(maps: Maps):
-    """Where maps are constant, up to rounding.
+def are_constant(maps: np.ndarray) -> np.ndarray:
+    """Return which maps are constant, up to rounding.
 
     Args:
         maps: Array `(B, h, w)` or `(B, h, w, C)`.
@@ -97,13 +100,16 @@ def are_constant(maps: Maps):
     return np.ptp(maps, axis=(1, 2), keepdims=True) <= 1e-12 * largest
 
 
-def locations_by_value(maps: Maps):
-    """Places of each map `(B, h, w, ...)`, largest value first.
+def locations_by_value(maps: Maps) -> np.ndarray:
+    """Return the locations of each map, those with the largest values first.
 
-    Of equal values the earlier place, row by row, comes first.
+    Among equal values the earlier location, row by row, comes first.
+
+    Args:
+        maps: Array `(B, h, w, ...)`.
 
     Returns:
-        An int array `(B, h * w, ...)`.
+        An int array `(B, h * w, ...)` of locations, numbered row by row.
     """
     # Cast before the sign: `-x` of unsigned integers wraps.
     flat = np.asarray(maps, "float64").reshape(

@@ -1,26 +1,28 @@
-"""What public signatures take, by name.
+"""Types of the arguments that public functions take.
 
-Arrays are `Any`, since backends' tensors share no type; `checks.py` says what
-is one.
+Input arrays are `Any`, because the tensors of the backends share no type;
+`_checks/arrays.py` decides what counts as an array. Returned arrays are
+`numpy.ndarray`.
 """
 
 from typing import Any
 from typing import Literal
+from typing import Protocol
 from typing import TypeAlias
+
+import numpy as np
 
 # Images `(B, H, W, channels)`, 0..255: NumPy, tensors of a backend, or lists.
 Images: TypeAlias = Any
 # Maps `(B, h, w)`, or `(B, h, w, C)` for all classes.
 Maps: TypeAlias = Any
-# An integer, a name where the model knows names, a sequence of one of either
-# an image, "all", or None for the predicted class of each image.
+# An integer; a name, if the model knows names; a sequence of one integer or
+# name per image; "all"; or None for the predicted class of each image.
 Classes: TypeAlias = Any
-# One class an image.
+# One class per image.
 Labels: TypeAlias = Any
 # Boxes `(B, 4)`, or B arrays `(N, 4)`.
 Boxes: TypeAlias = Any
-# What stands in for removed pixels: a number, "mean", "blur", or an array.
-Baseline: TypeAlias = Any
 # What happens to pictures of another aspect, and to those that can't be read.
 Fit: TypeAlias = Literal["crop", "pad", "stretch"]
 OnError: TypeAlias = Literal["raise", "skip"]
@@ -34,3 +36,42 @@ Padding: TypeAlias = Literal["zeros", "edge"]
 WeightsDtype: TypeAlias = Literal["float32", "float16"]
 # A layer: its name, or its number.
 LayerName: TypeAlias = int | str
+
+
+class SupportsArray(Protocol):
+    """Arrays of NumPy and of the backends."""
+
+    def __array__(self) -> Any: ...
+
+
+# The values of replaced pixels: a number or an array that broadcasts to the
+# images, `"mean"` (each image's own color) or `"blur"` (the image, blurred).
+Baseline: TypeAlias = (
+    float
+    | SupportsArray
+    | list[Any]
+    | tuple[Any, ...]
+    | Literal["mean", "blur"]
+)
+# A baseline, or `"road"`: noisy linear imputation.
+RemovalBaseline: TypeAlias = Baseline | Literal["road"]
+
+
+class AttributionMethod(Protocol):
+    """A way to make maps, such as `keras_facnn.attribution.grad_cam`."""
+
+    def __call__(
+        self,
+        model: Any,
+        images: Any,
+        classes: Any,
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Maps: ...
+
+
+class MapMetric(Protocol):
+    """A way to compare maps, such as `keras_facnn.metrics.pearson`."""
+
+    def __call__(self, maps: Any, reference: Any, /) -> np.ndarray: ...

@@ -1,1 +1,1 @@
-"""What any functional Keras model says of its layers."""
+"""Read the graph of any functional Keras model."""

@@ -1,7 +1,8 @@
-"""Which axis of the maps in a model's graph holds the channels."""
+"""Find the axis of the channels in the maps of a model's graph."""
 
 from collections.abc import Sequence
 from typing import Any
+from typing import TypeAlias
 
 import keras
 from keras import layers
@@ -9,6 +10,10 @@ from keras import layers
 from keras_facnn._graph.nodes import producing_node
 
 _FIRST, _LAST = 1, 3
+# What `producing_node` returns: a node, and the nested models that it is in.
+_Step: TypeAlias = tuple[Any, tuple[Any, ...]]
+# Each step with those from which its inputs come, in the order of computation.
+_Steps: TypeAlias = dict[_Step, list[_Step]]
 _NORMS = (
     layers.BatchNormalization,
     layers.GroupNormalization,
@@ -16,12 +21,12 @@ _NORMS = (
 )
 
 
-def channel_axes(tensors: Sequence) -> list[int]:
-    """The axis of the channels in maps of a model.
+def channel_axes(tensors: Sequence[keras.KerasTensor]) -> list[int]:
+    """Return the axis of the channels in maps of a model.
 
-    Layers that depend on it know it, as their `data_format`. All others keep
-    that of their inputs, or permute it. Where a layer makes maps of something
-    else, it is what the next layers read them as.
+    Layers that depend on the axis know it as their `data_format`. All other
+    layers keep the axis of their inputs, or permute it. If a layer makes maps
+    from something else, the axis is the one that the next layers expect.
 
     Args:
         tensors: Keras tensors of four dimensions, in the graph of a model of
@@ -35,11 +40,11 @@ def channel_axes(tensors: Sequence) -> list[int]:
 
 
 def channel_axis(model: keras.Model, path: str) -> int:
-    """The axis of the channels in a layer's output, an integer.
+    """Return the axis of the channels in a layer's output, an integer.
 
     Args:
         model: A functional model of images with the channels last.
-        path: What `layer_path` returns.
+        path: What `find_layer_path` returned.
 
     Raises:
         ValueError: If the model's output does not depend on the layer.
@@ -47,7 +52,8 @@ def channel_axis(model: keras.Model, path: str) -> int:
     steps = _steps(model.outputs)
     depth = path.count("/") + 1
     for node, calls in steps:
-        # The layer, and the nested models that it is in, the outermost first.
+        # The nested models that the layer is in, the outermost first, and the
+        # layer.
         chain = [*reversed(calls), node]
         if "/".join(one.operation.name for one in chain[:depth]) == path:
             *outer, found = chain[:depth]
@@ -59,14 +65,9 @@ def channel_axis(model: keras.Model, path: str) -> int:
     )
 
 
-def _steps(tensors):
-    """The graph of tensors, as if nested models were not nested.
-
-    Returns:
-        Dict from what `producing_node` returns to a list of these, from which
-        its inputs come. They are in the order in which the model computes.
-    """
-    steps: dict[Any, list] = {}
+def _steps(tensors: Sequence[keras.KerasTensor]) -> _Steps:
+    """Return the graph of tensors, as if nested models were not nested."""
+    steps: _Steps = {}
     to_do = [producing_node(tensor, ()) for tensor in tensors]
     while to_do:
         node, calls = to_do[-1]
@@ -78,9 +79,10 @@ def _steps(tensors):
     return steps
 
 
-def _axes(steps):
+def _axes(steps: _Steps) -> dict[_Step, int]:
+    """Return the axis of the channels in the output of each step."""
     read_as = _read_as(steps)
-    axes = {}
+    axes: dict[_Step, int] = {}
     for step, before in steps.items():
         maps = [s for s in before if len(_shape(s)) == 4]
         axes[step] = _axis(
@@ -92,13 +94,18 @@ def _axes(steps):
     return axes
 
 
-def _axis(operation, shape, given, read_as):
-    """The axis in an operation's output.
+def _axis(
+    operation: Any,
+    shape: tuple[int | None, ...],
+    inputs: Sequence[tuple[int, tuple[int | None, ...]]],
+    read_as: int | None,
+) -> int:
+    """Return the axis in an operation's output.
 
     Args:
         operation: A layer or another Keras operation.
         shape: The output's shape.
-        given: Pairs of axis and shape, of the inputs that are maps.
+        inputs: Pairs of axis and shape, for each input that is a map.
         read_as: The axis that the next layers expect, or None.
     """
     if len(shape) != 4:
@@ -106,12 +113,12 @@ def _axis(operation, shape, given, read_as):
     declared = _declared(operation)
     if declared:
         return declared
-    if len(given) == 1:
-        ((axis, before),) = given
+    if len(inputs) == 1:
+        ((axis, before),) = inputs
         order = _order(operation)
         if order:
             return order.index(axis)
-        # `transpose` in a layer of one's own, for example.
+        # For example, a custom layer that transposes.
         channels = before[axis]
         if (
             channels is not None
@@ -119,15 +126,15 @@ def _axis(operation, shape, given, read_as):
             and sorted(map(str, before)) == sorted(map(str, shape))
         ):
             return shape.index(channels)
-    same = [axis for axis, before in given if before == shape]
+    same = [axis for axis, before in inputs if before == shape]
     if same and _is_of_keras(operation):
         return same[0]
-    return read_as or next(iter([*same, *(axis for axis, _ in given)]), _LAST)
+    return read_as or next(iter([*same, *(axis for axis, _ in inputs)]), _LAST)
 
 
-def _read_as(steps):
-    """Dict from steps to the axis that the layers after them expect."""
-    expected = {}
+def _read_as(steps: _Steps) -> dict[_Step, int]:
+    """Return the axis that the layers after a step expect, by step."""
+    expected: dict[_Step, int] = {}
     for step, before in reversed(steps.items()):
         operation = step[0].operation
         axis = _declared(operation)
@@ -141,12 +148,12 @@ def _read_as(steps):
     return expected
 
 
-def _declared(operation):
-    """The axis that an operation was made for, or None."""
+def _declared(operation: Any) -> int | None:
+    """Return the axis that an operation was made for, or None."""
     declared = getattr(operation, "data_format", None)
     if declared == "channels_first":
         return _FIRST
-    # Few say it to `Flatten`, which changes only the order of its output.
+    # Few users set it on `Flatten`, where it only affects the output's order.
     if declared == "channels_last" and not isinstance(
         operation, layers.Flatten
     ):
@@ -154,8 +161,8 @@ def _declared(operation):
     return None
 
 
-def _order(operation):
-    """Where the axes of a permutation come from, or None."""
+def _order(operation: Any) -> tuple[int, ...] | None:
+    """Return the input axes of a permutation in their new order, or None."""
     if isinstance(operation, layers.Permute):
         return (0, *operation.dims)
     # `keras.ops.transpose` in a graph.
@@ -165,11 +172,11 @@ def _order(operation):
     return None
 
 
-def _is_of_keras(operation):
+def _is_of_keras(operation: Any) -> bool:
     return type(operation).__module__.startswith("keras.") and not isinstance(
         operation, layers.Lambda
     )
 
 
-def _shape(step):
+def _shape(step: _Step) -> tuple[int | None, ...]:
     return tuple(step[0].output_tensors[0].shape)

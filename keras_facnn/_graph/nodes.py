@@ -1,27 +1,32 @@
-"""Where the tensors of a graph come from, and what computes its graph."""
+"""Find the layer that makes a tensor of a graph, and check graph models."""
 
 import functools
 from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
+from typing import TypeGuard
+from typing import TypeVar
 
 import keras
 from keras import layers
 from keras import tree
 
-_OF_GRAPH = "_keras_facnn_of_graph"
+_COMPUTES_GRAPH = "_keras_facnn_computes_graph"
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def computes_graph(call: Callable) -> Callable:
-    """Marks a model's `call` that computes what the model's graph says."""
-    setattr(call, _OF_GRAPH, True)
+def computes_graph(call: _Function) -> _Function:
+    """Mark a model's own `call` that computes what the model's graph says."""
+    setattr(call, _COMPUTES_GRAPH, True)
     return call
 
 
-def is_graph_model(operation: Any) -> bool:
-    """Whether an operation is a model that computes what its graph says.
+def is_graph_model(operation: Any) -> TypeGuard[keras.Model]:
+    """Return whether an operation is a model that computes its graph.
 
-    A subclass of a functional model may have a `call` of its own, which Keras
-    runs in place of the graph.
+    A subclass of a functional model may have its own `call`, which Keras runs
+    in place of the graph.
     """
     if not isinstance(operation, keras.Model):
         return False
@@ -30,15 +35,15 @@ def is_graph_model(operation: Any) -> bool:
     if type(operation).__call__ is not keras.Layer.__call__:
         return False
     call = getattr(operation.call, "__func__", operation.call)
-    return call in _calls_of_keras() or hasattr(call, _OF_GRAPH)
+    return call in _calls_of_keras() or hasattr(call, _COMPUTES_GRAPH)
 
 
 def check_graph_model(model: Any, name: str = "model") -> None:
-    """Raises where a functional model's own `call` runs in place of its graph.
+    """Raise if a functional model's own `call` runs in place of its graph.
 
     Args:
         model: Any `keras.Model` with a graph.
-        name: What the caller calls it.
+        name: The caller's name for the model.
     """
     if not is_graph_model(model):
         raise ValueError(
@@ -52,13 +57,15 @@ def check_graph_model(model: Any, name: str = "model") -> None:
 
 
 @functools.cache
-def _calls_of_keras():
+def _calls_of_keras() -> tuple[Callable[..., Any], ...]:
     x = keras.Input((1,), name="x")
     return type(keras.Model(x, x)).call, keras.Sequential.call
 
 
-def producing_node(tensor, calls):
-    """Where a tensor of a graph comes from, seen through nested models.
+def producing_node(
+    tensor: Any, calls: Sequence[Any]
+) -> tuple[Any, tuple[Any, ...]]:
+    """Return the node that makes a tensor of a graph, also in nested models.
 
     Args:
         tensor: Symbolic tensor.
@@ -66,7 +73,8 @@ def producing_node(tensor, calls):
             first.
 
     Returns:
-        The node of the layer that makes the tensor, and the calls it is in.
+        The node of the layer that makes the tensor, and the nodes of the nested
+        models that this layer is in, the innermost first.
     """
     while True:
         layer, node_index, tensor_index = tensor._keras_history
@@ -75,10 +83,10 @@ def producing_node(tensor, calls):
             tensor, calls = layer.outputs[tensor_index], (node, *calls)
         elif isinstance(layer, layers.InputLayer) and calls:
             call, *calls = calls
-            given = call.arguments.args, call.arguments.kwargs
+            arguments = call.arguments.args, call.arguments.kwargs
             inputs = zip(
                 call.operation.inputs,
-                call_inputs(call.operation, *given),
+                call_inputs(call.operation, *arguments),
                 strict=True,
             )
             tensor = next(outer for inner, outer in inputs if inner is tensor)
@@ -86,14 +94,16 @@ def producing_node(tensor, calls):
             return node, tuple(calls)
 
 
-def call_inputs(model, args, kwargs):
-    """What a call of a model got, a flat list in the order of `model.inputs`.
+def call_inputs(
+    model: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> list[Any]:
+    """Return the inputs of a call of a model, in the order of `model.inputs`.
 
     Args:
         model: A model with a graph.
         args, kwargs: The arguments of the call.
     """
-    given = args[0] if args else kwargs["inputs"]
-    if isinstance(given, dict) and not isinstance(model.input, dict):
-        return [given[x.name] for x in model.inputs]
-    return tree.flatten(given)
+    inputs = args[0] if args else kwargs["inputs"]
+    if isinstance(inputs, dict) and not isinstance(model.input, dict):
+        return [inputs[x.name] for x in model.inputs]
+    return tree.flatten(inputs)

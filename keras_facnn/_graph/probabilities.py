@@ -1,6 +1,7 @@
-"""What turns a model's outputs into probabilities, by its last layer."""
+"""Turn a model's outputs into probabilities, as its last layer asks for."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,32 +13,32 @@ from keras_facnn._graph.nodes import producing_node
 from keras_facnn.layers import GlobalAvgPool3DHead
 
 
-def as_probabilities(logits, several_labels: bool) -> np.ndarray:
-    """Probabilities of logits `(..., C)`, as NumPy.
+def as_probabilities(logits: Any, several_labels: bool) -> np.ndarray:
+    """Return the probabilities of logits, as a NumPy array.
 
     Args:
         logits: Array-like `(..., C)`.
-        several_labels: Whether an image may have several labels, so that each
-            class has a sigmoid of its own, or has one, by softmax.
+        several_labels: Whether an image may have several labels. Then each
+            class has its own sigmoid; otherwise all share a softmax.
     """
     function = ops.sigmoid if several_labels else ops.softmax
     return ops.convert_to_numpy(function(ops.convert_to_tensor(logits)))
 
 
 def has_several_labels(model: keras.Model) -> bool:
-    """Whether a classifier's images may have several labels each.
+    """Return whether a classifier's images may have several labels each.
 
-    So it is where its outputs are the logits of a head with a threshold, or
-    are sigmoids already.
+    This holds if its outputs are the logits of a head with a threshold, or
+    already come from a sigmoid.
     """
     layer = _last_layer(model)
     return _has_threshold(layer) or _is(layer, keras.activations.sigmoid)
 
 
 def ends_in_probabilities(model: keras.Model, outputs: np.ndarray) -> bool:
-    """Whether a classifier's outputs `(B, C)` are probabilities already.
+    """Return whether a classifier's outputs `(B, C)` are probabilities.
 
-    So it is where its last layer has a sigmoid, or they sum to 1.
+    This holds if its last layer has a sigmoid, or if they sum to 1.
     """
     return _is(
         _last_layer(model), keras.activations.sigmoid
@@ -46,17 +47,17 @@ def ends_in_probabilities(model: keras.Model, outputs: np.ndarray) -> bool:
 
 def probabilities_function(
     model: keras.Model, from_logits: bool | None = None
-) -> Callable:
-    """A function from a classifier's outputs `(B, C)` to probabilities.
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function from a classifier's outputs to probabilities `(B, C)`.
 
     Args:
-        model: What `classifier_shapes` takes.
-        from_logits: Whether the outputs are logits. None looks at the first
-            ones that the function gets.
+        model: A model that `classifier_shapes` accepts.
+        from_logits: Whether the outputs are logits. If None, the function
+            decides by the first outputs that it receives.
     """
     several = _has_threshold(_last_layer(model))
 
-    def probabilities(outputs):
+    def probabilities(outputs: np.ndarray) -> np.ndarray:
         nonlocal from_logits
         if from_logits is None:
             from_logits = not ends_in_probabilities(model, outputs)
@@ -65,13 +66,14 @@ def probabilities_function(
     return probabilities
 
 
-def _last_layer(model):
-    """The layer that makes a model's outputs, seen through nested models."""
-    (tensor,), calls = model.outputs, ()
+def _last_layer(model: keras.Model) -> Any:
+    """Return the layer that makes a model's outputs, also in nested models."""
+    calls: tuple[Any, ...] = ()
+    (tensor,) = model.outputs
     while True:
         node, calls = producing_node(tensor, calls)
         layer = node.operation
-        # As those who compute in half precision end their models.
+        # Models that compute in half precision often end in such a layer.
         if not (
             type(layer) is layers.Activation
             and _is(layer, keras.activations.linear)
@@ -80,9 +82,9 @@ def _last_layer(model):
         (tensor,) = node.input_tensors
 
 
-def _has_threshold(layer):
+def _has_threshold(layer: Any) -> bool:
     return isinstance(layer, GlobalAvgPool3DHead) and layer.threshold
 
 
-def _is(layer, activation):
+def _is(layer: Any, activation: Callable[..., Any]) -> bool:
     return getattr(layer, "activation", None) is activation

@@ -9,10 +9,10 @@ from keras_facnn._backend.forward import run_in_batches
 from keras_facnn._backend.gradients import gradient_function
 from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.numbers import check_memory
-from keras_facnn._graph.cut import layer_path
-from keras_facnn._graph.cut import maps_function
-from keras_facnn._graph.cut import scores_after
-from keras_facnn._graph.cut import scores_with_offsets
+from keras_facnn._graph.layer_path import find_layer_path
+from keras_facnn._graph.split import maps_function
+from keras_facnn._graph.split import scores_after
+from keras_facnn._graph.split import scores_with_offsets
 from keras_facnn.attribution._class_gradient import PREDICTED_CLASS
 from keras_facnn.attribution._class_gradient import check_scores
 from keras_facnn.attribution._class_gradient import class_gradient
@@ -235,7 +235,7 @@ def _cam(weigh, model, images, classes, layer, batch_size):
         model, images, classes
     )
     batch_size = check_int("batch_size", batch_size)
-    path = layer_path(model, layer)
+    path = find_layer_path(model, layer)
     features = maps_function(model, path)
 
     def make():

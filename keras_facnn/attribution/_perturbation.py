@@ -11,7 +11,7 @@ from keras_facnn._checks.arrays import as_float32
 from keras_facnn._checks.classes import check_classes
 from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import classifier_shapes
-from keras_facnn._graph.cut import check_image_size
+from keras_facnn._graph.image_size import check_image_size
 from keras_facnn._graph.probabilities import ends_in_probabilities
 from keras_facnn._graph.probabilities import probabilities_function
 from keras_facnn.attribution._class_gradient import check_scores
