@@ -1,4 +1,4 @@
-"""What `openvino_test.py` compares, and runs on the OpenVINO backend."""
+"""Checks that `openvino_test.py` runs on the OpenVINO backend."""
 
 import sys
 import threading
@@ -12,8 +12,8 @@ from keras_facnn import metrics
 
 
 def forward_outputs(model, images):
-    """All that needs no gradient, a dict of arrays."""
-    # Of which no two are equal on one backend and differ on another.
+    """Return all outputs that need no gradient, as a dict of arrays."""
+    # These maps have no ties, so every backend ranks the locations alike.
     maps = images.mean(axis=-1)
     removal = metrics.pixel_removal(
         model, images, [1] * len(images), maps, fractions=(0.0, 0.5, 1.0)

@@ -1,6 +1,6 @@
-"""What a user might write. `types_test.py` has a type checker look at it.
+"""A script as a user might write it. `types_test.py` runs mypy on it.
 
-Each line that says `mistake` has one, and no other line has.
+The lines marked `mistake` have a mistake, and no other lines have one.
 """
 
 import keras_facnn

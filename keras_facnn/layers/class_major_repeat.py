@@ -7,14 +7,15 @@ from keras_facnn._checks.numbers import check_int
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
 class ClassMajorRepeat(keras.layers.Layer):
-    """Repeats every map `factor` times, next to itself.
+    """Repeat every map `factor` times, with the copies next to each other.
 
-    In class-major order (channel `c * R + r` is map `r` of class `c`) this
-    widens every class block from R to `factor * R` maps and keeps each block
-    in its place. It has no weights, and class means do not change.
+    In class-major order, channel `c * R + r` is map `r` of class `c`. This
+    layer widens the block of every class from R to `factor * R` maps and keeps
+    the order of the classes. It has no weights and does not change the mean of
+    a class.
 
     Args:
-        factor: Positive integer, how many copies of each map to make.
+        factor: Positive integer, the number of copies of each map.
         **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
 
     Input shape:

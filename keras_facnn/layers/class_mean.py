@@ -6,10 +6,10 @@ from keras_facnn._checks.numbers import check_int
 
 
 def class_mean(inputs, num_classes: int):
-    """The mean of each class' own maps, float32.
+    """Return the mean of each class' own maps in float32.
 
     Args:
-        inputs: Class-major maps `(batch, h, w, num_classes * R)`, of any R.
+        inputs: Class-major maps `(batch, h, w, num_classes * R)`, for any R.
         num_classes: The number of classes C.
 
     Returns:
@@ -25,11 +25,12 @@ def class_mean(inputs, num_classes: int):
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
 class ClassMean(keras.layers.Layer):
-    """Reads class maps off class-major maps: the mean of those of each class.
+    """Compute class maps: for each class, the mean of its own maps.
 
-    In class-major order channel `c * R + r` is map `r` of class `c`. As a
-    layer, so that a graph that puts out class maps can be saved and exported.
-    It has no weights and computes in float32, also under mixed precision.
+    The input is class-major: channel `c * R + r` is map `r` of class `c`. This
+    is a layer so that a graph which outputs class maps can be saved and
+    exported. It has no weights and computes in float32, also under mixed
+    precision.
 
     Source: FA-CNN, arXiv 2603.25798, Theorem 1.
 

@@ -8,18 +8,19 @@ from keras_facnn._checks.numbers import check_int
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
 class ClasswiseConv2D(keras.layers.Conv2D):
-    """A convolution in which each class sees its own maps alone.
+    """Convolution that applies to each class' maps separately.
 
     Input and output are class-major: channel `c * R + r` is map `r` of class
-    `c`. It is `Conv2D` with one group a class, so the weights of a dense
-    convolution divided by C, and no map of class `c` depends on another
-    class' maps.
+    `c`. The layer is a `Conv2D` with one group per class. No map of class `c`
+    depends on the maps of another class, and the layer has 1 / C of the
+    weights of a dense convolution.
 
     Args:
         num_classes: Positive integer, the number of classes C.
-        filters: Positive integer, all output channels; a multiple of C.
+        filters: Positive integer, the total number of output channels. It
+            must be a multiple of C.
         kernel_size: Integer or tuple of 2 integers.
-        **kwargs: Further arguments of `keras.layers.Conv2D`, but for `groups`.
+        **kwargs: Other arguments of `keras.layers.Conv2D`, except `groups`.
 
     Input shape:
         `(batch, height, width, channels)`, channels a multiple of C.
@@ -55,8 +56,8 @@ class ClasswiseConv2D(keras.layers.Conv2D):
         super().__init__(filters, kernel_size, groups=num_classes, **kwargs)
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        # On CPU, TensorFlow and JAX take a group at a time, at many times the
-        # cost of one dense convolution whose other entries are 0.
+        # On CPU, TensorFlow and JAX compute one group at a time, which is many
+        # times slower than one dense convolution with zeros between classes.
         if keras.backend.backend() != "torch":
             kernel = self.dense_kernel(kernel, self.num_classes)
         return super().convolution_op(inputs, kernel)
@@ -66,15 +67,16 @@ class ClasswiseConv2D(keras.layers.Conv2D):
 
     @staticmethod
     def dense_kernel(kernel: Any, num_classes: int) -> Any:
-        """The kernel of the same convolution as a dense one.
+        """Return the kernel of the equivalent dense convolution.
 
         Args:
             kernel: Tensor `(height, width, maps, filters)`, class-major.
-            num_classes: Positive integer, the number of classes C, of which
-                `filters` is a multiple.
+            num_classes: Positive integer, the number of classes C. `filters`
+                must be a multiple of it.
 
         Returns:
-            A tensor `(height, width, maps * C, filters)`, 0 between classes.
+            A tensor `(height, width, maps * C, filters)`. The entries that
+            connect different classes are 0.
 
         Example:
 
@@ -99,16 +101,16 @@ class ClasswiseConv2D(keras.layers.Conv2D):
 
     @staticmethod
     def own_kernel(kernel: Any, num_classes: int) -> Any:
-        """What a dense kernel gives each class of its own maps.
+        """Return the entries of a dense kernel that stay within a class.
 
         Args:
-            kernel: Tensor `(height, width, channels, filters)`, class-major;
-                both are multiples of `num_classes`.
+            kernel: Tensor `(height, width, channels, filters)`, class-major.
+                `channels` and `filters` must be multiples of `num_classes`.
             num_classes: Positive integer, the number of classes C.
 
         Returns:
-            A tensor `(height, width, channels / C, filters)`, whose
-            `dense_kernel` is `kernel` with 0 between classes.
+            A tensor `(height, width, channels / C, filters)`. Passed to
+            `dense_kernel`, it gives `kernel` with zeros between classes.
 
         Example:
 

@@ -10,30 +10,30 @@ class DampenedSkip(keras.layers.Layer):
     """Convex sum of a skip connection and a branch.
 
     Computes `(1 - alpha) * skip + alpha * branch`. Every channel of the output
-    is a blend of the *same* channel of both inputs, so a channel that stands
-    for a class before the layer still stands for it after. With non-negative
-    inputs the output is non-negative too.
+    is a blend of the *same* channel of both inputs, so each channel keeps its
+    class. If the inputs are non-negative, so is the output.
 
     Source: FA-CNN, arXiv 2603.25798, Figure 2 (dampened skip connection).
     `drop_rate` is stochastic depth (Huang et al., arXiv 1603.09382).
 
     Args:
         alpha: Float in the open interval (0, 1). The weight of the branch.
-        drop_rate: Float in [0, 1 - alpha). In training, the share of images
-            for which the branch is left out, so that `skip` passes as it is.
-            For the others the branch weighs `alpha / (1 - drop_rate)`, so the
-            mean output is that of inference, and still a convex sum.
-        folded: Whether `branch` comes multiplied by `alpha` already, as in a
-            graph for inference whose convolutions hold it, so that
-            `(1 - alpha) * skip + branch` is left to do. Such a layer does not
-            train: `drop_rate` must be 0.
+        drop_rate: Float in [0, 1 - alpha), the share of images for which the
+            branch is left out during training. For these images the output is
+            `skip`. For the others the branch has the weight
+            `alpha / (1 - drop_rate)`. The output is still a convex sum, and
+            its mean equals the output at inference.
+        folded: Whether `branch` is already multiplied by `alpha`, as in a
+            graph for inference whose convolutions include that factor. The
+            layer then computes `(1 - alpha) * skip + branch`. It cannot train,
+            so `drop_rate` must be 0.
         **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
 
     Call arguments:
         inputs: A list `[skip, branch]` of two tensors of the same shape.
 
     Returns:
-        A tensor of the shape of either input.
+        A tensor of the same shape as the inputs.
 
     Example:
 
@@ -69,7 +69,7 @@ class DampenedSkip(keras.layers.Layer):
         self.folded = check_bool("folded", folded)
         if self.folded and self.drop_rate:
             raise ValueError(
-                "`drop_rate` must be 0 where `folded` is True. "
+                "`drop_rate` must be 0 if `folded` is True. "
                 f"Received: drop_rate={drop_rate!r}"
             )
         if self.drop_rate:
@@ -80,7 +80,7 @@ class DampenedSkip(keras.layers.Layer):
 
     @property
     def branch_weight(self) -> float:
-        """What the branch, as it comes in, weighs in the output."""
+        """Factor that multiplies the branch at inference."""
         return 1.0 if self.folded else self.alpha
 
     def call(self, inputs, training=None):

@@ -6,11 +6,12 @@ from keras_facnn._checks.models import check_feature_map_shape
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
 class EdgePadding(keras.layers.Layer):
-    """Surrounds every map by copies of its outermost values, one cell wide.
+    """Pad every map by one location with copies of its outermost values.
 
-    A 3x3 convolution of the result keeps the size of the map, as one with zero
-    padding does, and sees at the border what it may see within. Class-major
-    order stays, and maps that are nowhere negative stay so.
+    A 3x3 convolution of the padded map returns a map of the original size, as
+    it does with zero padding. Unlike zero padding, the border looks like the
+    inside of a map. The layer keeps class-major order, and non-negative maps
+    stay non-negative.
 
     Args:
         **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
@@ -35,7 +36,7 @@ class EdgePadding(keras.layers.Layer):
         self.compute_output_shape(input_shape)
 
     def call(self, inputs):
-        # No `ops.pad`, which TensorFlow has for other modes than PyTorch.
+        # Avoid `ops.pad`: TensorFlow and PyTorch support different modes.
         x = ops.concatenate([inputs[:, :1], inputs, inputs[:, -1:]], axis=1)
         return ops.concatenate([x[:, :, :1], x, x[:, :, -1:]], axis=2)
 

@@ -16,19 +16,20 @@ _INITIAL_THRESHOLD = 0.1
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
 class GlobalAvgPool3DHead(keras.layers.Layer):
-    """Class logits as the scaled mean of the maps that each class owns.
+    """Compute each class' logit as the scaled mean of its own maps.
 
     The pre-logit of class `c` is the mean of its `maps_per_class` maps over
-    height, width and maps. The logit is `scale` times that. The one weight is
-    `log_scale`, so `scale = exp(log_scale)` is always positive; there is no
-    bias and no Dense layer, and the class maps *are* the logits, spread over
-    the image (completeness). Averages and scale are computed in float32, also
-    under mixed precision.
+    height, width and maps. The logit is `scale` times the pre-logit. The only
+    weight is `log_scale`, so `scale = exp(log_scale)` is always positive.
+    There is no bias and no Dense layer. Therefore the class maps *are* the
+    logits, spread over the image (completeness). Averages and scale are
+    computed in float32, also under mixed precision.
 
-    No logit is negative, unless the head learns a `threshold` t, which is
-    positive too: then the logit is `scale * (pre-logit - t)`, and the class
-    maps are the logits up to the constant `offset = scale * t`, one for all
-    classes and images.
+    Without a threshold, no logit is negative. With `threshold=True`, the head
+    also learns a positive threshold t, and the logit is
+    `scale * (pre-logit - t)`. Then the class maps give the logits up to a
+    constant, `offset = scale * t`, which is the same for all classes and
+    images.
 
     Source: FA-CNN, arXiv 2603.25798, Figure 3 (3D global average pooling) and
     Theorem 1.
@@ -37,8 +38,8 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
         num_classes: Positive integer, the number of classes C.
         maps_per_class: Positive integer, the number of maps R of each class.
         initial_scale: Positive float, `scale` before training.
-        threshold: Whether to learn a threshold, for several labels an image;
-            softmax is blind to it.
+        threshold: Whether to learn a threshold. Use it for several labels per
+            image. It does not change a softmax of the logits.
         **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
 
     Input shape:
@@ -100,23 +101,25 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
 
     @property
     def scale(self):
-        """The positive factor from pre-logits to logits, a float32 scalar."""
+        """Positive factor from pre-logits to logits, a float32 scalar."""
         return ops.exp(ops.convert_to_tensor(self.log_scale))
 
     @property
     def offset(self):
-        """What the threshold takes off every logit, a float32 scalar, or 0."""
+        """Amount that the threshold subtracts from every logit.
+
+        It is a float32 scalar, which is 0 without a threshold.
+        """
         if not self.threshold:
             return ops.zeros((), "float32")
         return self.scale * ops.exp(ops.convert_to_tensor(self.log_threshold))
 
     def class_maps(self, inputs: Maps) -> Any:
-        """Averages each class' own maps.
+        """Average each class' own maps.
 
         Args:
             inputs: Class-major maps, `(batch, h, w, num_classes * R)`. R may
-                differ from `maps_per_class`, so that maps of any depth can be
-                read.
+                differ from `maps_per_class`, so the maps of any FA layer fit.
 
         Returns:
             A float32 tensor `(batch, h, w, num_classes)`.
@@ -124,17 +127,16 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
         return class_mean(inputs, self.num_classes)
 
     def pre_logits(self, inputs: Maps) -> Any:
-        """Averages each class' own maps over the image as well.
+        """Average each class' own maps, over the whole image too.
 
         Args:
             inputs: Class-major maps, `(batch, h, w, num_classes * R)`. R may
-                differ from `maps_per_class`, so that maps of any depth can be
-                read.
+                differ from `maps_per_class`, so the maps of any FA layer fit.
 
         Returns:
             A float32 tensor `(batch, num_classes)`.
         """
-        # Averaging over the image first leaves little to reshape.
+        # Average over the image first: then only a small tensor is reshaped.
         x = ops.mean(ops.cast(inputs, "float32"), axis=(1, 2))
         return ops.mean(
             ops.reshape(
@@ -144,15 +146,16 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
         )
 
     def logits(self, inputs: Maps) -> Any:
-        """As `pre_logits`, times `scale`, less `offset`.
+        """Return `scale * pre_logits(inputs) - offset`.
 
-        In a functional graph, which a Keras tensor builds, this is a call of
-        the layer itself, so that it follows later values of `scale`.
+        A Keras tensor as input builds a functional graph. There this method
+        calls the layer itself, so the graph follows later values of `scale`.
         """
         if isinstance(inputs, keras.KerasTensor):
             own = self.num_classes * self.maps_per_class
             if inputs.shape[-1] != own:
-                # Means of equal maps are their mean, so any depth fits.
+                # Repeating a class' mean does not change its mean, so the
+                # maps of any FA layer fit.
                 inputs = ops.repeat(
                     self.class_maps(inputs), self.maps_per_class, axis=-1
                 )

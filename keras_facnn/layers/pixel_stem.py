@@ -8,21 +8,22 @@ from keras_facnn._checks.numbers import check_int
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
 class PixelStem(keras.layers.Layer):
-    """Copies pixels into class-major channels. It has no weights.
+    """Copy pixels into class-major channels.
 
-    Space-to-depth by `space_to_depth` moves each block of pixels into the
-    channels of one cell. The `num_classes * maps_per_class` output channels
-    then copy these, cyclically: output channel `k` is input channel
-    `k % (space_to_depth ** 2 * input_channels)`. What leaves the stem is still
-    the image, so layer 0 of an FA-CNN *is* the image.
+    First, space-to-depth moves each block of `space_to_depth` x
+    `space_to_depth` pixels into the channels of one location. These channels
+    are then repeated until there are `num_classes * maps_per_class`: output
+    channel `k` is channel `k % (space_to_depth ** 2 * input_channels)` of
+    them. The layer has no weights, and its output is still the image, so
+    layer 0 of an FA-CNN *is* the image.
 
     Args:
         num_classes: Positive integer, the number of classes C.
         maps_per_class: Positive integer, the number of maps R of each class.
-            Class `c` owns channels `c * R` up to, not including, `(c + 1) * R`.
+            Class `c` owns channels `c * R` to `(c + 1) * R - 1`.
         space_to_depth: Positive integer, the side of the pixel blocks. Height
             and width must be multiples of it.
-        scale: Positive float that pixels are multiplied with, such as 1 / 255.
+        scale: Positive float that multiplies the pixels, such as 1 / 255.
         **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
 
     Input shape:
@@ -71,7 +72,7 @@ class PixelStem(keras.layers.Layer):
             x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
             x = ops.reshape(x, (-1, h // s, w // s, s * s * c))
         channels = self.num_classes * self.maps_per_class
-        # Of positive numbers, since tracers divide towards zero.
+        # Round up with positive numbers only: tracers round towards zero.
         copies = (channels + x.shape[-1] - 1) // x.shape[-1]
         return ops.tile(x, (1, 1, 1, copies))[..., :channels]
 

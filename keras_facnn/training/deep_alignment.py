@@ -1,4 +1,4 @@
-"""How Keras runs an FA-CNN: deep alignment, a loss that reads logits."""
+"""Training of an FA-CNN with Keras, with deep alignment."""
 
 import contextlib
 import inspect
@@ -28,12 +28,13 @@ from keras_facnn.types import Labels
 
 
 class DeepAlignment:
-    """The training of a graph of FA layers, with or without deep alignment.
+    """Mixin that trains a graph of FA layers, optionally with deep alignment.
 
-    For a functional `keras.Model` with layers `fa_l` and `head`, whose output
-    is the head's, and with the attributes `num_layers` and `head`. The loss of
-    a training step is `loss(y, logits) + sum_{l < L} v_l * loss(y, logits_l)`
-    with `logits_l` what the head reads off FA layer `l` and
+    The class that uses it must be a functional `keras.Model` with layers
+    `fa_l` and `head`, and with the attributes `num_layers` and `head`. Its
+    output must be the output of the head. The loss of a training step is
+    `loss(y, logits) + sum_{l < L} v_l * loss(y, logits_l)`. Here `logits_l`
+    are the logits that the head computes from the maps of FA layer `l`, and
     `v_l = deep_alignment * l / (1 + ... + (L - 1))`.
     """
 
@@ -42,7 +43,7 @@ class DeepAlignment:
 
     @property
     def deep_alignment(self) -> float:
-        """Weight of the deep alignment loss; 0 is off."""
+        """Weight of the deep alignment loss; 0 turns it off."""
         return self._deep_alignment
 
     @deep_alignment.setter
@@ -59,27 +60,28 @@ class DeepAlignment:
 
     @property
     def _aligns(self):
-        # A single FA layer has none before it to align.
+        # With a single FA layer, there is no earlier layer to align.
         return self.deep_alignment > 0 and self.num_layers > 1
 
-    # --- For loops of one's own ---
+    # --- For custom training loops ---
 
     def compute_layer_logits(
         self, images: Images, training: bool = False
     ) -> Any:
-        """The class logits that the head reads off every FA layer, a tensor.
+        """Return the logits that the head computes from every FA layer.
 
-        Unlike `layer_logits` it can be differentiated: with
-        `deep_alignment_loss` it is deep alignment in a training loop of one's
-        own, and where the model is a part of another.
+        Unlike `layer_logits`, this method returns a tensor through which
+        gradients flow. Together with `deep_alignment_loss`, it gives deep
+        alignment in a custom training loop, or where the model is a part of
+        another model.
 
         Args:
             images: Tensor or array `(B, H, W, channels)`, 0..255.
-            training: Whether the layers train: batch statistics are those of
-                the batch, and stochastic depth is on.
+            training: Whether to run the layers in training mode. They then
+                use the statistics of the batch and apply stochastic depth.
 
         Returns:
-            A float32 tensor `(B, L, C)`; `[:, -1]` are the model's logits.
+            A float32 tensor `(B, L, C)`. `[:, -1]` are the model's logits.
 
         Example:
 
@@ -97,9 +99,9 @@ class DeepAlignment:
             optimizer.apply([v.value.grad for v in variables], variables)
         ```
 
-        On TensorFlow the loss is computed within `tf.GradientTape() as tape`,
-        and the step is `optimizer.apply(tape.gradient(loss, variables),
-        variables)`. On JAX the values of the variables are arguments:
+        On TensorFlow, compute the loss inside `tf.GradientTape() as tape`.
+        Then call `optimizer.apply(tape.gradient(loss, variables), variables)`.
+        On JAX, pass the values of the variables as arguments:
 
         ```python
         def loss_and_state(trained, state, x, y):
@@ -145,23 +147,24 @@ class DeepAlignment:
         loss: Callable | None = None,
         sample_weight: Any = None,
     ) -> Any:
-        """What deep alignment adds to the loss of the model's logits.
+        """Return the term that deep alignment adds to the model's loss.
 
         Args:
-            y: The labels, as `loss` takes them.
-            layer_logits: What `compute_layer_logits` returned, `(B, L, C)`.
-            loss: Function of labels and logits `(B, C)` to a loss, such as a
-                `keras.losses.Loss` with `from_logits=True`. None is the loss
-                that the model was compiled with.
+            y: The labels, in the format that `loss` expects.
+            layer_logits: The result of `compute_layer_logits`, `(B, L, C)`.
+            loss: Function that takes labels and logits `(B, C)` and returns a
+                loss, such as a `keras.losses.Loss` with `from_logits=True`.
+                If None, the loss that the model was compiled with.
             sample_weight: Optional third argument of `loss`.
 
         Returns:
-            `sum_{l < L} v_l * loss(y, layer_logits[:, l - 1])`, where the
-            weights `v_l` are in proportion to `l` and sum to
-            `deep_alignment`; 0.0 where that is off.
+            `sum_{l < L} v_l * loss(y, layer_logits[:, l - 1])`. The weights
+            `v_l` are proportional to `l` and sum to `deep_alignment`. The
+            result is 0.0 if deep alignment is off.
 
         Raises:
-            ValueError: If there is no `loss`.
+            ValueError: If `loss` is None and the model is not compiled with a
+                loss, or if `loss` is not callable.
 
         Example:
 
@@ -182,8 +185,8 @@ class DeepAlignment:
             loss = self._compiled_loss
         if not callable(loss):
             raise ValueError(
-                "`loss` must be a function of labels and logits; None is that "
-                f"of `compile`. Received: loss={loss!r}"
+                "`loss` must be a function of labels and logits, or None if "
+                f"`compile` was called with one. Received: loss={loss!r}"
             )
         if not self._aligns:
             return 0.0
@@ -197,10 +200,13 @@ class DeepAlignment:
             for level in range(1, self.num_layers)
         )
 
-    # --- What Keras calls ---
+    # --- Methods that Keras calls ---
 
     def fit(self, x=None, y=None, *args, **kwargs):
-        """As `keras.Model.fit`; images not in 0..255 and odd labels warn."""
+        """Call `keras.Model.fit`, and warn about unusual images and labels.
+
+        Images should be in 0..255, and labels should be class indices.
+        """
         self._check_not_fused("fit")
         check_not_forked()
         warn_about_first_images(x)
@@ -215,13 +221,13 @@ class DeepAlignment:
     def _check_not_fused(self, method):
         if self.fused:
             raise RuntimeError(
-                f"`{method}` needs the model that `fuse` was called on: a "
-                "fused model has no norms left and is for inference only. "
-                "Train that one, and fuse it again."
+                f"`{method}` does not work on a fused model: it has no norms "
+                "and is for inference only. Train the model that `fuse` was "
+                "called on, and fuse it again."
             )
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
-        """As `keras.Model.evaluate`; odd images and labels warn as in `fit`."""
+        """Call `keras.Model.evaluate`, and warn as `fit` does."""
         check_not_forked()
         warn_about_first_images(x)
         warn_about_first_labels(y, self.num_classes)
@@ -229,7 +235,7 @@ class DeepAlignment:
             return super().evaluate(x, y, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
-        """As `keras.Model.predict`; images not in 0..255 warn."""
+        """Call `keras.Model.predict`, and warn if images are not in 0..255."""
         check_not_forked()
         warn_about_first_images(x)
         with self._keeping_weights():
@@ -246,22 +252,31 @@ class DeepAlignment:
             self._untracked.held = ()
 
     def _get_jax_state(self, **kwargs):
-        # On JAX, Keras calls this to take the weights out of the model.
+        # On JAX, Keras calls this method before it moves the weights out of
+        # the model.
         self._untracked.held = collect_values(self)
         return super()._get_jax_state(**kwargs)
 
     def compile(self, optimizer="rmsprop", loss=None, *args, **kwargs):
-        """As `keras.Model.compile`; a loss that wants probabilities warns."""
+        """Call `keras.Model.compile`, and warn if `loss` does not fit.
+
+        The outputs of an FA-CNN are logits, but some losses expect
+        probabilities.
+        """
         warn_of_loss(loss, threshold=self.head.threshold)
         super().compile(optimizer, loss, *args, **kwargs)
 
     def compile_from_config(self, config):
-        # Keras leaves this to those that override `compile`.
+        # Keras requires this method of classes that override `compile`.
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
     def make_train_function(self, force=False):
-        """As `keras.Model`; what PyTorch can't train soundly raises."""
+        """Make the train function, unless PyTorch cannot train the model.
+
+        Raises:
+            RuntimeError: If PyTorch would compute wrong gradients.
+        """
         check_sound_gradients(self)
         return super().make_train_function(force)
 
@@ -274,8 +289,9 @@ class DeepAlignment:
             self._own_step.left = None
 
     def _checked(self, x):
-        # Keras checks no shape where it calls `call` itself, in each step on
-        # JAX; nor one that TensorFlow doesn't know when it compiles.
+        # Keras does not check the shape where it calls `call` directly, as in
+        # each training step on JAX. It does not check dimensions that
+        # TensorFlow does not know when it compiles, either.
         expected = (None, *self.inputs[0].shape[1:])
         found = (None, *x.shape[1:])
         if len(found) != len(expected):
@@ -285,9 +301,9 @@ class DeepAlignment:
             for a, b in zip(found, expected, strict=True)
         ):
             raise ValueError(
-                "The images must be of the shape that the model was made for, "
-                f"{expected}; `keras_facnn.load_images(paths, model)` makes "
-                f"them so. Received: images of shape {found}"
+                f"The images must have the model's input shape, {expected}. "
+                "`keras_facnn.load_images(paths, model)` returns such images. "
+                f"Received: images of shape {found}"
             )
         return ensure_shape(x, expected)
 
@@ -320,8 +336,8 @@ class DeepAlignment:
         if logits is None or y_pred is not logits or not self._compiled_loss:
             raise ValueError(
                 f"deep_alignment={self.deep_alignment} needs a loss from "
-                "`compile`, and a `y_pred` that is what the model's own "
-                f"`train_step` just computed. {_OTHERWISE}"
+                "`compile`, and a `y_pred` which the model's `train_step` "
+                f"has just computed. {_OTHERWISE}"
             )
         return loss + self.deep_alignment_loss(
             y,
@@ -331,12 +347,12 @@ class DeepAlignment:
 
     @property
     def _compiled_loss(self):
-        # The public `loss` is what was given: a string, with no weights.
+        # The public `loss` can be a string, and it has no loss weights.
         return self._compile_loss
 
     def _depths(self, images, training):
-        """The maps of FA layers 1..L - 1, and the logits."""
-        # Keras gives the only output of a model as it is, in no list.
+        """Return the maps of FA layers 1..L - 1, followed by the logits."""
+        # Keras returns a single output without a list around it.
         return tree.flatten(self._untracked.depths(images, training=training))
 
     def _logits_of_depths(self, maps, logits):
@@ -346,35 +362,35 @@ class DeepAlignment:
         if not self._own_step.told:
             self._own_step.told = True
             warnings.warn(
-                f"deep_alignment={self.deep_alignment} does nothing here: it "
-                "acts where the model itself is compiled and trained by its "
+                f"deep_alignment={self.deep_alignment} has no effect here. It "
+                "only works if this model is compiled and trained with its "
                 f"own `fit`. {_OTHERWISE}",
                 stacklevel=2,
             )
 
 
 class _OwnStep(threading.local):
-    """The train step that runs in this thread; each replica has its own."""
+    """State of the train step in this thread; each replica has its own."""
 
     running = False
-    # The logits of its forward pass, and the maps before them.
+    # The logits of its forward pass, and the maps of the earlier layers.
     left = None
     told = False
 
 
 _OTHERWISE = (
-    "In a loop of your own, or where the model is a part of another, add "
-    "`model.deep_alignment_loss(y, model.compute_layer_logits(x, "
-    "training=True), loss)` to the loss; or set `model.deep_alignment = 0`."
+    "In a custom training loop, or if the model is a part of another model, "
+    "add `model.deep_alignment_loss(y, model.compute_layer_logits(x, "
+    "training=True), loss)` to the loss, or set `model.deep_alignment = 0`."
 )
 
 
 def warn_of_loss(loss, threshold: bool) -> None:
-    """Warns of a loss that cannot mean what it says of an FA-CNN's outputs.
+    """Warn about a loss that does not fit the outputs of an FA-CNN.
 
     Args:
-        loss: What `compile` takes.
-        threshold: Whether the head has one, so that logits can be negative.
+        loss: The `loss` argument of `compile`.
+        threshold: Whether the head has a threshold, so logits can be negative.
     """
     for given in tree.flatten(loss):
         within = ""
@@ -383,22 +399,22 @@ def warn_of_loss(loss, threshold: bool) -> None:
         name, from_logits = _read_loss(given)
         if from_logits is False:
             warnings.warn(
-                f"The outputs of an FA-CNN are logits, and `loss={given!r}` "
-                f"takes them for probabilities. Write {within}"
+                f"The outputs of an FA-CNN are logits, but `loss={given!r}` "
+                f"expects probabilities. Write {within}"
                 f"loss=keras.losses.{name}(from_logits=True).",
                 stacklevel=3,
             )
         if name.startswith("Binary") and not threshold:
             warnings.warn(
-                "No logit of this FA-CNN is negative, so a sigmoid says of no "
-                "class that it is absent. For several labels an image, write "
+                "No logit of this FA-CNN is negative, so its sigmoid is never "
+                "below 0.5. For several labels per image, write "
                 "FACNN(..., threshold=True).",
                 stacklevel=3,
             )
 
 
 def _read_loss(loss):
-    """The Keras class' name of a loss, and its `from_logits` if it has one."""
+    """Return the Keras class name of a loss, and its `from_logits` or None."""
     if isinstance(loss, str):
         if loss in ("crossentropy", "ce"):
             return "SparseCategoricalCrossentropy", False

@@ -1,4 +1,4 @@
-"""What a loss of logits does not see, and what makes it seen."""
+"""Losses that keep class maps sparse."""
 
 from typing import Any
 
@@ -10,38 +10,39 @@ from keras_facnn._checks.numbers import check_float
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
 class EvidencePenalty(keras.losses.Loss):
-    """A loss of softmax's, plus what evidence costs.
+    """Add a penalty on the mean logit to a softmax loss.
 
-    Softmax does not see what the logits of all classes share. So under
-    cross-entropy alone nothing keeps the maps of all classes from being nearly
-    the same, bright wherever there is anything at all. With a price on the mean
-    logit, which is the mean of all classes' maps times the head's scale,
-    evidence stays where it tells classes apart: the maps of absent classes
-    fade, and what is left of a map is what decides. Since no map is negative,
-    it is an L1 penalty on the maps, which makes sparse (Tibshirani, "Regression
-    Shrinkage and Selection via the Lasso", 1996).
+    A softmax does not change if the same number is added to all logits. So
+    with cross-entropy only, the maps of all classes can be nearly the same:
+    bright wherever the image shows anything. This loss adds `weight` times
+    the mean logit, which is the mean of all classes' maps times the head's
+    scale. Evidence then remains only where it distinguishes classes. The maps
+    of absent classes fade, and the rest of a map is what decides. Because no
+    map is negative, this is an L1 penalty on the maps, which makes them sparse
+    (Tibshirani, "Regression Shrinkage and Selection via the Lasso", 1996).
 
-    Works with deep alignment, which applies it to the logits of every layer,
-    and does nothing to the model: it is no part of a preset.
+    The loss works with deep alignment, which applies it to the logits of every
+    layer. It does not change the model and is not saved in a preset.
 
     Args:
-        loss: The `keras.losses.Loss` of logits to add it to.
-        weight: Non-negative float, what a mean logit of 1 costs. The zoo's
-            recipes use 0.03 to 0.05; zoo/results/sparse_evidence.md says what
-            that does.
-        **kwargs: Base loss keyword arguments, `name`, `reduction` and `dtype`;
-            those of `loss` itself have no effect.
+        loss: The `keras.losses.Loss` of logits to which the penalty is added.
+        weight: Non-negative float, the penalty for a mean logit of 1. The
+            zoo's recipes use 0.03 to 0.05. For the effect, see
+            zoo/results/sparse_evidence.md.
+        **kwargs: Base loss keyword arguments: `name`, `reduction` and `dtype`.
+            Those of `loss` have no effect.
 
     Call arguments:
-        y_true: Labels, as `loss` takes them.
-        y_pred: Logits `(B, C)`. Negative ones, which an FA-CNN has with
-            `threshold=True` alone, cost nothing. Losses for several labels an
-            image see what is shared by themselves. Images whose label `loss`
-            ignores, by `ignore_class`, cost nothing either.
+        y_true: Labels, in the format that `loss` expects.
+        y_pred: Logits `(B, C)`. Negative logits have no penalty; an FA-CNN has
+            them only with `threshold=True`. Images that `loss` ignores through
+            `ignore_class` have no penalty either. A loss for several labels
+            per image does not need this penalty, because it depends on every
+            logit itself.
 
     Raises:
-        TypeError: If `loss` is no `keras.losses.Loss`.
-        ValueError: If `weight` is no number of at least 0.
+        TypeError: If `loss` is not a `keras.losses.Loss`.
+        ValueError: If `weight` is not a non-negative number.
 
     Example:
 
@@ -92,10 +93,10 @@ class EvidencePenalty(keras.losses.Loss):
 
 
 class _AddAndKeepMask(keras.layers.Layer):
-    """Adds to a tensor, and hands on the Keras mask that it has.
+    """Add a tensor to the losses, and keep their Keras mask.
 
-    `SparseCategoricalCrossentropy(ignore_class=...)` says by it which images
-    count in the mean, and a sum has none.
+    `SparseCategoricalCrossentropy(ignore_class=...)` marks with this mask
+    which images count in the mean. A plain sum would lose it.
     """
 
     def __init__(self, **kwargs):

@@ -231,7 +231,7 @@ def test_a_model_in_front_of_augmentation_warns(images):
         ]
     )
     outer.compile("sgd", loss_function())
-    with pytest.warns(UserWarning, match="deep_alignment=0.6 does nothing"):
+    with pytest.warns(UserWarning, match="deep_alignment=0.6 has no effect"):
         outer.fit(images, Y, verbose=0)
 
 
@@ -248,13 +248,13 @@ def test_two_forward_passes_then_the_first_loss_is_refused(images):
 
     model = Twice(4, (16, 16, 3), (1, 2), (2, 4), deep_alignment=0.6)
     model.compile("sgd", loss_function())
-    with pytest.raises(ValueError, match="`y_pred` that is what"):
+    with pytest.raises(ValueError, match="`y_pred` which the model"):
         model.train_on_batch(images.astype("float32"), Y)
 
 
 def test_compute_loss_outside_a_step_of_its_own_is_refused(images):
     model = compiled(make())
-    with pytest.warns(UserWarning, match="does nothing here"):
+    with pytest.warns(UserWarning, match="has no effect here"):
         logits = model(images, training=True)
     with pytest.raises(ValueError, match="compute_layer_logits"):
         model.compute_loss(images, Y, logits)

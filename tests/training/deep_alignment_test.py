@@ -104,7 +104,7 @@ def test_pulls_early_layers_to_the_classes(rng):
 
 
 def test_a_call_in_training_mode_still_returns_logits(images):
-    with pytest.warns(UserWarning, match="deep_alignment=0.6 does nothing"):
+    with pytest.warns(UserWarning, match="deep_alignment=0.6 has no effect"):
         out = make(0.6)(images, training=True)
     assert tuple(out.shape) == (5, 4)
 

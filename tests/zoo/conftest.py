@@ -29,7 +29,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 def with_set(flags):
-    """Flags of a command, of which those that are a stage's fields are set."""
+    """Return flags in which all fields of a stage are moved into `--set`."""
     fields = {*field_names(Stage)} - {"init", "teacher"}
     changes = [key for key in flags if "." in key or key in fields]
     rest = {k: v for k, v in flags.items() if k not in changes}
@@ -39,13 +39,13 @@ def with_set(flags):
 
 
 def command(module, **flags):
-    """A command of the zoo, as a user types it."""
+    """Return the command line of a zoo command, as a user types it."""
     values = [f"--{name}={value}" for name, value in flags.items()]
     return [sys.executable, "-m", f"zoo.{module}", *values]
 
 
 def start(module, log, environment=None, **flags):
-    """Starts a command in a process of its own, whose output goes to `log`."""
+    """Start a command in a separate process that writes its output to `log`."""
     return subprocess.Popen(
         command(module, **flags),
         cwd=ROOT,
@@ -56,13 +56,14 @@ def start(module, log, environment=None, **flags):
 
 
 def run(name, *words, **flags):
-    """Runs a command in this process.
+    """Run a command in this process.
 
-    TensorFlow optimizes, as in a process of the command's own, so that one
-    gives the very numbers of the other.
+    TensorFlow optimizes graphs here, as it does in a separate process.
+    Therefore both give exactly the same numbers.
 
     Returns:
-        An object with `returncode` and `output`, stdout and stderr in one.
+        An object with `returncode` and `output`, which holds stdout and
+        stderr.
     """
     from zoo import inputs
 
@@ -91,7 +92,7 @@ def run(name, *words, **flags):
             module.define_flags()
             inputs.in_one_line(module.main, values(sys.argv))
     except absl.flags.Error as e:
-        # As `absl.app.run` ends.
+        # Exit in the same way as `absl.app.run`.
         code = 1
         output.write(f"FATAL Flags parsing error: {e}\n")
     except SystemExit as e:
@@ -110,9 +111,9 @@ def run(name, *words, **flags):
 
 @pytest.fixture
 def unset_kernels(monkeypatch):
-    """Kernels of zeros, where shapes alone count.
+    """Initialize kernels with zeros, for tests that depend only on shapes.
 
-    To draw them takes time, and on JAX a compilation for each shape.
+    Random kernels take time to draw, and JAX compiles a program per shape.
     """
 
     def zeros(self, shape, dtype=None):
@@ -123,7 +124,7 @@ def unset_kernels(monkeypatch):
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    """Ten classes of noisy colors: 12 training and 4 test images each."""
+    """Ten classes of noisy colors, with 12 training and 4 test images each."""
     root = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
     colors = rng.uniform(0, 255, (10, 1, 1, 3))

@@ -61,6 +61,6 @@ def test_flags_tell_of_the_data(monkeypatch, name, folders):
     )
     assert said["description"] == "My clothes."
     assert said["dataset"] == {"name": "Wardrobe", "license": "CC0"}
-    # Nor does the license of one data set pass to another.
+    # The license of the recipe's data set does not apply to another data set.
     said = metadata(monkeypatch, name, folders, dataset="Wardrobe")
     assert said["dataset"] == {"name": "Wardrobe", "license": "Not stated."}
