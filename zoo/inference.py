@@ -1,19 +1,21 @@
-"""Formats and speed of inference: Keras, and the files that run without it.
+"""Compares formats of inference: Keras, and files that run without it.
 
     KERAS_BACKEND=torch python -m zoo.inference --preset cifar10
 
 prints two tables. The first is of the files: their size, and how their logits
-and maps differ from Keras' in float32. The second is of speed, maps with and
-without: all ways are timed in turn, round after round, so that what else the
-machine does meets all of them; it has medians, and how many times the images a
-second of `predict_on_batch`.
+and maps differ from those of Keras in float32. The second is of speed, with
+maps and without. All ways are timed in turn, round after round, so that other
+work of the machine affects all of them. The table has medians, and the images
+per second divided by those of `predict_on_batch`.
 
-Which files there are is up to the backend: ONNX and OpenVINO on PyTorch, LiteRT
+The backend decides which files there are: ONNX and OpenVINO on PyTorch, LiteRT
 on TensorFlow, SavedModel on TensorFlow and JAX. They need
 `pip install '.[export]'`. With `--data`, agreement is measured on images of
-the split, not on noise, and there is an ONNX file in int8, which other images
-of the split calibrate.
+the split instead of noise, and there is an ONNX file in int8, calibrated by
+other images of the split.
 """
+
+from __future__ import annotations
 
 import functools
 import os
@@ -21,6 +23,10 @@ import pathlib
 import tempfile
 import time
 from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from typing import Any
 from typing import NamedTuple
 
 import numpy as np
@@ -28,30 +34,35 @@ from absl import flags
 
 from zoo import inputs
 
+if TYPE_CHECKING:
+    from keras_facnn import FACNN
+
 FLAGS = flags.FLAGS
 BASE = "Keras, logits alone"
 CALIBRATION = 64
+
+Run = Callable[[np.ndarray], Any]
 
 
 class Way(NamedTuple):
     """A way to run a model.
 
     Attributes:
-        run: Function of images to a pair of logits and maps, or to others.
-        has_maps: Whether it is such a pair.
+        run: Function of images to a pair of logits and maps, or to anything.
+        has_maps: Whether it returns such a pair.
         size: Bytes of the file or folder that it runs, or None.
     """
 
-    run: Callable
+    run: Run
     has_maps: bool = False
     size: int | None = None
 
 
-def define_flags():
+def define_flags() -> None:
     inputs.define_preset_flags(data_required=False)
     # Or `--help` leaves them out.
     flags.adopt_module_key_flags(inputs)
-    inputs.define_integers("batch_sizes", [1, 32], "Images a forward pass.")
+    inputs.define_integers("batch_sizes", [1, 32], "Images per forward pass.")
     flags.DEFINE_integer(
         "images", 256, "Images to measure agreement on, evenly spread.", 2
     )
@@ -61,7 +72,7 @@ def define_flags():
     )
 
 
-def main():
+def main() -> None:
     import keras
 
     from keras_facnn import FACNN
@@ -88,21 +99,22 @@ def main():
     print(f"|---|{'---|---|---|' * len(sizes)}")
     for name in ways:
         cells = [
-            f"{1000 * n / rates[n][name]:.4g} | {rates[n][name]:.0f} | "
+            f"{1000 * n / rates[n][name]:.4g} | {rates[n][name]:.4g} | "
             f"{rates[n][name] / rates[n][BASE]:.2f}"
             for n in sizes
         ]
         print(f"| {name} | {' | '.join(cells)} |")
 
 
-def noise(model, count):
+def noise(model: FACNN, count: int) -> np.ndarray:
+    """Return images of noise."""
     rng = np.random.default_rng(0)
     shape = (count, *model.image_shape)
     return rng.uniform(0, 255, shape).astype("float32")
 
 
-def apart(images):
-    """Images to measure on, and others to calibrate with."""
+def apart(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return images to measure on, and others to calibrate with."""
     chosen = inputs.spread(np.arange(len(images)), FLAGS.images + CALIBRATION)
     calibration = inputs.spread(chosen, min(CALIBRATION, len(chosen) // 2))
     measured = np.setdiff1d(chosen, calibration)
@@ -111,11 +123,13 @@ def apart(images):
     )
 
 
-def print_agreement(model, ways, images, of_what):
-    """Prints the table of those ways that give maps."""
+def print_agreement(
+    model: FACNN, ways: dict[str, Way], images: np.ndarray, of_what: str
+) -> None:
+    """Print the table of those ways that give maps."""
     from keras_facnn import metrics
 
-    def in_batches(run):
+    def in_batches(run: Run) -> Iterator[np.ndarray]:
         pairs = [
             run(images[i : i + FLAGS.batch_size])
             for i in range(0, len(images), FLAGS.batch_size)
@@ -148,8 +162,8 @@ def print_agreement(model, ways, images, of_what):
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def measure(ways, images):
-    """Images a second of each way, the median over the rounds."""
+def measure(ways: dict[str, Way], images: np.ndarray) -> dict[str, float]:
+    """Return the images per second of each way, the median over the rounds."""
     calls = {}
     for name, way in ways.items():
         print(f"Warming up: {name}, batches of {len(images)}", flush=True)
@@ -158,7 +172,7 @@ def measure(ways, images):
         way.run(images)
         taken = time.perf_counter() - start
         calls[name] = max(1, round(FLAGS.seconds / taken))
-    rates = {name: [] for name in ways}
+    rates: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(FLAGS.rounds):
         print(f"Round {number + 1} of {FLAGS.rounds}", flush=True)
         for name, way in ways.items():
@@ -170,17 +184,17 @@ def measure(ways, images):
     return {name: float(np.median(values)) for name, values in rates.items()}
 
 
-def in_keras(model):
-    """Ways by name; the first one is the base."""
+def in_keras(model: FACNN) -> dict[str, Way]:
+    """Return ways by name; the first one is the base."""
     from keras_facnn import FACNN
     from keras_facnn import attribution
 
     half = FACNN.from_preset(FLAGS.preset, dtype="mixed_bfloat16")
 
-    def maps(model, images):
+    def maps(model: FACNN, images: np.ndarray) -> tuple:
         return model.predict_with_maps(images, batch_size=len(images))
 
-    def grad_cam(images):
+    def grad_cam(images: np.ndarray) -> np.ndarray:
         last = f"fa_{model.num_layers}"
         return attribution.grad_cam(
             model, images, 0, layer=last, batch_size=len(images)
@@ -195,8 +209,10 @@ def in_keras(model):
     }
 
 
-def in_files(model, folder, calibration):
-    """Ways by name, of the files that can be written on this backend.
+def in_files(
+    model: FACNN, folder: pathlib.Path, calibration: np.ndarray | None
+) -> dict[str, Way]:
+    """Return ways by name, of the files that this backend can write.
 
     Args:
         model: A `FACNN`.
@@ -237,15 +253,15 @@ def in_files(model, folder, calibration):
     return ways
 
 
-def quantize(path, to, images):
-    """Writes an ONNX file whose convolutions are of int8."""
+def quantize(path: pathlib.Path, to: pathlib.Path, images: np.ndarray) -> None:
+    """Write an ONNX file whose convolutions are in int8."""
     from onnxruntime import quantization
 
     class Reader(quantization.CalibrationDataReader):
-        def __init__(self):
+        def __init__(self) -> None:
             self.batches = iter(np.split(images, len(images)))
 
-        def get_next(self):
+        def get_next(self) -> dict[str, np.ndarray] | None:
             batch = next(self.batches, None)
             return None if batch is None else {"images": batch}
 
@@ -254,25 +270,27 @@ def quantize(path, to, images):
     )
 
 
-def _export_logits(model, path, format):
+def _export_logits(model: FACNN, path: pathlib.Path, format: str) -> None:
     import keras
 
-    # Keras' own, which knows of no maps.
+    # Keras' own export, which has no maps.
     keras.Model.export(model.fuse(), path, format=format, verbose=False)
 
 
-def _onnx(path, outputs=("logits", "class_maps")):
+def _onnx(
+    path: pathlib.Path, outputs: Sequence[str] = ("logits", "class_maps")
+) -> Way:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path)
 
-    def run(images):
+    def run(images: np.ndarray) -> Any:
         return session.run(outputs, {"images": images})
 
     return Way(run, len(outputs) == 2, _size(path))
 
 
-def _openvino(path, precision, outputs=2):
+def _openvino(path: pathlib.Path, precision: str, outputs: int = 2) -> Way:
     import openvino
 
     graph = openvino.Core().read_model(path)
@@ -281,31 +299,31 @@ def _openvino(path, precision, outputs=2):
         graph, "CPU", {"INFERENCE_PRECISION_HINT": precision}
     )
 
-    def run(images):
+    def run(images: np.ndarray) -> Any:
         return list(compiled({"images": images}).values())
 
     return Way(run, outputs == 2, _size(path, path.with_suffix(".bin")))
 
 
-def _litert(path):
+def _litert(path: pathlib.Path) -> Way:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(path), num_threads=os.cpu_count())
     runner = interpreter.get_signature_runner()
 
-    def run(images):
+    def run(images: np.ndarray) -> Any:
         return _pair(runner(images=images))
 
     has_maps = "class_maps" in runner.get_output_details()
     return Way(run, has_maps, _size(path))
 
 
-def _saved_model(path):
+def _saved_model(path: pathlib.Path) -> Way:
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(path))
 
-    def run(images):
+    def run(images: np.ndarray) -> Any:
         return _pair(loaded.serve(images))
 
     has_maps = (
@@ -314,13 +332,13 @@ def _saved_model(path):
     return Way(run, has_maps, _size(*path.rglob("*")))
 
 
-def _pair(outputs):
+def _pair(outputs: Any) -> Any:
     if isinstance(outputs, dict) and "class_maps" in outputs:
         return tuple(np.array(outputs[key]) for key in ("logits", "class_maps"))
     return outputs
 
 
-def _size(*paths):
+def _size(*paths: pathlib.Path) -> int:
     return sum(path.stat().st_size for path in paths if path.is_file())
 
 

@@ -1,12 +1,19 @@
-"""What the commands have in common: how they end, flags, what these name."""
+"""What the commands share: how they end, their flags, and what these name."""
+
+from __future__ import annotations
 
 import ast
 import functools
 import importlib
+import logging as std_logging
 import math
 import pathlib
 import pkgutil
 import sys
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from absl import app
@@ -18,17 +25,23 @@ from zoo import settings
 from zoo.recipe import Recipe
 from zoo.recipe import Stage
 
+if TYPE_CHECKING:
+    import keras
+
+    from keras_facnn import FACNN
+    from zoo.data.images import Split
+
 FLAGS = flags.FLAGS
 FITS = ("crop", "pad", "stretch")
 
 
-def run(main):
-    """Runs a command; an error that a user can mend takes one line."""
+def run(main: Callable[[], None]) -> None:
+    """Run a command; an error that a user can fix takes one line."""
     app.run(functools.partial(in_one_line, main))
 
 
-def in_one_line(main, argv):
-    """Calls `main`; exits with 1 after such an error, with 130 after Ctrl-C."""
+def in_one_line(main: Callable[[], None], argv: Sequence[str]) -> None:
+    """Call `main`; exit with 1 after such an error, with 130 after Ctrl-C."""
     logging.get_absl_logger().addFilter(printable_record)
     try:
         if len(argv) > 1:
@@ -54,8 +67,8 @@ def in_one_line(main, argv):
         sys.exit(1)
 
 
-def printable(text):
-    """`keras_facnn.printable`, which is imported only where it is needed."""
+def printable(text: str) -> str:
+    """Call `keras_facnn.printable`, which is imported only if it is needed."""
     if text.isprintable():
         return text
     import keras_facnn
@@ -63,14 +76,14 @@ def printable(text):
     return keras_facnn.printable(text)
 
 
-def printable_record(record):
-    """Makes a line of the log printable: it may name other people's files."""
+def printable_record(record: std_logging.LogRecord) -> bool:
+    """Make a line of the log printable: it may name other people's files."""
     record.msg, record.args = printable(record.getMessage()), ()
     return True
 
 
-def check_flags_have_values():
-    """Raises for `--flag=`, which the commands would take for no flag."""
+def check_flags_have_values() -> None:
+    """Raise for `--flag=`, which the commands would take for no flag."""
     for name in FLAGS:
         flag = FLAGS[name]
         if flag.present and flag.value in ("", []):
@@ -82,15 +95,17 @@ def check_flags_have_values():
 class FiniteParser(flags.FloatParser):
     """Numbers within bounds; neither infinity nor NaN, which no bound stops."""
 
-    def convert(self, argument):
+    def convert(self, argument: str) -> float:
         number = super().convert(argument)
         if not math.isfinite(number):
             raise ValueError(f"{argument} is not a finite number")
         return number
 
 
-def define_number(name, default, help, *bounds):
-    """Defines a flag of a finite number, within a lower and upper bound."""
+def define_number(
+    name: str, default: float | None, help: str, *bounds: float
+) -> None:
+    """Define a flag of a finite number, within a lower and an upper bound."""
     parser = FiniteParser(*bounds)
     flags.DEFINE(
         parser, name, default, help, serializer=flags.ArgumentSerializer()
@@ -100,7 +115,7 @@ def define_number(name, default, help, *bounds):
 class IntegersParser(flags.ListParser):
     """Positive integers, split by commas."""
 
-    def parse(self, argument):
+    def parse(self, argument: str | list) -> list[int]:
         parts = super().parse(argument)
         numbers = [int(part) for part in parts if str(part).isdecimal()]
         if len(numbers) < len(parts) or 0 in numbers:
@@ -108,8 +123,8 @@ class IntegersParser(flags.ListParser):
         return numbers
 
 
-def define_integers(name, default, help):
-    """Defines a flag of positive integers, split by commas."""
+def define_integers(name: str, default: list[int] | None, help: str) -> None:
+    """Define a flag of positive integers, split by commas."""
     flags.DEFINE(
         IntegersParser(),
         name,
@@ -175,18 +190,18 @@ def load_recipe(name: str) -> Recipe:
     return recipe
 
 
-def define_compile_flag():
+def define_compile_flag() -> None:
     flags.DEFINE_bool(
         "jit_compile",
         None,
-        "Whether to compile the step, by XLA or torch.compile; by default on "
-        "JAX alone: on TensorFlow's CPU it is slower, and torch.compile goes "
-        "on for minutes without a first step.",
+        "Whether to compile the step, by XLA or torch.compile; by default only "
+        "on JAX: on TensorFlow's CPU it is slower, and torch.compile takes "
+        "minutes before the first step.",
     )
 
 
-def jit_compile():
-    """What to compile a model with, by the flag and the backend."""
+def jit_compile() -> bool:
+    """Return the `jit_compile` of a model, by the flag and the backend."""
     import keras
 
     if FLAGS.jit_compile is None:
@@ -194,7 +209,7 @@ def jit_compile():
     return FLAGS.jit_compile
 
 
-def define_data_flags(required=True):
+def define_data_flags(required: bool = True) -> None:
     flags.DEFINE_string(
         "data",
         None,
@@ -206,23 +221,23 @@ def define_data_flags(required=True):
     define_number(
         "validation_fraction",
         None,
-        "Share of each class of a folder class/*.jpg that is its split "
-        "validation, always the same one; the rest is its split train.",
+        "Share of each class of a folder class/*.jpg that is the split "
+        "validation, always the same images; the rest is the split train.",
         0.0,
         1.0,
     )
     flags.DEFINE_string(
         "classes",
         None,
-        "Table of the classes to use: a header, then rows of a class' name in "
-        "the data, a tab, and what to call it. The default is all classes.",
+        "Table of the classes to use: a header, then a row for each: its name "
+        "in the data, a tab, and what to call it. The default is all classes.",
     )
     flags.DEFINE_bool(
         "skip_broken", False, "Whether to leave out images of broken files."
     )
 
 
-def define_preset_flags(data_required=True):
+def define_preset_flags(data_required: bool = True) -> None:
     define_data_flags(data_required)
     flags.DEFINE_enum(
         "fit",
@@ -240,22 +255,22 @@ def define_preset_flags(data_required=True):
         "test",
         "Split of the data to measure on; . is all of a folder class/*.jpg.",
     )
-    flags.DEFINE_integer("batch_size", 250, "Images a forward pass.", 1)
+    flags.DEFINE_integer("batch_size", 250, "Images per forward pass.", 1)
 
 
-def define_labels_flag():
+def define_labels_flag() -> None:
     flags.DEFINE_string(
         "labels",
         None,
-        "Table of several labels an image, in place of --split: a header, "
-        "`file` and the classes' names, then rows of an image's path in the "
-        "folder --data, and 0 or 1 for each class. Split by commas, or by tabs "
-        "where its name ends in .tsv.",
+        "Table of several labels per image, instead of --split: a header, "
+        "`file` and the classes' names, then a row for each image: its path in "
+        "the folder --data, and 0 or 1 for each class. Split by commas, or by "
+        "tabs if its name ends in .tsv.",
     )
 
 
-def table_of_labels():
-    """The `zoo.data.images.Split` of `--labels`; None without one."""
+def table_of_labels() -> Split | None:
+    """Return the `zoo.data.images.Split` of `--labels`; None without one."""
     if not FLAGS.labels:
         return None
     if (
@@ -272,8 +287,8 @@ def table_of_labels():
     return labels.find(FLAGS.labels, FLAGS.data)
 
 
-def find(split):
-    """`zoo.data.images.find` of what the flags say."""
+def find(split: str) -> Split:
+    """Call `zoo.data.images.find` with what the flags say."""
     from zoo.data import images
 
     return images.find(
@@ -285,13 +300,19 @@ def find(split):
     )
 
 
-def preset_and_images(found=None, choose=None):
-    """The preset's model, and images, labels and class names of the split.
+def preset_and_images(
+    found: Split | None = None,
+    choose: Callable[[Split, FACNN], Split] | None = None,
+) -> tuple[FACNN, np.ndarray, np.ndarray, list[str]]:
+    """Read the preset and the images.
 
     Args:
         found: The `zoo.data.images.Split`; None is that of the flags.
         choose: Optional function of the `Split` and the model to the `Split`
             to read.
+
+    Returns:
+        The model, and the images, labels and class names of the split.
     """
     found = find(FLAGS.split) if found is None else found
     import keras_facnn
@@ -306,7 +327,7 @@ def preset_and_images(found=None, choose=None):
         )
     if found.labels.ndim == 2 and not model.threshold:
         raise ValueError(
-            "`--labels` needs a preset of several labels an image, "
+            "`--labels` needs a preset of several labels per image, "
             f"FACNN(..., threshold=True). Received: --preset {FLAGS.preset}"
         )
     check_size(model)
@@ -318,8 +339,8 @@ def preset_and_images(found=None, choose=None):
     return model, images, labels, found.names
 
 
-def check_size(model):
-    """Raises where a model takes images of any size: which is measured?"""
+def check_size(model: keras.Model) -> None:
+    """Raise if a model takes images of any size; it is measured at one."""
     shape = model.input_shape[1:]
     if None in shape:
         raise ValueError(
@@ -331,11 +352,11 @@ def check_size(model):
         )
 
 
-def fit(metadata):
-    """How pictures are fitted: as the flag says, or the preset's training."""
+def fit(metadata: dict[str, Any]) -> str:
+    """Return how pictures are fitted, by the flag or the preset's training."""
     if FLAGS.fit:
         return FLAGS.fit
-    # A preset's record may be of another program, of any form.
+    # A preset's record may be of another program, and of any form.
     said = metadata
     for key in ("training", "recipe", "fit"):
         said = said.get(key) if isinstance(said, dict) else None
@@ -344,14 +365,16 @@ def fit(metadata):
     if said not in FITS:
         raise ValueError(
             f"The record of `--preset {FLAGS.preset}` must say one of "
-            f"{', '.join(FITS)} of how its training fitted images; --fit takes "
-            f"its place. Received: fit={said!r}"
+            f"{', '.join(FITS)} of how its training fitted images; --fit "
+            f"replaces it. Received: fit={said!r}"
         )
     return said
 
 
-def baseline_and_images():
-    """A baseline's model, and images, labels and class names of the split."""
+def baseline_and_images() -> tuple[
+    keras.Model, np.ndarray, np.ndarray, list[str]
+]:
+    """Read a baseline's `model.keras` and images like `preset_and_images`."""
     found = find(FLAGS.split)
     import keras
 
@@ -368,7 +391,7 @@ def baseline_and_images():
     return model, images, labels, found.names
 
 
-def spread(array, n):
-    """At most `n` entries of an array, evenly spread."""
+def spread(array: np.ndarray, n: int) -> np.ndarray:
+    """Return at most `n` entries of an array, evenly spread."""
     n = min(n, len(array))
     return array[np.linspace(0, len(array) - 1, n).astype(int)]

@@ -40,6 +40,7 @@ from absl import logging
 from zoo import inputs
 from zoo import settings
 from zoo.recipe import Model
+from zoo.recipe import PooledModel
 from zoo.recipe import Recipe
 from zoo.recipe import Stage
 from zoo.recipe import Teacher
@@ -242,14 +243,17 @@ def find_splits(recipe: Recipe) -> tuple[Split, Split, Recipe]:
     return train_split, val_split, recipe.replace(stages=tuple(stages))
 
 
-def for_classes(model: Model, num_classes: int) -> Model:
+def for_classes(
+    model: Model | PooledModel, num_classes: int
+) -> Model | PooledModel:
     """Return a model of some number of classes.
 
     It has about as many channels as before, unless `--set` says how many maps
     each class has.
     """
     keys = [key for text in FLAGS.set for key, _ in settings.parse(text)]
-    if not any(key.endswith("model.maps_per_class") for key in keys):
+    is_set = any(key.endswith("model.maps_per_class") for key in keys)
+    if isinstance(model, Model) and not is_set:
         first, *_ = maps = model.maps_per_class
         scaled = max(1, round(first * model.num_classes / num_classes))
         model = model.replace(

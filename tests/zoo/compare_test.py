@@ -257,7 +257,7 @@ def test_compares_by_the_labels_of_a_table(colors_model, tmp_path):
     )
     result = run("compare", **{**flags, "preset": tmp_path / "one"})
     assert result.returncode == 1
-    assert "needs a preset of several labels an image" in result.output
+    assert "needs a preset of several labels per image" in result.output
 
 
 def test_a_new_method_of_the_package_is_compared(folder, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Presets for several labels an image; of others, see `train_test.py`."""
+"""Presets of several labels per image; for others, see `train_test.py`."""
 
 import json
 
@@ -187,7 +187,7 @@ def test_a_table_of_labels_needs_a_preset_of_several(data, tmp_path):
         labels=tmp_path / "labels.csv",
     )
     assert result.returncode == 1
-    assert "needs a preset of several labels an image" in result.output
+    assert "needs a preset of several labels per image" in result.output
 
 
 # --- What a preset was trained on ---

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import ExifTags
@@ -12,23 +13,29 @@ from zoo.data.images import find
 COLUMNS = ["file", "xmin", "ymin", "xmax", "ymax"]
 
 
-def load(path, folder, split, image_shape, fit="crop"):
-    """Loads the boxes of each image of a split, in the order of the images.
+def load(
+    path: str,
+    folder: str,
+    split: str,
+    image_shape: Sequence[int],
+    fit: str = "crop",
+) -> list[np.ndarray]:
+    """Load the boxes of each image of a split, in the order of the images.
 
     Args:
         path: Path of a table with the columns file (`split/class/name.jpg`),
             xmin, ymin, xmax, ymax: pixels of the upright picture, the last ones
-            included, as ImageNet has them.
+            included, as in ImageNet.
         folder: Path of the folder `split/class/*.jpg`.
         split: Name of the split.
-        image_shape: `(height, width, ...)` that the images are brought to.
-        fit: How, as in `keras_facnn.load_images`.
+        image_shape: `(height, width, ...)` to which the images are fitted.
+        fit: As in `keras_facnn.load_images`.
 
     Returns:
-        For each image a float array `(N, 4)`, empty where the table has no
-        box for it, of `(left, top, right, bottom)` in pixels of the image as it
-        was brought to `image_shape`, right and bottom not included; of a
-        cropped image, what is left of the boxes.
+        For each image a float array `(N, 4)` of `(left, top, right, bottom)`,
+        which is empty if the table has no box for it. They are pixels of the
+        fitted image, right and bottom not included. Of a box that a crop cuts,
+        the part inside is left.
     """
     table = read_table(path)
     target = np.array(image_shape[1::-1])
@@ -69,8 +76,8 @@ def load(path, folder, split, image_shape, fit="crop"):
     return found
 
 
-def read_table(path):
-    """The edges of each file's boxes, an array `(N, 4)`."""
+def read_table(path: str) -> dict[str, np.ndarray]:
+    """Return the edges of each file's boxes, arrays `(N, 4)`."""
     with open(path, newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         if reader.fieldnames is None or set(COLUMNS) - set(reader.fieldnames):
@@ -78,14 +85,14 @@ def read_table(path):
                 f"`--boxes {path}` must have the columns {COLUMNS}. "
                 f"Received: {reader.fieldnames}"
             )
-        table = {}
+        table: dict[str, list[np.ndarray]] = {}
         for row in reader:
             name, *edges = (row[column] for column in COLUMNS)
             try:
                 edges = np.array(edges, "float64")
             except (TypeError, ValueError):
                 edges = np.full(4, np.nan)
-            # So written that NaN fails it.
+            # Written such that NaN fails it.
             if not (0 <= edges[:2]).all() or not (edges[:2] <= edges[2:]).all():
                 raise ValueError(
                     f"Line {reader.line_num} of `--boxes {path}` must have "
@@ -96,15 +103,17 @@ def read_table(path):
     return {name: np.array(boxes) for name, boxes in table.items()}
 
 
-def upright_size(path):
-    """`(width, height)` of a picture that is turned as its EXIF data say."""
+def upright_size(path: str) -> tuple[int, int]:
+    """Return `(width, height)` of a picture that is turned by its EXIF data."""
     with Image.open(path) as opened:
         turned = opened.getexif().get(ExifTags.Base.Orientation, 1) >= 5
         return opened.size[::-1] if turned else opened.size
 
 
-def placing(size, target, fit):
-    """Scale and offset of `(x, y)` from a picture to the image made of it."""
+def placing(
+    size: Sequence[int], target: np.ndarray, fit: str
+) -> tuple[np.ndarray | float, np.ndarray]:
+    """Return the scale and offset of `(x, y)` from a picture to its image."""
     ratios = target / np.array(size)
     if fit == "stretch":
         return ratios, np.zeros(2)

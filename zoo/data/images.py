@@ -8,6 +8,9 @@ import hashlib
 import io
 import os
 import warnings
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -23,21 +26,21 @@ class EncodedImages:
 
     Attributes:
         sources: Object array `(N,)` of paths (str) or encoded images (bytes).
-        image_shape: `(height, width, channels)`; other sizes are brought to it.
-        fit: How, as in `keras_facnn.load_images`.
+        image_shape: `(height, width, channels)`, to which images are fitted.
+        fit: As in `keras_facnn.load_images`.
         name: What to call the images in messages.
     """
 
     sources: np.ndarray
-    image_shape: tuple
+    image_shape: tuple[int, int, int]
     fit: str
     name: str
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.sources)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int, int, int]:
         return (len(self), *self.image_shape)
 
     def __post_init__(self) -> None:
@@ -54,29 +57,29 @@ class EncodedImages:
         (image,) = keras_facnn.load_images(source, self._model, fit=self.fit)
         return image
 
-    def reader(self):
-        """`read` as a function for `tf.data`."""
+    def reader(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Return `read` as a function for `tf.data`."""
 
-        def read(index):
+        def read(index: tf.Tensor) -> tf.Tensor:
             image = tf.numpy_function(self.read, [index], tf.uint8)
             return tf.ensure_shape(image, self.image_shape)
 
         return read
 
-    def decode(self, keep):
-        """Reads all images once.
+    def decode(self, keep: bool) -> tuple[np.ndarray | None, dict[int, str]]:
+        """Read all images once.
 
         Args:
-            keep: Whether to return the images, or None in their place.
+            keep: Whether to return the images, or else None.
 
         Returns:
             uint8 images `(N, H, W, channels)` or None, and a dict from the
-            indices of those that can't be decoded, whose images are 0, to the
-            reasons.
+            indices of those that can't be decoded to the reasons. Their images
+            are 0.
         """
         images = np.zeros(self.shape, "uint8") if keep else None
 
-        def fault(index):
+        def fault(index: int) -> str | None:
             try:
                 image = self.read(index)
             except (OSError, ValueError) as e:
@@ -85,10 +88,10 @@ class EncodedImages:
                 images[index] = image
             return None
 
-        broken = {}
+        broken: dict[int, str] = {}
         bar = keras.utils.Progbar(len(self), unit_name="image")
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            # Block by block, since a million futures take memory too.
+            # In blocks, since a million futures take memory too.
             for start in range(0, len(self), 1000):
                 block = range(start, min(start + 1000, len(self)))
                 faults = zip(block, pool.map(fault, block), strict=True)
@@ -96,8 +99,8 @@ class EncodedImages:
                 bar.update(block.stop)
         return images, broken
 
-    def describe(self, index, fault):
-        """What is wrong with an image; of paths the fault has the name."""
+    def describe(self, index: int, fault: str) -> str:
+        """Say what is wrong with an image; the fault of a path names it."""
         named = isinstance(self.sources[index], str)
         return fault if named else f"image {index}: {fault}"
 
@@ -108,29 +111,29 @@ class Split:
 
     Attributes:
         sources: Object array `(N,)` of paths (str) or encoded images (bytes).
-        labels: Int array `(N,)`; of several labels an image, `(N, C)` of 0
+        labels: Int array `(N,)`; for several labels per image, `(N, C)` of 0
             and 1.
         folders: The classes' names in the data.
         names: What to call them.
         name: What to call the split in messages.
-        root: The folder that paths are told from, or None.
+        root: The folder that paths are relative to, or None.
     """
 
     sources: np.ndarray
     labels: np.ndarray
-    folders: list
-    names: list
+    folders: list[str]
+    names: list[str]
     name: str
     root: str | None
 
     @functools.cached_property
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """A hash of the images' relative paths and sizes, and the classes."""
         digest = hashlib.sha256(repr((self.folders, self.names)).encode())
         for source, label in zip(self.sources, self.labels, strict=True):
             if isinstance(source, str):
                 path = os.path.relpath(source, self.root).replace(os.sep, "/")
-                # A dangling link is for `read` to complain of.
+                # `read` complains about a broken link.
                 size = os.path.getsize(source) if os.path.exists(source) else -1
                 entry = (os.fsencode(path), size)
             else:
@@ -138,8 +141,8 @@ class Split:
             digest.update(repr(entry).encode())
         return digest.hexdigest()
 
-    def photos(self):
-        """The split as a `keras_facnn.ImageFolder`, or None if it is none."""
+    def photos(self) -> keras_facnn.ImageFolder | None:
+        """Return it as a `keras_facnn.ImageFolder`, or None for no folder."""
         if self.root is None:
             return None
         return keras_facnn.ImageFolder(
@@ -147,19 +150,19 @@ class Split:
         )
 
     @functools.cached_property
-    def trained_on(self):
-        """What a preset should say of its training on these, or None."""
+    def trained_on(self) -> dict | None:
+        """What a preset should say about its training on these, or None."""
         photos = self.photos()
-        # Of more than that, it would take megabytes.
+        # For more than that, it would take megabytes.
         if photos is None or len(photos.paths) > 100_000:
             return None
         return photos.metadata["trained_on"]
 
-    def seen_by(self, model):
-        """Which of the images a preset was trained on.
+    def seen_by(self, model: keras_facnn.FACNN) -> np.ndarray | None:
+        """Find which of the images a preset was trained on.
 
         Returns:
-            Booleans `(N,)`, or None where the preset's record does not say it.
+            Booleans `(N,)`, or None if the preset's record does not say it.
         """
         record = model.preset_metadata
         photos = self.photos()
@@ -167,27 +170,33 @@ class Split:
         training = record.get("training")
         if seen is not None or not isinstance(training, dict):
             return seen
-        # A run of the zoo tells the two splits that it used by their hashes.
+        # A run of the zoo records the hashes of the two splits that it used.
         splits = training.get("data_fingerprint")
         own = self.fingerprint
         if not isinstance(splits, list) or own not in splits:
             return None
         return np.full(len(self.labels), own == splits[0])
 
-    def select(self, index):
-        """Some of the images."""
+    def select(self, index: np.ndarray) -> "Split":
+        """Return some of the images."""
         return dataclasses.replace(
             self, sources=self.sources[index], labels=self.labels[index]
         )
 
-    def read(self, image_shape, fit="crop", skip_broken=False, memory_gib=None):
-        """Decodes the images, as `load` does.
+    def read(
+        self,
+        image_shape: Sequence[int],
+        fit: str = "crop",
+        skip_broken: bool = False,
+        memory_gib: float | None = None,
+    ) -> tuple[np.ndarray | EncodedImages, np.ndarray]:
+        """Decode the images, as `load` does.
 
         Returns:
             Images and their labels.
         """
         if image_shape[-1] not in (1, 3):
-            # Or all pictures would seem to be broken.
+            # Otherwise all pictures would seem to be broken.
             raise ValueError(
                 "The model must take images of 1 channel (gray) or 3 (RGB), "
                 f"in the last axis. Received: image_shape={tuple(image_shape)}"
@@ -237,40 +246,46 @@ class Split:
 
 
 def load(
-    data,
-    split,
-    image_shape,
-    data_dir=None,
-    classes=None,
-    skip_broken=False,
-    memory_gib=None,
-    fit="crop",
-    validation_fraction=None,
-):
-    """Loads one split of a data set.
+    data: str,
+    split: str,
+    image_shape: Sequence[int],
+    data_dir: str | None = None,
+    classes: str | None = None,
+    skip_broken: bool = False,
+    memory_gib: float | None = None,
+    fit: str = "crop",
+    validation_fraction: float | None = None,
+) -> tuple[np.ndarray | EncodedImages, np.ndarray, list[str]]:
+    """Load one split of a data set.
 
     Args:
         data, split, data_dir, classes, validation_fraction: As in `find`.
-        image_shape: `(height, width, channels)`; other sizes are brought to it.
+        image_shape: `(height, width, channels)`, to which images are fitted.
         skip_broken: Whether to leave out images that can't be decoded, with a
-            warning that counts them. Otherwise they are an error, as a class
-            without any image is in any case.
-        memory_gib: The most that decoded images may take; more are decoded
-            each time they are read. None is no limit.
-        fit: As in `keras_facnn.load_images`, which reads them alike: `"crop"`,
-            `"pad"` or `"stretch"`.
+            warning that counts them. Otherwise they are an error. A class
+            without any image always is one.
+        memory_gib: The most that decoded images may take. If they would take
+            more, they are decoded each time they are read. None is no limit.
+        fit: As in `keras_facnn.load_images`: `"crop"`, `"pad"` or
+            `"stretch"`.
 
     Returns:
-        uint8 images `(N, H, W, channels)`, or `EncodedImages` where these are
-        larger than `memory_gib`; int labels `(N,)`; class names, in the order
-        of the classes' names in the data.
+        uint8 images `(N, H, W, channels)`, or `EncodedImages` if they would
+        take more than `memory_gib`; int labels `(N,)`; class names, in the
+        order of the classes' names in the data.
     """
     found = find(data, split, data_dir, classes, validation_fraction)
     return *found.read(image_shape, fit, skip_broken, memory_gib), found.names
 
 
-def find(data, split, data_dir=None, classes=None, validation_fraction=None):
-    """Finds the images of one split of a data set, without reading them.
+def find(
+    data: str,
+    split: str,
+    data_dir: str | None = None,
+    classes: str | None = None,
+    validation_fraction: float | None = None,
+) -> Split:
+    """Find the images of one split of a data set, without reading them.
 
     Args:
         data: Path of a folder `split/class/*.jpg`, or a TensorFlow Datasets
@@ -278,13 +293,13 @@ def find(data, split, data_dir=None, classes=None, validation_fraction=None):
         split: Name of the split, such as `"train"`; `"."` is all of a folder
             `class/*.jpg`.
         data_dir: Where TensorFlow Datasets keeps its data.
-        classes: Path of a table with a header, whose rows are a class' name in
-            the data, a tab, and what to call it. Classes that it lacks are
-            left out. A folder may hold such a table, `classes.tsv`, which must
-            name all classes.
+        classes: Path of a table with a header and a row per class: its name in
+            the data, a tab, and what to call it. Classes without a row are left
+            out. A folder may hold such a table, `classes.tsv`, which must name
+            all classes.
         validation_fraction: None, or the share of each class that is the split
             `"validation"` of a folder `class/*.jpg`; the rest is `"train"`. The
-            choice is always the same one.
+            choice is always the same.
 
     Returns:
         A `Split`.
@@ -316,8 +331,10 @@ def find(data, split, data_dir=None, classes=None, validation_fraction=None):
     )
 
 
-def read_folder(data, split, validation_fraction=None):
-    """The `keras_facnn.ImageFolder` of a split, listed and not read."""
+def read_folder(
+    data: str, split: str, validation_fraction: float | None = None
+) -> keras_facnn.ImageFolder:
+    """Return the `keras_facnn.ImageFolder` of a split, listed and not read."""
     splits = folders_in(data)
     if validation_fraction is not None:
         splits = ["train", "validation"]
@@ -332,13 +349,13 @@ def read_folder(data, split, validation_fraction=None):
     whole = all_of_it or validation_fraction is not None
     root = data if whole else f"{data}/{split}"
     with warnings.catch_warnings():
-        # The log has it.
+        # The log says it.
         warnings.simplefilter("ignore")
         photos = keras_facnn.load_folder(root, read=False)
     left_out = [
         f"{file} ({reason})"
         for file, reason in photos.left_out.items()
-        # The table of classes is read, by `choose_classes`.
+        # `choose_classes` reads the table of classes.
         if file != "classes.tsv"
     ]
     if left_out:
@@ -351,7 +368,9 @@ def read_folder(data, split, validation_fraction=None):
     return photos
 
 
-def _refuse_classes_for_splits(data, split, folders):
+def _refuse_classes_for_splits(
+    data: str, split: str, folders: Sequence[str]
+) -> None:
     if any(folders_in(f"{data}/{name}") for name in folders):
         return
     raise ValueError(
@@ -363,24 +382,27 @@ def _refuse_classes_for_splits(data, split, folders):
     )
 
 
-def folders_in(path):
+def folders_in(path: str) -> list[str]:
+    """Return the names of the folders in a folder."""
     return sorted(
         entry.name
         for entry in os.scandir(path)
-        # Unlike the entry's, this takes a link to itself.
+        # Unlike `entry.is_dir`, this takes a link to itself.
         if os.path.isdir(entry.path) and not entry.name.startswith(".")
     )
 
 
-def some(names):
-    """The first ten of some names."""
+def some(names: Iterable[str]) -> str:
+    """Return the first ten of some names."""
     names = list(names)
     return ", ".join(names[:10]) + ", ..." * (len(names) > 10)
 
 
-def read_tfds(data, split, data_dir):
-    """A split's encoded images, their labels, and its class names."""
-    # Here, since a folder needs none of it.
+def read_tfds(
+    data: str, split: str, data_dir: str | None
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return a split's encoded images, their labels, and its class names."""
+    # Here, since a folder does not need it.
     try:
         import tensorflow_datasets as tfds
     except ImportError as e:
@@ -417,8 +439,10 @@ def read_tfds(data, split, data_dir):
     return np.array(images, object), np.array(labels), list(names)
 
 
-def choose_classes(data, folders, table):
-    """Indices into `folders` of the classes to use, and their names."""
+def choose_classes(
+    data: str, folders: Sequence[str], table: str | None
+) -> tuple[np.ndarray, list[str]]:
+    """Return indices into `folders` of the classes to use, and their names."""
     own = os.path.join(data, "classes.tsv")
     path = table or own
     if not os.path.exists(path):
@@ -437,8 +461,8 @@ def choose_classes(data, folders, table):
     return np.array(kept), [names[folders[i]] for i in kept]
 
 
-def read_table(path, folders):
-    """What a table calls the class folders that it names."""
+def read_table(path: str, folders: Sequence[str]) -> dict[str, str]:
+    """Return what a table calls the class folders that it names."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = list(
@@ -475,8 +499,10 @@ def read_table(path, folders):
     return names
 
 
-def pad_to_multiple(images, labels, num_classes, multiple):
-    """Images, one-hot labels and weights, of a multiple of `multiple` images.
+def pad_to_multiple(
+    images: np.ndarray, labels: np.ndarray, num_classes: int, multiple: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return images, one-hot labels and weights for a multiple of images.
 
     Images of weight 0 are added, so that devices share each batch evenly.
     """

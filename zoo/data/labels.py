@@ -8,14 +8,14 @@ import numpy as np
 from zoo.data.images import Split
 
 
-def find(path, folder):
-    """Finds a folder's images that a table names, without reading them.
+def find(path: str, folder: str) -> Split:
+    """Find a folder's images that a table names, without reading them.
 
     Args:
-        path: Path of a table: a header, `file` and the classes' names, then
-            rows of an image's path in the folder, and 0 or 1 for each class,
-            whether it is there. Cells are split by tabs where the name ends
-            in `.tsv`, otherwise by commas.
+        path: Path of a table: a header, `file` and the classes' names, then a
+            row per image: its path in the folder, and for each class 1 if it
+            is there, or else 0. Cells are split by tabs if the name ends in
+            `.tsv`, otherwise by commas.
         folder: Path of the folder.
 
     Returns:

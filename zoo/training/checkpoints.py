@@ -4,6 +4,8 @@ import contextlib
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
+from typing import Any
 
 from absl import logging
 
@@ -13,26 +15,26 @@ from zoo.training import record
 class Checkpoints:
     """`last.weights.h5`, the one before it, and the SHA-256 of both.
 
-    A kill at any time leaves a whole checkpoint at each place, whose hash is
-    known. What else damages the newest costs the steps since the one before.
+    A kill at any time leaves both of them whole, and their hashes known. If
+    something else damages the newest, the steps since the one before are lost.
 
     Args:
         workdir: Path of the run's folder.
     """
 
-    def __init__(self, workdir):
+    def __init__(self, workdir: str) -> None:
         self.last = os.path.join(workdir, "last.weights.h5")
         self.before = os.path.join(workdir, "before.weights.h5")
         self.hashes = self.last + ".sha256"
         self.last_is_damaged = False
         # The one to continue from, or None.
-        self.newest = None
+        self.newest: str | None = None
 
-    def exist(self):
+    def exist(self) -> bool:
         return os.path.exists(self.last) or os.path.exists(self.before)
 
-    def save(self, write):
-        """Makes what `write(path)` writes the newest checkpoint."""
+    def save(self, write: Callable[[str], None]) -> None:
+        """Make what `write(path)` writes the newest checkpoint."""
         partial = partial_path(self.last)
         write(partial)
         # Before the file is in place, and with those of the files that are.
@@ -45,8 +47,8 @@ class Checkpoints:
         self.last_is_damaged = False
         self.newest = self.last
 
-    def restore(self, load):
-        """Calls `load(path)` with the newest whole checkpoint, if there are.
+    def restore(self, load: Callable[[str], Any]) -> Any:
+        """Call `load(path)` with the newest whole checkpoint, if there is one.
 
         Returns:
             What `load` returned, or None.
@@ -77,27 +79,27 @@ class Checkpoints:
         self.newest = path
         return load(path)
 
-    def _known(self):
+    def _known(self) -> list[str]:
         with contextlib.suppress(FileNotFoundError):
-            # Damage is a hash that no file has.
+            # A damaged line is a hash that no file has.
             with open(self.hashes, errors="replace") as file:
                 return file.read().split()
         return []
 
 
-def partial_path(path):
+def partial_path(path: str) -> str:
     return path.replace(".weights.h5", ".partial.weights.h5")
 
 
-def sha256(path):
+def sha256(path: str) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def link(source, target):
-    """Puts the file `source` at `target` too, at once."""
+def link(source: str, target: str) -> None:
+    """Put the file `source` at `target` too, in one step."""
     partial = partial_path(target)
-    # Of an earlier kill, or of a link that was replaced by its like.
+    # What an earlier kill has left.
     with contextlib.suppress(FileNotFoundError):
         os.remove(partial)
     try:

@@ -1,23 +1,26 @@
-"""How far the epoch of a checkpoint is, and how a run goes on from there.
+"""How far the epoch of a checkpoint is, and how a run continues from there.
 
-Beside weights and optimizer, a checkpoint within an epoch holds the sums of its
-metrics. Where its steps are all done, its end is what is left of it: the
+Beside weights and optimizer, a checkpoint within an epoch holds the sums of the
+epoch's metrics. If all steps of the epoch are done, only its end is left: the
 validation that is due, `best` and the row of the log.
 """
 
+from typing import Any
+
 import h5py
 import keras
+import numpy as np
 
 _GROUP = "metrics_of_epoch"
 
 
-def save(model, path, epoch_ends):
-    """Saves a checkpoint.
+def save(model: keras.Model, path: str, epoch_ends: bool) -> None:
+    """Save a checkpoint.
 
     Args:
         model: The model.
         path: Path that ends in `.weights.h5`.
-        epoch_ends: Whether nothing is left of the epoch.
+        epoch_ends: Whether nothing of the epoch is left.
     """
     model.save_weights(path)
     if epoch_ends:
@@ -29,17 +32,17 @@ def save(model, path, epoch_ends):
             group.create_dataset(variable.path, data=value)
 
 
-def load(model, path):
-    """Loads a checkpoint.
+def load(model: keras.Model, path: str) -> dict[str, Any]:
+    """Load a checkpoint.
 
     Returns:
-        The values of the metrics' variables by their paths; without any where
-        the epoch ended.
+        The values of the metrics' variables by their paths; none if the epoch
+        has ended.
     """
     model.load_weights(path)
     values = {}
 
-    def keep(name, item):
+    def keep(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
             values[name] = item[()]
 
@@ -50,42 +53,49 @@ def load(model, path):
 
 
 class ContinuedMetrics(keras.callbacks.Callback):
-    """Lets the metrics of a broken-off epoch go on where they were.
+    """Continues the metrics of an interrupted epoch.
 
     Args:
         values: What `load` returned.
     """
 
-    def __init__(self, values):
+    def __init__(self, values: dict[str, Any]) -> None:
         super().__init__()
         self.values = values
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         # Now, since `fit` has just set them to 0.
         for variable in self.model.metrics_variables:
             variable.assign(self.values[variable.path])
 
 
-def end_epoch(model, epoch, values, validation, batch_size, callbacks):
-    """Does what is left of an epoch whose steps are all done.
+def end_epoch(
+    model: keras.Model,
+    epoch: int,
+    values: dict[str, Any],
+    validation: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
+    batch_size: int,
+    callbacks: list[keras.callbacks.Callback],
+) -> None:
+    """Do what is left of an epoch whose steps are all done.
 
     Args:
         model: The model, with the weights of the epoch's last step.
         epoch: Number of the epoch, from 0.
         values: What `load` returned.
-        validation: Images, targets and weights, or None where no validation is
+        validation: Images, targets and weights, or None if no validation is
             due.
-        batch_size: Of the validation.
+        batch_size: Images per step of the validation.
         callbacks: The `keras.callbacks.Callback`s of the run.
     """
-    callbacks = keras.callbacks.CallbackList(callbacks, model=model)
+    run = keras.callbacks.CallbackList(callbacks, model=model)
     # As `keras.metrics.Mean` has them.
     logs = {
         name: float(values[f"{name}/total"] / values[f"{name}/count"])
         for name in ("loss", "accuracy")
     }
-    callbacks.on_train_begin()
-    callbacks.on_epoch_begin(epoch)
+    run.on_train_begin()
+    run.on_epoch_begin(epoch)
     if validation:
         x, y, weights = validation
         found = model.evaluate(
@@ -93,10 +103,10 @@ def end_epoch(model, epoch, values, validation, batch_size, callbacks):
             y,
             batch_size,
             sample_weight=weights,
-            callbacks=callbacks,
+            callbacks=run,
             return_dict=True,
             verbose=0,
         )
         logs |= {f"val_{name}": value for name, value in found.items()}
-    callbacks.on_epoch_end(epoch, logs)
-    callbacks.on_train_end(logs)
+    run.on_epoch_end(epoch, logs)
+    run.on_train_end(logs)
