@@ -3,6 +3,8 @@
 import http
 import re
 import typing
+from collections.abc import Awaitable
+from collections.abc import Callable
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # All else that Gradio answers, such as its proxy and its files, is refused.
@@ -28,6 +30,13 @@ _HEADERS = (
 )
 
 
+# What an ASGI server hands to an application.
+Scope: typing.TypeAlias = dict[str, typing.Any]
+Message: typing.TypeAlias = dict[str, typing.Any]
+Receive: typing.TypeAlias = Callable[[], Awaitable[Message]]
+Send: typing.TypeAlias = Callable[[Message], Awaitable[None]]
+
+
 class Gate:
     """An ASGI application that lets through what the page needs.
 
@@ -45,7 +54,9 @@ class Gate:
         self._any_address = host in ("0.0.0.0", "::")
         self._largest = largest
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         if scope["type"] == "lifespan":
             return await self._app(scope, receive, send)
         if scope["type"] != "http":
@@ -58,7 +69,7 @@ class Gate:
             pass
         return await refuse(send, status)
 
-    def _refusal(self, scope):
+    def _refusal(self, scope: Scope) -> int | None:
         """The status of a refusal, or None."""
         headers: dict[bytes, list[str]] = {}
         for name, value in scope["headers"]:
@@ -82,7 +93,7 @@ class Gate:
                 return 413
         return None
 
-    def _is_ours(self, host):
+    def _is_ours(self, host: str) -> bool:
         found = _HOST.fullmatch(host)
         if found is None:
             return False
@@ -91,10 +102,10 @@ class Gate:
         return name in self._hosts or (self._any_address and is_address)
 
 
-def _guarded(send):
+def _guarded(send: Send) -> Send:
     """Forbids other sites to show the page, and browsers to guess types."""
 
-    async def guarded(message):
+    async def guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = [*message.get("headers", []), *_HEADERS]
             message = {**message, "headers": headers}
@@ -103,7 +114,7 @@ def _guarded(send):
     return guarded
 
 
-async def refuse(send: typing.Any, status: int) -> None:
+async def refuse(send: Send, status: int) -> None:
     """Answers with a status and its name, and no more."""
     await send(
         {

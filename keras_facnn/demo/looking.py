@@ -145,7 +145,7 @@ def look(model: typing.Any, data: bytes) -> Seen:
     names = [f"fa_{level}" for level in range(1, model.num_layers + 1)]
     sources, evidence_maps = model._evidence()
 
-    def read(outputs):
+    def read(outputs: dict[str, typing.Any]) -> dict[str, typing.Any]:
         head = model.head
         return {
             "maps": [head.class_maps(outputs[name]) for name in names],
@@ -237,7 +237,7 @@ def see_grad_cam(
     return seen.grad_cams[c, layer]
 
 
-def _check_quick(data):
+def _check_quick(data: bytes) -> None:
     """Raises where reading a picture may take long."""
     from PIL import Image
 

@@ -16,6 +16,7 @@ from keras_facnn.demo.drawing import photo_html
 from keras_facnn.demo.drawing import samples_html
 from keras_facnn.demo.drawing import view_html
 from keras_facnn.demo.looking import MAX_BYTES
+from keras_facnn.demo.looking import Seen
 from keras_facnn.demo.looking import look
 from keras_facnn.demo.looking import names_of
 
@@ -132,9 +133,15 @@ def page(
         "and are not kept."
     )
 
-    def new_photo(seen, last, file, sample, c):
+    def new_photo(
+        seen: Seen | None,
+        last: str | None,
+        file: str | None,
+        sample: str,
+        c: int | None,
+    ) -> bytes | None:
         """The bytes of the photo that was asked for, if it is another one."""
-        if file in brought:
+        if file is not None and file in brought:
             return brought[file]
         if sample != last:
             return samples[int(sample.split()[0])].read_bytes()
@@ -143,7 +150,16 @@ def page(
             return samples[0].read_bytes()
         return None
 
-    def draw(seen, last, file, sample, c, layer, kind, rival):
+    def draw(
+        seen: Seen | None,
+        last: str | None,
+        file: str | None,
+        sample: str,
+        c: int | None,
+        layer: int,
+        kind: str,
+        rival: int | None,
+    ) -> typing.Any:
         """All but what is beside the map."""
         data = new_photo(seen, last, file, sample, c)
         shown = {}
@@ -168,7 +184,7 @@ def page(
             return gr.skip()
         if c is None:
             c = seen.ranking[0]
-        against = {"visible": kind == "contrast"}
+        against: dict[str, typing.Any] = {"visible": kind == "contrast"}
         if rival is None or rival == c:
             rival = against["value"] = seen.rival_of(c)
         return {
@@ -179,10 +195,12 @@ def page(
             evidence: evidence_html(seen, c, layer, kind, rival),
         }
 
-    def refusal(why):
+    def refusal(why: Exception | str) -> typing.Any:
         return gr.update(value=error_html(why), visible=True)
 
-    def beside(seen, c, layer, asked):
+    def beside(
+        seen: Seen | None, c: int | None, layer: int, asked: bool
+    ) -> typing.Any:
         if seen is None or c is None:
             return gr.skip()
         if not asked:

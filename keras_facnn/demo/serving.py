@@ -109,7 +109,7 @@ def serve(
                 css_paths=pathlib.Path(__file__).with_name("page.css"),
             )
 
-        def forget(session):
+        def forget(session: str) -> None:
             blocks.state_holder.session_data.pop(session, None)
 
         local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
@@ -127,7 +127,7 @@ def serve(
         with contextlib.ExitStack() as ending:
 
             class Server(uvicorn.Server):
-                def handle_exit(self, sig, frame):
+                def handle_exit(self, sig: int, frame: typing.Any) -> None:
                     # Gradio prints a traceback of each answer that is cut off.
                     ending.enter_context(
                         contextlib.redirect_stderr(io.StringIO())

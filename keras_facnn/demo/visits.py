@@ -8,6 +8,10 @@ import re
 import secrets
 import typing
 
+from keras_facnn.demo.gate import Message
+from keras_facnn.demo.gate import Receive
+from keras_facnn.demo.gate import Scope
+from keras_facnn.demo.gate import Send
 from keras_facnn.demo.gate import refuse
 
 # Bytes of a question, besides the photo that it brings along.
@@ -49,7 +53,9 @@ class Visits:
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._waiting = 0
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
             return await self._answer(scope, receive, send)
         where, _, visit = scope.get("path", "").rpartition("/")
@@ -62,7 +68,7 @@ class Visits:
             self._connections[visit] -= 1
             self._end_soon(visit)
 
-    async def _answer(self, scope, receive, send):
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             taken = await _taken(receive)
         except ValueError:
@@ -78,7 +84,15 @@ class Visits:
         finally:
             self._waiting -= 1
 
-    async def _ask(self, question, key, photo, scope, receive, send):
+    async def _ask(
+        self,
+        question: dict[str, typing.Any],
+        key: str,
+        photo: bytes,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
         body = json.dumps(question).encode()
         headers = [
             (name, value)
@@ -87,9 +101,11 @@ class Visits:
         ]
         headers.append((b"content-length", str(len(body)).encode()))
         headers.append((b"content-type", b"application/json"))
-        messages = [{"type": "http.request", "body": body, "more_body": False}]
+        messages: list[Message] = [
+            {"type": "http.request", "body": body, "more_body": False}
+        ]
 
-        async def give():
+        async def give() -> Message:
             return messages.pop() if messages else await receive()
 
         self._photos[key] = photo
@@ -99,10 +115,10 @@ class Visits:
             del self._photos[key]
             self._end_soon(question["session_hash"])
 
-    def _end_soon(self, visit):
+    def _end_soon(self, visit: str) -> None:
         asyncio.get_running_loop().call_later(_GRACE, self._end, visit)
 
-    def _end(self, visit):
+    def _end(self, visit: str) -> None:
         if not self._connections[visit]:
             del self._connections[visit]
             self._forget(visit)
@@ -121,7 +137,9 @@ def largest_body(photo: int) -> int:
     return _QUESTION + 4 * -(-photo // 3)
 
 
-async def _taken(receive):
+async def _taken(
+    receive: Receive,
+) -> tuple[dict[str, typing.Any], str, bytes] | None:
     """A question, and the photo that is taken out of it.
 
     Returns:
@@ -142,7 +160,7 @@ async def _taken(receive):
     return question, key, binascii.a2b_base64(url.partition(b"base64,")[2])
 
 
-async def _body(receive):
+async def _body(receive: Receive) -> bytearray | None:
     """What was sent, or None if the sender has left."""
     body = bytearray()
     while True:
@@ -154,7 +172,7 @@ async def _body(receive):
             return body
 
 
-def _question(text):
+def _question(text: bytes | bytearray) -> dict[str, typing.Any]:
     """A question of the page, of plain values, or a ValueError.
 
     Gradio takes an object with a path, wherever it is, for a file that is to

@@ -2,6 +2,8 @@
 
 import inspect
 
+import keras
+
 from keras_facnn.architecture.architecture import check_architecture
 from keras_facnn.presets import files
 
@@ -31,7 +33,7 @@ ADDED_LATER = frozenset(
 )
 
 
-def arguments(cls) -> list:
+def arguments(cls: type[keras.Model]) -> list:
     """Names of the arguments that build a model."""
     signature = inspect.signature(cls.__init__).parameters
     return [n for n in signature if n not in ("self", "kwargs")] + ["name"]
@@ -47,7 +49,7 @@ def config_bytes(config: dict) -> bytes:
     return files.json_bytes({"class_name": CLASS_NAME, "config": kept(config)})
 
 
-def parse_config(cls, data: bytes, handle) -> dict:
+def parse_config(cls: type[keras.Model], data: bytes, handle: object) -> dict:
     """Checks a config and returns the arguments of the constructor."""
     outer = files.parse_json(data, files.CONFIG, handle)
     where = f"{files.CONFIG} of the preset {str(handle)!r}"

@@ -13,7 +13,7 @@ ALL = (CONFIG, METADATA, WEIGHTS)
 LARGEST_JSON = 2**24
 
 
-def parse_json(data: bytes, name: str, handle) -> dict:
+def parse_json(data: bytes, name: str, handle: object) -> dict:
     """The object in a JSON file, or one clear error for any other content."""
     where = f"{name} of the preset {str(handle)!r}"
     try:
@@ -33,12 +33,12 @@ def json_bytes(value: dict) -> bytes:
     return text.encode("ascii")
 
 
-def sha256_of(path) -> str:
+def sha256_of(path: str | os.PathLike) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_sha256(received: str, expected: str, what: str):
+def check_sha256(received: str, expected: str, what: str) -> None:
     if received != expected:
         raise ValueError(
             f"{what} is damaged or was changed: its sha256 should be "
@@ -62,7 +62,7 @@ class Folder:
         check_sha256(sha256_of(path), sha256, str(path))
         return path
 
-    def _existing(self, name, largest):
+    def _existing(self, name: str, largest: int) -> pathlib.Path:
         path = self.path / name
         if not path.is_file():
             raise FileNotFoundError(
@@ -74,7 +74,7 @@ class Folder:
         return path
 
 
-def check_file_size(size: int, largest: int, what):
+def check_file_size(size: int, largest: int, what: object) -> None:
     if size > largest:
         raise ValueError(
             f"{what} is larger than it can be, {largest:,} bytes at most. Get "

@@ -8,12 +8,16 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from collections.abc import Iterator
+from typing import TypeVar
 
 # A save takes seconds. What was not touched for this long has no living owner.
 _ABANDONED_SECONDS = 3600
 # Others hold a lock for a moment only; who does not wait is not lost either.
 _PATIENCE_SECONDS = 30
 _SUFFIX = ".saving"
+
+T = TypeVar("T")
 
 
 def check_place(argument: str, path: pathlib.Path) -> None:
@@ -45,7 +49,7 @@ def check_place(argument: str, path: pathlib.Path) -> None:
         )
 
 
-def _works_in(path):
+def _works_in(path: pathlib.Path) -> bool:
     # A folder that was removed has no name.
     with contextlib.suppress(OSError):
         here = pathlib.Path(os.path.realpath(os.getcwd()))
@@ -53,12 +57,12 @@ def _works_in(path):
     return False
 
 
-def _prefix(path):
+def _prefix(path: pathlib.Path) -> str:
     return f".{path.name}-"
 
 
 @contextlib.contextmanager
-def replacing(directory: pathlib.Path):
+def replacing(directory: pathlib.Path) -> Iterator[pathlib.Path]:
     """Gives a new folder, which takes the place of `directory` at the end.
 
     It is written at the side, in `.NAME-RANDOM.saving/new`, and swapped in by
@@ -84,7 +88,9 @@ def replacing(directory: pathlib.Path):
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def _swap(new, directory, old):
+def _swap(
+    new: pathlib.Path, directory: pathlib.Path, old: pathlib.Path
+) -> None:
     with _locked(directory):
         # Where there are no locks, another process that saves here, or
         # restores `old`, may come in between.
@@ -99,7 +105,7 @@ def _swap(new, directory, old):
                     raise
 
 
-def restore(directory: pathlib.Path):
+def restore(directory: pathlib.Path) -> None:
     """Moves the old folder back that a killed save has left aside."""
     if os.path.lexists(directory):
         return
@@ -123,7 +129,7 @@ def exists(directory: pathlib.Path) -> bool:
         return os.path.isdir(directory)
 
 
-def reading(directory: pathlib.Path, read: Callable):
+def reading(directory: pathlib.Path, read: Callable[[], T]) -> T:
     """Returns what `read()` returns, of one version of `directory`.
 
     It is called again where another version took the place of the one that it
@@ -144,7 +150,7 @@ def reading(directory: pathlib.Path, read: Callable):
         return read()
 
 
-def _version(directory):
+def _version(directory: pathlib.Path) -> tuple[int, int, int] | None:
     """What tells a folder from the one that takes its place, or None."""
     try:
         found = os.stat(directory)
@@ -154,7 +160,7 @@ def _version(directory):
 
 
 @contextlib.contextmanager
-def _locked(directory, shared=False):
+def _locked(directory: pathlib.Path, shared: bool = False) -> Iterator[None]:
     """Keeps others from swapping `directory`, where the system has such locks.
 
     The lock is on the folder around it, so that it leaves no file behind. The
@@ -182,7 +188,7 @@ def _locked(directory, shared=False):
         yield
 
 
-def _sweep(directory):
+def _sweep(directory: pathlib.Path) -> None:
     """Removes what killed saves have left, once `directory` is whole."""
     for aside in _asides(directory):
         with contextlib.suppress(OSError):
@@ -193,10 +199,11 @@ def _sweep(directory):
                 shutil.rmtree(aside, ignore_errors=True)
 
 
-def _asides(directory):
+def _asides(directory: pathlib.Path) -> list[pathlib.Path]:
     """The folders of this module beside `directory`, the newest first."""
     prefix = _prefix(directory)
-    paths, found = [], {}
+    paths: list[pathlib.Path] = []
+    found: dict[pathlib.Path, float] = {}
     # A ValueError is of a path that holds a null character.
     with contextlib.suppress(OSError, ValueError):
         paths = list(directory.parent.iterdir())
@@ -212,4 +219,4 @@ def _asides(directory):
                 and {p.name for p in path.iterdir()} <= {"new", "old"}
             ):
                 found[path] = path.stat().st_mtime
-    return sorted(found, key=found.get, reverse=True)
+    return sorted(found, key=found.__getitem__, reverse=True)

@@ -4,6 +4,8 @@ import contextlib
 import os
 import pathlib
 import re
+from collections.abc import Iterator
+from typing import Any
 
 from keras_facnn._checks.packages import how_to_install
 from keras_facnn._checks.text import printable
@@ -47,7 +49,7 @@ class Repository:
         files.check_sha256(files.sha256_of(path), sha256, str(path))
         return path
 
-    def _fetch(self, name, largest):
+    def _fetch(self, name: str, largest: int) -> pathlib.Path:
         found = self._download(name, dry_run=True)
         files.check_file_size(
             found.file_size or 0, largest, f"{name} of {self.handle}"
@@ -73,14 +75,14 @@ class Repository:
             )
         return commit.commit_url
 
-    def _download(self, name, **options):
+    def _download(self, name: str, **options: Any) -> Any:
         with self._api("fetched", f"{name} of ") as api:
             return api.hf_hub_download(
                 self.repository, name, revision=self.revision, **options
             )
 
     @contextlib.contextmanager
-    def _api(self, done, what=""):
+    def _api(self, done: str, what: str = "") -> Iterator[Any]:
         """Gives the client of the Hub, whose errors then name the handle."""
         try:
             import huggingface_hub
@@ -109,5 +111,5 @@ class Repository:
             ) from e
 
 
-def _line(error):
+def _line(error: Exception) -> str:
     return printable(" ".join(str(error).split()))

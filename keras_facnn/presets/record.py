@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def signed_bytes(record: dict) -> bytes:
 
 
 def parse_record(
-    data: bytes, config_data: bytes, num_classes: int, handle
+    data: bytes, config_data: bytes, num_classes: int, handle: object
 ) -> dict:
     """A record that is intact, and signs a config that is intact."""
     record = files.parse_json(data, files.METADATA, handle)
@@ -71,7 +72,7 @@ def parse_record(
     return record
 
 
-def _check_signature(record, data, where):
+def _check_signature(record: dict, data: bytes, where: str) -> None:
     if isinstance(record.get("format"), int) and record["format"] > FORMAT:
         raise ValueError(
             f"{where} is of format {record['format']}, but this version of "
@@ -93,7 +94,7 @@ def _check_signature(record, data, where):
         )
 
 
-def check_class_names(names, num_classes: int, where: str):
+def check_class_names(names: object, num_classes: int, where: str) -> None:
     """Refuses names that cannot tell the classes apart."""
     problem = None
     if not isinstance(names, list) or not all(
@@ -120,7 +121,7 @@ def check_class_names(names, num_classes: int, where: str):
         )
 
 
-def check_metadata(metadata, num_classes: int) -> dict | None:
+def check_metadata(metadata: Any, num_classes: int) -> dict | None:
     """Returns what a model is to know of itself, as JSON holds it, or raises.
 
     Args:
@@ -142,7 +143,7 @@ def check_metadata(metadata, num_classes: int) -> dict | None:
     return metadata
 
 
-def described(metadata, previous: dict | None) -> dict:
+def described(metadata: dict | None, previous: dict | None) -> dict:
     """What a user's metadata say, as JSON holds it; the writer's keys are not.
 
     Args:
@@ -170,7 +171,7 @@ def described(metadata, previous: dict | None) -> dict:
     return {k: v for k, v in converted.items() if k not in RESERVED}
 
 
-def _as_json(value, path, depth):
+def _as_json(value: Any, path: str, depth: int) -> Any:
     """A copy of plain types alone; `path` names the value in errors."""
     if depth == 0:
         raise ValueError(
@@ -212,11 +213,11 @@ def _as_json(value, path, depth):
     )
 
 
-def _shortened(text):
+def _shortened(text: str) -> str:
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
-def _is_text(value):
+def _is_text(value: str) -> bool:
     """Whether a string can be written as UTF-8 (no lone surrogates)."""
     try:
         value.encode("utf-8")

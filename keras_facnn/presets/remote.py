@@ -13,6 +13,9 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 
@@ -78,7 +81,7 @@ class Website:
         return path
 
 
-def _is_copy(path, sha256, largest):
+def _is_copy(path: pathlib.Path, sha256: str, largest: int) -> bool:
     """Whether a whole copy is there; no link, pipe or device is opened."""
     try:
         found = os.lstat(path)
@@ -91,7 +94,7 @@ def _is_copy(path, sha256, largest):
     )
 
 
-def _sweep(cache):
+def _sweep(cache: pathlib.Path) -> None:
     """Removes what killed downloads have left."""
     for path in cache.glob(f"*{_PARTIAL}"):
         try:
@@ -101,7 +104,7 @@ def _sweep(cache):
             pass
 
 
-def _chunks(url, largest, progress=False):
+def _chunks(url: str, largest: int, progress: bool = False) -> Iterator[bytes]:
     """Yields the bytes of a URL; failures name it and say what to do."""
     request = urllib.request.Request(url)
     try:
@@ -160,32 +163,39 @@ def _chunks(url, largest, progress=False):
 class _Deadline:
     """Ends a fetch as a whole; sockets only know how long a silence lasts."""
 
-    def __init__(self, seconds):
+    def __init__(self, seconds: float):
         self._seconds = seconds
         self._end = time.monotonic() + seconds
-        self._connections = []
+        self._connections: list[http.client.HTTPConnection] = []
         self._timer = threading.Timer(seconds, self._hang_up)
         self._timer.daemon = True
 
-    def __enter__(self):
+    def __enter__(self) -> "_Deadline":
         self._timer.start()
         return self
 
-    def __exit__(self, kind, error, traceback):
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: object,
+    ) -> None:
         self._timer.cancel()
         if isinstance(error, (OSError, http.client.HTTPException)):
             self.check()
 
-    def check(self):
+    def check(self) -> None:
         if time.monotonic() >= self._end:
             raise TimeoutError(
                 f"it was not complete after {self._seconds:.0f} s"
             )
 
-    def handlers(self):
+    def handlers(self) -> Iterator[urllib.request.BaseHandler]:
         """Handlers of urllib whose connections the deadline can end."""
 
-        def connect(kind, *args, **kwargs):
+        def connect(
+            kind: type[http.client.HTTPConnection], *args: Any, **kwargs: Any
+        ) -> http.client.HTTPConnection:
             self._connections.append(kind(*args, **kwargs))
             return self._connections[-1]
 
@@ -195,7 +205,7 @@ class _Deadline:
         ):
             yield _handler(base, functools.partial(connect, kind))
 
-    def _hang_up(self):
+    def _hang_up(self) -> None:
         # While the headers come; then `check` ends it, chunk by chunk.
         for connection in self._connections:
             try:
@@ -204,22 +214,32 @@ class _Deadline:
                 pass
 
 
-def _handler(base, connect):
+def _handler(
+    base: Any, connect: Callable[..., http.client.HTTPConnection]
+) -> urllib.request.BaseHandler:
     class Handler(base):
-        def do_open(self, http_class, request, **options):
+        def do_open(self, http_class: Any, request: Any, **options: Any) -> Any:
             return super().do_open(connect, request, **options)
 
     return Handler()
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, req, fp, code, msg, headers, newurl):
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: Any,
+        code: int,
+        msg: str,
+        headers: Any,
+        newurl: str,
+    ) -> urllib.request.Request | None:
         # Only this machine may send one on to this machine.
         _check_url(newurl, loopback=_is_loopback(req.full_url))
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _encoded(url):
+def _encoded(url: str) -> str:
     """A URL as servers read it, where people write `ä` or a space."""
     try:
         parts = urllib.parse.urlsplit(url)
@@ -232,12 +252,12 @@ def _encoded(url):
         raise _bad_url(url, e) from None
 
 
-def _is_loopback(url):
+def _is_loopback(url: str) -> bool:
     parts = urllib.parse.urlsplit(url)
     return parts.scheme == "http" and parts.hostname in _LOOPBACK
 
 
-def _check_url(url, loopback=True):
+def _check_url(url: str, loopback: bool = True) -> None:
     try:
         parts = urllib.parse.urlsplit(url)
         secure = parts.scheme == "https" and parts.hostname
@@ -248,7 +268,7 @@ def _check_url(url, loopback=True):
     raise _bad_url(url)
 
 
-def _bad_url(url, error=None):
+def _bad_url(url: str, error: Exception | None = None) -> ValueError:
     return ValueError(
         "A remote preset must be `https://...` or `hf://user/repo`. "
         f"Received: {url!r}" + (f" ({error})" if error else "")

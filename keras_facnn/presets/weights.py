@@ -4,6 +4,7 @@ import hashlib
 import os
 
 import h5py
+import keras
 import numpy as np
 from keras import ops
 
@@ -22,7 +23,9 @@ def largest_file(parameters: int, num_weights: int) -> int:
     return 4 * parameters + _OVERHEAD + _OVERHEAD_A_WEIGHT * num_weights
 
 
-def check_file(path, parameters: int, handle):
+def check_file(
+    path: str | os.PathLike, parameters: int, handle: object
+) -> None:
     """Refuses a file that holds anything but that many floats.
 
     Keras skips what a model has no layer for, and casts what is of another
@@ -36,7 +39,7 @@ def check_file(path, parameters: int, handle):
             raise ValueError(f"the file holds {stored:,} values.")
 
 
-def load(model, path, handle):
+def load(model: keras.Model, path: str | os.PathLike, handle: object) -> None:
     """Loads a checked file into a model that it must fit."""
     with _clear_errors(model.count_params(), handle):
         model.load_weights(path)
@@ -45,7 +48,7 @@ def load(model, path, handle):
             raise ValueError(f"the weights are {fault}.")
 
 
-def find_fault(model):
+def find_fault(model: keras.Model) -> str | None:
     """What makes every output of a model NaN or infinite, or None."""
     for variable in model.weights:
         value = ops.convert_to_numpy(variable).astype("float32")
@@ -60,25 +63,30 @@ def find_fault(model):
     return None
 
 
-def digest(model):
+def digest(model: keras.Model) -> str:
     """A hash of a model's weights, as float32."""
     sha256 = hashlib.sha256()
     for value in model.get_weights():
-        sha256.update(np.ascontiguousarray(value, "float32"))
+        sha256.update(np.ascontiguousarray(value, "float32").data)
     return sha256.hexdigest()
 
 
 class _clear_errors:
     """Turns whatever HDF5 and Keras raise into one clear error."""
 
-    def __init__(self, parameters, handle):
+    def __init__(self, parameters: int, handle: object):
         self.parameters = parameters
         self.handle = handle
 
-    def __enter__(self):
-        return self
+    def __enter__(self) -> None:
+        pass
 
-    def __exit__(self, kind, e, traceback):
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        e: BaseException | None,
+        traceback: object,
+    ) -> None:
         # On a garbled file h5py raises nearly anything, RuntimeError,
         # AttributeError and SystemError among it.
         if e is not None and isinstance(e, Exception):
@@ -90,13 +98,13 @@ class _clear_errors:
             ) from e
 
 
-def count_values(path):
+def count_values(path: str | os.PathLike) -> int:
     """Number of values in a file of plain floats, reached once each."""
     with h5py.File(path) as file:
         return _count(file)
 
 
-def _count(file):
+def _count(file: h5py.File) -> int:
     total = 0
     # A stack, as a recursion would end at the depth that a file chooses.
     groups = [file]
@@ -118,11 +126,11 @@ def _count(file):
     return total
 
 
-def _address(item):
+def _address(item: h5py.Group | h5py.Dataset) -> int:
     return h5py.h5o.get_info(item.id).addr
 
 
-def _checked_size(name, item):
+def _checked_size(name: str, item: object) -> int:
     if not isinstance(item, h5py.Dataset):
         raise ValueError(f"{name!r} in the file is no weight.")
     if item.external or item.is_virtual or item.size is None:
