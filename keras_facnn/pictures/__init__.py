@@ -1,4 +1,4 @@
-"""Files to pixels, folders to pictures with labels."""
+"""Read pictures from files, and folders of pictures with labels."""
 
 from keras_facnn.pictures.image_folder import ImageFolder
 from keras_facnn.pictures.image_folder import load_folder

@@ -1,12 +1,12 @@
-"""Labeled pictures in a folder for each class. Needs Pillow."""
+"""Load pictures with labels from a folder per class. Needs Pillow."""
 
 import base64
 import dataclasses
-import hashlib
 import os
 import typing
-import unicodedata
 import warnings
+from collections.abc import Iterator
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -15,49 +15,36 @@ from keras_facnn._checks.messages import callers_stacklevel
 from keras_facnn._checks.numbers import check_float
 from keras_facnn._checks.numbers import check_seed
 from keras_facnn._checks.text import join_first
-from keras_facnn.pictures.reading import picture_endings
+from keras_facnn.pictures.class_folders import class_numbers
+from keras_facnn.pictures.class_folders import list_class_folders
+from keras_facnn.pictures.class_folders import warn_about_left_out
+from keras_facnn.pictures.copies import digests_of_training
+from keras_facnn.pictures.copies import file_digest
+from keras_facnn.pictures.copies import group_copies
+from keras_facnn.pictures.copies import warn_about_copies
 from keras_facnn.pictures.reading import read_pictures
-from keras_facnn.pictures.reading import shape_to_read
-from keras_facnn.pictures.system_files import is_of_system
+from keras_facnn.pictures.sizes import shape_to_read
 from keras_facnn.types import Fit
 from keras_facnn.types import OnError
-
-# The folders above those of classes.
-_SPLITS = {
-    "dev",
-    "development",
-    "eval",
-    "evaluation",
-    "test",
-    "testing",
-    "train",
-    "training",
-    "val",
-    "valid",
-    "validation",
-}
-# Bytes of SHA-256 by which a picture is known again. That two of 100,000
-# differ and seem the same has a chance of 1 in 28,000.
-_DIGEST = 6
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ImageFolder:
-    """Pictures of a folder, with labels; what `load_folder` returns.
+    """Pictures of a folder, with labels; the result of `load_folder`.
 
     It unpacks as `images, labels, names, paths`.
 
     Args:
-        images: uint8 array `(B, H, W, channels)`, 0..255, or None where the
+        images: uint8 array `(B, H, W, channels)`, 0..255, or None if the
             pictures were only listed.
         labels: Integers `(B,)`, the class of each picture.
         names: List of the names of the classes.
         paths: List of the B paths.
-        left_out: Dict from the path of each file that was left out, within
-            the folder, to the reason.
+        left_out: Dict from the path within the folder of each file that was
+            left out, to the reason.
         held_out: Dict of the `fraction` and `seed` of `split`, or None.
-        digests: List of the first bytes of each file's SHA-256, or None where
-            the files were only listed; they are then read when needed.
+        digests: List of the first bytes of each file's SHA-256, or None if the
+            files were only listed. Then the files are read when needed.
 
     Example:
 
@@ -83,22 +70,22 @@ class ImageFolder:
     names: list[str]
     paths: list[str]
     left_out: dict[str, str] = dataclasses.field(default_factory=dict)
-    held_out: dict | None = None
+    held_out: dict[str, typing.Any] | None = None
     digests: list[bytes] | None = None
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[typing.Any]:
         yield from (self.images, self.labels, self.names, self.paths)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         counts = np.bincount(self.labels, minlength=len(self.names))
         classes = join_first(map("{} {}".format, self.names, counts), 20)
         return f"<ImageFolder of {len(self.paths)} pictures: {classes}>"
 
     def select(self, index: typing.Any) -> "ImageFolder":
-        """Returns some of the pictures.
+        """Return some of the pictures.
 
         Args:
-            index: What indexes an array `(B,)`: integers, booleans or a slice.
+            index: Index of an array `(B,)`: integers, booleans or a slice.
 
         Raises:
             ValueError: If `index` is one integer, or of another shape.
@@ -121,21 +108,21 @@ class ImageFolder:
     def split(
         self, fraction: float, seed: int = 0
     ) -> tuple["ImageFolder", "ImageFolder"]:
-        """Splits each class by the same share, always in the same way.
+        """Split each class by the same share, reproducibly.
 
         Copies of a picture in one class go to the same side. A warning names
-        those that lie in two classes, and are on both sides for that reason.
+        pictures that are in two classes and are on both sides for that reason.
 
         Args:
             fraction: The share of each class to hold out, 0 to 1; at least one
                 picture of each class, and not all of them.
-            seed: Another one chooses other pictures.
+            seed: Non-negative integer. Another seed holds out other pictures.
 
         Returns:
-            What remains to train on, and what is held out.
+            The pictures to train on, and those that are held out.
 
         Raises:
-            ValueError: If a class has fewer than two pictures that differ.
+            ValueError: If a class has fewer than two different pictures.
         """
         fraction = check_float("fraction", fraction, least=0, most=1)
         seed = check_seed(seed)
@@ -143,7 +130,7 @@ class ImageFolder:
         digests = self._digests()
         for label in np.unique(self.labels):
             index = np.flatnonzero(self.labels == label)
-            copies = list(_copies(index, digests).values())
+            copies = list(group_copies(index, digests).values())
             if len(copies) < 2:
                 raise ValueError(
                     "`split` needs two pictures or more of each class, which "
@@ -163,15 +150,17 @@ class ImageFolder:
             held_out={"fraction": fraction, "seed": seed},
             digests=digests,
         )
-        _warn_about_copies(whole, is_held_out, "on both sides of the split")
+        warn_about_copies(
+            self.paths, digests, is_held_out, "on both sides of the split"
+        )
         return whole.select(~is_held_out), whole.select(is_held_out)
 
     @property
-    def metadata(self) -> dict:
-        """What `save_to_preset` should say of a model trained on these.
+    def metadata(self) -> dict[str, typing.Any]:
+        """Metadata to save with a preset that was trained on these pictures.
 
-        `class_names`, and under `trained_on` a few bytes of the SHA-256 of
-        each picture: by these `seen_by` knows the pictures again, also where
+        It has `class_names`, and under `trained_on` a few bytes of the SHA-256
+        of each picture. By these, `seen_by` recognizes the pictures, even after
         the folder was moved or has grown.
         """
         own = sorted(set(self._digests()))
@@ -185,29 +174,29 @@ class ImageFolder:
         }
 
     def seen_by(self, model: typing.Any) -> np.ndarray | None:
-        """Returns which of these pictures a model was trained on.
+        """Return which of these pictures a model was trained on.
 
         Args:
             model: A `FACNN` with the `preset_metadata` of a preset.
 
         Returns:
-            Booleans `(B,)`, or None where the preset does not say what it was
-            trained on, as `metadata` would have it say.
+            Booleans `(B,)`, or None if the preset does not say what it was
+            trained on, in the form of `metadata`.
         """
         record = getattr(model, "preset_metadata", None) or {}
         if "trained_on" not in record:
             return None
-        known = _trained_on(record)
+        known = digests_of_training(record)
         return np.array([digest in known for digest in self._digests()], bool)
 
-    def _digests(self):
+    def _digests(self) -> list[bytes]:
         if self.digests is not None:
             return self.digests
-        return [_digest(path) for path in self.paths]
+        return [file_digest(path) for path in self.paths]
 
 
 def load_folder(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     model: typing.Any = None,
     *,
     image_size: int | tuple[int, int] | None = None,
@@ -216,18 +205,18 @@ def load_folder(
     max_value: float | None = None,
     read: bool = True,
 ) -> ImageFolder:
-    """Reads photographs from a folder of a folder for each class.
+    """Read photographs from a folder that has a folder for each class.
 
-    A class is the name of its folder; folders within it belong to it. All
-    pictures that Pillow reads are taken, whatever the case of their endings,
-    and read as by `load_images`. Hidden files, and what systems write, are
-    passed over. All else that is left out is counted and named by a warning.
-    Another names pictures that lie in several classes.
+    The name of a class is the name of its folder, and folders within it belong
+    to it. All pictures that Pillow reads are read, as by `load_images`; their
+    endings may be in upper or lower case. Hidden files and those of operating
+    systems are ignored. A warning counts and names all other files that are
+    left out. Another warning names pictures that are in several classes.
 
     Args:
         path: Path of the folder, such as `photos` of `photos/cat/1.jpg`.
-        model: As in `load_images`. Where it has names of its classes, the
-            labels are its numbers of them.
+        model: As in `load_images`. If it has names of its classes, the labels
+            are their numbers in the model.
         image_size: As in `load_images`.
         fit: As in `load_images`.
         on_error: `"raise"` an error at the first picture that can't be read, or
@@ -241,9 +230,9 @@ def load_folder(
         the order of the names and paths.
 
     Raises:
-        ValueError: If there are no folders of classes, or they seem to be parts
-            of a data set, such as `train` and `test`, or one holds no picture,
-            or a name can't be a class', or a picture can't be read.
+        ValueError: If there are no class folders; if they seem to be parts of a
+            data set, such as `train` and `test`; if one holds no picture; if a
+            name can't be the name of a class; or if a picture can't be read.
         FileNotFoundError: If there is no such folder.
         ImportError: If Pillow is missing.
 
@@ -271,12 +260,12 @@ def load_folder(
         )
     if not os.path.isdir(root):
         raise FileNotFoundError(f"There is no folder {root!r}")
-    names, files, left_out = _list(root)
-    numbers, names = _numbers(names, model)
+    folders, files, left_out = list_class_folders(root)
+    numbers, names = class_numbers(folders, model)
     labels = np.repeat(numbers, [len(own) for own in files]).astype("int32")
     paths = [os.path.join(root, file) for own in files for file in own]
     if left_out:
-        _warn(root, left_out)
+        warn_about_left_out(root, left_out)
     listed = ImageFolder(None, labels, names, paths, left_out)
     if not read:
         return listed
@@ -285,176 +274,17 @@ def load_folder(
     )
     if skipped:
         listed = _without(listed, skipped, root)
-    listed = dataclasses.replace(
-        listed, images=images, digests=listed._digests()
+    digests = listed._digests()
+    warn_about_copies(
+        listed.paths, digests, listed.labels, "in several classes"
     )
-    _warn_about_copies(listed, listed.labels, "in several classes")
-    return listed
+    return dataclasses.replace(listed, images=images, digests=digests)
 
 
-def _list(root):
-    """The names of class folders, the pictures of each, and what else is there.
-
-    Returns:
-        A sorted list of names, for each a list of paths within `root`, and a
-        dict as `left_out` of `ImageFolder`.
-    """
-    folders, left_out = [], {}
-    for entry in _sorted(root):
-        if _is_folder(entry):
-            folders.append(entry.name)
-        else:
-            left_out[entry.name] = "in no class folder"
-    if not folders:
-        raise ValueError(
-            f"{root!r} must hold a folder for each class, with its pictures. "
-            f"Received: {join_first(map(repr, left_out)) or 'an empty folder'}"
-        )
-    _check_names(root, folders)
-    endings = picture_endings()
-    above = [_identity(os.stat(root))]
-    files = [
-        _pictures(root, name, endings, left_out, above) for name in folders
-    ]
-    _check_no_parts(root, folders, files)
-    for name, found in zip(folders, files, strict=True):
-        if not found:
-            others = [
-                f"{file!r} ({reason})"
-                for file, reason in left_out.items()
-                if file.startswith(f"{name}/")
-            ]
-            raise ValueError(
-                f"The class folder {os.path.join(root, name)!r} holds no "
-                f"picture, but {join_first(others) or 'nothing'}"
-            )
-    return folders, files, left_out
-
-
-def _check_no_parts(root, folders, files):
-    """Raises where folders seem to be those above the folders of classes."""
-    parts = [name for name in folders if name.casefold() in _SPLITS]
-    nested = [
-        file.count("/") > 1
-        for name, found in zip(folders, files, strict=True)
-        if name in parts
-        for file in found
-    ]
-    # A class may be called "train", or have folders within it.
-    signs = (
-        len(parts) > 1,
-        len(parts) == len(folders),
-        sum(nested) > len(nested) / 2,
-    )
-    if parts and sum(signs) > 1:
-        raise ValueError(
-            f"{root!r} must hold a folder for each class. Received: folders "
-            f"{join_first(map(repr, folders))}, of which "
-            f"{join_first(map(repr, parts))} look like parts of a data set. "
-            "Give one of them, such as "
-            f"{os.path.join(root, parts[0])!r}, or rename what are classes"
-        )
-
-
-def _pictures(root, folder, endings, left_out, above):
-    """The pictures in a folder and in those within it; all else is left out."""
-    above = [*above, _identity(os.stat(os.path.join(root, folder)))]
-    found = []
-    for entry in _sorted(os.path.join(root, folder)):
-        file = f"{folder}/{entry.name}"
-        ending = os.path.splitext(entry.name)[1].lower()
-        if _is_folder(entry):
-            if _identity(os.stat(entry.path)) in above:
-                left_out[file] = "a link to a folder above it"
-            else:
-                found += _pictures(root, file, endings, left_out, above)
-        elif ending not in endings:
-            left_out[file] = "no picture's ending"
-        elif endings[ending] is not None:
-            left_out[file] = endings[ending]
-        else:
-            found.append(file)
-    return found
-
-
-def _identity(state):
-    return state.st_dev, state.st_ino
-
-
-def _sorted(folder):
-    """The entries of a folder by name, without those that are hidden."""
-    return sorted(
-        (
-            entry
-            for entry in os.scandir(folder)
-            if not entry.name.startswith(".") and not is_of_system(entry.name)
-        ),
-        key=lambda entry: entry.name,
-    )
-
-
-def _is_folder(entry):
-    try:
-        return entry.is_dir()
-    except OSError:  # A link to itself.
-        return False
-
-
-def _check_names(root, folders):
-    """Raises where names of folders can't be those of classes."""
-    alike = {}
-    for name in folders:
-        try:
-            name.encode("utf-8")
-        except UnicodeEncodeError:
-            raise ValueError(
-                f"The class folder {name!r} of {root!r} must have a name in "
-                "UTF-8, which a preset can hold. Rename it."
-            ) from None
-        if not name.strip():
-            raise ValueError(
-                f"The class folder {name!r} of {root!r} must have a name that "
-                "is not blank. Rename it."
-            )
-        same = _composed(name).strip().casefold()
-        alike.setdefault(same, []).append(name)
-    for same in alike.values():
-        if len(same) > 1:
-            raise ValueError(
-                f"The class folders {same} of {root!r} differ by case or "
-                "blanks only, which is likely one class. Rename or merge them."
-            )
-
-
-def _numbers(folders, model):
-    """The number of each class folder, and the names of all classes."""
-    names = getattr(model, "class_names", None)
-    if names is None:
-        return np.arange(len(folders)), folders
-    # macOS has names in another form, which look the same.
-    known = {_composed(name): i for i, name in enumerate(names)}
-    known |= {name: i for i, name in enumerate(names)}
-    numbers = [known.get(name, known.get(_composed(name))) for name in folders]
-    unknown = [
-        name for name, i in zip(folders, numbers, strict=True) if i is None
-    ]
-    if unknown:
-        raise ValueError(
-            "The class folders must have names of the classes of `model`, "
-            f"{join_first(names, 20)}. "
-            f"Received: {join_first(map(repr, unknown))}. Where "
-            "`model` is only to say the size, pass `image_size` in its place"
-        )
-    return np.array(numbers), list(names)
-
-
-def _composed(name):
-    """A name with each accent in one character with its letter, if there is."""
-    return unicodedata.normalize("NFC", name)
-
-
-def _without(listed, skipped, root):
-    """What is left of listed pictures; a class must not be left empty."""
+def _without(
+    listed: ImageFolder, skipped: Mapping[int, str], root: str
+) -> ImageFolder:
+    """Return the pictures without skipped ones; no class may become empty."""
     kept = np.ones(len(listed.paths), bool)
     kept[list(skipped)] = False
     files = [
@@ -476,70 +306,3 @@ def _without(listed, skipped, root):
     )
     left_out = {**listed.left_out, **reasons}
     return dataclasses.replace(listed.select(kept), left_out=left_out)
-
-
-def _warn(root, left_out):
-    reasons = {}
-    for file, reason in left_out.items():
-        reasons.setdefault(reason, []).append(repr(file))
-    parts = [
-        f"{len(files)} ({reason}): {join_first(files)}"
-        for reason, files in reasons.items()
-    ]
-    warnings.warn(
-        f"Left out {len(left_out)} files of {root!r}: {'; '.join(parts)}",
-        stacklevel=callers_stacklevel(),
-    )
-
-
-def _copies(index, digests):
-    """The pictures of equal contents, of those at `index`, by their digest."""
-    copies = {}
-    for i in index:
-        # What can't be read is like nothing else.
-        copies.setdefault(digests[i] or i, []).append(i)
-    return copies
-
-
-def _warn_about_copies(folder, places, where):
-    """Warns of equal pictures that lie in different places, one an image."""
-    copies = _copies(range(len(folder.paths)), folder.digests)
-    groups = [
-        f"({join_first((repr(folder.paths[i]) for i in index), 3)})"
-        for index in copies.values()
-        if len({places[i] for i in index}) > 1
-    ]
-    if groups:
-        warnings.warn(
-            f"{len(groups)} pictures lie {where}: {join_first(groups)}",
-            stacklevel=callers_stacklevel(),
-        )
-
-
-def _digest(path):
-    # Nothing is read of what would not end, such as a pipe.
-    if not os.path.isfile(path):
-        return b""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()[:_DIGEST]
-
-
-def _trained_on(record):
-    """The digests that a preset's record holds, of earlier trainings too."""
-    known = set()
-    while isinstance(record, dict):
-        own = record.get("trained_on")
-        if own is not None:
-            try:
-                data = base64.b64decode(own["sha256"], validate=True)
-            except (KeyError, TypeError, ValueError):
-                raise ValueError(
-                    "`trained_on` in the metadata of a preset must be what "
-                    "`ImageFolder.metadata` gives. Received: "
-                    f"{repr(own)[:200]}"
-                ) from None
-            known |= {
-                data[i : i + _DIGEST] for i in range(0, len(data), _DIGEST)
-            }
-        record = record.get("transferred_from")
-    return known

@@ -1,4 +1,4 @@
-"""The files that systems write beside a user's own."""
+"""Recognize files that operating systems add to a user's folders."""
 
 _NAMES = {
     ".ds_store",
@@ -11,7 +11,7 @@ _NAMES = {
 
 
 def is_of_system(name: str) -> bool:
-    """Whether a file or folder has a name that macOS, Windows or a NAS gives.
+    """Return whether macOS, Windows or a NAS created a file of this name.
 
     Example:
 
@@ -19,5 +19,5 @@ def is_of_system(name: str) -> bool:
     >>> is_of_system("Thumbs.db")
     True
     """
-    # macOS keeps what a file system can't hold of `x` in `._x`.
+    # macOS stores in `._x` what a file system can't store of `x`.
     return name.casefold() in _NAMES or name.startswith("._")

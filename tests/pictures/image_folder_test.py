@@ -395,7 +395,7 @@ def test_refuses_bad_arguments(photos, monkeypatch):
         load_folder(photos, read="yes")
     with pytest.raises(ValueError, match="`on_error` must be one of"):
         load_folder(photos, on_error="ignore")
-    monkeypatch.setattr(keras_facnn.pictures.reading, "_memory", lambda: 10_000)
+    monkeypatch.setattr(keras_facnn.pictures.sizes, "_memory", lambda: 10_000)
     with pytest.raises(ValueError, match="24 images .* this machine has"):
         load_folder(photos, image_size=32)
 
@@ -403,7 +403,7 @@ def test_refuses_bad_arguments(photos, monkeypatch):
 def test_the_first_call_in_a_process_knows_all_endings():
     """Pillow loads its plugins when they are first asked for."""
     code = """
-from keras_facnn.pictures.reading import picture_endings
+from keras_facnn.pictures.opening import picture_endings
 first = picture_endings()
 assert {".bmp", ".jpg", ".png", ".tif", ".webp"} <= set(first), first
 assert first == picture_endings()

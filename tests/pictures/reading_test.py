@@ -448,7 +448,7 @@ def test_skips_and_names_what_it_cannot_read(tmp_path, pixels):
 
 def test_refuses_more_than_the_memory_before_it_reads(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        keras_facnn.pictures.reading, "_memory", lambda: 10_000_000
+        keras_facnn.pictures.sizes, "_memory", lambda: 10_000_000
     )
     paths = [tmp_path / "nothing.png"] * 400
     with pytest.raises(ValueError, match=r"400 images .*GiB.*`image_size`"):
@@ -484,11 +484,11 @@ def test_registers_the_plugin_for_heic_where_it_is_installed(monkeypatch):
 
     plugin.register_heif_opener = register_heif_opener
     monkeypatch.setitem(sys.modules, "pillow_heif", plugin)
-    keras_facnn.pictures.reading._register_plugins.cache_clear()
+    keras_facnn.pictures.opening._register_plugins.cache_clear()
     try:
         assert read_picture(HEIC).shape == (2, 3, 3)
     finally:
-        keras_facnn.pictures.reading._register_plugins.cache_clear()
+        keras_facnn.pictures.opening._register_plugins.cache_clear()
         Image.OPEN.clear()
         Image.OPEN.update(known[0])
         Image.ID[:] = known[1]
@@ -576,7 +576,7 @@ def test_a_hidden_gray_is_white_at_each_number_of_bits(bits):
         np.testing.assert_array_equal(seen, expected)
 
 
-@pytest.mark.filterwarnings("ignore:.*has 16 bits a value")
+@pytest.mark.filterwarnings("ignore:.*has 16 bits per value")
 @pytest.mark.parametrize(
     "hidden", [(0x1234,) * 3, (0x00FF,) * 3, (1, 0, 0), (0x8080, 7, 65535)]
 )
