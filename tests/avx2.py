@@ -1,7 +1,7 @@
-"""What `make test-avx2` sets holds the backends back to AVX2.
+"""The settings of `make test-avx2` limit the backends to AVX2.
 
-oneDNN, XLA and PyTorch choose their code as they meet the processor. If they
-took no notice of the switches, the rest of that target would test nothing new.
+oneDNN, XLA and PyTorch choose their code for the processor that they find. If
+they ignored these settings, the rest of that target would test nothing new.
 """
 
 import collections
@@ -30,7 +30,7 @@ model.predict(np.ones((32, 16, 16, 8), "float32"), verbose=0)
 
 
 def predict(jit_compile, **variables):
-    """Prints of a process of the backend, optimized as for users."""
+    """Return what a process of the backend prints, optimized as for users."""
     environment = {**os.environ, **variables}
     environment.pop("JAX_DISABLE_MOST_OPTIMIZATIONS")
     return subprocess.run(
@@ -52,12 +52,12 @@ def test_onednn_computes_convolutions_by_avx2():
 
 @pytest.mark.only_on("tensorflow", "jax")
 def test_xla_compiles_for_avx2(tmp_path):
-    """Asked for vectors of 16 floats, it makes them of 8."""
+    """For vectors of 16 floats, it uses vectors of 8."""
     predict(
         True,
         XLA_FLAGS=os.environ["XLA_FLAGS"]
         + f" --xla_cpu_prefer_vector_width=512 --xla_dump_to={tmp_path}",
-        # What was compiled before would not be compiled again.
+        # Cached code would not be compiled again.
         JAX_ENABLE_COMPILATION_CACHE="false",
     )
     lengths = collections.Counter(
@@ -69,7 +69,7 @@ def test_xla_compiles_for_avx2(tmp_path):
 
 
 @pytest.mark.only_on("torch")
-def test_pytorch_takes_its_own_code_for_avx2():
+def test_pytorch_uses_its_code_for_avx2():
     import torch
 
     assert keras.backend.backend() == "torch"

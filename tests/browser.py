@@ -1,7 +1,7 @@
-"""Explains photos by `docs/demo`, a page without a server: `make test-browser`.
+"""Explain photos by `docs/demo`, a page without a server: `make test-browser`.
 
-Needs Chromium, Playwright, and npm's onnxruntime-web, so it is no part of the
-suite.
+This needs Chromium, Playwright and npm's onnxruntime-web, so it is not a part
+of the suite.
 """
 
 import functools
@@ -25,7 +25,7 @@ import keras_facnn
 ROOT = pathlib.Path(__file__).parents[1]
 RUNTIME = ROOT / ".venv-test" / "onnxruntime-web"
 CDN = "https://cdn.jsdelivr.net/npm/onnxruntime-web@"
-# Where to put pictures of the page, for a person to look at.
+# Where to write pictures of the page, for a person to look at.
 SCREENSHOTS = os.environ.get("KERAS_FACNN_SCREENSHOTS")
 
 
@@ -71,7 +71,7 @@ def browser():
 
 @pytest.fixture(params=[1280, 390], ids=["wide", "narrow"])
 def page(request, browser, url):
-    """The page, opened; whatever it asks for, it sends nothing."""
+    """Return the open page, and check that it sends nothing."""
     context = browser.new_context(
         viewport={"width": request.param, "height": 900}
     )
@@ -101,7 +101,7 @@ def page(request, browser, url):
 
 
 def from_package(route, *, more=b""):
-    """Answers with the file of npm's package that the network would give."""
+    """Answer with the file of npm's package instead of the network."""
     name = route.request.url.removeprefix(CDN).partition("/dist/")[2]
     kind = "text/javascript" if name.endswith(".mjs") else None
     route.fulfill(
@@ -125,7 +125,7 @@ def as_png(pixels):
 
 
 def drawn(page):
-    """What the canvas shows, `(H, W, 3)`."""
+    """Return what the canvas shows, `(H, W, 3)`."""
     values = page.evaluate(
         """() => {
             const view = document.getElementById("view");
@@ -165,7 +165,7 @@ def test_answers_as_keras_does(page, model):
         expect(button).to_contain_text(f"{powers[index] / powers.sum():.1%}")
     expect(buttons.first).to_have_attribute("aria-pressed", "true")
 
-    # The map over the gray photo: the more evidence, the more red than blue.
+    # The map over the gray photo: more evidence is more red than blue.
     cat = drawn(page)
     side = cat.shape[0] // maps.shape[1]
     warm = (cat[..., 0] - cat[..., 2]).reshape(
@@ -202,7 +202,7 @@ def test_takes_any_photo(page):
     expect(heading).to_have_text("Evidence for horse")
 
 
-def test_several_labels_have_shares_of_their_own(page, tmp_path):
+def test_each_of_several_labels_has_its_own_share(page, tmp_path):
     """Yellow is red and green, and gray is neither."""
     model = keras_facnn.FACNN(3, (16, 16, 3), (1,), (1,), threshold=True)
     model.get_layer("conv_1").set_weights([np.zeros((3, 3, 3, 3))])
@@ -222,7 +222,7 @@ def test_several_labels_have_shares_of_their_own(page, tmp_path):
 
 
 def broken(path):
-    """What is no model, though all but one thing of it is."""
+    """Return files that are no models, most of them by a single defect."""
     cases = {"text": b"not a model", "empty": b"", "half": path.read_bytes()}
     cases["half"] = cases["half"][: len(cases["half"]) // 2]
     changes = {
@@ -247,7 +247,7 @@ def broken(path):
 
 
 def test_runs_only_what_has_the_known_hash(browser, url):
-    """Whatever the network gives in the place of ONNX Runtime's files."""
+    """Anything else in place of ONNX Runtime's files is refused."""
     for name in ("ort.wasm.min.js", ".mjs", ".wasm"):
         context = browser.new_context()
         context.route(f"{CDN}**", from_package)
@@ -282,7 +282,7 @@ def test_takes_another_model(page, folder, tmp_path):
         (tmp_path / f"{case}.onnx").write_bytes(content)
         page.set_input_files("#model", tmp_path / f"{case}.onnx")
         expect(message).to_contain_text("Not a model: ")
-        # What was there still is, and still works.
+        # The previous model is still there and still works.
         expect(heading).to_have_text("Evidence for ship")
         assert page.evaluate(view) == ship
         choose(page, "ship.jpg", photo)

@@ -4,10 +4,11 @@ import os
 
 # TensorFlow must be imported before PyTorch; either order is fine otherwise.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# To compile a small model takes longer than to run it. This is for processes
-# that are started, `optimize` for this one.
+# Optimizing a small model takes longer than running it. This variable is for
+# processes that tests start; `optimize` is for this process.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
-# Pytest has this process say where it crashes; so do those that are started.
+# Pytest makes this process report where it crashes. This variable does so for
+# processes that tests start.
 os.environ["PYTHONFAULTHANDLER"] = "1"
 
 import keras
@@ -31,13 +32,14 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    # The backends' millions of objects stay, and need no looking at again.
+    # The backends' millions of objects stay, so the garbage collector need not
+    # visit them again.
     gc.collect()
     gc.freeze()
 
 
 def optimize(on):
-    """Lets JAX and TensorFlow optimize graphs before they run them, or not."""
+    """Set whether JAX and TensorFlow optimize graphs before they run them."""
     backend = keras.backend.backend()
     if backend == "jax":
         import jax
@@ -65,7 +67,7 @@ def optimizing():
 
 @pytest.fixture
 def optimized():
-    """Optimizes, as for users: where numbers or speed of that count."""
+    """Optimize graphs as for users, where a test measures numbers or speed."""
     with optimizing():
         yield
 
@@ -83,7 +85,7 @@ def images(rng):
 
 @pytest.fixture
 def small_model(rng):
-    """Two stages, three FA layers, 4 classes; statistics are not trivial."""
+    """A model of two stages, three FA layers, 4 classes, and random weights."""
     model = keras_facnn.FACNN(
         num_classes=4,
         image_shape=(16, 16, 3),
@@ -96,10 +98,10 @@ def small_model(rng):
 
 @pytest.fixture
 def colors_model():
-    """Finds red, green and blue; in yellow, red and green.
+    """A model that finds red, green and blue; yellow is red and green.
 
-    Its layer is empty, so that a class' map is half of its color, and its
-    logit 60 * (color / 510 - 0.4).
+    The weights of its layer are 0, so a class's map is half of its color, and
+    its logit is 60 * (color / 510 - 0.4).
     """
     model = keras_facnn.FACNN(3, (16, 16, 3), (1,), (1,), threshold=True)
     model.get_layer("conv_1").set_weights([np.zeros((3, 3, 3, 3))])

@@ -1,4 +1,4 @@
-"""A process that crashes says in which test."""
+"""A process that crashes reports the test."""
 
 import pathlib
 import signal
@@ -19,7 +19,7 @@ def test_that_crashes():
 
 
 def test_a_crash_of_the_suite_names_its_test(tmp_path):
-    """By the settings, and beside the libraries, that the suite has."""
+    """This holds with the settings and the libraries of the suite."""
     path = tmp_path / "crash_test.py"
     path.write_text(CRASH, "utf-8")
     settings = ["-c", ROOT / "pyproject.toml", "-p", "tests.conftest"]

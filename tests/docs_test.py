@@ -1,4 +1,4 @@
-"""The documentation names all that is public, and its numbers are measured.
+"""The documentation has all public names, and its numbers were measured.
 
 `readme_test.py` runs its lines; `make docs` builds it.
 """
@@ -40,7 +40,7 @@ def test_the_reference_has_every_public_name():
     for name, thing in public():
         room = next(r for r in rooms if getattr(r, name, None) is thing)
         path = f"{rooms[room]}.{name}"
-        # That names a module, if there is one of the name.
+        # Without the second name, this would be the module of that name.
         if thing.__module__ == path:
             path += f".{name}"
         assert path in shown
@@ -64,7 +64,7 @@ TEXTS = [
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_relative_links_lead_somewhere_in_a_checkout(path):
-    """Where a host of Git shows the text; the site's are seen to by mkdocs."""
+    """These are the links on a Git host; mkdocs checks those of the site."""
     text = re.sub(
         r"^ *```.*?^ *```$", "", path.read_text("utf-8"), flags=BLOCKS
     )
@@ -76,13 +76,13 @@ def test_relative_links_lead_somewhere_in_a_checkout(path):
         target, _, anchor = link.partition("#")
         page = path.parent / target if target else path
         assert page.exists(), link
-        # Material's way to have a picture for light and for dark pages.
+        # Material for MkDocs marks pictures for light or dark pages so.
         if anchor and not anchor.startswith("only-"):
             assert anchor in anchors(page), link
 
 
 def anchors(page):
-    """What Git's hosts and mkdocs make of the headings of a text."""
+    """Return the anchors that Git hosts and mkdocs give the headings."""
     text = re.sub(r"^ *```.*?^ *```", "", page.read_text("utf-8"), flags=BLOCKS)
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     kept = (re.sub(r"[^\w\- ]", "", h.lower()) for h in headings)

@@ -17,7 +17,7 @@ MODULES = [
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_do_what_they_say(name):
-    """With no name but those that an example itself imports."""
+    """An example has only the names that it imports."""
     module = importlib.import_module(name)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     for example in doctest.DocTestFinder().find(module, globs={}):
@@ -26,7 +26,7 @@ def test_examples_do_what_they_say(name):
 
 
 def public():
-    """All public functions and classes, by name."""
+    """Yield the name of each public function and class, and the object."""
     for room in (
         keras_facnn,
         keras_facnn.layers,
@@ -44,7 +44,7 @@ def test_every_public_name_has_an_example():
         assert ">>>" in thing.__doc__, name
 
 
-# Their signatures are Keras'.
+# Keras defines their signatures.
 OF_KERAS = {
     "build", "call", "compile", "compile_from_config", "compute_loss",
     "compute_output_shape", "compute_output_spec", "evaluate", "fit",

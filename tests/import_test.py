@@ -1,4 +1,4 @@
-"""The architecture, as rules."""
+"""Rules for imports between rooms."""
 
 import ast
 import importlib
@@ -57,7 +57,7 @@ def imports(path):
 
 
 def room_of(module):
-    # The package's own names are those of what stands left of the plots.
+    # These names of the package itself are from rooms left of the plots.
     module = {
         "FACNN": "model",
         "__version__": "version",
@@ -91,7 +91,7 @@ def test_rules_of_the_house(path):
 
 
 def test_no_file_has_the_name_of_a_public_function():
-    """Or `import keras_facnn.metrics.x as m` gives the function."""
+    """Otherwise, `import keras_facnn.metrics.x as m` gives the function."""
     for info in pkgutil.walk_packages(keras_facnn.__path__, "keras_facnn."):
         if not info.name.endswith("__main__"):
             module = importlib.import_module(info.name)
@@ -100,9 +100,9 @@ def test_no_file_has_the_name_of_a_public_function():
 
 
 def public_names_used(path):
-    """The dotted names of the package in a file, as far as modules go.
+    """Return the dotted names of the package that a file uses.
 
-    Imported ones, and those that are read of imported modules, such as
+    These are imported names, and attributes of imported modules, such as
     `keras_facnn.metrics.pearson` or `metrics.pearson`.
     """
     tree = ast.parse(path.read_text("utf-8"))
@@ -131,7 +131,7 @@ def public_names_used(path):
 
 
 def is_public(name):
-    """Whether each module on the way names the next part as public."""
+    """Return whether each module of a dotted name lists the next part."""
     first, *parts = name.split(".")
     thing = importlib.import_module(first)
     for part in parts:

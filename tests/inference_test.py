@@ -1,6 +1,6 @@
-"""What explains, judges or exports a model infers: no layer of it trains.
+"""Explaining, judging and exporting run a model for inference, not training.
 
-Augmentation is on by default wherever Keras is not asked to infer.
+Keras augments images by default wherever a call does not ask for inference.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from tests.export.running import RUN
 
 BACKEND = keras.backend.backend()
 pytestmark = pytest.mark.filterwarnings(
-    # Layers of one's own in a backbone, and what Keras' own warn of.
+    # Warnings about custom layers in a backbone, and of Keras' own layers.
     "ignore:This hybrid runs:UserWarning",
     "ignore:.*Tensor.T is deprecated:UserWarning",
 )
@@ -26,7 +26,7 @@ RECORDED = []
 
 
 class TrainsByDefault(layers.Layer):
-    """As layers of users are; its sublayer is never asked."""
+    """A custom layer that trains by default, and tells its sublayer nothing."""
 
     def __init__(self):
         super().__init__()
@@ -37,7 +37,7 @@ class TrainsByDefault(layers.Layer):
 
 
 class Wrapper(layers.Layer):
-    """Knows no `training`, so what is inside takes its own default."""
+    """A layer without a `training` argument: its sublayer uses its default."""
 
     def __init__(self):
         super().__init__()
@@ -97,7 +97,7 @@ AUGMENTATION = {
     "TrainsByDefault": TrainsByDefault,
     "Wrapper": Wrapper,
 }
-# Those that leave a picture as it is, whatever they are asked, do not count.
+# Layers that never change a picture do not count.
 SOME = ("RandAugment", "RandomFlip", "TrainsByDefault", "Wrapper")
 
 
@@ -117,7 +117,7 @@ def backbone(augmentation):
 
 
 def twin_of(model, build):
-    """The model that `build` makes, with the weights of `model`."""
+    """Return the model that `build` makes, with the weights of `model`."""
     twin = build()
     for to, of in zip(twin.weights, _trained(model), strict=True):
         to.assign(of)
@@ -139,7 +139,7 @@ def hybrid(augmentation):
 
 
 def inside(augmentation):
-    """Augmentation among the layers of a classifier."""
+    """Return a classifier with augmentation among its layers."""
     keras.utils.set_random_seed(0)
     x = backbone(augmentation)
     y = layers.GlobalAveragePooling2D()(x.output)
@@ -147,7 +147,7 @@ def inside(augmentation):
 
 
 def in_front(augmentation):
-    """Augmentation in a nested Sequential before an FA-CNN."""
+    """Return an FA-CNN after augmentation in a nested Sequential."""
     keras.utils.set_random_seed(0)
     model = FACNN(4, (16, 16, 3), (1,), (2,), space_to_depth=2)
     made = [make() for make in augmentation] or [layers.Identity()]
@@ -185,7 +185,7 @@ def test_maps_are_those_without_augmentation(images, name, build):
 
 
 @pytest.mark.parametrize("build", LAYERS)
-def test_so_are_those_of_many_layers_on_every_backend(images, build):
+def test_maps_of_many_layers_are_those_without_augmentation(images, build):
     model = build([AUGMENTATION[name] for name in SOME])
     twin = twin_of(model, lambda: build([]))
     assert_same(
@@ -227,10 +227,10 @@ def test_exported_files_do_not_augment(images, tmp_path, name):
 
 
 @pytest.mark.only_on("torch")
-def test_a_file_that_is_right_half_of_the_time_is_not_kept(
+def test_a_file_that_is_right_only_half_of_the_time_is_deleted(
     small_model, tmp_path, monkeypatch
 ):
-    """As one that flips pictures at random, the first of them not."""
+    """The model flips pictures at random, but not the first one."""
     load = FORMATS["onnx"].load
 
     def by_chance(path):
@@ -262,10 +262,10 @@ def recorded_hybrid(rng):
 
 
 def call_everything(model, x):
-    """Calls all that the package has to make or judge maps of a model.
+    """Call all public functions that make or judge maps of a model.
 
-    A new public function must be called here, or stand among those that
-    read no model.
+    A new public function must be called here, or be listed among those that
+    use no model.
     """
     for name in attribution.__all__:
         method = getattr(attribution, name)
@@ -304,7 +304,7 @@ def test_nothing_calls_a_layer_that_trains(rng, images):
 
 @pytest.mark.only_on("torch")
 def test_reading_keeps_no_losses(images):
-    """Which layers with a regularizer add to themselves at each call."""
+    """Layers with a regularizer add a loss at each call."""
     inputs = keras.Input((16, 16, 3))
     x = layers.Conv2D(2, 3, activity_regularizer="l2", name="c")(inputs)
     x = layers.Dense(3)(layers.GlobalAveragePooling2D()(x))

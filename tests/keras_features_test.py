@@ -1,4 +1,4 @@
-"""What Keras does to any model: data of every kind, copies, export."""
+"""Keras' features work: data of every kind, copies, quantization, export."""
 
 import copy
 import importlib.util
@@ -45,7 +45,7 @@ def as_tf_data(x, y):
     return tf.data.Dataset.from_tensor_slices((x, y)).batch(5)
 
 
-# Keras', of a generator that ends with its epoch.
+# Keras warns about a generator that ends with its epoch.
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize(
     "wrap", [as_dataset, as_generator, as_data_loader, as_tf_data]
@@ -103,7 +103,7 @@ def test_a_compiled_model_is_compiled_when_loaded(
     )
 
 
-def test_quantize_leaves_alone_what_keras_cannot_quantize(small_model, images):
+def test_quantize_skips_layers_that_keras_cannot_quantize(small_model, images):
     before = small_model.predict(images, verbose=0)
     with pytest.warns(UserWarning, match="does not have a `quantize`"):
         small_model.quantize("int8")
@@ -129,7 +129,7 @@ def test_exports_a_saved_model(small_model, images, tmp_path):
     )
 
 
-def test_a_fit_goes_on_after_a_crash(small_model, images, tmp_path):
+def test_fit_continues_after_a_crash(small_model, images, tmp_path):
     """By Keras' own callback, as docs/how_to/own_photos.md has it."""
 
     class Epochs(keras.callbacks.Callback):

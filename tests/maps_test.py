@@ -7,7 +7,7 @@ from keras_facnn import resize_maps
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 13), (4, 6), (9, 7)])
 def test_resizes_bilinearly_with_half_pixel_centers(rng, size):
-    """Against the definition, pixel by pixel."""
+    """The reference is the definition, pixel by pixel."""
     maps = rng.normal(size=(2, 4, 6, 3)).astype("float32")
     out = resize_maps(maps, size)
     assert out.shape == (2, *size, 3)
@@ -23,7 +23,7 @@ def test_resizes_bilinearly_with_half_pixel_centers(rng, size):
             np.testing.assert_allclose(out[:, i, j], expected, atol=1e-5)
 
 
-def test_one_class_an_image(rng):
+def test_takes_one_class_per_image(rng):
     maps = rng.normal(size=(2, 4, 6)).astype("float64")
     out = resize_maps(maps, (8, 12))
     assert out.shape == (2, 8, 12) and out.dtype == np.float32
@@ -37,7 +37,7 @@ def test_refuses_bad_sizes(size):
         resize_maps(np.zeros((1, 4, 4)), size)
 
 
-def test_refuses_what_are_no_maps():
+def test_refuses_what_is_no_map():
     with pytest.raises(ValueError, match="`maps` must have shape"):
         resize_maps(np.zeros((4, 4)), (8, 8))
 

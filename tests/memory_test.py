@@ -1,4 +1,4 @@
-"""Altered images are made as they are needed, a batch at a time."""
+"""Altered images are made as they are needed, one batch at a time."""
 
 import tracemalloc
 
@@ -25,7 +25,7 @@ def classifier():
 
 
 def perturb(name, model, images, maps, labels):
-    """Makes at least 100 altered images of each image."""
+    """Make at least 100 altered images of each image."""
     options = {"batch_size": BATCH}
     steps = {"fractions": np.linspace(0, 1, 101)}
     if name == "rise":
@@ -41,7 +41,7 @@ def perturb(name, model, images, maps, labels):
 
 
 @pytest.mark.parametrize("name", ["rise", "occlusion", "deletion", "mean"])
-def test_a_fraction_of_the_altered_images_is_held(rng, classifier, name):
+def test_holds_only_a_fraction_of_the_altered_images(rng, classifier, name):
     images = rng.uniform(0, 1, (IMAGES, SIDE, SIDE, 3)).astype("float32")
     maps = rng.uniform(0, 1, (IMAGES, 8, 8))
     labels = np.zeros(IMAGES, int)
@@ -52,5 +52,5 @@ def test_a_fraction_of_the_altered_images_is_held(rng, classifier, name):
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    # PyTorch's functional calls leave some batches to the garbage collector.
+    # PyTorch's functional calls keep some batches until garbage collection.
     assert peak < 0.2 * 100 * IMAGES * ALTERED_BYTES

@@ -164,7 +164,7 @@ def test_refuses_bad_arguments(name, value):
     ],
 )
 def test_refuses_unknown_arguments(small_model, tmp_path, name, near):
-    """Wherever a model is made, with the nearest name."""
+    """Each way to make a model suggests the nearest name."""
     small_model.save_to_preset(tmp_path / "preset")
     config = small_model.get_config()
     for make in (
@@ -225,7 +225,7 @@ def test_completeness(small_model, images):
     )
 
 
-def test_layer_logits_are_the_head_at_every_depth(small_model, images):
+def test_layer_logits_are_the_head_at_every_layer(small_model, images):
     actual = small_model.layer_logits(images)
     scale = np.exp(
         ops.convert_to_numpy(small_model.get_layer("head").log_scale)
@@ -254,7 +254,7 @@ def test_layer_evidence_sums_to_logit_and_map(small_model, images, classes):
 def test_evidence_of_a_layer_is_what_silencing_it_takes_away(
     small_model, images
 ):
-    """The last branch feeds no other, so its evidence is causal."""
+    """The last branch feeds no other branch, so its evidence is causal."""
     before = predict(small_model, images)
     evidence = small_model.layer_evidence(images, "all")[:, -1]
     small_model.get_layer("norm_3").beta.assign(np.full((16,), -1e6))
@@ -303,7 +303,7 @@ def test_verify_measures_what_it_says(small_model, images, optimized):
 
 
 def test_verify_notices_a_broken_promise(small_model, images):
-    """A head with a bias is not complete, and `verify` has to say so."""
+    """A head with a bias is not complete, and `verify` must report it."""
     head = small_model.head
     logits = head.logits
 
@@ -340,7 +340,7 @@ def test_refuses_classes_that_do_not_exist(small_model, images, classes):
         np.full((2, 16, 16, 3), "a"),
     ],
 )
-def test_refuses_what_are_no_images(small_model, bad):
+def test_refuses_what_is_no_image(small_model, bad):
     with pytest.raises(ValueError, match="`images` must .*Received"):
         small_model.class_maps(bad)
 
@@ -363,8 +363,8 @@ def compiled(model, **kwargs):
     "alpha, depths, below",
     [("harmonic", (1,), 0.5), ("harmonic", (2, 2), 0.8), (0.75, (3,), 0.25)],
 )
-def test_stochastic_depth_says_its_own_bound(alpha, depths, below):
-    """Not that of an argument of a layer, which the user never gave."""
+def test_stochastic_depth_names_its_own_limit(alpha, depths, below):
+    """The message names the user's argument, and not one of a layer."""
 
     def make(share):
         maps = (1,) * len(depths)
@@ -378,9 +378,7 @@ def test_stochastic_depth_says_its_own_bound(alpha, depths, below):
             make(share)
 
 
-def test_stochastic_depth_rises_with_depth_and_is_for_training(
-    images, tmp_path
-):
+def test_stochastic_depth_rises_with_depth_only_in_training(images, tmp_path):
     model = FACNN(4, (16, 16, 3), (1, 2), (1, 1), stochastic_depth=0.3)
     rates = [model.get_layer(f"fa_{level}").drop_rate for level in (1, 2, 3)]
     np.testing.assert_allclose(rates, [0.1, 0.2, 0.3])
@@ -471,7 +469,7 @@ def test_summary_and_callbacks(small_model, images, tmp_path, capsys):
 # --- Images that do not fit ---
 
 
-def test_refuses_sizes_that_do_not_fit_and_goes_on():
+def test_refuses_sizes_that_do_not_fit_and_still_works():
     model = FACNN(
         2, (None, None, 3), (1,), maps_per_class=(1,), space_to_depth=2
     )
@@ -482,7 +480,7 @@ def test_refuses_sizes_that_do_not_fit_and_goes_on():
     np.testing.assert_array_equal(model.class_maps(good), before)
 
 
-def test_says_when_images_look_scaled_to_one(small_model, images):
+def test_warns_when_images_look_scaled_to_one(small_model, images):
     scaled = images / 255
     with pytest.warns(UserWarning, match="should be in 0..255.*is 1.*scaled"):
         small_model.class_maps(scaled)

@@ -1,4 +1,4 @@
-"""FA-CNN, from its config and weights alone, and resizing, in float64 NumPy."""
+"""Compute an FA-CNN from its config and weights, in float64 NumPy."""
 
 import numpy as np
 from keras import ops
@@ -27,7 +27,7 @@ def pool(x):
 
 
 def logits(model, images):
-    """The logits, by the equations of the paper."""
+    """Return the logits, by the equations of the paper."""
     config = model.get_config()
     alphas = config["alpha"]
     if alphas == "harmonic":
@@ -74,7 +74,7 @@ def logits(model, images):
 
 
 def resize_bilinear(cells, size):
-    """Half-pixel bilinear resizing of `(n, n)` in loops."""
+    """Resize a map `(n, n)` bilinearly with half-pixel centers, in loops."""
     out = np.empty(size)
     n = len(cells)
     for y in range(size[0]):

@@ -1,4 +1,4 @@
-"""Keras' private names that we read: few, in one place each, still there."""
+"""Private names of Keras are few, each is read in one place, and exists."""
 
 import ast
 import pathlib
@@ -10,7 +10,7 @@ import pytest
 from keras_facnn import FACNN
 
 ROOT = pathlib.Path(__file__).parents[1]
-# Name: the files that read it. A new one is a promise to look after it.
+# The files that read each name. Keras may change any of these names.
 READ = {
     "_flatten_layers": {
         "keras_facnn/_checks/models.py",
@@ -25,7 +25,7 @@ READ = {
         "zoo/baselines.py",
     },
 }
-# What `zoo/muon.py` overrides: Keras must still call it.
+# `zoo/muon.py` overrides these, so Keras must still call them.
 MUON = {
     "_should_use_adamw",
     "zeropower_via_newtonschulz5",
@@ -34,7 +34,7 @@ MUON = {
 
 
 def private_names(path):
-    """The names y of all `x._y`."""
+    """Return all names `_y` in expressions `x._y`."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
@@ -44,7 +44,7 @@ def private_names(path):
 
 
 def own_names():
-    """Private names that our own files define."""
+    """Return the private names that the files of this project define."""
     names = set()
     for path in files():
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -69,9 +69,9 @@ def files():
         yield from (ROOT / folder).rglob("*.py")
 
 
-def test_each_private_name_is_read_in_its_place_alone():
+def test_each_private_name_is_read_only_in_its_place():
     own = own_names() - READ.keys()
-    # `sys._getframe` and `os._exit` are Python's.
+    # `sys._getframe` and `os._exit` are names of Python.
     own |= {"_getframe", "_exit"}
     found = {}
     for path in files():

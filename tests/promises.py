@@ -1,4 +1,4 @@
-"""What holds of every FA-CNN, whatever it is built of."""
+"""Check what holds for every FA-CNN."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ from keras_facnn import FACNN
 
 
 def with_other_weights(model, rng):
-    """The model, no statistic of which is trivial any more."""
+    """Return the model after a random change of all weights and statistics."""
     model.set_weights(
         [
             w + 0.1 * rng.uniform(size=w.shape).astype(w.dtype)
@@ -25,7 +25,7 @@ def check_exactness(model, images):
 
 
 def check_copies(model, images, folder, option):
-    """Fused, saved and loaded, it answers alike, and still has its option."""
+    """Check that fused, saved and loaded copies agree and keep their config."""
     expected = model.predict(images, verbose=0)
     np.testing.assert_allclose(
         model.fuse().predict(images, verbose=0), expected, rtol=1e-4

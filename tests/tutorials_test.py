@@ -1,4 +1,4 @@
-"""The notebooks are what their texts make, and show what a reader should see.
+"""The notebooks fit their texts, and show only what a reader should see.
 
 `make tutorials` runs them.
 """
@@ -12,7 +12,7 @@ import pytest
 
 TUTORIALS = pathlib.Path(__file__).parents[1] / "tutorials"
 NOTEBOOKS = sorted(TUTORIALS.glob("*.ipynb"))
-# Paths of the machine, progress bars, logs, and objects' addresses.
+# Absolute paths, progress bars, logs, and addresses of objects.
 LITTER = re.compile(
     r"(?<![\w.])/\w+/\w+|[A-Z]:\\|\r|\x08|INFO:|WARNING|Traceback|0x[0-9a-f]{6}"
 )
@@ -56,7 +56,7 @@ def test_outputs_hold_nothing_that_a_reader_should_not_see(path):
     shown = list(outputs(path))
     assert any("image/jpeg" in output.get("data", {}) for output in shown)
     for output in shown:
-        # Errors, and warnings, which go to stderr.
+        # Errors are outputs, and warnings go to stderr.
         assert output.output_type != "error"
         assert output.get("name") != "stderr", output.text
         text = output.get("text", "") + output.get("data", {}).get(

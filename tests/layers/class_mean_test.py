@@ -26,6 +26,6 @@ def test_refuses_bad_numbers_of_classes(num_classes):
         ClassMean(num_classes)
 
 
-def test_refuses_maps_that_are_not_shared_out_among_the_classes():
+def test_refuses_maps_that_do_not_divide_among_the_classes():
     with pytest.raises(ValueError, match="multiple of num_classes=4 .*Receiv"):
         ClassMean(4)(np.zeros((1, 2, 2, 6), "float32"))

@@ -24,7 +24,7 @@ def test_behaves_as_a_layer():
     )
 
 
-def test_is_a_convolution_of_each_class_by_itself(rng):
+def test_is_one_convolution_per_class(rng):
     classes, before, after = 3, 4, 2
     maps = rng.normal(size=(2, 5, 5, classes * before)).astype("float32")
     layer = ClasswiseConv2D(
@@ -40,14 +40,14 @@ def test_is_a_convolution_of_each_class_by_itself(rng):
     assert kernel.shape == (3, 3, before, classes * after)
     for c in range(classes):
         own = slice(c * after, (c + 1) * after)
-        alone = layers.Conv2D(
+        separate = layers.Conv2D(
             after, 3, padding="same", data_format="channels_last"
         )
         block = maps[..., c * before : (c + 1) * before]
-        alone.build(block.shape)
-        alone.set_weights([kernel[..., own], bias[own]])
+        separate.build(block.shape)
+        separate.set_weights([kernel[..., own], bias[own]])
         np.testing.assert_allclose(
-            out[..., own], ops.convert_to_numpy(alone(block)), atol=1e-5
+            out[..., own], ops.convert_to_numpy(separate(block)), atol=1e-5
         )
 
 
@@ -58,6 +58,6 @@ def test_is_a_convolution_of_each_class_by_itself(rng):
         ((4, 6, 3), "`filters` must be a multiple of num_classes=4.*Received"),
     ],
 )
-def test_refuses_what_no_class_owns(arguments, message):
+def test_refuses_channels_without_a_class(arguments, message):
     with pytest.raises(ValueError, match=message):
         ClasswiseConv2D(*arguments)

@@ -53,7 +53,7 @@ def test_refuses_a_single_tensor():
         DampenedSkip(alpha=0.5)(np.zeros((2, 4, 4, 3), "float32"))
 
 
-def test_stochastic_depth_leaves_branches_out_and_keeps_the_mean(rng):
+def test_stochastic_depth_drops_branches_and_keeps_the_mean(rng):
     skip = rng.uniform(size=(4000, 1, 1, 2)).astype("float32")
     branch = rng.uniform(size=(4000, 1, 1, 2)).astype("float32")
     layer = DampenedSkip(alpha=0.2, drop_rate=0.5)

@@ -19,7 +19,7 @@ def test_behaves_as_a_layer():
 def test_equals_3d_pooling_of_each_class(rng):
     maps = rng.normal(size=(2, 4, 6, 15)).astype("float32")
     head = GlobalAvgPool3DHead(5, 3, initial_scale=2.5)
-    # Keras' own 3D pooling, over (height, width, maps) of one class at a time.
+    # Keras' 3D pooling averages (height, width, maps) of one class at a time.
     pool = keras.layers.GlobalAveragePooling3D(data_format="channels_last")
     expected = [
         2.5 * ops.convert_to_numpy(pool(maps[..., 3 * c : 3 * c + 3, None]))
@@ -29,7 +29,7 @@ def test_equals_3d_pooling_of_each_class(rng):
     np.testing.assert_allclose(out, np.concatenate(expected, 1), rtol=1e-5)
 
 
-def test_pre_logits_are_logits_less_the_scale(rng):
+def test_pre_logits_are_logits_without_the_scale(rng):
     maps = rng.uniform(size=(2, 4, 6, 15)).astype("float32")
     head = GlobalAvgPool3DHead(5, 3, initial_scale=2.5)
     logits = ops.convert_to_numpy(head(maps))
@@ -68,8 +68,8 @@ def test_refuses_bad_scales(scale):
 
 
 @pytest.mark.parametrize("maps_per_class", [1, 2, 4])
-def test_logits_of_a_graph_follow_the_scale(rng, tmp_path, maps_per_class):
-    """Of maps of any depth, in the graph and in what is saved of it."""
+def test_logits_in_a_graph_follow_the_scale(rng, tmp_path, maps_per_class):
+    """This holds for maps of any layer, in a graph and in its saved copy."""
     head = GlobalAvgPool3DHead(3, 2, initial_scale=1.0)
     head.build((None, 4, 4, 6))
     inputs = keras.Input((4, 4, 3 * maps_per_class))

@@ -5,15 +5,16 @@ import numpy as np
 
 
 def run_layer_checks(make, input_shapes, output_shape):
-    """What every layer of the package must do.
+    """Check what every layer of the package must do.
 
-    Serializes and comes back the same, inside a saved model too; says the
-    shape that it computes, also for unknown sizes; computes in a compiled
-    `predict` what it computes eagerly; works under mixed precision.
+    The layer is the same after serialization, also inside a saved model. It
+    knows the shape of its output, also for unknown sizes. In a compiled
+    `predict`, it computes what it computes eagerly. It works under mixed
+    precision.
 
     Args:
-        make: Function of keyword arguments to the layer.
-        input_shapes: One shape, or a list of shapes, with a batch size.
+        make: Function from keyword arguments to the layer.
+        input_shapes: One shape, or a list of shapes, including the batch size.
         output_shape: Shape of the output.
     """
     many = isinstance(input_shapes, list)

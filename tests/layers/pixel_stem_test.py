@@ -25,7 +25,7 @@ def test_every_channel_copies_one_pixel_of_its_block(rng, block):
     image = rng.integers(0, 256, (2, 8, 8, 3)).astype("float32")
     stem = PixelStem(7, 5, space_to_depth=block)
     out = ops.convert_to_numpy(stem(image))
-    # Loops over pixels, as the definition reads.
+    # The definition, as loops over pixels.
     for i in range(8 // block):
         for j in range(8 // block):
             cell = image[:, i * block : (i + 1) * block]

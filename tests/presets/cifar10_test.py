@@ -1,8 +1,8 @@
-"""What the bundled `cifar10` preset promises, on real images.
+"""The bundled `cifar10` preset keeps its promises on real images.
 
-`cifar10_golden.npz` holds the pixels of the sample images, their logits and
-RISE maps by NumPy in float64, and Grad-CAM at layer 18 by tf-keras-vis.
-`KERAS_BACKEND=tensorflow python -m tests.presets.cifar10_test` makes it.
+`cifar10_golden.npz` has the pixels of the sample images, their logits and RISE
+maps by NumPy in float64, and Grad-CAM at layer 18 by tf-keras-vis. This command
+makes it: `KERAS_BACKEND=tensorflow python -m tests.presets.cifar10_test`.
 """
 
 import os
@@ -37,7 +37,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def photographs():
-    """256 test images, evenly spread over the classes."""
+    """256 test images, spread evenly over the classes."""
     root = os.environ.get("KERAS_FACNN_CIFAR10")
     if not root:
         pytest.skip("KERAS_FACNN_CIFAR10, a folder with test/CLASS/*.jpg")
@@ -50,14 +50,14 @@ def photographs():
 
 
 def test_golden_logits(model, optimized):
-    """The same on TensorFlow, JAX and PyTorch, and by NumPy."""
+    """TensorFlow, JAX, PyTorch and NumPy agree."""
     golden = np.load(GOLDEN)
     actual = model.predict(golden["images"], verbose=0)
     np.testing.assert_allclose(actual, golden["logits"], rtol=1e-4)
 
 
 def test_golden_logits_are_those_of_the_weights(model):
-    """A new preset without new golden logits must not pass unnoticed."""
+    """A new preset needs new golden logits."""
     golden = np.load(GOLDEN)
     np.testing.assert_allclose(
         numpy_reference.logits(model, golden["images"]),
@@ -91,9 +91,9 @@ def test_theorem_1_completeness_and_evidence(model, photographs):
     assert measured["evidence_error"] <= 1e-3
 
 
-# The logits are held against NumPy on each backend.
+# Another test compares the logits with NumPy on each backend.
 @pytest.mark.only_on("torch")
-def test_accuracy_is_what_the_metadata_say(model, photographs):
+def test_accuracy_is_that_of_the_metadata(model, photographs):
     images, labels = photographs
     accuracy = (model.predict(images, verbose=0).argmax(-1) == labels).mean()
     stated = model.preset_metadata["metrics"]["top_1"]
@@ -109,7 +109,7 @@ def test_middle_layers_are_aligned(model, photographs):
 
 
 def test_golden_maps(model):
-    """The same on TensorFlow, JAX and PyTorch, and by others' code."""
+    """TensorFlow, JAX, PyTorch and independent code agree."""
     golden = np.load(GOLDEN)
     images, classes = golden["images"], golden["logits"].argmax(-1)
     cams = grad_cam(model, images, classes, layer=18)
@@ -120,7 +120,7 @@ def test_golden_maps(model):
 
 
 def rise_by_loops(model, images, classes):
-    """RISE's definition, in float64 NumPy."""
+    """Return RISE's maps by its definition, in float64 NumPy."""
     total = np.zeros(images.shape[:3])
     for number in range(MASKS):
         rng = np.random.default_rng((0, number))

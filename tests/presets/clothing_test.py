@@ -1,4 +1,4 @@
-"""What the bundled `clothing` preset promises, on real photographs."""
+"""The bundled `clothing` preset keeps its promises on real photographs."""
 
 import os
 import pathlib
@@ -31,9 +31,9 @@ def photographs():
     return load_images(paths, image_size=224), [p.parent.name for p in paths]
 
 
-# All backends give the same logits, by the test below.
+# The test below shows that all backends give the same logits.
 @pytest.mark.only_on("torch")
-def test_accuracy_is_what_the_metadata_say(model, photographs):
+def test_accuracy_is_that_of_the_metadata(model, photographs):
     images, names = photographs
     best = model.predict(images, verbose=0).argmax(-1)
     predicted = [model.class_names[c] for c in best]
@@ -63,7 +63,7 @@ def test_maps_equal_grad_cam_at_every_layer(model):
     assert model.verify(images)["completeness_error"] < 1e-4
 
 
-def test_says_whose_photographs_and_weights_it_is_made_of(model):
+def test_names_the_sources_of_photographs_and_weights(model):
     metadata = model.preset_metadata
     assert "EfficientNet-Lite0" in metadata["description"]
     assert "Apache-2.0" in metadata["license"]
@@ -71,7 +71,7 @@ def test_says_whose_photographs_and_weights_it_is_made_of(model):
     assert "clothing-dataset-small" in metadata["dataset"]["name"]
 
 
-def test_samples_are_told(model):
-    told = model.explain(load_images(SAMPLES, model))
-    names = [told.name_of(c) for c in told.classes]
+def test_classifies_the_samples(model):
+    explanation = model.explain(load_images(SAMPLES, model))
+    names = [explanation.name_of(c) for c in explanation.classes]
     assert names == [path.stem for path in SAMPLES]

@@ -1,7 +1,7 @@
-"""Presets that were damaged, cut, forged, or never were any.
+"""Damaged, truncated, forged and wrong presets are refused.
 
-Whether they are refused is a matter of HDF5, JSON and Keras, not of the
-backend. On JAX, as `make test-floor` runs them on the oldest Keras.
+This depends on HDF5, JSON and Keras, and not on the backend. The tests run on
+JAX, on which `make test-floor` runs them with the oldest Keras.
 """
 
 import gzip
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.only_on("jax")
 
 
 def edit(path, **changes):
-    """Changes or, for None, drops keys of a JSON file, and signs metadata."""
+    """Change keys of a JSON file, or drop them for None, and sign metadata."""
     value = json.loads(path.read_bytes())
     value.update(changes)
     value = {k: v for k, v in value.items() if v is not None}
@@ -30,7 +30,7 @@ def edit(path, **changes):
 
 
 def sign(metadata):
-    """By the definition, written a second time."""
+    """Sign by the definition of the format, written a second time."""
     metadata.pop("sha256", None)
     rest = json.dumps(metadata, sort_keys=True, separators=(",", ":"))
     metadata["sha256"] = hashlib.sha256(rest.encode("ascii")).hexdigest()
@@ -83,14 +83,14 @@ def test_a_missing_file_is_named(folder, name):
     ],
     ids=range(9),
 )
-def test_json_that_is_none_is_named(folder, name, text):
+def test_names_a_file_that_is_no_json(folder, name, text):
     (folder / name).write_bytes(text)
     with pytest.raises(ValueError, match=f"{name} of the preset.*JSON"):
         FACNN.from_preset(folder)
 
 
 def change_weights(folder, change):
-    """Edits the weights and signs them anew."""
+    """Edit the weights and sign them again."""
     with h5py.File(folder / "model.weights.h5", "r+") as file:
         change(file)
     resign(folder)
@@ -115,7 +115,7 @@ def first_dataset(file):
     return names[0]
 
 
-def test_a_missing_weight_is_no_random_weight(folder):
+def test_a_missing_weight_is_not_replaced_by_a_random_one(folder):
     def drop(file):
         del file[first_dataset(file)]
 
@@ -152,7 +152,7 @@ def test_weights_may_not_point_out_of_the_file(folder, tmp_path, how):
 
 
 def rewrite(change):
-    """Rewrites the first weight of a file, with options of h5py."""
+    """Rewrite the first weight of a file, with options of h5py."""
 
     def rewritten(file):
         name = first_dataset(file)
@@ -169,7 +169,7 @@ def in_itself(file):
 
 
 def twice(file):
-    """As many values as before, with one missing."""
+    """Return as many values as before, with one missing."""
     names = []
     file.visititems(
         lambda name, x: (
@@ -219,7 +219,7 @@ def test_weights_are_plain_finite_floats(folder, change, message):
         FACNN.from_preset(folder)
 
 
-def test_no_depth_of_groups_is_too_deep_to_count(small_model, folder):
+def test_groups_of_any_depth_are_counted(small_model, folder):
     change_weights(folder, deep)
     path = folder / "model.weights.h5"
     preset_weights.check_file(path, small_model.count_params(), "p")
@@ -234,7 +234,7 @@ def test_no_depth_of_groups_is_too_deep_to_count(small_model, folder):
         ("head", "log_scale", 1000.0, "too large"),
     ],
 )
-def test_weights_that_compute_nothing_are_refused(
+def test_refuses_weights_that_compute_nothing(
     small_model, tmp_path, folder, layer, name, value, message
 ):
     variable = getattr(small_model.get_layer(layer), name)
@@ -261,7 +261,7 @@ def test_garbled_hdf5_is_one_clear_error(folder, rng):
     refused = 0
     for _ in range(40):
         garbled = bytearray(content)
-        # The front, where the structure lies.
+        # The beginning of the file, which has its structure.
         for at in rng.integers(0, 4000, 20):
             garbled[at] = rng.integers(256)
         path.write_bytes(garbled)
@@ -283,7 +283,7 @@ def test_a_file_larger_than_the_config_allows_is_not_read(folder):
 
 @pytest.mark.parametrize("load_weights", [True, False])
 @pytest.mark.parametrize("bomb, message", BOMBS)
-def test_a_config_that_would_eat_the_machine_is_refused(
+def test_refuses_a_config_that_needs_too_much_memory(
     folder, bomb, message, load_weights
 ):
     change_config(folder, bomb)
@@ -333,7 +333,7 @@ def test_weights_of_another_architecture_are_refused(folder, changes):
 
 @pytest.mark.parametrize("changes", [{"space_to_depth": 1}, {"alpha": 0.9}])
 def test_a_config_that_was_changed_is_noticed(folder, changes):
-    """The weights would fit these, and mean something else."""
+    """The weights would fit the new config, but mean something else."""
     change_config(folder, changes)
     with pytest.raises(ValueError, match="config.json.*sha256 should be"):
         FACNN.from_preset(folder)
@@ -366,7 +366,7 @@ def test_metadata_without_a_hash_are_refused(folder, part, value):
         "x" * 5000, "a\0b", "a\0b/c", "~nobody_here/p",
     ],
 )  # fmt: skip
-def test_unknown_handles_say_what_there_is(handle, tmp_path, monkeypatch):
+def test_an_unknown_handle_lists_what_exists(handle, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="(preset|hf://user/repo).*") as e:
         FACNN.from_preset(handle)

@@ -16,7 +16,7 @@ NAMES = ["airplane", "automobile", "frog", "horse", "ship"]
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
-    """40 photographs of each of five classes, of many sizes."""
+    """A folder of 40 photographs per class of five classes, of many sizes."""
     from PIL import Image
 
     root = os.environ.get("KERAS_FACNN_CIFAR10")
@@ -39,13 +39,13 @@ def test_fine_tunes_on_a_folder_of_photographs(photographs, optimized):
     keras.utils.set_random_seed(0)
     paths = sorted(photographs.glob("*/*.jpg"))
     assert len(paths) == 40 * len(NAMES)
-    # Half the size that the preset was trained at, for the time it takes.
+    # Half the size of the preset's training images, to save time.
     images = load_images(paths, image_size=32)
     labels = np.array([NAMES.index(path.parent.name) for path in paths])
     order = np.random.default_rng(0).permutation(len(paths))
     held_out, train = np.split(order, [len(order) // 5])
     with warnings.catch_warnings():
-        # 5 classes share out what 100 had, and lose nothing.
+        # The 5 classes get all maps that 100 classes had.
         warnings.simplefilter("error", UserWarning)
         model = FACNN.from_preset(
             "imagenet100", num_classes=5, image_shape=(32, 32, 3)
@@ -66,6 +66,6 @@ def test_fine_tunes_on_a_folder_of_photographs(photographs, optimized):
         epochs=epochs,
         verbose=0,
     )
-    # By chance 0.2.
+    # Guessing has an accuracy of 0.2.
     assert log.history["val_accuracy"][-1] > 0.4
     assert model.verify(images[held_out[:16]])["theorem_1_correlation"] > 0.9999

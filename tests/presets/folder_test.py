@@ -1,4 +1,4 @@
-"""Where a preset may be written, and what a kill leaves."""
+"""Presets are written only where they may be, and survive a kill."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def fill(folder, text):
     (folder / "file").write_text(text)
 
 
-def test_a_bundled_name_is_no_trap(small_model, tmp_path, monkeypatch):
+def test_a_bundled_name_needs_a_path(small_model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=r"bundled.*'\./cifar10'.*Received"):
         small_model.save_to_preset("cifar10")
@@ -47,7 +47,7 @@ def test_what_is_no_folder_is_refused(
 
 @pytest.mark.parametrize("length", [250, 300])
 def test_a_name_that_is_too_long_is_refused(small_model, tmp_path, length):
-    """250 characters are a name, but what is written first has more."""
+    """250 characters are a valid name, but the temporary name is longer."""
     with pytest.raises(ValueError, match="`directory` must be a shorter name"):
         small_model.save_to_preset(tmp_path / ("x" * length))
     with pytest.raises(ValueError, match="`directory` must be a shorter name"):
@@ -59,7 +59,7 @@ def test_a_name_that_is_too_long_is_refused(small_model, tmp_path, length):
 def test_a_folder_in_which_the_process_works_stays(
     small_model, tmp_path, monkeypatch
 ):
-    """Another would take its place, and the process be nowhere."""
+    """If it were replaced, the process would have no working folder."""
     here = tmp_path / "preset" / "within"
     here.mkdir(parents=True)
     monkeypatch.chdir(here)
@@ -98,7 +98,7 @@ def test_files_of_the_system_keep_no_preset_from_a_save(small_model, tmp_path):
     assert (folder / "README.md").read_text() == "mine"
 
 
-def test_files_are_told_from_folders(small_model, tmp_path, monkeypatch):
+def test_distinguishes_files_from_folders(small_model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small_model.save_to_preset("p")
     for name in ("m.keras", "p.zip", "p.txt"):
@@ -147,7 +147,7 @@ def test_the_target_of_a_link_is_replaced(small_model, tmp_path):
         ),
     ],
 )
-def test_a_strangers_folder_stays(small_model, tmp_path, contents):
+def test_a_folder_of_someone_else_stays(small_model, tmp_path, contents):
     for name, text in contents.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match="`directory` must be.*Received"):
@@ -156,7 +156,7 @@ def test_a_strangers_folder_stays(small_model, tmp_path, contents):
 
 
 def test_files_are_the_same_on_any_system(small_model, tmp_path, monkeypatch):
-    """Where `write_text` writes CRLF and `read_text` reads it as LF."""
+    """Here `write_text` writes CRLF, and `read_text` reads it as LF."""
     write = pathlib.Path.write_text
     monkeypatch.setattr(
         pathlib.Path,
@@ -172,7 +172,7 @@ def test_files_are_the_same_on_any_system(small_model, tmp_path, monkeypatch):
 
 
 def test_a_preset_of_another_system_loads(small_model, tmp_path):
-    """Of the old format, written there: with CRLF, and hashes of it."""
+    """Its files are of the old format, with CRLF, and hashes of that."""
     import hashlib
 
     small_model.save_to_preset(tmp_path / "p")
@@ -213,7 +213,7 @@ with folders.replacing(pathlib.Path({folder!r})) as new:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory):
-    """A parent of `p` for each moment of a kill, and whether one came."""
+    """Return a parent of `p` and an exit code for each moment of a kill."""
     room = str(pathlib.Path(folders.__file__).parent)
     parents = [tmp_path_factory.mktemp("killed") for _ in range(6)]
     processes = []
@@ -222,7 +222,7 @@ def killed(tmp_path_factory):
         code = KILLED.format(room=room, folder=str(parent / "p"), when=when)
         processes.append(subprocess.Popen([sys.executable, "-c", code]))
     codes = [process.wait() for process in processes]
-    # The last moments are after the end: else one was left out.
+    # The last moments are after the end; otherwise, some were left out.
     assert 9 in codes and codes[-1] == 0, codes
     return list(zip(parents, codes, strict=True))
 
@@ -240,12 +240,13 @@ def test_the_next_save_removes_what_kills_left(killed):
     for parent, code in killed:
         left = [p for p in parent.iterdir() if p.name != "p"]
         assert bool(left) <= (code == 9)
-        # Beside these, it touches nothing.
+        # It removes nothing else.
         fill(parent / ".p-mine.saving", "mine")
         fill(parent / ".p-q-abcd1234.saving" / "new", "another preset's")
         with folders.replacing(parent / "p") as new:
             (new / "file").write_text("newer")
-        assert all(p.exists() for p in left)  # They may be of one who lives.
+        # A running process may use them.
+        assert all(p.exists() for p in left)
         for path in left:
             os.utime(path, (0, 0))
         os.utime(parent / ".p-q-abcd1234.saving", (0, 0))
@@ -286,8 +287,8 @@ def test_ctrl_c_between_the_renames_loses_nothing(tmp_path, monkeypatch):
     assert (tmp_path / "p" / "file").read_text() == "old"
 
 
-def test_another_save_in_between_is_no_error(tmp_path, monkeypatch):
-    # As where the system has no locks.
+def test_another_save_meanwhile_is_no_error(tmp_path, monkeypatch):
+    # Some systems have no locks.
     monkeypatch.setattr(folders, "_PATIENCE_SECONDS", 0)
     fill(tmp_path / "p", "old")
     rename, others = pathlib.Path.rename, []
@@ -330,7 +331,7 @@ print(count)
 """
 
 
-def test_savers_and_readers_of_one_folder_meet_whole_versions(tmp_path):
+def test_parallel_saves_and_loads_see_complete_versions(tmp_path):
     fill(tmp_path / "p", "old")
     for name in ("a", "b", "c"):
         (tmp_path / "p" / name).write_text("0 0")
@@ -358,7 +359,7 @@ def test_savers_and_readers_of_one_folder_meet_whole_versions(tmp_path):
 
 
 def test_a_load_is_of_one_version(small_model, tmp_path, monkeypatch):
-    """Another model is saved once the config was read, and again."""
+    """Another model is saved after the config was read, and again."""
     other = FACNN(3, (8, 8, 3), depths=(2,), maps_per_class=(1,))
     small_model.save_to_preset(tmp_path / "p", {"description": "first"})
     read, saves = files.Folder.read, []

@@ -1,4 +1,4 @@
-"""Presets of the Hub, by its own library from a server on this machine."""
+"""Presets of the Hub load by its own library, from a local server."""
 
 import sys
 
@@ -32,7 +32,7 @@ def test_loads_from_the_hub(hub, small_model):
     assert {token for _, token in hub.requests} == {"Bearer secret"}
 
 
-def test_keeps_what_it_fetched(hub, small_model, monkeypatch):
+def test_caches_what_it_fetched(hub, small_model, monkeypatch):
     FACNN.from_preset("hf://user/repo")
     hub.requests.clear()
     same(FACNN.from_preset(f"hf://user/repo@{hub.commit}"), small_model)
@@ -42,10 +42,10 @@ def test_keeps_what_it_fetched(hub, small_model, monkeypatch):
     assert hub.requests == []
 
 
-def test_takes_the_revision_that_was_asked_for(hub, small_model):
+def test_fetches_the_requested_revision(hub, small_model):
     same(FACNN.from_preset("hf://user/repo@v1"), small_model)
     assert hub.requests[0][0] == "/user/repo/resolve/v1/config.json"
-    # All files are of one commit, whatever is pushed meanwhile.
+    # All files are of one commit, even if another is pushed meanwhile.
     commits = {
         path.split("/")[4]
         for path, _ in hub.requests
@@ -101,7 +101,7 @@ def test_what_was_not_fetched_is_not_there_offline(hub, monkeypatch):
         FACNN.from_preset("hf://user/repo")
 
 
-def test_what_the_hub_says_is_text(hub, monkeypatch):
+def test_messages_of_the_hub_are_printable(hub, monkeypatch):
     import huggingface_hub
 
     def refuse(*args, **kwargs):
@@ -152,13 +152,13 @@ def test_says_what_the_hub_refuses(hub, small_model, tmp_path):
 
 
 @pytest.mark.parametrize("handle", ["user/repo", "hf://user", "https://a/b", 1])
-def test_uploads_to_the_hub_alone(handle):
+def test_uploads_only_to_the_hub(handle):
     with pytest.raises(ValueError, match="must be `hf://user/repo`"):
         keras_facnn.upload_preset(handle, "mine")
 
 
 @pytest.mark.parametrize("directory", [None, 3, b"mine"])
-def test_uploads_folders_alone(directory):
+def test_uploads_only_folders(directory):
     with pytest.raises(ValueError, match="`directory` must be.*Received"):
         keras_facnn.upload_preset("hf://user/repo", directory)
 

@@ -1,4 +1,4 @@
-"""What the bundled `imagenet100` preset promises, on real images."""
+"""The bundled `imagenet100` preset keeps its promises on real images."""
 
 import csv
 import os
@@ -21,7 +21,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def photographs():
-    """250 validation images, evenly spread over the classes."""
+    """250 validation images, spread evenly over the classes."""
     from PIL import Image
 
     root = os.environ.get("KERAS_FACNN_IMAGENET100")
@@ -52,10 +52,10 @@ def test_logits_are_those_of_the_equations(model, optimized):
     assert np.abs(actual - expected).max() <= 1e-4 * np.ptp(expected)
 
 
-# The logits are held against NumPy on each backend, and cifar10's maps against
-# Grad-CAM.
+# Other tests compare the logits with NumPy on each backend, and cifar10's maps
+# with Grad-CAM.
 @pytest.mark.only_on("torch")
-def test_accuracy_is_what_the_metadata_say(model, photographs):
+def test_accuracy_is_that_of_the_metadata(model, photographs):
     images, names = photographs
     best = model.predict(images, verbose=0).argmax(-1)
     predicted = [model.preset_metadata["class_names"][c] for c in best]

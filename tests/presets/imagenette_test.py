@@ -1,4 +1,4 @@
-"""What the bundled `imagenette` preset promises, on real photographs."""
+"""The bundled `imagenette` preset keeps its promises on real photographs."""
 
 import os
 import pathlib
@@ -21,7 +21,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def photographs():
-    """200 validation photographs, evenly spread over the classes."""
+    """200 validation photographs, spread evenly over the classes."""
     root = os.environ.get("KERAS_FACNN_IMAGENETTE")
     if not root:
         pytest.skip("KERAS_FACNN_IMAGENETTE, a folder with val/WNID/*.JPEG")
@@ -41,10 +41,10 @@ def test_logits_are_those_of_the_equations(model, optimized):
     assert np.abs(actual - expected).max() <= 1e-4 * np.ptp(expected)
 
 
-# The logits are held against NumPy on each backend, and cifar10's maps against
-# Grad-CAM.
+# Other tests compare the logits with NumPy on each backend, and cifar10's maps
+# with Grad-CAM.
 @pytest.mark.only_on("torch")
-def test_accuracy_is_what_the_metadata_say(model, photographs):
+def test_accuracy_is_that_of_the_metadata(model, photographs):
     images, labels = photographs
     accuracy = (model.predict(images, verbose=0).argmax(-1) == labels).mean()
     stated = model.preset_metadata["metrics"]["top_1"]

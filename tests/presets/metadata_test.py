@@ -1,4 +1,4 @@
-"""What a preset says of itself: kept, checked and signed."""
+"""The metadata of a preset are kept, checked and signed."""
 
 import copy
 import hashlib
@@ -30,7 +30,7 @@ def folder(small_model, tmp_path):
 
 
 def said(model):
-    """What a user said in a model's metadata, without the writer's part."""
+    """Return a user's part of a model's metadata."""
     return {
         k: v for k, v in (model.preset_metadata or {}).items() if k in METADATA
     }
@@ -41,17 +41,17 @@ def saved_again(model, folder, metadata=None, **options):
     return said(FACNN.from_preset(folder.parent / "q"))
 
 
-# --- Handed on ---
+# --- Kept ---
 
 
-def test_saving_again_keeps_what_was_said(folder):
+def test_saving_again_keeps_metadata(folder):
     model = FACNN.from_preset(folder)
     assert saved_again(model, folder) == METADATA
     assert saved_again(model, folder, {"license": "MIT"}) == {
         **METADATA,
         "license": "MIT",
     }
-    # Handed on by hand.
+    # A user may also pass the metadata on.
     assert saved_again(model, folder, dict(model.preset_metadata)) == METADATA
 
 
@@ -69,10 +69,10 @@ def test_metrics_are_of_their_weights(folder):
 
 
 @pytest.mark.parametrize("overrides", [{}, {"image_shape": (8, 8, 3)}])
-def test_weights_that_were_trained_on_have_a_record_of_their_own(
+def test_weights_that_were_trained_on_get_a_new_record(
     folder, tmp_path, overrides
 ):
-    """What it was, by whom, of which data: said of where it comes from."""
+    """Of the old record, only the license stays; all of it is the origin."""
     model = FACNN.from_preset(folder, **overrides)
     kernel = model.get_layer("conv_1").kernel
     kernel.assign_add(np.full(kernel.shape, 1e-6))
@@ -129,7 +129,7 @@ def test_copies_know_whether_they_were_trained_on(folder, tmp_path, how, when):
     assert record["transferred_from"] == WITHOUT_METRICS
 
 
-def test_fused_weights_are_not_taken_for_trained_ones(folder, tmp_path):
+def test_fused_weights_do_not_count_as_trained_on(folder, tmp_path):
     fused = FACNN.from_preset(folder).fuse()
     assert saved_again(fused, folder) == WITHOUT_METRICS
     assert saved_again(fused.fuse(), folder) == WITHOUT_METRICS
@@ -143,7 +143,7 @@ def test_copies_keep_the_class_names(folder, tmp_path, how):
     model = FACNN.from_preset(folder)
     twin = copied(model, how, tmp_path)
     assert said(twin) == WITHOUT_METRICS
-    # It belongs to the model, not to its architecture.
+    # The metadata belong to the model, not to its architecture.
     twin.save_to_preset(tmp_path / "q")
     config = (tmp_path / "q" / "config.json").read_bytes()
     assert config == (folder / "config.json").read_bytes()
@@ -175,7 +175,7 @@ def test_class_names_may_be_any_sequence(small_model, tmp_path, names):
         "four",
     ],
 )
-def test_class_names_must_tell_classes_apart(small_model, tmp_path, names):
+def test_class_names_must_differ(small_model, tmp_path, names):
     with pytest.raises(ValueError, match="`class_names`.*4 strings.*Received"):
         small_model.save_to_preset(tmp_path / "p", {"class_names": names})
     assert list(tmp_path.iterdir()) == []
@@ -184,7 +184,7 @@ def test_class_names_must_tell_classes_apart(small_model, tmp_path, names):
     assert small_model.preset_metadata is None
 
 
-def test_metadata_that_are_set_are_as_json_has_them(small_model, images):
+def test_metadata_become_json_types_when_set(small_model, images):
     small_model.preset_metadata = {"class_names": np.array(NAMES), "n": 1}
     assert small_model.preset_metadata == {"class_names": NAMES, "n": 1}
     assert small_model.explain(images[:1], "cat").name_of(3) == "dog"
@@ -199,7 +199,7 @@ def test_metadata_that_are_set_are_as_json_has_them(small_model, images):
     "names", [["a", "a", "b", "c"], ["a", "b", "c", "\ud800"]]
 )
 def test_class_names_are_checked_in_loading(folder, names):
-    """Also in metadata that someone else signed."""
+    """This also holds for metadata that someone else signed."""
     write(folder, {**read(folder), "class_names": names})
     with pytest.raises(ValueError, match="`class_names`.*metadata.json"):
         FACNN.from_preset(folder)
@@ -266,7 +266,7 @@ def read(folder):
 
 
 def write(folder, metadata, signed=True):
-    """By the definition of the format, written a second time."""
+    """Write metadata by the definition of the format, written a second time."""
     rest = {k: v for k, v in metadata.items() if k != "sha256"}
     if signed:
         canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"))
@@ -277,7 +277,7 @@ def write(folder, metadata, signed=True):
 
 
 def flipped(content, bits):
-    """A file's content with one bit flipped, for each of some bits."""
+    """Yield a file's content with one bit flipped, for each of some bits."""
     for bit in bits:
         damaged = bytearray(content)
         damaged[bit // 8] ^= 1 << bit % 8
@@ -292,7 +292,7 @@ BACKENDS = ["tensorflow", "jax", "torch"]
     [("metadata.json", 1), ("config.json", 7), ("model.weights.h5", 9973)],
 )
 def test_every_flipped_bit_is_refused(folder, name, stride, monkeypatch):
-    # That a preset loads is shown elsewhere; here none may get so far.
+    # Other tests show that a preset loads. Here, no preset may get that far.
     class Built(Exception):
         pass
 
@@ -309,7 +309,7 @@ def test_every_flipped_bit_is_refused(folder, name, stride, monkeypatch):
         FACNN.from_preset(folder)
     bits = range(0, 8 * len(content), stride)
     if stride == 1:
-        # The same on each backend, of which each takes its part.
+        # The result does not depend on the backend, so each tests a part.
         bits = bits[BACKENDS.index(keras.backend.backend()) :: len(BACKENDS)]
     for bit, damaged in flipped(content, bits):
         path.write_bytes(damaged)
@@ -338,7 +338,7 @@ def test_a_signature_cannot_be_left_out_in_part(folder, key):
         FACNN.from_preset(folder)
 
 
-def test_a_later_format_asks_for_a_newer_version(folder):
+def test_a_later_format_needs_a_newer_version(folder):
     write(folder, {**read(folder), "format": 3})
     with pytest.raises(ValueError, match="format 3.*newer version"):
         FACNN.from_preset(folder)

@@ -109,7 +109,7 @@ def test_load_weights_is_true_or_false(folder, value):
         FACNN.from_preset(folder, load_weights=value)
 
 
-def test_without_weights_anything_may_change(folder):
+def test_without_weights_any_argument_may_change(folder):
     model = FACNN.from_preset(
         folder, load_weights=False, depths=(2, 2), num_classes=7
     )
@@ -139,14 +139,14 @@ def test_images_of_another_size(small_model, folder, images):
 
 
 def test_transfer_keeps_every_weight_that_fits(small_model, folder, images):
-    """With 2 classes for 4, each stage is as wide as before."""
+    """With 2 classes instead of 4, each stage keeps its width."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         model = FACNN.from_preset(folder, num_classes=2)
     assert model.maps_per_class == (4, 8)
     old = small_model.predict_with_maps(images)
     new = model.predict_with_maps(images)
-    # The maps are those of before, shared out anew.
+    # The maps are the old ones, divided among the new classes.
     np.testing.assert_allclose(
         new[1][..., 0], old[1][..., :2].mean(-1), rtol=1e-5
     )
@@ -154,7 +154,7 @@ def test_transfer_keeps_every_weight_that_fits(small_model, folder, images):
     assert "class_names" not in model.preset_metadata
 
 
-def test_transfer_says_nothing_of_the_old_classes(small_model, tmp_path):
+def test_transfer_drops_metadata_of_the_old_classes(small_model, tmp_path):
     said = {
         "description": "Tells ants, bees, cats and dogs apart.",
         "class_names": ["ant", "bee", "cat", "dog"],
@@ -168,14 +168,12 @@ def test_transfer_says_nothing_of_the_old_classes(small_model, tmp_path):
     record = FACNN.from_preset(tmp_path / "mine").preset_metadata
     assert record["class_names"] == ["yes", "no"]
     assert not {"description", "dataset", "license", "metrics"} & set(record)
-    # Where the weights come from, and on what terms, stays said.
+    # The origin and the license of the weights are kept.
     before = record["transferred_from"]
     assert {name: before[name] for name in said} == said
 
 
-def test_transfer_to_as_many_classes_leaves_the_old_names(
-    small_model, tmp_path
-):
+def test_transfer_to_as_many_classes_drops_the_old_names(small_model, tmp_path):
     names = ["ant", "bee", "cat", "dog"]
     small_model.save_to_preset(tmp_path / "theirs", {"class_names": names})
     model = FACNN.from_preset(tmp_path / "theirs", num_classes=4)
@@ -188,7 +186,7 @@ def test_transfer_to_as_many_classes_leaves_the_old_names(
     record = FACNN.from_preset(tmp_path / "mine").preset_metadata
     assert "class_names" not in record
     assert record["transferred_from"]["class_names"] == names
-    # Without the argument, the classes go on.
+    # Without the argument, the classes stay.
     assert FACNN.from_preset(tmp_path / "theirs").class_names == names
 
 
@@ -236,8 +234,8 @@ def test_bundled_presets_are_complete():
 
 
 @pytest.mark.parametrize("name", FACNN.presets)
-def test_the_maps_of_a_bundled_preset_tell_classes_apart(name):
-    """Where all classes have the same maps, the mean logit is the largest."""
+def test_the_maps_of_a_bundled_preset_differ_by_class(name):
+    """If all classes had the same maps, the mean logit would be the largest."""
     pytest.importorskip("PIL")
     model = FACNN.from_preset(name)
     photos = load_images(sorted(SAMPLES.rglob("*.jpg")), model)

@@ -1,4 +1,4 @@
-"""Presets over HTTP, from a server on this machine."""
+"""Presets load over HTTP, from a local server."""
 
 import concurrent.futures
 import gzip
@@ -78,7 +78,7 @@ def test_refuses_redirects_that_are_unsafe(server, cache, url):
     assert list(cache.iterdir()) == []
 
 
-def test_no_one_else_may_redirect_to_this_machine():
+def test_other_hosts_may_not_redirect_to_this_machine():
     handler = remote._SafeRedirects()
     request = urllib.request.Request("https://example.com/model.weights.h5")
     with pytest.raises(ValueError, match="must be `https://.*Received"):
@@ -124,7 +124,7 @@ def test_a_server_that_is_away_is_named(server):
         FACNN.from_preset(f"{server.url}/preset")
 
 
-# --- What a server may do ---
+# --- Misbehaving servers ---
 
 
 def test_paths_may_be_in_any_script(server, small_model, tmp_path):
@@ -173,14 +173,14 @@ def redirect(url):
     ],
     ids=range(10),
 )
-def test_odd_answers_are_one_clear_error(server, answer):
+def test_an_odd_answer_is_one_clear_error(server, answer):
     server.answer = answer
     with pytest.raises((ValueError, ConnectionError), match="config.json"):
         FACNN.from_preset(f"{server.url}/preset")
 
 
 def test_what_a_server_says_is_one_line_of_text(server):
-    """Its reason is its own, and may hold what moves a cursor."""
+    """The reason may contain control characters that move a cursor."""
 
     def answer(handler):
         handler.wfile.write(b"HTTP/1.0 404 No\x1b[2K\x1b]0;t\x07\x9b1m\r\n\r\n")
@@ -193,7 +193,7 @@ def test_what_a_server_says_is_one_line_of_text(server):
 
 
 class Endless:
-    """An answer that never ends, and says how much of it was taken."""
+    """An endless answer, which counts how much of it was read."""
 
     def __init__(self, ending, length=None):
         self.ending = ending
@@ -215,18 +215,18 @@ class Endless:
 
 @pytest.mark.parametrize("length", [None, 2**40])
 @pytest.mark.parametrize("ending", ["config.json", "model.weights.h5"])
-def test_no_more_is_taken_than_there_can_be(server, cache, ending, length):
+def test_reads_no_more_than_a_preset_can_have(server, cache, ending, length):
     server.answer = Endless(ending, length)
     with pytest.raises(ValueError, match=f"{ending} is larger.*Received"):
         FACNN.from_preset(f"{server.url}/preset")
-    # The weights of the small model take less than 2 MiB; 16 MiB are JSON's
-    # limit; a few more may be on their way.
+    # The weights of the small model take less than 2 MiB, and the limit of JSON
+    # is 16 MiB. A few more may be in transit.
     assert server.answer.sent < 2**25
     assert not cache.exists() or list(cache.iterdir()) == []
 
 
 @pytest.mark.parametrize("part", ["headers", "body"])
-def test_drop_by_drop_ends_by_the_deadline(server, monkeypatch, part):
+def test_a_slow_download_ends_at_the_deadline(server, monkeypatch, part):
     over = threading.Event()
 
     def drip(handler):
@@ -253,7 +253,7 @@ def test_drop_by_drop_ends_by_the_deadline(server, monkeypatch, part):
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "long"])
-def test_what_is_no_copy_is_never_read(server, small_model, cache, kind):
+def test_reads_only_copies_from_the_cache(server, small_model, cache, kind):
     FACNN.from_preset(f"{server.url}/preset")
     (copy,) = cache.iterdir()
     copy.unlink()
@@ -268,7 +268,7 @@ def test_what_is_no_copy_is_never_read(server, small_model, cache, kind):
     assert stat.S_ISREG(os.lstat(copy).st_mode)
 
 
-def test_killed_downloads_are_swept_and_living_ones_are_not(server, cache):
+def test_removes_killed_downloads_but_no_running_ones(server, cache):
     cache.mkdir(parents=True)
     dead, alive = cache / "tmpdead.partial", cache / "tmpalive.partial"
     for path in (dead, alive):
@@ -280,7 +280,7 @@ def test_killed_downloads_are_swept_and_living_ones_are_not(server, cache):
 
 
 def test_two_downloads_at_once(server, small_model, cache):
-    """Both have begun before one ends."""
+    """Both begin before one of them ends."""
     both = threading.Barrier(2, timeout=60)
     original = server.answer
 

@@ -1,4 +1,4 @@
-"""A web server on this machine, which can misbehave."""
+"""A local web server, which can misbehave."""
 
 import base64
 import http.server
@@ -10,12 +10,13 @@ import numpy as np
 
 
 class Server:
-    """Serves a folder; `requests` are the (path, token) that it was asked.
+    """Serve a folder, and record each request as (path, token) in `requests`.
 
-    `redirect` is where it sends one who asks for weights; `cut` is how many
-    bytes of them it holds back; `answer`, a function of the handler, replies
-    in place of it where it returns True; `post`, one of path and content, gives
-    the JSON that a POST is answered by, or None, which is not found.
+    `redirect` is the URL to which requests for weights are redirected. `cut`
+    is the number of bytes that are missing at the end of the weights.
+    `answer(handler)` replies instead of the server if it returns True.
+    `post(path, content)` returns the JSON answer to a POST, or None for "not
+    found".
     """
 
     def __init__(self, folder):
@@ -77,9 +78,9 @@ class Server:
 
 
 class Hub(Server):
-    """As much of the Hugging Face Hub as `user/repo` takes.
+    """Imitate the part of the Hugging Face Hub that `user/repo` needs.
 
-    What is uploaded is written into the folder that it serves.
+    Uploads are written into the folder that it serves.
     """
 
     commit = "c" * 40
