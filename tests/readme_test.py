@@ -24,6 +24,7 @@ from PIL import Image
 from PIL import ImageOps
 
 import keras_facnn
+from keras_facnn.cli.main import _parser
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -73,7 +74,11 @@ def commands(block):
     found = []
     for line in block.replace("\\\n", "").splitlines():
         found.append([])
-        for word in shlex.split(line, comments=True):
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError:  # A string that goes on in the next line.
+            words = ["'"]
+        for word in words:
             found[-1].append(word) if word != "&&" else found.append([])
     return [command for command in found if command]
 
@@ -87,11 +92,15 @@ def check_pip(words):
     """Check that extras exist, and that the Makefile installs the same."""
     assert words[0] == "install"
     for word in words[1:]:
+        assert word.startswith(".") or word in MAKEFILE, word
+    check_extras(words)
+
+
+def check_extras(words):
+    for word in words:
         if word.startswith("."):
             extras = re.fullmatch(r"\.\[([\w,]+)\]", word)[1].split(",")
             assert set(extras) <= set(PROJECT["optional-dependencies"]), word
-        else:
-            assert word in MAKEFILE, word
 
 
 def check_python(words):
@@ -328,6 +337,34 @@ def test_python_blocks_of_the_documentation_run(name, folder):
     finally:
         if BACKEND == "jax":
             keras.distribution.set_distribution(None)
+
+
+TEXTS = [
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "tutorials" / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "zoo").rglob("*.md")),
+]
+
+
+@pytest.mark.only_on("torch")
+@pytest.mark.parametrize("path", TEXTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_shell_commands_of_the_documentation_are_known(path):
+    """`tests/zoo/commands_test.py` reads those of the zoo."""
+    blocks = re.findall(
+        r"^( *)```sh\n(.*?)^\1```$", path.read_text("utf-8"), re.M | re.S
+    )
+    for _, block in blocks:
+        for words in commands(block):
+            while words and re.match(r"\w+=", words[0]):
+                words = words[1:]
+            match words:
+                case ["keras-facnn", *arguments]:
+                    _parser().parse_args(arguments)
+                case ["pip", "install" | "wheel", *names]:
+                    check_extras(names)
+                case ["make", *targets]:
+                    check_make([t for t in targets if "=" not in t])
 
 
 def reader():
