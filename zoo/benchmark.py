@@ -63,7 +63,7 @@ def main() -> None:
     images = images.astype("uint8")
     classes = rng.integers(0, shape["num_classes"], FLAGS.batch_size)
     labels = np.eye(shape["num_classes"], dtype="float32")[classes]
-    seconds = {name: [] for name in models}
+    seconds: dict[str, list[float]] = {name: [] for name in models}
     for model, optimizer in models.values():
         model.compile(
             optimizer,

@@ -352,10 +352,10 @@ def judge(compared: Compared, method: str, layer: Layer | None) -> Judged:
         batch_size=FLAGS.batch_size,
         verbose=int(sys.stdout.isatty()),
     )
-    columns = {}
+    columns: dict[str, Any] = {}
     if compared.boxes is not None:
         right = defined & (compared.predictions == labels)
-        columns = pointing_games(
+        columns |= pointing_games(
             None if maps is None else maps[right],
             [compared.boxes[i] for i in np.flatnonzero(right)],
             images.shape[1:3],
@@ -386,7 +386,7 @@ def pointing_games(
     else:
         pointing = metrics.pointing_game(maps, boxes, size)
         energy = metrics.energy_pointing_game(maps, boxes, size)
-    columns = {}
+    columns: dict[str, float] = {}
     for name, values in (
         ("pointing game", pointing),
         ("energy in box", energy),

@@ -222,7 +222,7 @@ def in_files(
     import keras
 
     backend = keras.backend.backend()
-    ways = {}
+    ways: dict[str, Way] = {}
     if backend == "torch":
         onnx, openvino = folder / "model.onnx", folder / "model.xml"
         model.export(onnx)

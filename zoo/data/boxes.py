@@ -87,9 +87,9 @@ def read_table(path: str) -> dict[str, np.ndarray]:
             )
         table: dict[str, list[np.ndarray]] = {}
         for row in reader:
-            name, *edges = (row[column] for column in COLUMNS)
+            name, *numbers = (row[column] for column in COLUMNS)
             try:
-                edges = np.array(edges, "float64")
+                edges = np.array(numbers, "float64")
             except (TypeError, ValueError):
                 edges = np.full(4, np.nan)
             # Written such that NaN fails it.

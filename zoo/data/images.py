@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 import numpy as np
@@ -18,6 +19,8 @@ import tensorflow as tf
 from absl import logging
 
 import keras_facnn
+
+Fit = Literal["crop", "pad", "stretch"]
 
 
 @dataclasses.dataclass
@@ -33,7 +36,7 @@ class EncodedImages:
 
     sources: np.ndarray
     image_shape: tuple[int, int, int]
-    fit: str
+    fit: Fit
     name: str
 
     def __len__(self) -> int:
@@ -186,7 +189,7 @@ class Split:
     def read(
         self,
         image_shape: Sequence[int],
-        fit: str = "crop",
+        fit: Fit = "crop",
         skip_broken: bool = False,
         memory_gib: float | None = None,
     ) -> tuple[np.ndarray | EncodedImages, np.ndarray]:
@@ -253,7 +256,7 @@ def load(
     classes: str | None = None,
     skip_broken: bool = False,
     memory_gib: float | None = None,
-    fit: str = "crop",
+    fit: Fit = "crop",
     validation_fraction: float | None = None,
 ) -> tuple[np.ndarray | EncodedImages, np.ndarray, list[str]]:
     """Load one split of a data set.
@@ -470,7 +473,7 @@ def read_table(path: str, folders: Sequence[str]) -> dict[str, str]:
             )
     except UnicodeDecodeError as e:
         raise ValueError(f"{path} must be a table in UTF-8: {e}") from e
-    names = {}
+    names: dict[str, str] = {}
     for line, row in enumerate(rows, 1):
         if not row:
             continue

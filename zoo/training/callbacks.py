@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,7 +18,8 @@ from zoo.training import record
 from zoo.training.checkpoints import Checkpoints
 from zoo.training.checkpoints import partial_path
 
-Logs = dict[str, float] | None
+# Of a Keras callback; never None in those that read it.
+Logs = Any
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -54,7 +56,7 @@ class Checkpoint(keras.callbacks.Callback):
     def on_train_begin(self, logs: Logs = None) -> None:
         self.saved = time.monotonic()
         self.trained = False
-        self.stop = None
+        self.stop: int | None = None
         self.handlers = {
             number: signal.signal(number, self._ask_to_stop)
             for number in (signal.SIGINT, signal.SIGTERM)
@@ -204,7 +206,10 @@ class Log:
         """Write the row of an epoch."""
         rows = [row for row in self.rows() if int(row["epoch"]) <= epoch]
         rows.append(
-            {"epoch": epoch + 1, **{k: f"{v:.5f}" for k, v in logs.items()}}
+            {
+                "epoch": f"{epoch + 1}",
+                **{k: f"{v:.5f}" for k, v in logs.items()},
+            }
         )
         with record.replacing(self.path) as file:
             writer = csv.DictWriter(

@@ -179,7 +179,7 @@ def start_or_continue(
     if os.path.exists(path):
         before = read(path)
         is_finished = before.pop("finished", None) is True
-        changed = {
+        changed: dict[str, Any] = {
             k: (before.get(k), v) for k, v in run.items() if before.get(k) != v
         }
         if "data_fingerprint" in changed:
