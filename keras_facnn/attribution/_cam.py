@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers
@@ -106,7 +109,7 @@ def cam(
     return np.concatenate(maps)
 
 
-def _cut_before_average(model):
+def _cut_before_average(model: keras.Model) -> tuple[keras.Model, keras.Layer]:
     """Cuts a model at its last maps, after which it is linear.
 
     Returns:
@@ -114,7 +117,8 @@ def _cut_before_average(model):
         makes the logits of the maps' mean over the image.
     """
     check_graph_model(model)
-    (tensor,), calls, dense, ending = model.outputs, (), None, []
+    (tensor,), calls, dense = model.outputs, (), None
+    ending: list[str] = []
     while True:
         node, calls = producing_node(tensor, calls)
         layer = node.operation
@@ -144,7 +148,7 @@ def _cut_before_average(model):
     return _submodel(model, maps, calls), dense or layer
 
 
-def _linear_part(layer):
+def _linear_part(layer: keras.Layer) -> tuple[np.ndarray, np.ndarray]:
     """Weights `(K, C)` and bias `(C,)` from the maps' mean to the logits."""
     if isinstance(layer, GlobalAvgPool3DHead):
         owned = np.eye(layer.num_classes).repeat(layer.maps_per_class, axis=0)
@@ -153,11 +157,13 @@ def _linear_part(layer):
         bias = np.zeros(layer.num_classes)
     else:
         weights = ops.convert_to_numpy(layer.kernel)
-        bias = ops.convert_to_numpy(layer.bias) if layer.use_bias else 0.0
+        bias = np.zeros(weights.shape[-1])
+        if layer.use_bias:
+            bias = ops.convert_to_numpy(layer.bias)
     return np.asarray(weights, "float32"), np.asarray(bias, "float32")
 
 
-def _is_linear(dense):
+def _is_linear(dense: keras.layers.Dense) -> bool:
     """Whether a Dense is linear, but for a softmax at its end."""
     # Quantized, it also rounds its inputs.
     return dense.quantization_mode is None and dense.activation in (
@@ -166,14 +172,16 @@ def _is_linear(dense):
     )
 
 
-def _is_softmax(layer):
+def _is_softmax(layer: keras.Layer) -> bool:
     return type(layer) is layers.Softmax or (
         type(layer) is layers.Activation
         and layer.activation is keras.activations.softmax
     )
 
 
-def _submodel(model, tensor, calls):
+def _submodel(
+    model: keras.Model, tensor: Any, calls: Sequence[Any]
+) -> keras.Model:
     """The model of a tensor that is in nested models, which `calls` are."""
     (inputs,) = model.inputs
     images = keras.Input(batch_shape=inputs.shape, dtype=inputs.dtype)

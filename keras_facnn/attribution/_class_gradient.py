@@ -39,13 +39,15 @@ def class_gradient(
         scores are multiplied by the factor on the way.
     """
 
-    def score(x, targets, factor, *rest):
+    def score(x: Any, targets: Any, factor: Any, *rest: Any) -> tuple[Any, Any]:
         scores = ops.cast(outputs(x, *rest), "float32")
         return factor * sum_scores(scores, targets), scores
 
     gradient = gradient_function(score, variables, True, argument)
 
-    def divided(x, targets, factor, *rest):
+    def divided(
+        x: Any, targets: Any, factor: Any, *rest: Any
+    ) -> tuple[Any, Any]:
         g, scores = gradient(x, targets, factor, *rest)
         return ops.cast(g, "float32") / factor, scores
 
@@ -84,7 +86,7 @@ def scale_gradients(model: keras.Model, function: Callable) -> Callable:
         layer.compute_dtype == "float16" for layer in all_layers(model)
     )
 
-    def call(*args):
+    def call(*args: Any) -> tuple[Any, Any]:
         for power in _FLOAT16_POWERS if in_float16 else (0,):
             made, scores = function(*args, np.float32(2**power))
             made = tree.map_structure(ops.convert_to_numpy, made)

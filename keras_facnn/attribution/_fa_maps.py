@@ -1,6 +1,7 @@
 """What only an FA-CNN can say, exactly and without a gradient."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -105,7 +106,7 @@ def disagreement(
     classes = model.check_classes(classes, len(images))
     level = model._level(layer)
 
-    def spread(outputs):
+    def spread(outputs: dict[str, Any]) -> Any:
         maps = ops.cast(outputs[f"fa_{level}"], "float32")
         shape = ops.shape(maps)
         own = ops.reshape(

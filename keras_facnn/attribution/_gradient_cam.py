@@ -1,4 +1,6 @@
+from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,6 +23,7 @@ from keras_facnn.attribution._class_gradient import sum_scores
 from keras_facnn.attribution._perturbation import check_images_and_classes
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
+from keras_facnn.types import LayerName
 
 
 def grad_cam(
@@ -102,10 +105,10 @@ def grad_cam_by_layer(
     """
     names = list(dict.fromkeys(layers))
 
-    def make():
+    def make() -> Callable:
         outputs, channels = scores_with_offsets(model, names)
 
-        def score(added, x, targets, factor):
+        def score(added: Any, x: Any, targets: Any, factor: Any) -> Any:
             scores, maps = outputs(x, added)
             scores = ops.cast(scores, "float32")
             return factor * sum_scores(scores, targets), (scores, maps)
@@ -114,7 +117,7 @@ def grad_cam_by_layer(
             score, model.variables, True, f"the maps of {', '.join(names)}"
         )
 
-        def cams(x, targets, factor):
+        def cams(x: Any, targets: Any, factor: Any) -> Any:
             added = [ops.zeros((ops.shape(x)[0], 1, 1, n)) for n in channels]
             sums, (scores, maps) = gradient(added, x, targets, factor)
             found = []
@@ -216,20 +219,27 @@ def layer_cam(
     return _cam(_layer_cam, model, images, classes, layer, batch_size)
 
 
-def _grad_cam(a, g):
+def _grad_cam(a: Any, g: Any) -> Any:
     weights = ops.mean(g, axis=(1, 2), keepdims=True)
     return ops.relu(ops.sum(weights * a, axis=-1))
 
 
-def _hires_cam(a, g):
+def _hires_cam(a: Any, g: Any) -> Any:
     return ops.sum(g * a, axis=-1)
 
 
-def _layer_cam(a, g):
+def _layer_cam(a: Any, g: Any) -> Any:
     return ops.relu(ops.sum(ops.relu(g) * a, axis=-1))
 
 
-def _cam(weigh, model, images, classes, layer, batch_size):
+def _cam(
+    weigh: Callable[[Any, Any], Any],
+    model: keras.Model,
+    images: Images,
+    classes: Classes,
+    layer: LayerName,
+    batch_size: int,
+) -> np.ndarray:
     """Maps that `weigh` makes of activations and their gradients."""
     images, classes, num_classes = check_images_and_classes(
         model, images, classes
@@ -238,14 +248,14 @@ def _cam(weigh, model, images, classes, layer, batch_size):
     path = find_layer_path(model, layer)
     features = maps_function(model, path)
 
-    def make():
+    def make() -> Callable:
         gradient = class_gradient(
             scores_after(model, path),
             model.variables,
             f"the maps of `layer` {path!r}",
         )
 
-        def cam(a, x, targets, factor):
+        def cam(a: Any, x: Any, targets: Any, factor: Any) -> Any:
             g, scores = gradient(a, targets, factor, x)
             return weigh(ops.cast(a, "float32"), g), scores
 
@@ -253,7 +263,7 @@ def _cam(weigh, model, images, classes, layer, batch_size):
 
     cam = scale_gradients(model, cached_function(model, (weigh, path), make))
 
-    def maps_of(x, targets):
+    def maps_of(x: Any, targets: Any) -> tuple[np.ndarray, np.ndarray]:
         a = features(x)
         if not isinstance(classes, str):
             return cam(a, x, targets)

@@ -7,9 +7,10 @@ from scipy.sparse.linalg import spsolve
 
 from keras_facnn._checks.arrays import finite_array
 from keras_facnn._checks.numbers import is_number
+from keras_facnn.types import Baseline
 
 
-def baseline_images(images, baseline):
+def baseline_images(images: np.ndarray, baseline: Baseline) -> np.ndarray:
     """What stands where pixels are taken away.
 
     Args:
@@ -56,7 +57,12 @@ _NEIGHBORS = [
 ]
 
 
-def impute(image, pixels, noise, rng):
+def impute(
+    image: np.ndarray,
+    pixels: np.ndarray,
+    noise: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """ROAD: each removed pixel is the weighted mean of its neighbors.
 
     An image with no pixel left is its own mean color.

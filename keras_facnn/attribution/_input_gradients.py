@@ -1,5 +1,8 @@
 """Gradients with respect to pixels, as baselines."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -57,7 +60,7 @@ def saliency(
     """
     images, classes, gradient = _prepare(model, images, classes, batch_size)
 
-    def maps_of(x, targets):
+    def maps_of(x: Any, targets: Any) -> Any:
         g, scores = gradient(x, targets)
         return np.abs(g).max(axis=-1), scores
 
@@ -114,7 +117,7 @@ def integrated_gradients(
     images, classes, gradient = _prepare(model, images, classes, batch_size)
     points, weights = np.polynomial.legendre.leggauss(steps)
 
-    def maps_of(x, targets):
+    def maps_of(x: Any, targets: Any) -> Any:
         change = x - np.float32(baseline)
         mean = np.zeros_like(x)
         for u, w in zip(points, weights, strict=True):
@@ -128,7 +131,9 @@ def integrated_gradients(
     return maps
 
 
-def _prepare(model, images, classes, batch_size):
+def _prepare(
+    model: keras.Model, images: Images, classes: Classes, batch_size: int
+) -> tuple[np.ndarray, Any, Callable]:
     """Checked images and classes, and the gradient: x, classes -> g, scores."""
     check_int("batch_size", batch_size)
     images, classes, _ = check_images_and_classes(model, images, classes)
@@ -139,7 +144,7 @@ def _prepare(model, images, classes, batch_size):
             f"Received: a model whose input is {pixels.dtype}"
         )
 
-    def make():
+    def make() -> Callable:
         gradient = class_gradient(
             scores_function(model), model.variables, "`images`"
         )

@@ -114,7 +114,7 @@ def occlusion(
     return maps if many else maps[..., 0]
 
 
-def _starts(length, size, stride):
+def _starts(length: int, size: int, stride: int) -> list[int]:
     """Where squares start, such that the last one reaches the border."""
     last = max(0, -(-(length - size) // stride))
     return [stride * i for i in range(last + 1)]

@@ -32,7 +32,7 @@ def scoring_function(
     function = compiled_scores_function(model)
     checked = False
 
-    def scores(batch):
+    def scores(batch: np.ndarray) -> np.ndarray:
         nonlocal checked
         outputs = run_in_batches(function, batch, batch_size, one_size=True)
         if not checked:

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -126,13 +127,20 @@ def rise(
     return maps if many else maps[..., 0]
 
 
-def _norms(maps):
+def _norms(maps: np.ndarray) -> Any:
     """Norms of what differs from place to place; RISE's offset says nothing."""
     centered = maps - maps.mean(axis=(1, 2), keepdims=True)
     return np.linalg.norm(centered.reshape(len(maps), -1), axis=1)
 
 
-def _masks(start, stop, shape, grid, p, seed):
+def _masks(
+    start: int,
+    stop: int,
+    shape: tuple[int, ...],
+    grid: int,
+    p: float,
+    seed: int,
+) -> np.ndarray:
     """Masks number `start` to `stop` of a seed, float32 `(n, H, W)`."""
     cell = [math.ceil(n / grid) for n in shape]
     cells = np.empty((stop - start, grid, grid, 1), "float32")

@@ -51,7 +51,7 @@ def exactness(
     offset = float(ops.convert_to_numpy(model.head.offset))
     logit_range = max(float(np.ptp(logits)), keras.config.epsilon())
 
-    def error(total):
+    def error(total: np.ndarray) -> float:
         gap = np.abs(total - offset - logits)
         gap = pick_classes(gap, classes, logits)
         return float(gap.max()) / logit_range

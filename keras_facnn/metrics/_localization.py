@@ -209,7 +209,7 @@ def grid_pointing_game(maps: Maps, cells: int = 2) -> np.ndarray:
     )
 
 
-def _share(maps, inside):
+def _share(maps: np.ndarray, inside: np.ndarray) -> np.ndarray:
     positive = np.maximum(maps, 0)
     total = positive.sum(axis=(1, 2))
     part = np.where(inside, positive, 0).sum(axis=(1, 2))
@@ -218,7 +218,9 @@ def _share(maps, inside):
     )
 
 
-def _check(maps, boxes, size):
+def _check(
+    maps: Maps, boxes: Boxes, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Maps of `size`, boxes, and which maps are constant, bools `(B,)`."""
     maps = check_maps(maps)
     constant = are_constant(maps)[:, 0, 0]

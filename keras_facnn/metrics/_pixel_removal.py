@@ -2,7 +2,10 @@ import dataclasses
 import itertools
 import math
 import typing
+from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -166,13 +169,13 @@ def pixel_removal(
     if isinstance(baseline, str) and baseline == "road":
         scale = noise * float(np.ptp(images))
 
-        def remove(index, pixels):
+        def remove(index: int, pixels: np.ndarray) -> np.ndarray:
             return impute(images[index], pixels, scale, rng)
 
     else:
         others = baseline_images(images, baseline)
 
-        def remove(index, pixels):
+        def remove(index: int, pixels: np.ndarray) -> np.ndarray:
             return _replace(images[index], others[index], pixels)
 
     p = _curves(
@@ -360,8 +363,15 @@ def insertion(
 
 
 def _probability_curve(
-    model, starts, ends, labels, maps, fractions, settings, **options
-):
+    model: keras.Model,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    labels: np.ndarray,
+    maps: Maps,
+    fractions: Sequence[float] | None,
+    settings: dict[str, Any],
+    **options: Any,
+) -> ProbabilityCurve:
     size = starts.shape[1:3]
     fractions = check_fractions(fractions)
     maps, ordered = _check_maps(maps, starts)
@@ -370,7 +380,7 @@ def _probability_curve(
     ties: list[float] = []
     orders = (_order(map_, size, ties) for map_ in maps)
 
-    def change(index, pixels):
+    def change(index: int, pixels: np.ndarray) -> np.ndarray:
         return _replace(starts[index], ends[index], pixels)
 
     p = _curves(model, orders, change, starts.shape, fractions, **options)
@@ -389,7 +399,7 @@ def _probability_curve(
     )
 
 
-def _name(baseline):
+def _name(baseline: Baseline) -> str | float:
     return (
         baseline
         if isinstance(baseline, str) or is_number(baseline)
@@ -398,8 +408,16 @@ def _name(baseline):
 
 
 def _curves(
-    model, orders, change, shape, fractions, *, from_logits, batch_size, verbose
-):
+    model: keras.Model,
+    orders: Iterable[np.ndarray],
+    change: Callable[[int, np.ndarray], np.ndarray],
+    shape: tuple[int, ...],
+    fractions: Sequence[float],
+    *,
+    from_logits: bool | None,
+    batch_size: int,
+    verbose: int,
+) -> np.ndarray:
     """Probabilities `(fractions, B, C)` of images that are altered lazily."""
     total, height, width, channels = shape
     counts = [round(f * height * width) for f in fractions]
@@ -415,25 +433,29 @@ def _curves(
         for count in counts
     )
     bar = progress_bar(total * len(counts), verbose, "image")
-    p = []
+    parts: list[np.ndarray] = []
     while batch := list(itertools.islice(altered, batch_size)):
         # A last smaller batch would be compiled by itself.
         batch += batch[-1:] * (batch_size - len(batch))
         outputs = run_in_batches(function, np.stack(batch), batch_size)
         check_finite_outputs(outputs)
-        p.append(as_probabilities(outputs))
-        bar.update(min(len(p) * batch_size, total * len(counts)))
-    p = np.concatenate(p)[: total * len(counts)]
+        parts.append(as_probabilities(outputs))
+        bar.update(min(len(parts) * batch_size, total * len(counts)))
+    p = np.concatenate(parts)[: total * len(counts)]
     return np.moveaxis(p.reshape(total, len(counts), -1), 1, 0)
 
 
-def _replace(image, other, pixels):
+def _replace(
+    image: np.ndarray, other: np.ndarray, pixels: np.ndarray
+) -> np.ndarray:
     changed = image.reshape(-1, image.shape[-1]).copy()
     changed[pixels] = other.reshape(-1, image.shape[-1])[pixels]
     return changed.reshape(image.shape)
 
 
-def _check_maps(maps, images):
+def _check_maps(
+    maps: Maps, images: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Checked maps, and whether each gives an order: bools `(B,)`."""
     maps = check_maps(maps, batch=len(images))
     ordered = ~are_constant(maps)[:, 0, 0]
@@ -445,7 +467,9 @@ def _check_maps(maps, images):
     return maps, ordered
 
 
-def _order(map_, size, ties):
+def _order(
+    map_: np.ndarray, size: tuple[int, int], ties: list[float]
+) -> np.ndarray:
     """Pixels, most relevant first; the share of ties is added to `ties`."""
     map_ = map_[None] if map_.shape == size else resize_maps(map_[None], size)
     (order,) = locations_by_value(map_)
@@ -453,7 +477,9 @@ def _order(map_, size, ties):
     return order
 
 
-def _check_inputs(model, images, labels):
+def _check_inputs(
+    model: keras.Model, images: Images, labels: Labels
+) -> tuple[np.ndarray, np.ndarray]:
     _, num_classes = classifier_shapes(model)
     if num_classes is None or num_classes < 2:
         raise ValueError(

@@ -2,6 +2,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -55,7 +56,7 @@ def cascading_randomization(
     layers: Sequence[LayerName] | None = None,
     metric: Callable = spearman,
     seed: int = 0,
-    **kwargs,
+    **kwargs: Any,
 ) -> Randomization:
     """Sanity check: maps must change when the model forgets what it learned.
 
@@ -129,7 +130,9 @@ def cascading_randomization(
     )
 
 
-def _with_weights(model, prefix=""):
+def _with_weights(
+    model: keras.Model, prefix: str = ""
+) -> dict[str, keras.Layer]:
     """Dict of the layers that have weights, those of nested models included."""
     found = {}
     for layer in model.layers:
@@ -140,7 +143,9 @@ def _with_weights(model, prefix=""):
     return found
 
 
-def _check_layers(model, layers):
+def _check_layers(
+    model: keras.Model, layers: Sequence[LayerName] | None
+) -> dict[str, keras.Layer]:
     """Dict of layers by name, from last to first by default."""
     known = _with_weights(model)
     names = list(known)[::-1]

@@ -1,11 +1,16 @@
 """A model that forgets what it learned, and remembers it again."""
 
 import contextlib
+from collections.abc import Iterator
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 
 
-def shuffle_weights(weights, rng: np.random.Generator) -> list[np.ndarray]:
+def shuffle_weights(
+    weights: Sequence[np.ndarray], rng: np.random.Generator
+) -> list[np.ndarray]:
     """Weights, as of `get_weights`, with the entries of each in random order.
 
     Each keeps its shape, and the distribution of its entries.
@@ -14,7 +19,7 @@ def shuffle_weights(weights, rng: np.random.Generator) -> list[np.ndarray]:
 
 
 @contextlib.contextmanager
-def restored_weights(model):
+def restored_weights(model: keras.Model) -> Iterator[None]:
     """Gives a model its weights back at the end, also after an error."""
     before = model.get_weights()
     try:

@@ -1,6 +1,7 @@
 import dataclasses
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -82,7 +83,7 @@ def spearman(maps: Maps, reference: Maps) -> np.ndarray:
     """
     maps, reference = _check(maps, reference)
 
-    def ranks(x):
+    def ranks(x: Any) -> np.ndarray:
         flat = x.reshape(x.shape[0], -1, *x.shape[3:])
         return stats.rankdata(flat, axis=1).reshape(x.shape)
 
@@ -116,7 +117,7 @@ def top_iou(maps: Maps, reference: Maps, fraction: float = 0.2) -> np.ndarray:
     fraction = check_float("fraction", fraction, above=0, below=1)
     count = max(1, round(fraction * maps.shape[1] * maps.shape[2]))
 
-    def top(x):
+    def top(x: Any) -> np.ndarray:
         order = locations_by_value(x)
         chosen = np.zeros(order.shape, bool)
         np.put_along_axis(chosen, order[:, :count], True, axis=1)
@@ -155,7 +156,7 @@ class SimilarityByLayer(Result):
 
     columns = ("layers", "mean", "interval", "undefined")
 
-    def to_dataframe(self):
+    def to_dataframe(self) -> Any:
         """The table, with the mean and interval of each control beside."""
         table = super().to_dataframe()
         for name, control in self.controls.items():
@@ -276,10 +277,12 @@ def similarity_by_layer(
         rivals = strongest_rivals(logits, classes)
     names = [f"fa_{n}" for n in levels]
 
-    def compared(function, which, one_size, *args):
+    def compared(
+        function: Callable, which: Any, one_size: bool, *args: Any
+    ) -> list[np.ndarray]:
         """Maps by layer of some images, less those of the rivals."""
 
-        def of(classes):
+        def of(classes: np.ndarray) -> list[np.ndarray]:
             return function(
                 model,
                 images[which],
@@ -339,7 +342,9 @@ def similarity_by_layer(
     return result
 
 
-def _summary(levels, values, settings):
+def _summary(
+    levels: list[int], values: np.ndarray, settings: dict[str, Any]
+) -> SimilarityByLayer:
     """The `SimilarityByLayer` of values `(layers, B)`."""
     defined = (~np.isnan(values)).sum(axis=1)
     filled = np.ma.masked_invalid(values)
@@ -354,7 +359,15 @@ def _summary(levels, values, settings):
     )
 
 
-def _references(model, images, classes, names, batch_size, one_size, reference):
+def _references(
+    model: keras.Model,
+    images: np.ndarray,
+    classes: np.ndarray,
+    names: list[str],
+    batch_size: int,
+    one_size: bool,
+    reference: Callable,
+) -> list[np.ndarray]:
     """A reference's maps `(B, h, w)` of one class an image, at each layer."""
     if reference is grad_cam:
         return grad_cam_by_layer(
@@ -366,13 +379,21 @@ def _references(model, images, classes, names, batch_size, one_size, reference):
     ]
 
 
-def _own_maps(model, images, classes, names, batch_size, one_size, centered):
+def _own_maps(
+    model: keras.Model,
+    images: np.ndarray,
+    classes: np.ndarray,
+    names: list[str],
+    batch_size: int,
+    one_size: bool,
+    centered: bool,
+) -> list[np.ndarray]:
     """Class maps `(B, h, w)` at each layer, by one forward pass."""
 
-    def make():
+    def make() -> Callable:
         features = model.feature_extractor(names)
 
-        def read(x, targets):
+        def read(x: Any, targets: Any) -> Any:
             outputs = features(x, training=False)
             targets = ops.cast(targets, "int32")
             chosen = ops.one_hot(targets, model.num_classes)[:, None, None]
@@ -391,7 +412,7 @@ def _own_maps(model, images, classes, names, batch_size, one_size, centered):
     )
 
 
-def _check(maps, reference):
+def _check(maps: Maps, reference: Maps) -> tuple[np.ndarray, np.ndarray]:
     maps = real_array("maps", maps)
     reference = real_array("reference", reference)
     if maps.shape != reference.shape:
@@ -405,7 +426,7 @@ def _check(maps, reference):
     return maps, reference
 
 
-def _standardize(maps):
+def _standardize(maps: np.ndarray) -> np.ndarray:
     """Maps of mean 0 and norm 1; NaN where constant."""
     centered = maps - maps.mean(axis=(1, 2), keepdims=True)
     varies = np.broadcast_to(~are_constant(maps), maps.shape)
