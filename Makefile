@@ -1,23 +1,23 @@
-# What can be made, each in a virtual environment of its own; only `test-page` and
-# `test-browser` may need root, to install Chromium.
+# Each target uses its own virtual environment. Only `test-page` and `test-browser`
+# may need root, to install Chromium.
 #
 #   make demo           explain the sample images; figures in build/demo
 #   make test-core      run the core tests on one backend: BACKEND=torch
-#   make test           run the whole suite on every backend, or some: BACKENDS=jax
-#   make test-avx2      run a part of it as on a CPU without AVX-512
-#   make test-floor     run a part of it on the oldest supported Keras
+#   make test           run the whole suite on all backends, or on some: BACKENDS=jax
+#   make test-avx2      run a part of the suite as on a CPU without AVX-512
+#   make test-floor     run a part of the suite on the oldest supported Keras
 #   make test-page      click through the page of `python -m keras_facnn demo`
 #   make test-browser   click through docs/demo, where ONNX Runtime runs a preset
-#   make test-wheel     run README's first lines from the wheel only
+#   make test-wheel     run the first lines of README from the wheel only
 #   make tutorials      run the notebooks on little data
 #   make docs           build the documentation in build/site
 #   make lint           check style and types
 
 PYTHON ?= python3
-# On Linux, PyPI's PyTorch brings CUDA along. For the CPU build:
+# On Linux, PyTorch from PyPI includes CUDA. For the CPU build:
 #   make test TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
 TORCH ?= torch==2.13.0
-# What `make test` and `make test-avx2` run on, and what `make test-core` runs on.
+# BACKENDS is for `make test` and `make test-avx2`, BACKEND for `make test-core`.
 BACKENDS ?= tensorflow jax torch
 BACKEND ?= torch
 # The lowest version that `pyproject.toml` allows.
@@ -27,7 +27,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: demo test test-core test-avx2 test-floor test-page test-browser \
 	test-wheel tutorials docs lint clean
-# Several goals share environments, and tests are timed.
+# Several targets share an environment, and tests have time limits.
 .NOTPARALLEL:
 
 demo: .venv-demo/ready
@@ -41,21 +41,21 @@ demo: .venv-demo/ready
 TESTS = test test-core test-avx2 test-floor
 $(TESTS): export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/build/jax-compiled
 $(TESTS): export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
-# When backends run side by side, PyTorch's threads would spin for each other.
+# When backends run in parallel, PyTorch's threads would block each other.
 $(TESTS): export OMP_NUM_THREADS ?= 1
 
 test: .venv-test/ready
 	@echo "The whole suite takes 12 to 25 minutes on 2 cores, on three backends."
 	.venv-test/bin/python tests/run.py $(BACKENDS) --
 
-# Where there is no environment of `make test`, a smaller one does.
+# Use the environment of `make test` if it exists, or else a smaller one.
 CORE_VENV = $(if $(wildcard .venv-test/ready),.venv-test,.venv-core-$(BACKEND))
 test-core: $(CORE_VENV)/ready
 	KERAS_BACKEND=$(BACKEND) $(CORE_VENV)/bin/python -m pytest @tests/core.txt
 
-# As on a CPU without AVX-512, where oneDNN, PyTorch and XLA run other code.
-# TensorFlow asks the processor itself whether oneDNN can compute in half
-# precision, so those tests are left out.
+# Run as on a CPU without AVX-512, where oneDNN, PyTorch and XLA run other code.
+# TensorFlow ignores these settings when it checks whether oneDNN supports half
+# precision, so the tests in half precision are left out.
 test-avx2: export ONEDNN_MAX_CPU_ISA = AVX2
 test-avx2: export XLA_FLAGS = --xla_cpu_max_isa=AVX2
 test-avx2: export ATEN_CPU_CAPABILITY = avx2
@@ -81,7 +81,7 @@ test-floor: .venv-floor/ready
 		tests/training/deep_alignment_test.py \
 		tests/training/custom_loops_test.py tests/private_names_test.py
 
-# PyTorch compiles nothing, so it starts soonest.
+# PyTorch starts fastest, because it compiles nothing.
 test-page: .venv-test/browser
 	@echo "=== The page, in a browser"
 	KERAS_BACKEND=torch .venv-test/bin/python -m pytest tests/page.py
@@ -90,12 +90,12 @@ test-browser: .venv-test/browser .venv-test/onnxruntime-web/ready
 	@echo "=== An exported preset, in a browser"
 	KERAS_BACKEND=torch .venv-test/bin/python -m pytest tests/browser.py
 
-# It makes an environment of 0.8 GB, and removes it.
+# This test makes an environment of 0.8 GB and removes it.
 test-wheel: .venv-test/ready
 	@echo "=== The wheel, in an empty environment"
 	KERAS_BACKEND=jax .venv-test/bin/python -m pytest tests/wheel.py
 
-# To run them in full and keep their output:
+# To run the notebooks on all data and keep their output:
 #   .venv-test/bin/python tutorials/run.py --write
 tutorials: .venv-test/ready
 	.venv-test/bin/python tutorials/run.py
@@ -128,8 +128,8 @@ lint: .venv-test/ready
 	.venv-test/bin/python -m pip install --quiet --editable '.[jax,dev]'
 	touch $@
 
-# Take the machine's own Chromium, else Playwright's, which needs no root, else
-# Debian's.
+# Use an installed Chromium. Otherwise install Playwright's, which needs no root, or
+# Debian's if that fails.
 .venv-test/browser: .venv-test/ready
 	.venv-test/bin/python -m pip install --quiet playwright
 	@command -v chromium \
@@ -138,7 +138,7 @@ lint: .venv-test/ready
 			--no-install-recommends chromium; }
 	touch $@
 
-# Fetch the version that the page names.
+# Fetch the version of onnxruntime-web that the page loads.
 .venv-test/onnxruntime-web/ready: docs/demo/index.html .venv-test/ready
 	@command -v npm || { echo "npm is needed, to fetch onnxruntime-web."; exit 1; }
 	rm -rf $(@D) && mkdir $(@D)
@@ -158,8 +158,8 @@ lint: .venv-test/ready
 	.venv-docs/bin/python -m pip install --quiet --editable '.[docs]'
 	touch $@
 
-# Make the virtual environment $(1), which takes $(2). Debian keeps the pip that
-# `venv` installs in a package of its own, which may be missing.
+# Make the virtual environment $(1), which takes $(2). On Debian, the pip that `venv`
+# installs is in a separate package, which may be missing.
 define make_venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }

@@ -150,7 +150,7 @@ def test_a_folder_of_classes_has_one_label_an_image(
         ("file,red,green,blue\nred.png,1,0", "3 cells of 0 or 1"),
         ("file,red,green,blue\nred.png,1,0,x", "3 cells of 0 or 1"),
         ("file,red,green,blue\nblue.png,0,0,1", "must name a file in"),
-        ("file,red,green,blue" + 2 * "\nred.png,1,0,0", "a row before it"),
+        ("file,red,green,blue" + 2 * "\nred.png,1,0,0", "an earlier row"),
         ("file,a,b,c\nred.png,1,0,0", "must have the classes of the preset"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Boxes of the objects in a folder's images, from a table."""
+"""Read the boxes of the objects in a folder's images from a table."""
 
 import csv
 import os
@@ -59,8 +59,8 @@ def load(
         corners = corners[(corners[:, 0] < corners[:, 1]).all(-1)]
         if not len(corners):
             raise ValueError(
-                f"The box of {name} lies outside of what `--fit {fit}` shows "
-                "of the image; `--fit pad` shows all of it."
+                f"The box of {name} lies outside the part of the image that "
+                f"`--fit {fit}` keeps. `--fit pad` keeps the whole image."
             )
         found.append(corners.reshape(-1, 4))
     missing = [name for name in table if name.startswith(f"{split}/")]
@@ -92,7 +92,7 @@ def read_table(path: str) -> dict[str, np.ndarray]:
                 edges = np.array(numbers, "float64")
             except (TypeError, ValueError):
                 edges = np.full(4, np.nan)
-            # Written such that NaN fails it.
+            # Written so that NaN does not pass.
             if not (0 <= edges[:2]).all() or not (edges[:2] <= edges[2:]).all():
                 raise ValueError(
                     f"Line {reader.line_num} of `--boxes {path}` must have "

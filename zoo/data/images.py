@@ -1,4 +1,4 @@
-"""Labeled images, from a folder or from TensorFlow Datasets."""
+"""Find and read labeled images in a folder or in TensorFlow Datasets."""
 
 import concurrent.futures
 import csv
@@ -47,13 +47,13 @@ class EncodedImages:
         return (len(self), *self.image_shape)
 
     def __post_init__(self) -> None:
-        # The least model of such images, which tells `load_images` their shape.
+        # A minimal model, from which `load_images` takes the image shape.
         inputs = keras.Input(self.image_shape)
         outputs = keras.layers.GlobalAveragePooling2D()(inputs)
         self._model = keras.Model(inputs, outputs)
 
     def read(self, index: int) -> np.ndarray:
-        """Return the uint8 image of an index."""
+        """Return the image at an index as uint8."""
         source = self.sources[index]
         if isinstance(source, bytes):
             source = io.BytesIO(source)
@@ -110,7 +110,7 @@ class EncodedImages:
 
 @dataclasses.dataclass
 class Split:
-    """The images of a split, found and not yet read.
+    """The images of a split, which are found but not yet read.
 
     Attributes:
         sources: Object array `(N,)` of paths (str) or encoded images (bytes).
@@ -379,9 +379,9 @@ def _refuse_classes_for_splits(
     raise ValueError(
         f"`split` must be a folder in {data!r} that holds the classes' "
         f"folders. Received: split={split!r}, and the folders "
-        f"{some(folders)}, which hold none, as those of classes do. To split "
-        "them into train and validation, say --validation_fraction 0.2; to "
-        "take all of them, give '.' as the split"
+        f"{some(folders)}, which hold no folders. They look like classes. To "
+        "split them into train and validation, use --validation_fraction 0.2. "
+        "To use all of them, use '.' as the split"
     )
 
 
@@ -483,14 +483,14 @@ def read_table(path: str, folders: Sequence[str]) -> dict[str, str]:
         elif any('"' in cell for cell in row):
             wrong = 'must have no quotes (")'
         elif not row[0].strip() or not row[1].strip():
-            wrong = "must name a class and what to call it"
+            wrong = "must hold a class and its name"
         elif line == 1:
             if row[0] in folders:
                 wrong = f"must be a header, and {row[0]!r} is a class"
         elif row[0] in names:
-            wrong = "must be of a class that no line before it names"
+            wrong = "must not repeat the class of an earlier line"
         elif row[1] in names.values():
-            wrong = "must call its class as no line before it does"
+            wrong = "must not repeat the name of an earlier line"
         if wrong:
             raise ValueError(f"Line {line} of {path} {wrong}. Received: {row}")
         if line > 1:
@@ -505,9 +505,12 @@ def read_table(path: str, folders: Sequence[str]) -> dict[str, str]:
 def pad_to_multiple(
     images: np.ndarray, labels: np.ndarray, num_classes: int, multiple: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return images, one-hot labels and weights for a multiple of images.
+    """Pad to a multiple of `multiple` images, so devices share batches evenly.
 
-    Images of weight 0 are added, so that devices share each batch evenly.
+    The added images have the weight 0.
+
+    Returns:
+        Images, one-hot labels and weights.
     """
     add = -len(images) % multiple
     weights = np.pad(np.ones(len(images), "float32"), (0, add))

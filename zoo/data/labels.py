@@ -1,4 +1,4 @@
-"""Several labels of a folder's images, from a table."""
+"""Read several labels per image of a folder from a table."""
 
 import csv
 import os
@@ -19,7 +19,7 @@ def find(path: str, folder: str) -> Split:
         folder: Path of the folder.
 
     Returns:
-        A `zoo.data.images.Split`, whose labels are a table `(N, C)`.
+        A `zoo.data.images.Split` with labels of shape `(N, C)`.
     """
     if not os.path.isfile(path) or not os.path.isdir(folder):
         raise ValueError(
@@ -47,7 +47,7 @@ def find(path: str, folder: str) -> Split:
         if len(row) != len(header) or not set(row[1:]) <= {"0", "1"}:
             wrong = f"must be a file, and {len(names)} cells of 0 or 1"
         elif row[0] in seen:
-            wrong = "names a file that a row before it names"
+            wrong = "must not repeat the file of an earlier row"
         elif not os.path.isfile(source):
             wrong = f"must name a file in {folder}"
         if wrong:

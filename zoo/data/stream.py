@@ -1,4 +1,4 @@
-"""Training batches, as a seeded tf.data stream that can start at any step."""
+"""Make a seeded tf.data stream of training batches that starts at any step."""
 
 import dataclasses
 
@@ -239,7 +239,7 @@ def mix(
 
 
 class StepSeed(keras.random.SeedGenerator):
-    """Seeds that follow from a key, for Keras' layers within a stream.
+    """Seeds that depend only on a key, for Keras layers within a stream.
 
     Keras counts its draws in a variable, which starts anew when an interrupted
     run is continued.

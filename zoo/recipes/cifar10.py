@@ -2,9 +2,9 @@
 
     python -m zoo.train --recipe cifar10 --data cifar10 --workdir runs/cifar10
 
-100 epochs took 7 minutes on one NVIDIA H200. The evidence has a price, since
-cross-entropy does not see what the logits of all classes share, see
-`keras_facnn.EvidencePenalty`.
+100 epochs took 7 minutes on one NVIDIA H200. The loss includes
+`keras_facnn.EvidencePenalty`, because cross-entropy ignores what the logits of
+all classes share.
 """
 
 from zoo.recipe import About

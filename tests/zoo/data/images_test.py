@@ -325,10 +325,10 @@ def test_refuses_class_folders_that_are_nearly_the_same(
     "text, message",
     [
         ("class_7\tseven\nclass_2\ttwo", "Line 1 .*must be a header"),
-        ("f\tn\nclass_7\ta\nclass_7\tb", "Line 3 .*no line before it names"),
-        ("f\tn\nclass_7\ta\nclass_2\ta", "Line 3 .*no line before it does"),
-        ("f\tn\nclass_7\t\n", "Line 2 .*must name a class and what"),
-        ("f\tn\nclass_7\t \n", "Line 2 .*must name a class and what"),
+        ("f\tn\nclass_7\ta\nclass_7\tb", "Line 3 .*class of an earlier line"),
+        ("f\tn\nclass_7\ta\nclass_2\ta", "Line 3 .*name of an earlier line"),
+        ("f\tn\nclass_7\t\n", "Line 2 .*must hold a class and its name"),
+        ("f\tn\nclass_7\t \n", "Line 2 .*must hold a class and its name"),
         ('f\tn\nclass_7\t"a\nclass_2\tb', "Line 2 .*no quotes"),
         ("f\tn\nclass_7\ta\tb", "Line 2 .*two columns"),
         ("f\tn\nclass_7", "Line 2 .*two columns"),
@@ -375,7 +375,7 @@ def test_divides_a_folder_without_splits(folder):
     above, name = os.path.split(root)
     with pytest.raises(ValueError, match="--validation_fraction") as e:
         data.find(root, "val")
-    assert "give '.' as the split" in str(e.value)
+    assert "use '.' as the split" in str(e.value)
     assert len(data.find(root, ".").sources) == len(both)
     assert len(data.find(above, name).sources) == len(both)
     with pytest.raises(ValueError, match=r"`split` must be one of \[\]"):
