@@ -1,13 +1,22 @@
-"""What may reach the page: its own hosts, and the routes that it uses."""
+"""Refuse requests that the page does not make itself."""
 
 import http
 import re
-import typing
 from collections.abc import Awaitable
 from collections.abc import Callable
+from collections.abc import MutableMapping
+from typing import Any
+from typing import TypeAlias
+
+# Of the ASGI protocol.
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Application: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-# All else that Gradio answers, such as its proxy and its files, is refused.
+# Everything else that Gradio answers, such as its proxy and its files, is
+# refused.
 _ROUTES = {
     "GET": re.compile(
         r"/|/config/?|/favicon\.ico|/theme\.css|/manifest\.json"
@@ -18,7 +27,7 @@ _ROUTES = {
     "POST": re.compile(r"/gradio_api/run/predict/?"),
 }
 
-# A name or an IPv6 address, and maybe a port.
+# A name or an IPv6 address, with or without a port.
 _HOST = re.compile(
     r"(?:(?P<name>[\w.-]+)|\[(?P<address>[0-9a-fA-F:.]+)\])(?::\d{1,5})?"
 )
@@ -30,32 +39,25 @@ _HEADERS = (
 )
 
 
-# What an ASGI server hands to an application.
-Scope: typing.TypeAlias = dict[str, typing.Any]
-Message: typing.TypeAlias = dict[str, typing.Any]
-Receive: typing.TypeAlias = Callable[[], Awaitable[Message]]
-Send: typing.TypeAlias = Callable[[Message], Awaitable[None]]
-
-
 class Gate:
-    """An ASGI application that lets through what the page needs.
+    """An ASGI application that passes on only the requests of the page.
 
     Args:
         app: The ASGI application behind it.
-        host: Address that is listened at. Besides it, names of this computer
-            are taken; at 0.0.0.0 or ::, any address, but no name, since a
-            name may be another's that leads here.
-        largest: Most bytes of a request's body.
+        host: Address that the server listens at. Requests may name it, or
+            this computer. At 0.0.0.0 or ::, they may also name any IP address,
+            but no other name, because someone else's name may lead here.
+        largest: The most bytes of a request's body.
     """
 
-    def __init__(self, app: typing.Any, host: str, largest: int):
+    def __init__(self, app: Application, host: str, largest: int):
         self._app = app
         self._hosts = {host.casefold(), *_LOOPBACK}
         self._any_address = host in ("0.0.0.0", "::")
         self._largest = largest
 
     async def __call__(
-        self, scope: Scope, receive: Receive, send: Send
+        self, scope: Message, receive: Receive, send: Send
     ) -> None:
         if scope["type"] == "lifespan":
             return await self._app(scope, receive, send)
@@ -64,20 +66,20 @@ class Gate:
         status = self._refusal(scope)
         if status is None:
             return await self._app(scope, receive, _guarded(send))
-        # One who still sends would not read the answer.
+        # A client that is still sending does not read the answer.
         while (await receive()).get("more_body"):
             pass
         return await refuse(send, status)
 
-    def _refusal(self, scope: Scope) -> int | None:
-        """The status of a refusal, or None."""
+    def _refusal(self, scope: Message) -> int | None:
+        """Return the HTTP status of a refusal, or None."""
         headers: dict[bytes, list[str]] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name, []).append(value.decode("latin-1"))
         hosts = headers.get(b"host", [])
         if len(hosts) != 1 or not self._is_ours(hosts[0]):
             return 421
-        # A page of another site, which asks in a visitor's name.
+        # Pages of other sites could ask in the visitor's name.
         for origin in headers.get(b"origin", []):
             if origin.casefold() != f"http://{hosts[0]}".casefold():
                 return 403
@@ -86,7 +88,7 @@ class Gate:
             return 404
         if scope["method"] == "POST":
             length = headers.get(b"content-length", [""])[0]
-            # Of a body that comes in chunks, a length says nothing.
+            # A body that comes in chunks may be longer than it says.
             if b"transfer-encoding" in headers or not length.isdecimal():
                 return 411
             if int(length) > self._largest:
@@ -94,6 +96,7 @@ class Gate:
         return None
 
     def _is_ours(self, host: str) -> bool:
+        """Whether a host that a request names is this server."""
         found = _HOST.fullmatch(host)
         if found is None:
             return False
@@ -103,7 +106,7 @@ class Gate:
 
 
 def _guarded(send: Send) -> Send:
-    """Forbids other sites to show the page, and browsers to guess types."""
+    """Forbid other sites to show the page, and browsers to guess types."""
 
     async def guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -115,7 +118,7 @@ def _guarded(send: Send) -> Send:
 
 
 async def refuse(send: Send, status: int) -> None:
-    """Answers with a status and its name, and no more."""
+    """Answer with an HTTP status and its name, and nothing else."""
     await send(
         {
             "type": "http.response.start",

@@ -1,8 +1,9 @@
-"""What one forward pass tells of a photo."""
+"""Read a photo, and run the model on it."""
 
 import dataclasses
 import io
-import typing
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -10,49 +11,49 @@ from keras import ops
 from keras_facnn.attribution import grad_cam
 from keras_facnn.pictures.reading import read_picture
 
-# What phones write is smaller. Pixels are limited where pictures are read.
+# Photos of phones are smaller. Pixels are limited where pictures are read.
 MAX_BYTES = 32 * 2**20
 
-# Fewer show nothing that a person could judge.
+# In fewer pixels a person can't judge anything.
 _LEAST_SIDE = 16
-# Of a screen of 8K. JPEG, of which cameras write more, is read at a fraction of
-# its size.
+# Those of an 8K screen. Cameras write JPEG files of more pixels, which are read
+# at a fraction of their size.
 _MOST_PIXELS = 7680 * 4320
-# All that browsers and cameras write. Some others are decoded in Python, which
-# takes minutes, in which no one else is answered.
+# All formats that browsers and cameras write. Some other formats are decoded in
+# Python. That takes minutes, in which nobody else is answered.
 _FORMATS = frozenset("AVIF BMP GIF HEIF JPEG MPO PNG TIFF WEBP".split())
-# Pixels of the longer side of pictures on the page.
+# Pixels of the longer side of a picture on the page.
 _SIDE = 480
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Seen:
-    """All that the page draws of a photo, from one forward pass.
+    """What the model sees in a photo, from one forward pass.
 
     Args:
         photo: Array `(H, W, 1 or 3)`, 0..255: the whole picture, to show.
-        view: Array `(H, W, 1 or 3)`, 0..255: its center, at which the model
-            looks, in more pixels than the model reads.
-        image: Array `(1, H, W, channels)`, 0..255, as the model read it.
+        view: Array `(H, W, 1 or 3)`, 0..255: the center of the picture, which
+            the model reads, but in more pixels.
+        image: Array `(1, H, W, channels)`, 0..255: the model's input.
         names: C strings.
         probabilities: Array `(C,)`.
         logits: Array `(C,)`.
-        offset: Float, the constant of a head with a threshold, which is part of
-            every logit and of no map.
+        offset: Float, the constant of a head with a threshold. It is part of
+            every logit, but not of a map.
         maps: Dict from the numbers 1..L of the FA layers to arrays `(h, w, C)`.
         layer_probabilities: Array `(L, C)`.
         evidence: Array `(L + 1, C)`, each layer's share of the logits.
         source: What layer 0 is, in words.
-        several_labels: Whether each class has a probability of its own, since
-            a photo may show several, or none.
-        grad_cams: Dict from a class and a layer to the map `(h, w)`, of those
-            that were asked for.
+        several_labels: Whether each class has a probability of its own, because
+            a photo may show several classes, or none.
+        grad_cams: Dict from a class and a layer to the Grad-CAM map `(h, w)`,
+            of those that were computed.
     """
 
     photo: np.ndarray
     view: np.ndarray
     image: np.ndarray
-    names: typing.Sequence[str]
+    names: Sequence[str]
     probabilities: np.ndarray
     logits: np.ndarray
     offset: float
@@ -67,16 +68,16 @@ class Seen:
 
     @property
     def ranking(self) -> list[int]:
-        """All classes, the likeliest first."""
+        """Return all classes, the likeliest first."""
         return np.argsort(-self.logits, kind="stable").tolist()
 
     def rival_of(self, index: int) -> int:
-        """The likeliest other class, or the class itself if it is the only."""
+        """Return the likeliest other class, or `index` if there is no other."""
         return next((c for c in self.ranking if c != index), index)
 
 
-def names_of(model: typing.Any) -> list[str]:
-    """What the page calls the classes of a model.
+def names_of(model: Any) -> list[str]:
+    """Return the names of the classes on the page.
 
     Example:
 
@@ -88,8 +89,8 @@ def names_of(model: typing.Any) -> list[str]:
     return model.class_names or [f"class {c}" for c in range(model.num_classes)]
 
 
-def look(model: typing.Any, data: bytes) -> Seen:
-    """Reads a picture, and runs the model on it, once.
+def look(model: Any, data: bytes) -> Seen:
+    """Read a picture, and run the model on it once.
 
     Args:
         model: A `FACNN` of images of 1 or 3 channels, of one size.
@@ -145,7 +146,7 @@ def look(model: typing.Any, data: bytes) -> Seen:
     names = [f"fa_{level}" for level in range(1, model.num_layers + 1)]
     sources, evidence_maps = model._evidence()
 
-    def read(outputs: dict[str, typing.Any]) -> dict[str, typing.Any]:
+    def read(outputs: Any) -> dict[str, Any]:
         head = model.head
         return {
             "maps": [head.class_maps(outputs[name]) for name in names],
@@ -174,18 +175,18 @@ def look(model: typing.Any, data: bytes) -> Seen:
 
 
 def of_kind(values: np.ndarray, kind: str, c: int, rival: int) -> np.ndarray:
-    """What maps, logits or evidence `(..., C)` say of one class.
+    """Return the maps, logits or evidence of one class, of one kind.
 
     Args:
         values: Array `(..., C)`.
-        kind: `"raw"`, `"centered"` for what is more than the mean of all
-            classes, or `"contrast"` for what is more than the rival's.
+        kind: `"raw"`; `"centered"`, which subtracts the mean of all classes; or
+            `"contrast"`, which subtracts the values of the rival.
         c: The class.
         rival: The other class, for `"contrast"`.
 
     Returns:
-        An array `(...)`. All three are linear, so what they are of the maps
-        sums to what they are of the logits.
+        An array `(...)`. All kinds are linear, so the maps of a kind sum to the
+        logit of that kind.
 
     Example:
 
@@ -203,7 +204,7 @@ def of_kind(values: np.ndarray, kind: str, c: int, rival: int) -> np.ndarray:
 
 
 def brightest(maps: np.ndarray, kind: str, c: int, rival: int) -> float:
-    """The value that gets the brightest color: alike for all classes.
+    """Return the value that gets the brightest color, for all classes alike.
 
     Args:
         maps: Array `(h, w, C)` of a layer.
@@ -226,10 +227,8 @@ def brightest(maps: np.ndarray, kind: str, c: int, rival: int) -> float:
     return float(np.abs(maps).max())
 
 
-def see_grad_cam(
-    model: typing.Any, seen: Seen, c: int, layer: int
-) -> np.ndarray:
-    """Grad-CAM of a class at a layer. Runs the model, the first time."""
+def see_grad_cam(model: Any, seen: Seen, c: int, layer: int) -> np.ndarray:
+    """Return Grad-CAM of a class at a layer, and keep it."""
     if (c, layer) not in seen.grad_cams:
         (seen.grad_cams[c, layer],) = grad_cam(
             model, seen.image, c, layer=layer
@@ -238,7 +237,7 @@ def see_grad_cam(
 
 
 def _check_quick(data: bytes) -> None:
-    """Raises where reading a picture may take long."""
+    """Raise if reading a picture may take long."""
     from PIL import Image
 
     try:
@@ -246,7 +245,7 @@ def _check_quick(data: bytes) -> None:
             sides, kind = opened.size, opened.format
             decoders = {tile[0] for tile in getattr(opened, "tile", ())}
     except Exception:
-        # `read_picture` says why it can't be read, in better words.
+        # `read_picture` gives a better reason.
         return
     if kind not in _FORMATS or "bmp_rle" in decoders:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Visits of the page: what they bring along, and when they are over."""
+"""Keep the photos of visits to the page only as long as they are needed."""
 
 import asyncio
 import binascii
@@ -6,23 +6,24 @@ import collections
 import json
 import re
 import secrets
-import typing
+from collections.abc import Callable
+from typing import Any
 
+from keras_facnn.demo.gate import Application
 from keras_facnn.demo.gate import Message
 from keras_facnn.demo.gate import Receive
-from keras_facnn.demo.gate import Scope
 from keras_facnn.demo.gate import Send
 from keras_facnn.demo.gate import refuse
 
-# Bytes of a question, besides the photo that it brings along.
+# The most bytes of a question, without the photo that it brings along.
 _QUESTION = 2**16
-# Seconds after which a visit is over that has closed its connection, or never
-# had one: a network may fail for a moment.
+# A visit is over when it has had no connection for this many seconds. A network
+# may fail for a moment.
 _GRACE = 10
-# Questions that are answered at the same time. Each takes a thread, of which
-# Gradio needs some for all else.
+# How many questions are answered at the same time. Each takes a thread, and
+# Gradio needs other threads for everything else.
 _AT_ONCE = 8
-# Questions that wait, each with its photo.
+# How many questions wait, each with its photo.
 _MOST_WAITING = 64
 
 
@@ -31,20 +32,20 @@ class Visits:
 
     Gradio would write photos to files that other requests can name. Here, a
     photo is a data URL inside the question about it. It is taken out of the
-    question, and is there only until the answer.
+    question, and is kept only until the answer.
 
     Args:
         app: The ASGI application of Gradio.
-        photos: Gets the photos of the questions that are being answered. In
-            the place of each, the application gets its key.
-        forget: Called with the name of a visit that is over.
+        photos: Dict that holds the photos of the questions that are being
+            answered. The application finds a photo's key in its place.
+        forget: Function that is called with the name of a visit that is over.
     """
 
     def __init__(
         self,
-        app: typing.Any,
+        app: Application,
         photos: dict[str, bytes],
-        forget: typing.Callable[[str], typing.Any],
+        forget: Callable[[str], None],
     ):
         self._app = app
         self._photos = photos
@@ -54,7 +55,7 @@ class Visits:
         self._waiting = 0
 
     async def __call__(
-        self, scope: Scope, receive: Receive, send: Send
+        self, scope: Message, receive: Receive, send: Send
     ) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
             return await self._answer(scope, receive, send)
@@ -68,9 +69,12 @@ class Visits:
             self._connections[visit] -= 1
             self._end_soon(visit)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(
+        self, scope: Message, receive: Receive, send: Send
+    ) -> None:
+        """Answer a question when it is its turn."""
         try:
-            taken = await _taken(receive)
+            taken = await _take(receive)
         except ValueError:
             return await refuse(send, 400)
         if taken is None:
@@ -86,13 +90,14 @@ class Visits:
 
     async def _ask(
         self,
-        question: dict[str, typing.Any],
+        question: dict[str, Any],
         key: str,
         photo: bytes,
-        scope: Scope,
+        scope: Message,
         receive: Receive,
         send: Send,
     ) -> None:
+        """Hand a question on to Gradio, without its photo."""
         body = json.dumps(question).encode()
         headers = [
             (name, value)
@@ -116,6 +121,7 @@ class Visits:
             self._end_soon(question["session_hash"])
 
     def _end_soon(self, visit: str) -> None:
+        """End a visit after some seconds, unless it has a connection then."""
         asyncio.get_running_loop().call_later(_GRACE, self._end, visit)
 
     def _end(self, visit: str) -> None:
@@ -125,7 +131,10 @@ class Visits:
 
 
 def largest_body(photo: int) -> int:
-    """The most bytes of a question, with a photo of a given number of bytes.
+    """Return the most bytes of a question with a photo.
+
+    Args:
+        photo: The number of bytes of the photo.
 
     Example:
 
@@ -133,18 +142,18 @@ def largest_body(photo: int) -> int:
     >>> keras_facnn.demo.visits.largest_body(3)
     65540
     """
-    # In base 64.
+    # The photo is written in base 64.
     return _QUESTION + 4 * -(-photo // 3)
 
 
-async def _taken(
+async def _take(
     receive: Receive,
-) -> tuple[dict[str, typing.Any], str, bytes] | None:
-    """A question, and the photo that is taken out of it.
+) -> tuple[dict[str, Any], str, bytes] | None:
+    """Receive a question, and take the photo out of it.
 
     Returns:
         The question, the key that stands in it for the photo, and the photo's
-        bytes; or None if the sender has left.
+        bytes; or None if the client has left.
 
     Raises:
         ValueError: If it is no question of the page.
@@ -161,7 +170,7 @@ async def _taken(
 
 
 async def _body(receive: Receive) -> bytearray | None:
-    """What was sent, or None if the sender has left."""
+    """Return what was sent, or None if the client has left."""
     body = bytearray()
     while True:
         message = await receive()
@@ -172,11 +181,13 @@ async def _body(receive: Receive) -> bytearray | None:
             return body
 
 
-def _question(text: bytes | bytearray) -> dict[str, typing.Any]:
-    """A question of the page, of plain values, or a ValueError.
+def _question(text: bytes | bytearray) -> dict[str, Any]:
+    """Return a question of the page, which has only plain values.
 
-    Gradio takes an object with a path, wherever it is, for a file that is to
-    be read, or to be fetched.
+    Gradio would read or fetch a file for any object with a path in it.
+
+    Raises:
+        ValueError: If it is no such question.
     """
     if len(text) > _QUESTION:
         raise ValueError("too long")
