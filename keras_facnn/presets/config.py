@@ -1,14 +1,14 @@
-"""`config.json`: the arguments of the model, checked before it is built."""
+"""Read and write `config.json`, the arguments that build the model."""
 
 import inspect
-
-import keras
+from collections.abc import Mapping
+from typing import Any
 
 from keras_facnn.architecture.architecture import check_architecture
 from keras_facnn.presets import files
 
 CLASS_NAME = "keras_facnn>FACNN"
-# These belong to a run of the model, or to what is said of it, not to it.
+# These describe a run of the model, or where its weights came from.
 NOT_IN_PRESETS = frozenset(
     {
         "dtype",
@@ -20,7 +20,7 @@ NOT_IN_PRESETS = frozenset(
         "weights_at_load",
     }
 )
-# Presets from before these arguments lack them.
+# Presets that are older than these arguments do not have them.
 ADDED_LATER = frozenset(
     {
         "fused",
@@ -33,24 +33,30 @@ ADDED_LATER = frozenset(
 )
 
 
-def arguments(cls: type[keras.Model]) -> list:
-    """Names of the arguments that build a model."""
+def arguments(cls: Any) -> list[str]:
+    """Return the names of the arguments that build a model."""
     signature = inspect.signature(cls.__init__).parameters
     return [n for n in signature if n not in ("self", "kwargs")] + ["name"]
 
 
-def kept(config: dict) -> dict:
-    """What a preset keeps of a model's `get_config()`."""
+def kept(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a preset keeps of a model's `get_config()`."""
     return {k: v for k, v in config.items() if k not in NOT_IN_PRESETS}
 
 
-def config_bytes(config: dict) -> bytes:
-    """The file of a model's `get_config()`."""
+def config_bytes(config: Mapping[str, Any]) -> bytes:
+    """Return the file of a model's `get_config()`."""
     return files.json_bytes({"class_name": CLASS_NAME, "config": kept(config)})
 
 
-def parse_config(cls: type[keras.Model], data: bytes, handle: object) -> dict:
-    """Checks a config and returns the arguments of the constructor."""
+def parse_config(cls: Any, data: bytes, handle: files.Handle) -> dict[str, Any]:
+    """Return the arguments of the constructor that a file holds, or raise.
+
+    Args:
+        cls: The class `FACNN`.
+        data: The bytes of the file.
+        handle: What the user calls the preset.
+    """
     outer = files.parse_json(data, files.CONFIG, handle)
     where = f"{files.CONFIG} of the preset {str(handle)!r}"
     if outer.get("class_name") != CLASS_NAME:
@@ -88,8 +94,8 @@ def parse_config(cls: type[keras.Model], data: bytes, handle: object) -> dict:
     return config
 
 
-def check_config(config: dict) -> None:
-    """Raise where arguments describe no FA-CNN, or one that is too large.
+def check_config(config: Mapping[str, Any]) -> None:
+    """Raise if arguments describe no FA-CNN, or one that is too large.
 
     Nothing is built.
     """

@@ -1,4 +1,4 @@
-"""Replaces a folder such that a kill at any moment loses neither version."""
+"""Replace a folder so that no version is lost if the process is killed."""
 
 import contextlib
 import errno
@@ -11,21 +11,27 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from typing import TypeVar
 
-# A save takes seconds. What was not touched for this long has no living owner.
+# A save takes seconds. If a folder was not touched for this long, the process
+# that made it is gone.
 _ABANDONED_SECONDS = 3600
-# Others hold a lock for a moment only; who does not wait is not lost either.
+# Other processes hold a lock only for a moment. After this time the work goes
+# on without it.
 _PATIENCE_SECONDS = 30
 _SUFFIX = ".saving"
 
-T = TypeVar("T")
+_Value = TypeVar("_Value")
 
 
 def check_place(argument: str, path: pathlib.Path) -> None:
-    """Raises where nothing can be written, or what is there not be replaced.
+    """Raise if a path can't be written, or if what is there can't be replaced.
 
-    What is written to `path` has a longer name at first. A process that works
-    in the folder `path`, or in one within it, would be left in the old version,
-    which is removed.
+    While it is written, the folder has a longer name. The working directory
+    must not be `path` or within it, because it would be the old version, which
+    is removed.
+
+    Args:
+        argument: The name of the argument that gave the path.
+        path: An absolute path.
     """
     try:
         os.lstat(path.parent / f"{_prefix(path)}12345678{_SUFFIX}")
@@ -44,12 +50,13 @@ def check_place(argument: str, path: pathlib.Path) -> None:
     if _works_in(path):
         raise ValueError(
             f"`{argument}` must not be the folder in which this process works, "
-            "or one above it, since another takes its place. Name a new folder "
-            f"in it, or work elsewhere. Received: {argument}={str(path)!r}"
+            "or one above it, because it is replaced. Name a new folder in "
+            f"it, or work elsewhere. Received: {argument}={str(path)!r}"
         )
 
 
 def _works_in(path: pathlib.Path) -> bool:
+    """Whether the working directory is a folder, or within it."""
     # A folder that was removed has no name.
     with contextlib.suppress(OSError):
         here = pathlib.Path(os.path.realpath(os.getcwd()))
@@ -58,16 +65,17 @@ def _works_in(path: pathlib.Path) -> bool:
 
 
 def _prefix(path: pathlib.Path) -> str:
+    """Return how the names of folders begin that are made beside a path."""
     return f".{path.name}-"
 
 
 @contextlib.contextmanager
 def replacing(directory: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Gives a new folder, which takes the place of `directory` at the end.
+    """Give a new folder, which replaces `directory` at the end.
 
-    It is written at the side, in `.NAME-RANDOM.saving/new`, and swapped in by
-    two renames, between which the old folder is `.NAME-RANDOM.saving/old`. If
-    the process is killed there, `restore` brings it back.
+    The new folder is `.NAME-RANDOM.saving/new`, beside `directory`. Two renames
+    put it in place. Between them the old folder is `.NAME-RANDOM.saving/old`.
+    If the process is killed there, `restore` moves the old folder back.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
     restore(directory)
@@ -91,9 +99,10 @@ def replacing(directory: pathlib.Path) -> Iterator[pathlib.Path]:
 def _swap(
     new: pathlib.Path, directory: pathlib.Path, old: pathlib.Path
 ) -> None:
+    """Rename `directory` to `old`, and `new` to `directory`."""
     with _locked(directory):
-        # Where there are no locks, another process that saves here, or
-        # restores `old`, may come in between.
+        # On systems without locks, another process may save here, or restore
+        # `old`, between the renames.
         for attempt in range(3):
             with contextlib.suppress(FileNotFoundError):
                 directory.rename(old)
@@ -106,22 +115,22 @@ def _swap(
 
 
 def restore(directory: pathlib.Path) -> None:
-    """Moves the old folder back that a killed save has left aside."""
+    """Move the old folder back if a save was killed."""
     if os.path.lexists(directory):
         return
     with _locked(directory):
-        # A save may have been in between its renames until now.
+        # The save may only now have finished its renames.
         if os.path.lexists(directory):
             return
         for aside in _asides(directory):
-            # Another process may be as quick.
+            # Another process may restore it at the same time.
             with contextlib.suppress(OSError):
                 (aside / "old").rename(directory)
                 return
 
 
 def exists(directory: pathlib.Path) -> bool:
-    """Whether there is such a folder, also while another takes its place."""
+    """Whether there is such a folder, also while it is replaced."""
     if os.path.isdir(directory):
         return True
     restore(directory)
@@ -129,11 +138,11 @@ def exists(directory: pathlib.Path) -> bool:
         return os.path.isdir(directory)
 
 
-def reading(directory: pathlib.Path, read: Callable[[], T]) -> T:
-    """Returns what `read()` returns, of one version of `directory`.
+def reading(directory: pathlib.Path, read: Callable[[], _Value]) -> _Value:
+    """Return what `read()` returns for one version of `directory`.
 
-    It is called again where another version took the place of the one that it
-    read: at last with a lock, for which those who save wait.
+    If the folder was replaced in the meantime, `read` is called again. The last
+    call has a lock, for which other processes wait before they save.
     """
     for _ in range(2):
         before = _version(directory)
@@ -151,7 +160,7 @@ def reading(directory: pathlib.Path, read: Callable[[], T]) -> T:
 
 
 def _version(directory: pathlib.Path) -> tuple[int, int, int] | None:
-    """What tells a folder from the one that takes its place, or None."""
+    """Return numbers that change if a folder is replaced, or None."""
     try:
         found = os.stat(directory)
     except (OSError, ValueError):
@@ -161,13 +170,13 @@ def _version(directory: pathlib.Path) -> tuple[int, int, int] | None:
 
 @contextlib.contextmanager
 def _locked(directory: pathlib.Path, shared: bool = False) -> Iterator[None]:
-    """Keeps others from swapping `directory`, where the system has such locks.
+    """Keep other processes from replacing `directory`, if the system has locks.
 
-    The lock is on the folder around it, so that it leaves no file behind. The
-    kernel lets go of it when the process ends, however it ends.
+    The lock is on the folder that contains it, so that no file remains. The
+    kernel releases it when the process ends, also when it is killed.
     """
     with contextlib.ExitStack() as stack:
-        # Windows has no `fcntl`, and not each file system has locks.
+        # Windows has no `fcntl`, and some file systems have no locks.
         with contextlib.suppress(ImportError, OSError, ValueError):
             import fcntl
 
@@ -178,7 +187,8 @@ def _locked(directory: pathlib.Path, shared: bool = False) -> Iterator[None]:
             while True:
                 try:
                     fcntl.flock(around, kind | fcntl.LOCK_NB)
-                    # Closed, it might live on in a forked process.
+                    # Closing is not enough: a forked process may still hold
+                    # the lock.
                     stack.callback(fcntl.flock, around, fcntl.LOCK_UN)
                     break
                 except BlockingIOError:
@@ -189,7 +199,7 @@ def _locked(directory: pathlib.Path, shared: bool = False) -> Iterator[None]:
 
 
 def _sweep(directory: pathlib.Path) -> None:
-    """Removes what killed saves have left, once `directory` is whole."""
+    """Remove the folders of killed saves, once `directory` is whole."""
     for aside in _asides(directory):
         with contextlib.suppress(OSError):
             age = time.time() - aside.stat().st_mtime
@@ -200,16 +210,16 @@ def _sweep(directory: pathlib.Path) -> None:
 
 
 def _asides(directory: pathlib.Path) -> list[pathlib.Path]:
-    """The folders of this module beside `directory`, the newest first."""
+    """Return the folders that saves made beside `directory`, newest first."""
     prefix = _prefix(directory)
     paths: list[pathlib.Path] = []
     found: dict[pathlib.Path, float] = {}
-    # A ValueError is of a path that holds a null character.
+    # A path with a null character raises a ValueError.
     with contextlib.suppress(OSError, ValueError):
         paths = list(directory.parent.iterdir())
     for path in paths:
         middle = path.name.removeprefix(prefix).removesuffix(_SUFFIX)
-        # Its owner may remove it meanwhile.
+        # The process that made it may remove it in the meantime.
         with contextlib.suppress(OSError):
             if (
                 path.name == f"{prefix}{middle}{_SUFFIX}"

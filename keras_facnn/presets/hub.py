@@ -1,4 +1,4 @@
-"""Presets on the Hugging Face Hub, fetched by its own library."""
+"""Presets on the Hugging Face Hub, which its own library downloads."""
 
 import contextlib
 import os
@@ -21,8 +21,8 @@ _HANDLE = re.compile(
 class Repository:
     """A preset in a repository of the Hub.
 
-    `huggingface_hub` keeps what it fetched, reads the token and the places
-    of cache and server from its environment variables, and works offline.
+    `huggingface_hub` keeps what it downloaded, so that it also works offline.
+    Its environment variables name the token, the cache and the server.
 
     Args:
         handle: `hf://user/repo`, or `hf://user/repo@revision` for a branch, a
@@ -41,21 +41,23 @@ class Repository:
         self.revision = match["revision"]
 
     def read(self, name: str) -> bytes:
+        """Return the bytes of a JSON file."""
         return self._fetch(name, files.LARGEST_JSON).read_bytes()
 
     def weights(self, sha256: str, largest: int) -> pathlib.Path:
-        """The path of the weights, whose hash was checked."""
+        """Return the path of the weights, whose hash was checked."""
         path = self._fetch(files.WEIGHTS, largest)
         files.check_sha256(files.sha256_of(path), sha256, str(path))
         return path
 
     def _fetch(self, name: str, largest: int) -> pathlib.Path:
+        """Return the path of a downloaded file of at most so many bytes."""
         found = self._download(name, dry_run=True)
         files.check_file_size(
             found.file_size or 0, largest, f"{name} of {self.handle}"
         )
         path = pathlib.Path(self._download(name))
-        # From here on, all files are those of one commit.
+        # All further files are read from the same commit.
         self.revision = found.commit_hash
         if not path.is_file():
             raise ValueError(f"{path} must be a file. Delete it.")
@@ -63,7 +65,7 @@ class Repository:
         return path
 
     def upload(self, folder: pathlib.Path, private: bool) -> str:
-        """Commits the files of a preset; returns the commit's URL."""
+        """Commit the files of a preset, and return the URL of the commit."""
         with self._api("uploaded") as api:
             api.create_repo(self.repository, private=private, exist_ok=True)
             commit = api.upload_folder(
@@ -83,7 +85,7 @@ class Repository:
 
     @contextlib.contextmanager
     def _api(self, done: str, what: str = "") -> Iterator[Any]:
-        """Gives the client of the Hub, whose errors then name the handle."""
+        """Give the client of the Hub, whose errors then name the handle."""
         try:
             import huggingface_hub
         except ImportError as e:
@@ -103,7 +105,7 @@ class Repository:
                 f"{failed}{_line(e)} Check the address. Is it private? A "
                 "token for the Hub is read from HF_TOKEN."
             ) from e
-        # What it raises comes from several libraries and changes with them.
+        # The library raises errors of several others, which change.
         except Exception as e:
             raise ConnectionError(
                 f"{failed}{_line(e)} Bundled presets and local folders "
@@ -112,4 +114,5 @@ class Repository:
 
 
 def _line(error: Exception) -> str:
+    """Return the message of an error as one line."""
     return printable(" ".join(str(error).split()))

@@ -1,18 +1,19 @@
-"""`metadata.json`: what a preset says of itself, and its signature."""
+"""Read and write `metadata.json`, which describes a preset and is signed."""
 
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from keras_facnn.presets import files
 
-# Presets of before this format have neither `format` nor `sha256`; they are
-# read as they are, since their config and weights are signed.
+# Older presets have neither `format` nor `sha256`. They are read all the same,
+# because their config and weights are signed.
 FORMAT = 2
-# What only the writer of a preset can know.
+# Keys that only `save_to_preset` writes.
 RESERVED = frozenset(
     {
         "format",
@@ -25,14 +26,15 @@ RESERVED = frozenset(
         "sha256",
     }
 )
+# How many levels metadata may have.
 _DEEPEST = 64
 
 
-def signed_bytes(record: dict) -> bytes:
-    """The file of a record, with the SHA-256 of the rest in `sha256`.
+def signed_bytes(record: Mapping[str, Any]) -> bytes:
+    """Return the file of a record, whose `sha256` is the hash of the rest.
 
-    It is that of the rest as JSON with sorted keys, the separators `,` and
-    `:` and all but ASCII escaped.
+    The rest is hashed as JSON with sorted keys and the separators `,` and `:`,
+    in which all characters but ASCII are escaped.
     """
     rest = {k: v for k, v in record.items() if k != "sha256"}
     canonical = json.dumps(
@@ -43,9 +45,16 @@ def signed_bytes(record: dict) -> bytes:
 
 
 def parse_record(
-    data: bytes, config_data: bytes, num_classes: int, handle: object
-) -> dict:
-    """A record that is intact, and signs a config that is intact."""
+    data: bytes, config_data: bytes, num_classes: int, handle: files.Handle
+) -> dict[str, Any]:
+    """Return the record of a preset, or raise if it or the config is damaged.
+
+    Args:
+        data: The bytes of `metadata.json`.
+        config_data: The bytes of `config.json`.
+        num_classes: The number of classes in the config.
+        handle: What the user calls the preset.
+    """
     record = files.parse_json(data, files.METADATA, handle)
     where = f"{files.METADATA} of the preset {str(handle)!r}"
     if {"format", "sha256"} & set(record):
@@ -72,7 +81,8 @@ def parse_record(
     return record
 
 
-def _check_signature(record: dict, data: bytes, where: str) -> None:
+def _check_signature(record: dict[str, Any], data: bytes, where: str) -> None:
+    """Raise if a record is of a newer format, or if its hash does not fit."""
     if isinstance(record.get("format"), int) and record["format"] > FORMAT:
         raise ValueError(
             f"{where} is of format {record['format']}, but this version of "
@@ -82,8 +92,9 @@ def _check_signature(record: dict, data: bytes, where: str) -> None:
         expected = signed_bytes(record)
     except (ValueError, RecursionError):
         expected = None
-    # Written anew, it must be the same bytes: so no bit can differ, not even
-    # one that stands for the same value. Only Git's line ends are forgiven.
+    # The record, written again, must be the same bytes, so that no bit can
+    # differ, even where the value would be the same. Git may change the ends of
+    # lines.
     if record.get("format") != FORMAT or expected != data.replace(
         b"\r\n", b"\n"
     ):
@@ -94,8 +105,14 @@ def _check_signature(record: dict, data: bytes, where: str) -> None:
         )
 
 
-def check_class_names(names: object, num_classes: int, where: str) -> None:
-    """Refuses names that cannot tell the classes apart."""
+def check_class_names(names: Any, num_classes: int, where: str) -> None:
+    """Raise if names cannot tell the classes apart.
+
+    Args:
+        names: What should be a list of names.
+        num_classes: The number of classes.
+        where: What holds the names, for the message.
+    """
     problem = None
     if not isinstance(names, list) or not all(
         isinstance(n, str) for n in names
@@ -121,8 +138,8 @@ def check_class_names(names: object, num_classes: int, where: str) -> None:
         )
 
 
-def check_metadata(metadata: Any, num_classes: int) -> dict | None:
-    """Returns what a model is to know of itself, as JSON holds it, or raises.
+def check_metadata(metadata: Any, num_classes: int) -> dict[str, Any] | None:
+    """Return a copy of a model's metadata that JSON can hold, or raise.
 
     Args:
         metadata: The user's mapping, or None.
@@ -143,13 +160,15 @@ def check_metadata(metadata: Any, num_classes: int) -> dict | None:
     return metadata
 
 
-def described(metadata: dict | None, previous: dict | None) -> dict:
-    """What a user's metadata say, as JSON holds it; the writer's keys are not.
+def described(
+    metadata: Any, previous: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return a copy of a user's metadata that JSON can hold, or raise.
 
     Args:
         metadata: The user's mapping, or None.
-        previous: The record of the preset that the model came from, whose
-            reserved values may be handed on, or None.
+        previous: The record of the preset that the model came from, or None.
+            The user may pass its reserved values, which are left out.
     """
     if metadata is None:
         return {}
@@ -172,7 +191,13 @@ def described(metadata: dict | None, previous: dict | None) -> dict:
 
 
 def _as_json(value: Any, path: str, depth: int) -> Any:
-    """A copy of plain types alone; `path` names the value in errors."""
+    """Return a copy of a value that consists of JSON's types, or raise.
+
+    Args:
+        value: Any value.
+        path: What errors call the value.
+        depth: How many levels the value may have.
+    """
     if depth == 0:
         raise ValueError(
             f"`metadata` must be a dict that JSON can hold, of at most "
@@ -204,7 +229,7 @@ def _as_json(value: Any, path: str, depth: int) -> Any:
         return int(value)
     if isinstance(value, float) and math.isfinite(value):
         return float(value)
-    # Python itself prints no integer of thousands of digits.
+    # Python refuses to print an integer of thousands of digits.
     shown = "a large one" if isinstance(value, int) else ascii(value)
     raise ValueError(
         "`metadata` must be a dict that JSON can hold: text, finite numbers, "
@@ -218,7 +243,7 @@ def _shortened(text: str) -> str:
 
 
 def _is_text(value: str) -> bool:
-    """Whether a string can be written as UTF-8 (no lone surrogates)."""
+    """Whether a string can be written as UTF-8, without lone surrogates."""
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:

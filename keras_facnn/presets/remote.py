@@ -15,7 +15,9 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from collections.abc import Iterator
+from typing import IO
 from typing import Any
+from typing import Self
 
 import keras
 
@@ -25,11 +27,11 @@ from keras_facnn.presets import files
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SILENCE_SECONDS = 60
 _CHUNK = 2**20
-# A fetch may take this long, and as long as its largest size takes at this
-# speed.
+# A download may take this long, plus the time that its largest size takes at
+# the slowest speed.
 _SHORTEST_SECONDS = 60
-_SLOWEST_BYTES_A_SECOND = 50_000
-# A partial copy that no one wrote to for an hour has no living owner.
+_SLOWEST_BYTES_PER_SECOND = 50_000
+# If a partial copy was not written to for an hour, its process is gone.
 _ABANDONED_SECONDS = 3600
 _PARTIAL = ".partial"
 
@@ -39,7 +41,7 @@ class Website:
 
     Args:
         handle: `https://...`, the URL of the folder. `http://` is accepted
-            from this machine alone.
+            only for this machine.
     """
 
     def __init__(self, handle: str):
@@ -47,15 +49,17 @@ class Website:
         _check_url(self.url)
 
     def read(self, name: str) -> bytes:
+        """Return the bytes of a JSON file."""
         return b"".join(_chunks(self.url + name, files.LARGEST_JSON))
 
     def weights(self, sha256: str, largest: int) -> pathlib.Path:
-        """A local copy of the weights, downloaded if there is none.
+        """Return the path of a local copy of the weights.
 
-        Copies are kept by their hash in `keras_facnn` under `KERAS_HOME`
-        (`~/.keras` by default), so a changed file is never mistaken for an
-        old one, and nothing is kept whose hash is wrong. Each download has a
-        file of its own until it is complete, so several may run at once.
+        It is downloaded if there is none. Copies are kept by their hash in
+        `keras_facnn` under `KERAS_HOME` (`~/.keras` by default), so a changed
+        file is never mistaken for an old one, and no file with a wrong hash is
+        kept. Each download writes to a file of its own until it is complete, so
+        several may run at the same time.
         """
         home = os.environ.get("KERAS_HOME", os.path.join("~", ".keras"))
         cache = pathlib.Path(os.path.expanduser(home)) / "keras_facnn"
@@ -82,7 +86,7 @@ class Website:
 
 
 def _is_copy(path: pathlib.Path, sha256: str, largest: int) -> bool:
-    """Whether a whole copy is there; no link, pipe or device is opened."""
+    """Whether there is a complete copy. No link, pipe or device is opened."""
     try:
         found = os.lstat(path)
     except OSError:
@@ -95,36 +99,42 @@ def _is_copy(path: pathlib.Path, sha256: str, largest: int) -> bool:
 
 
 def _sweep(cache: pathlib.Path) -> None:
-    """Removes what killed downloads have left."""
+    """Remove the partial copies of killed downloads."""
     for path in cache.glob(f"*{_PARTIAL}"):
         try:
             if time.time() - os.lstat(path).st_mtime > _ABANDONED_SECONDS:
                 path.unlink()
-        except OSError:  # Another process may be as quick.
+        except OSError:  # Another process may have removed it.
             pass
 
 
 def _chunks(url: str, largest: int, progress: bool = False) -> Iterator[bytes]:
-    """Yields the bytes of a URL; failures name it and say what to do."""
+    """Yield the bytes of a URL. Errors name it and say what to do.
+
+    Args:
+        url: The URL of a file.
+        largest: The most bytes that it may have.
+        progress: Whether to print a progress bar.
+    """
     request = urllib.request.Request(url)
     try:
         with _Deadline(
-            _SHORTEST_SECONDS + largest / _SLOWEST_BYTES_A_SECOND
+            _SHORTEST_SECONDS + largest / _SLOWEST_BYTES_PER_SECOND
         ) as deadline:
             opener = urllib.request.build_opener(
                 _SafeRedirects, *deadline.handlers()
             )
             with opener.open(request, timeout=_SILENCE_SECONDS) as response:
-                size = response.headers.get("Content-Length", "")
-                size = int(size) if size.isdecimal() else None
+                length = response.headers.get("Content-Length", "")
+                size = int(length) if length.isdecimal() else None
                 files.check_file_size(size or 0, largest, url)
                 bar = None
                 if progress:
                     print(f"Downloading {url}")
                     bar = keras.utils.Progbar(size, unit_name="byte")
                 received = 0
-                # What has come is taken at once, so that a server that sends
-                # drop by drop meets the deadline.
+                # Read what is there, and do not wait for more, so that a slow
+                # server meets the deadline.
                 while chunk := response.read1(_CHUNK):
                     deadline.check()
                     received += len(chunk)
@@ -132,7 +142,7 @@ def _chunks(url: str, largest: int, progress: bool = False) -> Iterator[bytes]:
                     if bar:
                         bar.add(len(chunk))
                     yield chunk
-                # A connection that the deadline ended looks like an end.
+                # A connection that the deadline closed looks complete.
                 deadline.check()
                 if size is not None and received < size:
                     raise http.client.IncompleteRead(
@@ -161,7 +171,13 @@ def _chunks(url: str, largest: int, progress: bool = False) -> Iterator[bytes]:
 
 
 class _Deadline:
-    """Ends a fetch as a whole; sockets only know how long a silence lasts."""
+    """A limit for the time of a whole download.
+
+    The timeout of a socket only limits the time between two chunks.
+
+    Args:
+        seconds: How long the download may take.
+    """
 
     def __init__(self, seconds: float):
         self._seconds = seconds
@@ -170,28 +186,24 @@ class _Deadline:
         self._timer = threading.Timer(seconds, self._hang_up)
         self._timer.daemon = True
 
-    def __enter__(self) -> "_Deadline":
+    def __enter__(self) -> Self:
         self._timer.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: object,
-    ) -> None:
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         self._timer.cancel()
         if isinstance(error, (OSError, http.client.HTTPException)):
             self.check()
 
     def check(self) -> None:
+        """Raise if the time is over."""
         if time.monotonic() >= self._end:
             raise TimeoutError(
                 f"it was not complete after {self._seconds:.0f} s"
             )
 
     def handlers(self) -> Iterator[urllib.request.BaseHandler]:
-        """Handlers of urllib whose connections the deadline can end."""
+        """Yield handlers of urllib whose connections `_hang_up` can close."""
 
         def connect(
             kind: type[http.client.HTTPConnection], *args: Any, **kwargs: Any
@@ -206,7 +218,8 @@ class _Deadline:
             yield _handler(base, functools.partial(connect, kind))
 
     def _hang_up(self) -> None:
-        # While the headers come; then `check` ends it, chunk by chunk.
+        # This ends a wait for the headers. After them, `check` ends the
+        # download between two chunks.
         for connection in self._connections:
             try:
                 connection.sock.shutdown(socket.SHUT_RDWR)
@@ -217,6 +230,8 @@ class _Deadline:
 def _handler(
     base: Any, connect: Callable[..., http.client.HTTPConnection]
 ) -> urllib.request.BaseHandler:
+    """Return a handler of urllib that makes its connections by `connect`."""
+
     class Handler(base):
         def do_open(self, http_class: Any, request: Any, **options: Any) -> Any:
             return super().do_open(connect, request, **options)
@@ -228,19 +243,19 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self,
         req: urllib.request.Request,
-        fp: Any,
+        fp: IO[bytes],
         code: int,
         msg: str,
-        headers: Any,
+        headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        # Only this machine may send one on to this machine.
+        # Only a server on this machine may redirect to this machine.
         _check_url(newurl, loopback=_is_loopback(req.full_url))
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _encoded(url: str) -> str:
-    """A URL as servers read it, where people write `ä` or a space."""
+    """Return a URL as servers read it, in which `ä` and spaces are encoded."""
     try:
         parts = urllib.parse.urlsplit(url)
         host = parts.netloc
@@ -258,6 +273,7 @@ def _is_loopback(url: str) -> bool:
 
 
 def _check_url(url: str, loopback: bool = True) -> None:
+    """Raise if a URL is not of https, nor of this machine if it may be."""
     try:
         parts = urllib.parse.urlsplit(url)
         secure = parts.scheme == "https" and parts.hostname

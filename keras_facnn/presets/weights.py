@@ -1,35 +1,42 @@
-"""`model.weights.h5`: what a file may hold, and what it may not."""
+"""Check `model.weights.h5` before and after its weights are loaded."""
 
 import hashlib
 import os
+import types
+from typing import Any
 
 import h5py
-import keras
 import numpy as np
 from keras import ops
 
 from keras_facnn._checks.text import printable
+from keras_facnn.presets.files import Handle
 
-# HDF5 spends about 3 kB on the name and shape of a weight.
+# HDF5 takes about 3 kB for the name and shape of a weight.
 _OVERHEAD = 2**20
-_OVERHEAD_A_WEIGHT = 2**13
+_OVERHEAD_PER_WEIGHT = 2**13
 _FLOATS = (np.dtype("<f2"), np.dtype("<f4"))
-# Of `Normalization`, what it has seen.
+# `Normalization` counts in integers.
 _COUNTS = (np.dtype("<i4"), np.dtype("<i8"))
 
 
 def largest_file(parameters: int, num_weights: int) -> int:
-    """The most bytes that the weights of such a model take on disk."""
-    return 4 * parameters + _OVERHEAD + _OVERHEAD_A_WEIGHT * num_weights
+    """Return the most bytes that the weights of a model take on disk."""
+    return 4 * parameters + _OVERHEAD + _OVERHEAD_PER_WEIGHT * num_weights
 
 
 def check_file(
-    path: str | os.PathLike, parameters: int, handle: object
+    path: str | os.PathLike, parameters: int, handle: Handle
 ) -> None:
-    """Refuses a file that holds anything but that many floats.
+    """Raise if a file holds anything but so many floats.
 
-    Keras skips what a model has no layer for, and casts what is of another
-    type; here every value counts.
+    Keras ignores values of layers that the model does not have, and casts
+    values of other types. Neither is accepted here.
+
+    Args:
+        path: Path of the file.
+        parameters: How many floats it must hold.
+        handle: What the user calls the preset.
     """
     with _clear_errors(parameters, handle):
         if os.path.getsize(path) < 2 * parameters:
@@ -39,8 +46,8 @@ def check_file(
             raise ValueError(f"the file holds {stored:,} values.")
 
 
-def load(model: keras.Model, path: str | os.PathLike, handle: object) -> None:
-    """Loads a checked file into a model that it must fit."""
+def load(model: Any, path: str | os.PathLike, handle: Handle) -> None:
+    """Load a checked file into a model that it must fit."""
     with _clear_errors(model.count_params(), handle):
         model.load_weights(path)
         fault = find_fault(model)
@@ -48,8 +55,8 @@ def load(model: keras.Model, path: str | os.PathLike, handle: object) -> None:
             raise ValueError(f"the weights are {fault}.")
 
 
-def find_fault(model: keras.Model) -> str | None:
-    """What makes every output of a model NaN or infinite, or None."""
+def find_fault(model: Any) -> str | None:
+    """Return why every output of a model is NaN or infinite, or None."""
     for variable in model.weights:
         value = ops.convert_to_numpy(variable).astype("float32")
         name = variable.path
@@ -63,18 +70,18 @@ def find_fault(model: keras.Model) -> str | None:
     return None
 
 
-def digest(model: keras.Model) -> str:
-    """A hash of a model's weights, as float32."""
+def digest(model: Any) -> str:
+    """Return a hash of a model's weights, as float32."""
     sha256 = hashlib.sha256()
     for value in model.get_weights():
-        sha256.update(np.ascontiguousarray(value, "float32").data)
+        sha256.update(value.astype("float32").tobytes())
     return sha256.hexdigest()
 
 
 class _clear_errors:
-    """Turns whatever HDF5 and Keras raise into one clear error."""
+    """Turn any error of HDF5 and Keras into one clear error."""
 
-    def __init__(self, parameters: int, handle: object):
+    def __init__(self, parameters: int, handle: Handle):
         self.parameters = parameters
         self.handle = handle
 
@@ -85,28 +92,31 @@ class _clear_errors:
         self,
         kind: type[BaseException] | None,
         e: BaseException | None,
-        traceback: object,
+        traceback: types.TracebackType | None,
     ) -> None:
-        # On a garbled file h5py raises nearly anything, RuntimeError,
-        # AttributeError and SystemError among it.
-        if e is not None and isinstance(e, Exception):
+        # For a damaged file h5py raises many kinds of errors, also
+        # RuntimeError, AttributeError and SystemError.
+        if isinstance(e, Exception):
             raise ValueError(
                 f"The weights of the preset {str(self.handle)!r} do not fit "
                 f"its config ({self.parameters:,} parameters). Get the preset "
-                "again, or ask whoever published it. What came: "
+                "again, or ask its publisher. The error was: "
                 + printable(str(e))
             ) from e
 
 
 def count_values(path: str | os.PathLike) -> int:
-    """Number of values in a file of plain floats, reached once each."""
+    """Return how many values are in a file, or raise if it is not plain.
+
+    A plain file has no links, and holds uncompressed floats.
+    """
     with h5py.File(path) as file:
         return _count(file)
 
 
-def _count(file: h5py.File) -> int:
+def _count(file: Any) -> int:
     total = 0
-    # A stack, as a recursion would end at the depth that a file chooses.
+    # A stack and no recursion, which a file could make too deep.
     groups = [file]
     seen = {_address(file)}
     while groups:
@@ -126,13 +136,14 @@ def _count(file: h5py.File) -> int:
     return total
 
 
-def _address(item: h5py.Group | h5py.Dataset) -> int:
+def _address(item: Any) -> Any:
     return h5py.h5o.get_info(item.id).addr
 
 
-def _checked_size(name: str, item: object) -> int:
+def _checked_size(name: str, item: Any) -> int:
+    """Return how many values a weight in a file has, or raise."""
     if not isinstance(item, h5py.Dataset):
-        raise ValueError(f"{name!r} in the file is no weight.")
+        raise ValueError(f"{name!r} in the file is not a weight.")
     if item.external or item.is_virtual or item.size is None:
         raise ValueError(f"{name!r} in the file holds no values.")
     is_count = item.dtype in _COUNTS and item.shape == ()

@@ -201,7 +201,7 @@ def named_type(file):
     [
         (in_itself, "is in the file twice"),
         (twice, "is in the file twice"),
-        (named_type, "is no weight"),
+        (named_type, "is not a weight"),
         *[
             (rewrite(lambda v, t=t: (v.astype(t), {})), "not float16 or")
             for t in ("int32", "uint8", "bool", "complex64", "float64", ">f4")

@@ -243,7 +243,7 @@ def test_a_slow_download_ends_at_the_deadline(server, monkeypatch, part):
 
     server.answer = drip
     monkeypatch.setattr(remote, "_SHORTEST_SECONDS", 0.2)
-    monkeypatch.setattr(remote, "_SLOWEST_BYTES_A_SECOND", 2**40)
+    monkeypatch.setattr(remote, "_SLOWEST_BYTES_PER_SECOND", 2**40)
     with pytest.raises(ConnectionError, match="config.json.*not complete"):
         FACNN.from_preset(f"{server.url}/preset")
     over.set()
