@@ -2,20 +2,22 @@
 
 import importlib
 import importlib.util
-import os
+from typing import TYPE_CHECKING
+from typing import Any
 
-from keras_facnn._checks.packages import how_to_install
+from keras_facnn._checks.packages import missing_backend
+from keras_facnn._checks.packages import missing_matplotlib
 from keras_facnn._checks.text import printable
 from keras_facnn.cli.start import start_command
 from keras_facnn.version import __version__
 
 start_command()
-_no_keras: Exception | None = None
+_keras_error: Exception | None = None
 try:
     importlib.import_module("keras")
 except (ImportError, ValueError) as e:
-    # Told to whoever asks for a name, so that the command line can answer.
-    _no_keras = e
+    # It is raised when a name is used, so that the command line can report it.
+    _keras_error = e
 else:
     from keras_facnn import attribution
     from keras_facnn import layers
@@ -43,34 +45,25 @@ __all__ = [
     "resize_maps",
     "upload_preset",
 ]
-# So that `from keras_facnn import *` needs nothing that is not installed.
+# `from keras_facnn import *` needs only what is installed.
 if importlib.util.find_spec("matplotlib") is None:
     __all__.remove("plots")
 
 
-def __getattr__(name):
-    if _no_keras is not None and name in __all__:
-        backends = ("tensorflow", "jax", "torch")
-        named = os.environ.get("KERAS_BACKEND") or "tensorflow"
-        here = [
-            b for b in backends if b != named and importlib.util.find_spec(b)
-        ]
-        hint = how_to_install("jax") + (
-            ", or tensorflow or torch in place of jax, and set KERAS_BACKEND "
-            "to that"
-        )
-        if here:
-            hint = f"set KERAS_BACKEND={here[0]}, which is installed; or {hint}"
-        raise ImportError(
-            "Keras cannot be imported with the backend that KERAS_BACKEND or "
-            "~/.keras/keras.json names, or with tensorflow, where they name "
-            f"none ({_no_keras}). To go on, {hint}"
-        ) from _no_keras
-    # `plots` needs Matplotlib, so it is imported when it is first asked for.
-    if name == "plots":
-        if importlib.util.find_spec("matplotlib") is None:
-            raise ImportError(
-                f"`keras_facnn.plots` needs Matplotlib: {how_to_install(name)}"
-            )
-        return importlib.import_module("keras_facnn.plots")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+if TYPE_CHECKING:
+    from keras_facnn import plots
+else:
+    # Type checkers would take any name for an attribute.
+    def __getattr__(name: str) -> Any:
+        if _keras_error is not None and name in __all__:
+            raise missing_backend(_keras_error) from _keras_error
+        # `plots` needs Matplotlib, so it is imported when it is first used.
+        if name == "plots":
+            if importlib.util.find_spec("matplotlib") is None:
+                raise missing_matplotlib("keras_facnn.plots")
+            return importlib.import_module("keras_facnn.plots")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -173,6 +173,14 @@ def test_sees_names_that_are_not_public(tmp_path):
     }
 
 
+def test_the_package_shows_only_its_public_names():
+    assert dir(keras_facnn) == sorted(keras_facnn.__all__)
+    for name in dir(keras_facnn):
+        assert getattr(keras_facnn, name) is not None
+    with pytest.raises(AttributeError, match="'no_such_name'"):
+        _ = keras_facnn.no_such_name
+
+
 @pytest.mark.skipif(
     keras.backend.backend() == "tensorflow",
     reason="TensorFlow is what has to be absent",
@@ -191,6 +199,7 @@ model = keras_facnn.FACNN.from_preset("cifar10")
 assert model.class_maps(np.zeros((1, 32, 32, 3))).shape == (1, 8, 8, 10)
 from keras_facnn import *
 assert FACNN is keras_facnn.FACNN
+assert "plots" not in dir(keras_facnn)
 try:
     keras_facnn.plots
 except ImportError as e:

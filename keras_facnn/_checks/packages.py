@@ -1,5 +1,8 @@
 """Say how to install what is missing."""
 
+import importlib.util
+import os
+
 
 def how_to_install(*extras: str) -> str:
     """Return the command that installs some of this package's extras.
@@ -14,3 +17,35 @@ def how_to_install(*extras: str) -> str:
         f"pip install 'keras-facnn[{listed}]' (in a checkout: pip install "
         f"'.[{listed}]')"
     )
+
+
+def missing_backend(error: Exception) -> ImportError:
+    """Return the error to raise if Keras finds no backend.
+
+    Args:
+        error: What was raised when Keras was imported.
+    """
+    named = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    installed = [
+        backend
+        for backend in ("tensorflow", "jax", "torch")
+        if backend != named and importlib.util.find_spec(backend)
+    ]
+    hint = how_to_install("jax") + (
+        ", or tensorflow or torch in place of jax, and set KERAS_BACKEND to "
+        "that"
+    )
+    if installed:
+        hint = (
+            f"set KERAS_BACKEND={installed[0]}, which is installed; or {hint}"
+        )
+    return ImportError(
+        "Keras cannot be imported with the backend that KERAS_BACKEND or "
+        "~/.keras/keras.json names, or with tensorflow if they name none "
+        f"({error}). To continue, {hint}"
+    )
+
+
+def missing_matplotlib(name: str) -> ImportError:
+    """Return the error to raise if Matplotlib is missing, which `name` needs."""
+    return ImportError(f"`{name}` needs Matplotlib: {how_to_install('plots')}")
