@@ -47,5 +47,5 @@ def missing_backend(error: Exception) -> ImportError:
 
 
 def missing_matplotlib(name: str) -> ImportError:
-    """Return the error to raise if Matplotlib is missing, which `name` needs."""
+    """Return the error to raise if Matplotlib is missing for `name`."""
     return ImportError(f"`{name}` needs Matplotlib: {how_to_install('plots')}")
