@@ -106,34 +106,32 @@ def add_caption(
         pale: Whether a part of a photograph is pale.
         brief: Whether the figure has one map per row, and no layers.
     """
-    scale = "" if brief else ", on one scale a row"
+    scale = "" if brief else ", on one scale per row"
     if explanation.centered and not brief:
-        scale += ", in shares of all that speaks for the first class"
-    meaning = (
-        "The yellower a place, the more it makes the model prefer the class "
-        f"above to the average class{scale}; places in their own colors hardly "
-        "matter to it, or speak against it."
-        if explanation.centered
-        else "The yellower a place, the more it adds to the score that the "
-        f"model gives the class above{scale}; places in their own colors add "
-        "next to nothing. All places together make up the score."
-    )
-    sentences = [
-        meaning,
-        "Beside a class is the probability that the model gives it"
-        + (
-            ", each class its own: several may be there, or none."
-            if explanation.several_labels
-            else "."
-        ),
-    ]
-    if not brief:
-        sentences += ["The later a layer, the nearer to the answer."]
-    if pale:
-        sentences += [
-            "The pale sides of the photograph are cut off before the model "
-            "looks."
+        scale += ", in shares of all evidence for the first class"
+    sentences = (
+        [
+            "The yellower a part of the picture, the more it makes the model "
+            f"prefer the class above to the average class{scale}.",
+            "Parts in their own colors hardly matter, or speak against it.",
         ]
+        if explanation.centered
+        else [
+            "The yellower a part of the picture, the more it adds to the score "
+            f"that the model gives the class above{scale}.",
+            "Parts in their own colors add next to nothing.",
+            "All parts together make up the score.",
+        ]
+    )
+    sentences += ["The number beside a class is its probability."]
+    if explanation.several_labels:
+        sentences += [
+            "Each class has its own: several may be there, or none.",
+        ]
+    if not brief:
+        sentences += ["Later layers are nearer to the answer."]
+    if pale:
+        sentences += ["The model does not see the pale sides of a photograph."]
     # An inch has room for about 16 letters of this size.
     lines = textwrap.wrap(" ".join(sentences), int(16 * figure.get_figwidth()))
     figure.set_figheight(figure.get_figheight() + 0.15 * len(lines))

@@ -24,7 +24,7 @@ def test_a_caption_explains_the_figure(images, layer_maps, count, draw):
         figure = draw(explanation, photos=photos)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
-        caption = figure.get_supxlabel()
+        caption = " ".join(figure.get_supxlabel().split())
         assert "adds to the score" in caption
         assert ("pale" in caption) == pale
         assert ("one scale" in caption) == (draw is plots.explanation)
