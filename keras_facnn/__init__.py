@@ -22,6 +22,7 @@ else:
     from keras_facnn import attribution
     from keras_facnn import layers
     from keras_facnn import metrics
+    from keras_facnn.explaining.explanation import Explanation
     from keras_facnn.maps import resize_maps
     from keras_facnn.model import FACNN
     from keras_facnn.pictures.image_folder import ImageFolder
@@ -32,6 +33,7 @@ else:
 
 __all__ = [
     "EvidencePenalty",
+    "Explanation",
     "FACNN",
     "ImageFolder",
     "__version__",

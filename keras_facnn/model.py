@@ -1,8 +1,9 @@
-import os
-import types
+"""The model: an FA-CNN."""
+
 from collections.abc import Sequence
 from typing import Any
 from typing import Literal
+from typing import Self
 
 import keras
 
@@ -18,31 +19,30 @@ from keras_facnn.architecture.graph import finalize_layers
 from keras_facnn.explaining.explaining import Explaining
 from keras_facnn.export.exporting import Exporting
 from keras_facnn.keras_model import KerasModel
-from keras_facnn.presets import BundledPresets
+from keras_facnn.metrics import exactness
+from keras_facnn.presets import Presets
 from keras_facnn.presets import Provenance
 from keras_facnn.presets import arguments
-from keras_facnn.presets import check_metadata
-from keras_facnn.presets import load_preset
-from keras_facnn.presets import save_preset
 from keras_facnn.training.deep_alignment import DeepAlignment
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
 from keras_facnn.types import Padding
-from keras_facnn.types import WeightsDtype
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
-class FACNN(DeepAlignment, Explaining, Exporting, KerasModel):
+class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
     """FA-CNN: an image classifier whose raw feature maps explain it.
 
-    A flat functional model. `x_0` copies the pixels; FA layer `l = 1..L`
-    computes `x_l = (1 - a_l) * x_{l-1} + a_l * ReLU(BN(Conv3x3(x_{l-1})))`;
-    stages are joined by 2x2 average pooling and a class-major repeat; the head
+    It is a flat functional model. `x_0` copies the pixels. FA layer `l = 1..L`
+    computes `x_l = (1 - a_l) * x_{l-1} + a_l * ReLU(BN(Conv3x3(x_{l-1})))`.
+    Stages are joined by 2x2 average pooling and a class-major repeat. The head
     averages the maps that each class owns. Channel `c * R + r` is map `r` of
-    class `c` at every depth, so the mean of a class' maps at the last FA layer
-    equals its Grad-CAM map (Theorem 1), and its mean over the image, times one
-    learned scale, is the logit (completeness). Layer names are `stem`,
-    `conv_l`, `norm_l`, `relu_l` (the branch), `fa_l` and `head`.
+    class `c` at every layer. So the mean of a class' maps at the last FA layer
+    equals its Grad-CAM map (Theorem 1), and the mean of that over the image,
+    times one learned scale, is the logit (completeness). Layer names are
+    `stem`, `conv_l`, `norm_l`, `relu_l` (the branch), `fa_l` and `head`.
 
-    The paper (arXiv 2603.25798) names the layers and theorems; the equations
+    The paper (arXiv 2603.25798) names the layers and theorems. The equations
     here are chosen such that each of its claims can be proved and tested.
 
     Args:
@@ -58,7 +58,7 @@ class FACNN(DeepAlignment, Explaining, Exporting, KerasModel):
             `(3, 6, 12)`, or `(12,)` with a backbone.
         alpha: The weight `a_l` of layer `l`'s branch: `"harmonic"` for
             `1 / (l + 1)`, a float in (0, 1) for all layers, or a sequence of
-            one float a layer.
+            one float per layer.
         space_to_depth: Positive integer, the side of the pixel blocks that the
             stem moves into channels.
         classwise_layers: Non-negative integer, how many of the last FA layers
@@ -66,49 +66,50 @@ class FACNN(DeepAlignment, Explaining, Exporting, KerasModel):
             (`ClasswiseConv2D`). From the layer before them on, no logit
             depends on another class' maps.
         batch_norm_gain: Whether the branches' batch norm learns a gain. Off by
-            default: unit gain bounds the norm of a branch, which is what gives
-            the bound of Theorem 2 its meaning.
-        synchronized_batch_norm: Whether batch statistics are taken over all
-            replicas under a TensorFlow distribution strategy. On JAX they
-            always are; on PyTorch each process keeps its own.
+            default, since unit gain bounds the norm of a branch, and Theorem 2
+            needs that bound.
+        synchronized_batch_norm: Whether batch statistics are computed over all
+            replicas of a TensorFlow distribution strategy. On JAX they always
+            are. On PyTorch each process has its own.
         deep_alignment: Non-negative float, the weight of the deep alignment
             loss; 0 turns it off. In training, the compiled loss is also
             applied to the class logits that the head reads off each FA layer
-            `l < L`, weighted in proportion to `l` with weights that sum to
-            `deep_alignment`. It ties the maps of the middle layers to the
-            classes and adds no weights.
+            `l < L`. Its weights are in proportion to `l` and sum to
+            `deep_alignment`. This ties the maps of the middle layers to the
+            classes, and adds no parameters.
         stochastic_depth: Float of at least 0, the share of training images for
-            which the last FA layer's branch is left out; that of layer `l` is
-            `l / L` of it, and must be below `1 - a_l`, since the branches that
-            are left in weigh `a_l / (1 - share)`, less than all. It
-            regularizes, and a layer whose branch is left out is aligned by
-            construction. Presets do not keep it.
+            which the last FA layer's branch is dropped. For layer `l` it is
+            `l / L` of that, and must be below `1 - a_l`, since the branches
+            that are kept have the weight `a_l / (1 - share)`, which must be
+            below 1. It regularizes the model, and the maps of a layer without
+            its branch are aligned. Presets do not contain it.
         threshold: Whether the head learns a threshold `t`, so that the logit is
-            `s * (mean(M_c) - t)`. Without it no logit is negative, which
-            softmax does not mind; for several labels an image, by sigmoid and
-            `BinaryCrossentropy(from_logits=True)`, turn it on, and count a
-            class as present where its logit is positive. The maps still sum to
-            the logit up to one constant, `s * t`, which is `head.offset`.
+            `s * (mean(M_c) - t)`. Turn it on for several labels per image,
+            with a sigmoid and `BinaryCrossentropy(from_logits=True)`. A class
+            is then present if its logit is positive. The maps still sum to the
+            logit up to one constant, `head.offset = s * t`. Without a
+            threshold, no logit is negative, which softmax does not need.
         backbone: None, or a functional `keras.Model` of images 0..255, such as
-            one of `keras.applications` with `include_top=False`: `x_0` is a
-            1x1 convolution, norm and ReLU (`project`, `project_norm`, `stem`)
-            of its maps. Its layers and weights are shared, as the nested model
-            `model.backbone`. Only layers of Keras' own classes can be saved.
-        feature_layer: Name of the backbone's layer whose maps to take, or
-            several, whose maps are resized to the finest, bilinearly, and
-            concatenated. None is the backbone's output.
+            one of `keras.applications` with `include_top=False`. Then `x_0` is
+            made from its maps by a 1x1 convolution, norm and ReLU (`project`,
+            `project_norm`, `stem`). Its layers and weights are shared, as the
+            nested model `model.backbone`. It can be saved only if all its
+            layers are of Keras' own classes.
+        feature_layer: Name of the backbone's layer whose maps to use, or
+            several names. Maps of several layers are resized bilinearly to the
+            finest, and concatenated. None is the backbone's output.
         padding: What the branches' convolutions see beyond the border of the
-            maps: `"zeros"`, or `"edge"`, copies of the outermost cells. Zeros
-            make the border of raw maps darker or brighter, whatever the image
-            shows; weights are of one shape either way.
+            maps: `"zeros"`, or `"edge"` for copies of the outermost cells.
+            Zeros make the border of raw maps darker or brighter, whatever the
+            image shows. The weights have the same shapes either way.
         dtype: Dtype policy of all layers, such as `"mixed_bfloat16"`. None is
             the global policy. The head always computes in float32, and the
             layers of a backbone keep the policy that they were built with.
         **kwargs: `name` and `trainable`, as in `keras.Model`.
 
     Raises:
-        TypeError: If there is no argument of a name that was given.
-        ValueError: If an argument has a value that it can't have.
+        TypeError: If there is no argument of a given name.
+        ValueError: If an argument has an invalid value.
 
     Example:
 
@@ -153,7 +154,7 @@ class FACNN(DeepAlignment, Explaining, Exporting, KerasModel):
         feature_layer: str | Sequence[str] | None = None,
         padding: Padding = "zeros",
         dtype: Any = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         # Not an argument: `fuse` and saved models set it in a config.
         fused = kwargs.pop("fused", False)
@@ -179,8 +180,11 @@ class FACNN(DeepAlignment, Explaining, Exporting, KerasModel):
         images, logits, size_rules = build_graph(
             architecture, backbone, feature_layer
         )
-        super().__init__(inputs=images, outputs=logits, **kwargs)
+        super().__init__(
+            images, logits, architecture.num_layers, deep_alignment, **kwargs
+        )
         self.architecture = architecture
+        self.provenance = Provenance()
         self.image_shape = tuple(images.shape[1:])
         self.size_rules = size_rules
         self.num_classes = architecture.num_classes
@@ -196,21 +200,6 @@ class FACNN(DeepAlignment, Explaining, Exporting, KerasModel):
         self.stochastic_depth = architecture.stochastic_depth
         self.threshold = architecture.threshold
         self.fused = architecture.fused
-        # What Keras must not track, or it would save it.
-        self._untracked = types.SimpleNamespace(
-            depths=keras.Model(
-                self.input,
-                [
-                    self.get_layer(f"fa_{layer}").output
-                    for layer in range(1, architecture.num_layers)
-                ]
-                + self.outputs,
-            ),
-            # On JAX, what Keras has taken out of the model.
-            held=(),
-        )
-        self.provenance = Provenance()
-        self.deep_alignment = deep_alignment
         if self.fused:
             self.trainable = False
 
@@ -229,7 +218,9 @@ class FACNN(DeepAlignment, Explaining, Exporting, KerasModel):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Any = None
+    ) -> Self:
         config = dict(config)
         trainable = config.pop("trainable", True)
         frozen = config.pop("frozen_layers", ())
@@ -243,12 +234,12 @@ class FACNN(DeepAlignment, Explaining, Exporting, KerasModel):
         freeze_layers(model, frozen)
         return model
 
-    def set_weights(self, weights):
+    def set_weights(self, weights: Sequence[Any]) -> None:
         super().set_weights(weights)
         finalize_layers(self)
 
-    def get_weights(self):
-        # Says why where Keras has taken them out of the model.
+    def get_weights(self) -> list[Any]:
+        # This raises a clear error while Keras holds them during training.
         read_values(self.weights)
         return super().get_weights()
 
@@ -257,138 +248,33 @@ class FACNN(DeepAlignment, Explaining, Exporting, KerasModel):
         """A hybrid's backbone, a nested model of images to maps, or None."""
         return next((x for x in self.layers if x.name == "backbone"), None)
 
-    # --- Presets ---
-
-    presets = BundledPresets()
-
-    @property
-    def preset_metadata(self):
-        """Metadata of the preset that the weights came from, or None.
-
-        A dict, whose `"class_names"` (where the preset has them) name the
-        logits. Copies of the model, by `save`, `pickle` or `copy.deepcopy`,
-        keep it but for its `"metrics"`. It can be set, to a dict that JSON can
-        hold; class names must be strings, unique, one a class.
-        """
-        return self.provenance.metadata
-
-    @preset_metadata.setter
-    def preset_metadata(self, metadata):
-        self.provenance.metadata = check_metadata(metadata, self.num_classes)
-
-    @property
-    def class_names(self):
-        """The names of the classes, a list of C strings, or None."""
-        return (self.preset_metadata or {}).get("class_names")
-
-    @classmethod
-    def from_preset(
-        cls,
-        handle: str | os.PathLike,
-        load_weights: bool = True,
-        **overrides: Any,
-    ) -> "FACNN":
-        """Builds a model from a preset, with its trained weights.
-
-        The weights are checked against the SHA-256 in the preset's metadata,
-        and every one of them must fit; there are never random weights instead.
-        So are config and metadata; a preset of before metadata were signed is
-        read too. No code from a preset is run. What was downloaded from a web
-        server is kept in `keras_facnn` under `KERAS_HOME` (`~/.keras` by
-        default); from the Hugging Face Hub, in its library's own cache.
+    def verify(
+        self, images: Images, classes: Classes = "all", batch_size: int = 32
+    ) -> dict[str, float]:
+        """Measure how exactly the model keeps its promises on some images.
 
         Args:
-            handle: What to load: the name of a bundled preset (see
-                `FACNN.presets`), a local folder (`~` is home),
-                `hf://user/repo` or `hf://user/repo@revision` on the Hugging
-                Face Hub (needs `pip install 'keras-facnn[hub]'`, whose
-                `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE` hold), or
-                `https://...`, the URL of a folder.
-            load_weights: Whether to load the weights. Without them, any
-                argument can be overridden.
-            **overrides: Arguments of `FACNN` to change. With weights, those
-                that leave their meaning alone: `image_shape` (FA-CNN reads any
-                size), `deep_alignment`, `synchronized_batch_norm`, `dtype`,
-                `name`, and `num_classes`, for transfer: each stage keeps its
-                width as nearly as the number of classes divides it, every
-                weight that fits is kept, and a warning says how much was cut or
-                extended. The preset's record, its class names included, moves
-                to `preset_metadata["transferred_from"]`, also where the number
-                is the preset's own: leave it out to go on with its classes.
+            images: Array `(B, H, W, channels)`, 0..255, any real dtype.
+            classes: As in `class_maps`: the classes to check.
+            batch_size: Positive integer, images per forward pass.
 
         Returns:
-            A `FACNN`, not compiled. Its `preset_metadata` says what it was
-            trained on and the names of its classes.
-
-        Raises:
-            TypeError: If `overrides` has a name that is no argument.
-            ValueError: If the preset is unknown, damaged or not an FA-CNN.
-            FileNotFoundError: If a local folder lacks a file.
-            ConnectionError: If a remote preset cannot be reached.
-            ImportError: If `hf://` lacks its library.
+            A dict of floats, see `keras_facnn.metrics.exactness`.
 
         Example:
 
-        >>> import tempfile
+        >>> import numpy as np
         >>> import keras_facnn
-        >>> folder = tempfile.mkdtemp()
         >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
-        >>> model.save_to_preset(folder)
-        >>> keras_facnn.FACNN.from_preset(folder, num_classes=5).output.shape
-        (None, 5)
+        >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
+        >>> model.verify(images)["theorem_1_correlation"] > 0.99999
+        True
         """
-        return load_preset(cls, handle, load_weights, **overrides)
-
-    def save_to_preset(
-        self,
-        directory: str | os.PathLike,
-        metadata: dict | None = None,
-        weights_dtype: WeightsDtype = "float32",
-    ) -> None:
-        """Writes the model as a preset, a folder that `from_preset` reads.
-
-        The folder appears only when it is complete; a kill loses neither the
-        old preset nor the new one. It holds `config.json`, `model.weights.h5`
-        (which `load_weights` reads too) and `metadata.json`, to which the
-        versions, the parameter count, the input and the SHA-256 of all three
-        files are added. What the preset that the model came from says in its
-        metadata is handed on; its `metrics` only while the weights are the
-        same. Once these were trained on, its `description`, `dataset` and
-        `training` stand under `transferred_from`.
-
-        Args:
-            directory: Path of a new or empty folder, or of a preset to
-                replace. `~` is home; where a link stands, its target is
-                replaced.
-            metadata: Optional dict that JSON can hold, NumPy's scalars and
-                arrays included: what readers of the preset should know, such
-                as `description`, `class_names` (strings, unique, one a
-                class), `dataset`, `license`, `metrics`. It overrides what is
-                handed on.
-            weights_dtype: `"float32"`, which round-trips bit for bit, or
-                `"float16"`, which halves the file.
-
-        Raises:
-            ValueError: If `directory` holds other files or is the name of a
-                bundled preset, if JSON cannot hold `metadata`, or if weights
-                are not finite in `weights_dtype`.
-
-        Example:
-
-        >>> import tempfile
-        >>> import keras_facnn
-        >>> folder = tempfile.mkdtemp()
-        >>> model = keras_facnn.FACNN(2, depths=(2,), maps_per_class=(1,))
-        >>> model.save_to_preset(folder, {"class_names": ["ant", "bee"]})
-        >>> model = keras_facnn.FACNN.from_preset(folder)
-        >>> model.preset_metadata["class_names"]
-        ['ant', 'bee']
-        """
-        save_preset(self, directory, metadata, weights_dtype)
+        return exactness(self, images, classes, batch_size=batch_size)
 
     # --- Inference ---
 
-    def fuse(self) -> "FACNN":
+    def fuse(self) -> Self:
         """Return a copy for inference, with norms folded into convolutions.
 
         Since `a * relu(z) = relu(a * z)`, norm and `a_l` of FA layer `l` go

@@ -17,7 +17,7 @@ def predict(model, images):
 
 def feature_maps(model, images):
     maps = predict(model.feature_extractor(), images)
-    return [maps[f"fa_{level}"] for level in range(1, model.num_layers + 1)]
+    return [maps[f"fa_{layer}"] for layer in range(1, model.num_layers + 1)]
 
 
 # --- The graph ---
@@ -50,7 +50,7 @@ def test_is_one_flat_graph_with_named_layers(small_model):
 )
 def test_alpha_schedules(alpha, expected):
     model = FACNN(2, depths=(3,), maps_per_class=(1,), alpha=alpha)
-    layers = [model.get_layer(f"fa_{level}") for level in (1, 2, 3)]
+    layers = [model.get_layer(f"fa_{layer}") for layer in (1, 2, 3)]
     np.testing.assert_allclose([x.alpha for x in layers], expected)
     twin = FACNN.from_config(json.loads(json.dumps(model.get_config())))
     assert twin.get_config() == model.get_config()
@@ -192,10 +192,10 @@ def test_a_name_and_trainable_are_arguments():
 
 
 def test_class_maps_are_means_of_the_maps_of_a_class(small_model, images):
-    for level, maps in enumerate(feature_maps(small_model, images), start=1):
+    for layer, maps in enumerate(feature_maps(small_model, images), start=1):
         blocks = np.split(maps, 4, axis=-1)
         expected = np.stack([b.mean(-1) for b in blocks], axis=-1)
-        actual = small_model.class_maps(images, layer=level)
+        actual = small_model.class_maps(images, layer=layer)
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
         assert actual.dtype == np.float32
 
@@ -230,10 +230,10 @@ def test_layer_logits_are_the_head_at_every_layer(small_model, images):
     scale = np.exp(
         ops.convert_to_numpy(small_model.get_layer("head").log_scale)
     )
-    for level, maps in enumerate(feature_maps(small_model, images)):
+    for layer, maps in enumerate(feature_maps(small_model, images)):
         b, h, w, _ = maps.shape
         expected = scale * maps.reshape(b, h, w, 4, -1).mean((1, 2, 4))
-        np.testing.assert_allclose(actual[:, level], expected, rtol=1e-4)
+        np.testing.assert_allclose(actual[:, layer], expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("classes", [None, 1, [0, 1, 2, 3, 0], "all"])
@@ -380,7 +380,7 @@ def test_stochastic_depth_names_its_own_limit(alpha, depths, below):
 
 def test_stochastic_depth_rises_with_depth_only_in_training(images, tmp_path):
     model = FACNN(4, (16, 16, 3), (1, 2), (1, 1), stochastic_depth=0.3)
-    rates = [model.get_layer(f"fa_{level}").drop_rate for level in (1, 2, 3)]
+    rates = [model.get_layer(f"fa_{layer}").drop_rate for layer in (1, 2, 3)]
     np.testing.assert_allclose(rates, [0.1, 0.2, 0.3])
     x = np.repeat(images, 20, axis=0)
     trained, again = (

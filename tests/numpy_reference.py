@@ -32,7 +32,7 @@ def logits(model, images):
     alphas = config["alpha"]
     if alphas == "harmonic":
         alphas = [
-            1 / (level + 1) for level in range(1, sum(config["depths"]) + 1)
+            1 / (layer + 1) for layer in range(1, sum(config["depths"]) + 1)
         ]
 
     def weight(layer, name):
@@ -47,7 +47,7 @@ def logits(model, images):
     )
     width = classes * config["maps_per_class"][0]
     x = cells[..., np.arange(width) % cells.shape[-1]]
-    level = 0
+    layer = 0
     mode = {"zeros": "constant", "edge": "edge"}[config["padding"]]
     for stage, (depth, maps) in enumerate(
         zip(config["depths"], config["maps_per_class"], strict=True)
@@ -56,17 +56,17 @@ def logits(model, images):
             x = pool(x)
             x = np.repeat(x, classes * maps // x.shape[-1], axis=-1)
         for _ in range(depth):
-            level += 1
-            norm = f"norm_{level}"
-            kernel = weight(f"conv_{level}", "kernel")
-            if level > sum(config["depths"]) - config["classwise_layers"]:
+            layer += 1
+            norm = f"norm_{layer}"
+            kernel = weight(f"conv_{layer}", "kernel")
+            if layer > sum(config["depths"]) - config["classwise_layers"]:
                 branch = convolve_each_class(x, kernel, mode, classes)
             else:
                 branch = convolve(x, kernel, mode)
             branch -= weight(norm, "moving_mean")
             branch /= np.sqrt(weight(norm, "moving_variance") + 1e-3)
             branch = np.maximum(branch + weight(norm, "beta"), 0)
-            alpha = alphas[level - 1]
+            alpha = alphas[layer - 1]
             x = (1 - alpha) * x + alpha * branch
     b, h, w, _ = x.shape
     pre_logits = x.reshape(b, h, w, classes, -1).mean((1, 2, 4))

@@ -1,4 +1,4 @@
-"""Configs of backbones, which hold Keras' own layers and run nothing else."""
+"""Configs of backbones, which may hold only layers of Keras itself."""
 
 import concurrent.futures
 import copy
@@ -6,6 +6,9 @@ import json
 import math
 import sys
 import warnings
+from collections.abc import Iterator
+from typing import Any
+from typing import NoReturn
 
 import keras
 
@@ -13,8 +16,9 @@ from keras_facnn._checks.messages import callers_stacklevel
 from keras_facnn.architecture.sizes import MAX_BACKBONE_LAYERS
 from keras_facnn.architecture.sizes import MAX_BACKBONE_PARAMETERS
 
-# Where Keras keeps classes that compute on maps and do nothing else. `Lambda`,
-# `TFSMLayer`, `TorchModuleWrapper` and what reads files are in none of these.
+# The modules of Keras' classes that compute on maps and do nothing else.
+# `Lambda`, `TFSMLayer`, `TorchModuleWrapper` and classes that read files are in
+# none of these.
 _MODULES = (
     *(
         f"keras.src.layers.{room}"
@@ -51,7 +55,7 @@ _BASES = (
     keras.initializers.Initializer,
     keras.regularizers.Regularizer,
 )
-# What Keras writes for values of no class of its own.
+# The class names that Keras writes for values without a class of their own.
 _VALUES = (
     "__ellipsis__",
     "__keras_tensor__",
@@ -61,12 +65,15 @@ _VALUES = (
 )
 
 
-def backbone_config(backbone: keras.Model, policy: str = "float32") -> dict:
-    """A backbone's architecture as JSON holds it, to be built anywhere.
+def backbone_config(
+    backbone: keras.Model, policy: str = "float32"
+) -> dict[str, Any]:
+    """Return a backbone's architecture as JSON holds it, to build it anywhere.
 
     Layers of the dtype policy `policy` get the dtype None, which stands for
-    that of the model they are built for. What is frozen is not kept, nor are
-    options of initializers that were not set, which older Keras may not know.
+    that of the model that they will be part of. It is not kept which layers
+    are frozen. Options of initializers that were not set are not kept either,
+    since older versions of Keras may not know them.
 
     Args:
         backbone: A functional model.
@@ -85,7 +92,7 @@ def backbone_config(backbone: keras.Model, policy: str = "float32") -> dict:
         if inner.get("quantization_config") is not None:
             raise ValueError(
                 "A hybrid can't be saved, copied, fused or exported after its "
-                "backbone was quantized. Do that first, and `quantize` then. "
+                "backbone was quantized. Do that before `quantize`. "
                 f"Received: the layer {inner.get('name')!r}, quantized"
             )
         if "trainable" in inner:
@@ -101,7 +108,7 @@ def backbone_config(backbone: keras.Model, policy: str = "float32") -> dict:
 
 
 def warn_of_foreign_classes(backbone: keras.Model) -> None:
-    """Warns where `backbone_config` will refuse a model."""
+    """Warn if `backbone_config` would raise for a model."""
     try:
         backbone_config(backbone)
     except (NotImplementedError, TypeError, ValueError) as e:
@@ -112,19 +119,20 @@ def warn_of_foreign_classes(backbone: keras.Model) -> None:
         )
 
 
-def backbone_from_config(config: dict, policy: str) -> keras.Model:
-    """Builds a backbone from what `backbone_config` returned.
+def backbone_from_config(config: dict[str, Any], policy: str) -> keras.Model:
+    """Build a backbone from what `backbone_config` returned.
 
-    The whole config is checked before any of it is built, and only classes of
-    Keras itself that compute on maps are: no `Lambda`, no custom or registered
-    class, no function, no module but Keras' own.
+    The whole config is checked before any of it is built. It may hold only
+    classes of Keras itself that compute on maps: no `Lambda`, no custom or
+    registered class, no function, no other module.
 
     Args:
         config: A dict.
         policy: The name of the dtype policy of layers whose dtype is None.
 
     Raises:
-        ValueError: If it holds anything else, or builds no functional model.
+        ValueError: If it holds anything else, or does not build a functional
+            model.
     """
     try:
         _check(config)
@@ -138,10 +146,11 @@ def backbone_from_config(config: dict, policy: str) -> keras.Model:
     return _build(config)
 
 
-def _build(config):
+def _build(config: dict[str, Any]) -> Any:
+    """Return the model of a checked config."""
     try:
         backbone = keras.saving.deserialize_keras_object(config, safe_mode=True)
-    # On a garbled config Keras and its backends raise nearly anything.
+    # Keras and its backends raise nearly anything for a garbled config.
     except Exception as e:
         raise ValueError(f"The backbone's config builds no model: {e!r}") from e
     if not isinstance(backbone, keras.Model):
@@ -152,8 +161,8 @@ def _build(config):
     return backbone
 
 
-def _check_size(config):
-    """Raises if a model is too large, before it takes any memory."""
+def _check_size(config: dict[str, Any]) -> None:
+    """Raise if a model is too large, before it takes any memory."""
     num_layers = sum("name" in entry["config"] for entry in _entries(config))
     if num_layers > MAX_BACKBONE_LAYERS:
         raise ValueError(
@@ -161,13 +170,13 @@ def _check_size(config):
             f"layers. Received: {num_layers:,}"
         )
 
-    def count():
-        # Variables of this scope have shapes and no values.
+    def count() -> int:
+        # Variables that are created in this scope have shapes but no values.
         with keras.StatelessScope(initialize_variables=False):
             backbone = _build(copy.deepcopy(config))
             return sum(math.prod(v.shape) for v in backbone.variables)
 
-    # Keras would give them values later in the same thread; this one ends.
+    # Keras would give them values later in the same thread, so use another.
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
         parameters = thread.submit(count).result()
     if parameters > MAX_BACKBONE_PARAMETERS:
@@ -178,8 +187,8 @@ def _check_size(config):
         )
 
 
-def _entries(config):
-    """All objects in a config, the outermost first."""
+def _entries(config: Any) -> Iterator[dict[str, Any]]:
+    """Yield all objects in a config, the outermost first."""
     if isinstance(config, dict):
         if "class_name" in config and isinstance(config.get("config"), dict):
             yield config
@@ -190,12 +199,17 @@ def _entries(config):
             yield from _entries(value)
 
 
-def _check(config, layer="backbone"):
-    """Raises if a config holds what is not Keras' own, with its layer."""
+def _check(config: Any, layer: str = "backbone") -> None:
+    """Raise if a config holds anything that is not Keras' own.
 
-    def refuse(what):
+    Args:
+        config: A config, or a value in one.
+        layer: The name of the layer that it belongs to.
+    """
+
+    def refuse(what: str) -> NoReturn:
         raise ValueError(
-            "A backbone's config may hold Keras' own layers alone, so that "
+            "A backbone's config may hold only Keras' own layers, so that "
             "loading it runs no other code. "
             f"Received: {what} in the layer {layer!r}"
         )
@@ -204,7 +218,7 @@ def _check(config, layer="backbone"):
         for value in config:
             _check(value, layer)
     elif isinstance(config, str):
-        # A name is enough for Keras to find what was registered under it.
+        # Keras replaces a name by what was registered under it.
         if keras.saving.get_registered_object(config) is not None:
             refuse(f"the registered object {config!r}")
     elif isinstance(config, dict):
@@ -213,7 +227,7 @@ def _check(config, layer="backbone"):
             name = config.get("name")
             if name is None and isinstance(inner, dict):
                 name = inner.get("name")
-            # An initializer has no name, and a policy's is no layer's.
+            # An initializer has no name, and a policy is not a layer.
             policy = "DTypePolicy" in str(config["class_name"])
             if isinstance(name, str) and not policy:
                 layer = name
@@ -231,8 +245,8 @@ def _check(config, layer="backbone"):
         refuse(f"a value of {type(config)}")
 
 
-def _is_built_in(config, bases):
-    """Whether an object of a config is of a class that may be built."""
+def _is_built_in(config: dict[str, Any], bases: tuple[type, ...]) -> bool:
+    """Return whether an object of a config is of a class that may be built."""
     name, module = config["class_name"], config.get("module")
     if (
         not isinstance(name, str)
@@ -241,7 +255,7 @@ def _is_built_in(config, bases):
         or keras.saving.get_registered_object(name) is not None
     ):
         return False
-    # Only looked up where Keras has imported it: importing runs code as well.
+    # Only modules that are already imported: importing others runs their code.
     cls = vars(sys.modules.get(module, object)).get(name)
     return (
         module.split(".")[0] == "keras"

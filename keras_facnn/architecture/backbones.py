@@ -1,4 +1,7 @@
-"""Where the backbone of a hybrid is cut, and how its features are joined."""
+"""The part of a backbone that makes the features of a hybrid."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers
@@ -8,26 +11,30 @@ from keras_facnn._checks.models import check_channels_last
 from keras_facnn._graph.channel_axes import channel_axes
 from keras_facnn._graph.nodes import check_graph_model
 
-# The size of images at which strides are read off a backbone that takes any.
+# The image size at which strides are measured if a backbone takes any size.
 _PROBE = 512
 
 
-def feature_model(backbone, feature_layer=None, image_shape=None):
-    """The part of a backbone that makes a hybrid's features.
+def feature_model(
+    backbone: Any,
+    feature_layer: str | Sequence[str] | None = None,
+    image_shape: tuple[int | None, ...] | None = None,
+) -> tuple[keras.Model, int, int]:
+    """Return the part of a backbone that makes a hybrid's features.
 
     Args:
         backbone: A functional `keras.Model` of images, whose layers and
             weights are shared.
         feature_layer: Name of the layer whose maps are the features, or a
-            sequence of names, whose maps are brought to the size of the finest
-            by bilinear interpolation and concatenated. None is the output.
-        image_shape: `(height, width, channels)` of the images; None is the
+            sequence of names. Maps of several layers are resized bilinearly to
+            the size of the finest, and concatenated. None is the output.
+        image_shape: `(height, width, channels)` of the images. None is the
             backbone's own.
 
     Returns:
         A `keras.Model` named `"backbone"`, from images to maps
         `(B, h, w, channels)`; an integer that height and width of images must
-        be multiples of; and the stride, an integer, in pixels a cell.
+        be multiples of; and the stride, an integer, in pixels per cell.
     """
     names = _names(feature_layer)
     model = _cut(backbone, names)
@@ -42,13 +49,13 @@ def feature_model(backbone, feature_layer=None, image_shape=None):
     if len(x) > 1:
         x = [layers.Concatenate(axis=-1, name="joined_features")(x)]
     multiple = max(strides) if len(strides) > 1 else 1
-    # No `trainable=`, which would thaw layers that are frozen.
+    # Without `trainable=`, which would unfreeze layers that are frozen.
     model = keras.Model(model.inputs[0], x[0], name="backbone")
     return model, multiple, finest
 
 
-def _names(feature_layer):
-    """The names of the layers, or None."""
+def _names(feature_layer: Any) -> list[str] | None:
+    """Return the names of the feature layers, or None."""
     names = feature_layer
     if names is None:
         return None
@@ -67,8 +74,11 @@ def _names(feature_layer):
     return list(names)
 
 
-def _cut(backbone, names):
-    """A model from images to the maps of the layers `names`, a list."""
+def _cut(backbone: Any, names: list[str] | None) -> keras.Model:
+    """Return a model from images to the maps of the named layers.
+
+    None is the output of the backbone.
+    """
     graph = isinstance(backbone, keras.Model) and getattr(
         backbone, "inputs", None
     )
@@ -101,7 +111,7 @@ def _cut(backbone, names):
         if often:
             raise ValueError(
                 "`feature_layer` must name layers that the backbone calls "
-                "once, since each call has maps of its own. "
+                "once, since each call has its own maps. "
                 f"Received: {often}, which {backbone.name!r} calls "
                 f"{len(known[often[0]])} times"
             )
@@ -109,37 +119,40 @@ def _cut(backbone, names):
         where = [f"the output of its layer {name!r}" for name in names]
     if names is None and len(outputs) != 1:
         raise ValueError(
-            "`backbone` must have one output, or `feature_layer` must say "
-            f"where to cut. Received: {len(outputs)} outputs"
+            "`backbone` must have one output, or `feature_layer` must name "
+            f"the layers to use. Received: {len(outputs)} outputs"
         )
     outputs = [
         _with_channels_last(output, f"channels_last_{i}")
         for i, output in enumerate(outputs)
     ]
-    for output, place in zip(outputs, where, strict=True):
-        shape = getattr(output, "shape", ())
+    for output, source in zip(outputs, where, strict=True):
+        shape: Any = getattr(output, "shape", ())
         if len(shape) != 4 or shape[-1] is None:
             raise ValueError(
-                "`backbone` must put out maps (B, h, w, channels); in "
-                "keras.applications, pass include_top=False, or cut it at a "
-                f"layer by `feature_layer`. Received: {place} is of shape "
+                "`backbone` must output maps (B, h, w, channels). In "
+                "keras.applications, pass include_top=False, or name a layer "
+                f"by `feature_layer`. Received: {source} is of shape "
                 f"{tuple(shape)}"
             )
     return keras.Model(graph[0], outputs)
 
 
-def _outputs_by_layer(model):
-    """A model's inputs, and what each of its layers gives from them.
+def _outputs_by_layer(
+    model: keras.Model,
+) -> tuple[list[Any], dict[str, list[Any]]]:
+    """Return a model's inputs, and the outputs of its layers.
 
-    `layer.output` is that of a layer's first call, in whichever graph.
+    `layer.output` is not used, since it belongs to a layer's first call, which
+    may be in another graph.
 
     Returns:
-        A list of Keras tensors, and a dict from the layer's name to the list
-        of the outputs of its calls.
+        A list of Keras tensors, and a dict from the name of a layer to the
+        list of the outputs of its calls.
     """
     found: dict[str, list] = {}
 
-    def call(operation, *args, **kwargs):
+    def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
         output = operation(*args, **kwargs)
         found.setdefault(operation.name, []).append(output)
         return output
@@ -156,8 +169,8 @@ def _outputs_by_layer(model):
     }
 
 
-def _with_channels_last(output, name):
-    """The same maps `(B, h, w, channels)`; what is no map stays as it is."""
+def _with_channels_last(output: Any, name: str) -> Any:
+    """Return the same maps as `(B, h, w, channels)`, and others unchanged."""
     if len(getattr(output, "shape", ())) != 4:
         return output
     (axis,) = channel_axes([output])
@@ -167,8 +180,10 @@ def _with_channels_last(output, name):
     return layers.Permute((*order, axis), name=name)(output)
 
 
-def _resized(model, image_shape):
-    """The same layers on images of another size."""
+def _resized(
+    model: keras.Model, image_shape: tuple[int | None, ...]
+) -> keras.Model:
+    """Return the same layers on images of another size."""
     own = tuple(model.inputs[0].shape[1:])
     if image_shape[-1] != own[-1]:
         raise ValueError(
@@ -183,13 +198,13 @@ def _resized(model, image_shape):
         )
     except (TypeError, ValueError) as e:
         raise ValueError(
-            f"The backbone was built for images of shape {own} and takes no "
-            f"others: {e} Received: image_shape={image_shape}"
+            f"The backbone was built for images of shape {own}, and does not "
+            f"take others: {e} Received: image_shape={image_shape}"
         ) from e
 
 
-def _strides(model):
-    """Pixels a cell of each output, as a model of this size has them."""
+def _strides(model: keras.Model) -> list[int]:
+    """Return the pixels per cell of each output of a model."""
     size = [n or _PROBE for n in model.inputs[0].shape[1:3]]
     sizes = [
         shape[1:3]
@@ -199,8 +214,8 @@ def _strides(model):
     ]
     if any(None in n for n in sizes):
         raise ValueError(
-            "`backbone` must put out maps whose size follows from that of the "
-            "images, as its layers tell it by `compute_output_shape`. "
+            "`backbone` must output maps whose size follows from that of the "
+            "images by `compute_output_shape` of its layers. "
             f"Received: maps of shape {sizes} for images of {size}"
         )
     largest = max(sizes)
@@ -217,7 +232,8 @@ def _strides(model):
     return [stride * (largest[0] // n[0]) for n in sizes]
 
 
-def _upsampled(maps, factor, name):
+def _upsampled(maps: Any, factor: int, name: str) -> Any:
+    """Return maps that are larger by a factor, resized bilinearly."""
     return layers.UpSampling2D(
         factor,
         interpolation="bilinear",

@@ -8,7 +8,6 @@ import keras
 from keras import layers
 
 from keras_facnn._checks.models import all_layers
-from keras_facnn._graph.nodes import check_graph_model
 from keras_facnn.architecture.architecture import Architecture
 from keras_facnn.architecture.backbone_config import backbone_from_config
 from keras_facnn.architecture.backbone_config import warn_of_foreign_classes
@@ -215,21 +214,3 @@ def finalize_layers(model: keras.Model) -> None:
     for layer in all_layers(model):
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()
-
-
-def readout(model, names):
-    """A model from images to the outputs of named layers, and the logits.
-
-    Args:
-        model: A functional model.
-        names: Names of layers.
-
-    Returns:
-        A `keras.Model` that shares the weights; its output is a dict of
-        `"features"`, a dict by name, and `"logits"`.
-    """
-    check_graph_model(model)
-    features = {name: model.get_layer(name).output for name in names}
-    return keras.Model(
-        model.input, {"features": features, "logits": model.output}
-    )

@@ -10,6 +10,8 @@ from keras import ops
 from keras_facnn._checks.images import check_images
 from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import check_fa_model
+from keras_facnn.explaining.reading import check_layer
+from keras_facnn.explaining.reading import read_layers
 from keras_facnn.maps import pick_classes
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
@@ -104,10 +106,11 @@ def disagreement(
     check_fa_model(model)
     images = check_images_for(model, images)
     classes = model.check_classes(classes, len(images))
-    level = model._level(layer)
+    number = check_layer(model, layer)
+    name = f"fa_{number}"
 
     def spread(outputs: dict[str, Any]) -> Any:
-        maps = ops.cast(outputs[f"fa_{level}"], "float32")
+        maps = ops.cast(outputs[name], "float32")
         shape = ops.shape(maps)
         own = ops.reshape(
             maps,
@@ -120,7 +123,7 @@ def disagreement(
         )
         return ops.std(own, axis=-1)
 
-    logits, maps = model._read(
-        images, ("disagreement", level), [f"fa_{level}"], spread, batch_size
+    logits, maps = read_layers(
+        model, images, [name], spread, batch_size, key=("disagreement", number)
     )
     return pick_classes(maps, classes, logits)

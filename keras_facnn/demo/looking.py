@@ -9,6 +9,10 @@ import numpy as np
 from keras import ops
 
 from keras_facnn.attribution import grad_cam
+from keras_facnn.explaining.reading import evidence_reader
+from keras_facnn.explaining.reading import fa_names
+from keras_facnn.explaining.reading import layer_logits_reader
+from keras_facnn.explaining.reading import read_layers
 from keras_facnn.pictures.reading import read_picture
 
 # Photos of phones are smaller. Pixels are limited where pictures are read.
@@ -143,21 +147,22 @@ def look(model: Any, data: bytes) -> Seen:
     ).reshape(size[1], size[0], channels)
     photo.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
 
-    names = [f"fa_{level}" for level in range(1, model.num_layers + 1)]
-    sources, evidence_maps = model._evidence()
+    names = fa_names(model)
+    sources, evidence_maps = evidence_reader(model)
+    layer_logits = layer_logits_reader(model)
 
     def read(outputs: Any) -> dict[str, Any]:
         head = model.head
         return {
             "maps": [head.class_maps(outputs[name]) for name in names],
-            "logits": ops.stack(
-                [head.logits(outputs[name]) for name in names], axis=1
-            ),
+            "logits": layer_logits(outputs),
             "evidence": head.scale
             * ops.mean(evidence_maps(outputs), axis=(2, 3)),
         }
 
-    logits, told = model._read(image, "page", [*names, *sources], read, 1)
+    logits, values = read_layers(
+        model, image, [*names, *sources], read, batch_size=1, key="page"
+    )
     return Seen(
         photo=np.array(photo).reshape(photo.height, photo.width, channels),
         view=view,
@@ -166,9 +171,9 @@ def look(model: Any, data: bytes) -> Seen:
         probabilities=model.probabilities(logits)[0],
         logits=logits[0],
         offset=float(ops.convert_to_numpy(model.head.offset)),
-        maps={n: maps[0] for n, maps in enumerate(told["maps"], start=1)},
-        layer_probabilities=model.probabilities(told["logits"])[0],
-        evidence=told["evidence"][0],
+        maps={n: maps[0] for n, maps in enumerate(values["maps"], start=1)},
+        layer_probabilities=model.probabilities(values["logits"])[0],
+        evidence=values["evidence"][0],
         source="the photo itself" if model.backbone is None else "the backbone",
         several_labels=model.threshold,
     )

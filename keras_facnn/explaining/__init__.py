@@ -1,1 +1,1 @@
-"""What a graph of FA layers says of its decisions."""
+"""Reading explanations off a graph of FA layers."""

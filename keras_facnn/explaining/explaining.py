@@ -1,7 +1,6 @@
-"""What any graph of FA layers can say of its decisions."""
+"""The methods by which an FA-CNN explains its decisions."""
 
 from collections.abc import Callable
-from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,21 +8,21 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_facnn._backend.cache import cached_function
-from keras_facnn._backend.forward import run_in_batches
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.classes import check_classes
 from keras_facnn._checks.classes import check_one_class_per_image
 from keras_facnn._checks.images import check_images_for
-from keras_facnn._checks.models import check_finite_outputs
-from keras_facnn._checks.numbers import is_integer
 from keras_facnn._graph.nodes import check_graph_model
 from keras_facnn._graph.probabilities import as_probabilities
-from keras_facnn.architecture.graph import readout
 from keras_facnn.explaining.explanation import Explanation
+from keras_facnn.explaining.reading import check_layers
+from keras_facnn.explaining.reading import evidence_reader
+from keras_facnn.explaining.reading import fa_names
+from keras_facnn.explaining.reading import layer_logits_reader
+from keras_facnn.explaining.reading import read_class_maps
+from keras_facnn.explaining.reading import read_layers
 from keras_facnn.maps import center_maps
 from keras_facnn.maps import pick_classes
-from keras_facnn.metrics._exactness import exactness
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 from keras_facnn.types import LayerName
@@ -32,9 +31,8 @@ from keras_facnn.types import LayerName
 class Explaining:
     """The methods by which a graph of FA layers explains its decisions.
 
-    For a functional `keras.Model` with layers `stem` (or another of that name,
-    whose output is `x_0`), `relu_l` (the branches), `fa_l` and `head`, and
-    with the attributes `num_classes`, `depths`, `alphas` and `class_names`.
+    For a graph as in `reading`, with the attributes `num_classes`, `alphas` and
+    `class_names` as well.
     """
 
     num_classes: int
@@ -50,14 +48,14 @@ class Explaining:
         return len(self.alphas)
 
     @property
-    def head(self):
+    def head(self) -> Any:
         """The `GlobalAvgPool3DHead`."""
         return self.get_layer("head")
 
     def feature_extractor(
         self, layers: LayerName | Sequence[LayerName] | None = None
     ) -> keras.Model:
-        """A model of the raw feature maps of some FA layers.
+        """Return a model of the raw feature maps of some FA layers.
 
         Args:
             layers: Sequence of FA layers, numbers 1..L or names `"fa_l"`. None
@@ -74,12 +72,11 @@ class Explaining:
         >>> sorted(model.feature_extractor(layers=(1, 2)).output)
         ['fa_1', 'fa_2']
         """
-        names = [f"fa_{level}" for level in self.fa_levels(layers)]
-        if not names:
-            raise self._no_level("layers", layers)
+        numbers = check_layers(self, layers, least=1)
         check_graph_model(self)
+        names = [f"fa_{number}" for number in numbers]
         return keras.Model(
-            self.input, {n: self.get_layer(n).output for n in names}
+            self.input, {name: self.get_layer(name).output for name in names}
         )
 
     def predict_with_maps(
@@ -89,14 +86,14 @@ class Explaining:
         batch_size: int = 32,
         centered: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Logits and the maps of all classes, from one forward pass.
+        """Return logits and the maps of all classes, from one forward pass.
 
         Args:
             images: Array `(B, H, W, channels)`, 0..255, any real dtype.
             layer: FA layer of the maps, a number 1..L or a name `"fa_l"`. None
-                is the last one, whose means, times `head.scale`, are the
-                logits.
-            batch_size: Positive integer, images a forward pass.
+                is the last one. The means of its maps, times `head.scale`, are
+                the logits.
+            batch_size: Positive integer, images per forward pass.
             centered: As in `class_maps`.
 
         Returns:
@@ -114,9 +111,8 @@ class Explaining:
         >>> bool(np.allclose(logits, scale * maps.mean((1, 2)), atol=1e-5))
         True
         """
-        return self._maps(
-            check_images_for(self, images), layer, batch_size, centered
-        )
+        images = check_images_for(self, images)
+        return read_class_maps(self, images, layer, batch_size, centered)
 
     def class_maps(
         self,
@@ -126,23 +122,23 @@ class Explaining:
         batch_size: int = 32,
         centered: bool = False,
     ) -> np.ndarray:
-        """The mean of the maps that a class owns: its explanation.
+        """Return the class maps: the mean of the maps that each class owns.
 
-        At the last FA layer this equals Grad-CAM up to one constant (Theorem
-        1), and `scale * mean(map)` is the logit, less the constant
-        `head.offset` where the head has a threshold.
+        At the last FA layer, a class map equals Grad-CAM up to one constant
+        (Theorem 1), and `scale * mean(map)` is the logit. If the head has a
+        threshold, the logit is less by the constant `head.offset`.
 
         Args:
             images: Array `(B, H, W, channels)`, 0..255, any real dtype.
             classes: `"all"`, None for the predicted class of each image, an
-                integer, a class' name where the model knows names, or a
-                sequence of B of either.
+                integer, a class name if the model knows names, or a sequence
+                of B integers or names.
             layer: FA layer, a number 1..L or a name `"fa_l"`. None is the last.
-            batch_size: Positive integer, images a forward pass.
-            centered: Whether to take the mean of all classes' maps off each
-                map. Softmax ignores what all logits share, so this is the part
-                that decides: at the last FA layer its mean, times the scale, is
-                the logit less the mean logit. It may be negative.
+            batch_size: Positive integer, images per forward pass.
+            centered: Whether to subtract the mean of all classes' maps from
+                each map. Softmax ignores what all logits share, so the rest is
+                the part that decides: at the last FA layer its mean, times the
+                scale, is the logit minus the mean logit. It may be negative.
 
         Returns:
             A float32 NumPy array `(B, h, w)`, or `(B, h, w, C)` for `"all"`, at
@@ -156,11 +152,12 @@ class Explaining:
         >>> model.class_maps(np.zeros((2, 32, 32, 3)), classes=[3, 5]).shape
         (2, 32, 32)
         """
-        return self._of_classes(
-            images,
-            classes,
-            lambda images: self._maps(images, layer, batch_size, centered),
+        images = check_images_for(self, images)
+        classes = self.check_classes(classes, len(images))
+        logits, maps = read_class_maps(
+            self, images, layer, batch_size, centered
         )
+        return pick_classes(maps, classes, logits)
 
     def explain(
         self,
@@ -170,30 +167,32 @@ class Explaining:
         batch_size: int = 32,
         centered: bool = True,
     ) -> Explanation:
-        """All that a figure or a report of a decision needs.
+        """Return all that a figure or a report of a decision needs.
 
-        One forward pass gives probabilities, the class maps, the maps at other
-        depths, and the probabilities that the head reads off every FA layer.
+        One forward pass gives the probabilities, the class maps, the maps at
+        other layers, and the probabilities that the head reads off every FA
+        layer.
 
-        Its maps are centered, unlike those of `class_maps`: what speaks for all
-        classes alike says nothing about the answer, and without it more of a
-        map lies on the object, as `zoo/README.md` measures. With a threshold,
-        for several labels an image, it does say something: the raw maps,
-        `centered=False`, are then all that decides.
+        The maps are centered, unlike those of `class_maps`: what supports all
+        classes alike does not explain the answer, and without it more of a map
+        lies on the object, as `zoo/results` reports. With a threshold, for
+        several labels per image, it does explain the answer. Then the raw
+        maps, `centered=False`, show all that decides.
 
         Args:
             images: Array `(B, H, W, channels)`, 0..255, any real dtype.
-            classes: Whose maps to show at other depths: None for the predicted
-                class of each image, an integer, a class' name where the model
-                knows names, or a sequence of B of either.
+            classes: Whose maps to show at other layers: None for the predicted
+                class of each image, an integer, a class name if the model
+                knows names, or a sequence of B integers or names.
             layers: FA layers of `layer_maps`, numbers or names. None is up to
-                six, evenly spread, the last included.
-            batch_size: Positive integer, images a forward pass.
-            centered: Whether to take the mean of all classes' maps off each
-                map; False gives the raw maps, as `class_maps` does.
+                six, evenly spread, including the last.
+            batch_size: Positive integer, images per forward pass.
+            centered: Whether to subtract the mean of all classes' maps from
+                each map. False gives the raw maps, as `class_maps` does.
 
         Returns:
-            An `Explanation`, which `keras_facnn.plots.explanation` draws.
+            A `keras_facnn.Explanation`, which `keras_facnn.plots.explanation`
+            draws.
 
         Example:
 
@@ -201,8 +200,8 @@ class Explaining:
         >>> import keras_facnn
         >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
         >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
-        >>> told = model.explain(images)
-        >>> told.maps.shape, sorted(told.layer_maps)
+        >>> explanation = model.explain(images)
+        >>> explanation.maps.shape, sorted(explanation.layer_maps)
         ((2, 32, 32, 10), [1, 2])
         """
         array = check_images_for(self, images)
@@ -213,26 +212,25 @@ class Explaining:
         if layers is None:
             spread = np.linspace(0, self.num_layers, 7).round().astype(int)
             layers = sorted(set(spread.tolist()) - {0})
-        levels = self.fa_levels(layers)
-        names = [f"fa_{level}" for level in range(1, self.num_layers + 1)]
+        numbers = check_layers(self, layers)
+        names = fa_names(self)
+        read_layer_logits = layer_logits_reader(self)
 
-        def read(outputs):
+        def read(outputs: dict[str, Any]) -> dict[str, Any]:
             return {
                 "maps": self.head.class_maps(outputs[names[-1]]),
-                "layer_logits": ops.stack(
-                    [self.head.logits(outputs[name]) for name in names], axis=1
-                ),
+                "layer_logits": read_layer_logits(outputs),
                 "layer_maps": [
-                    self.head.class_maps(outputs[f"fa_{n}"]) for n in levels
+                    self.head.class_maps(outputs[f"fa_{n}"]) for n in numbers
                 ],
             }
 
-        logits, told = self._read(
-            array, ("explain", *levels), names, read, batch_size
+        logits, values = read_layers(
+            self, array, names, read, batch_size, key=("explain", *numbers)
         )
         if classes is None:
             classes = logits.argmax(axis=-1)
-        maps, layer_maps = told["maps"], told["layer_maps"]
+        maps, layer_maps = values["maps"], values["layer_maps"]
         if centered:
             maps, *layer_maps = map(center_maps, (maps, *layer_maps))
         return Explanation(
@@ -242,20 +240,20 @@ class Explaining:
             maps=maps,
             layer_maps={
                 n: pick_classes(of_layer, classes, logits)
-                for n, of_layer in zip(levels, layer_maps, strict=True)
+                for n, of_layer in zip(numbers, layer_maps, strict=True)
             },
-            layer_probabilities=self.probabilities(told["layer_logits"]),
+            layer_probabilities=self.probabilities(values["layer_logits"]),
             class_names=self.class_names,
             centered=centered,
             several_labels=self.head.threshold,
         )
 
     def probabilities(self, logits: Any) -> np.ndarray:
-        """The probabilities of logits: by softmax, or by sigmoid.
+        """Return the probabilities of logits, by softmax or by sigmoid.
 
-        Softmax shares one probability out among the classes. A head with a
-        threshold, for several labels an image, gives each class a sigmoid, a
-        probability of its own: any number of classes may be there, or none.
+        Softmax divides one probability among the classes. A head with a
+        threshold, for several labels per image, gives each class a probability
+        of its own by a sigmoid: any number of classes may be present, or none.
 
         Args:
             logits: Array `(..., C)`, of `predict` or `layer_logits`.
@@ -276,15 +274,16 @@ class Explaining:
         return as_probabilities(logits, self.head.threshold)
 
     def layer_logits(self, images: Images, batch_size: int = 32) -> np.ndarray:
-        """The class logits that the head reads off every FA layer.
+        """Return the class logits that the head reads off every FA layer.
 
         Args:
             images: Array `(B, H, W, channels)`, 0..255, any real dtype.
-            batch_size: Positive integer, images a forward pass.
+            batch_size: Positive integer, images per forward pass.
 
         Returns:
-            A float32 NumPy array `(B, L, C)`; `[:, -1]` are the logits. They
-            mean little unless the model was trained with deep alignment.
+            A float32 NumPy array `(B, L, C)`; `[:, -1]` are the logits. The
+            others mean little unless the model was trained with deep
+            alignment.
 
         Example:
 
@@ -294,15 +293,15 @@ class Explaining:
         >>> model.layer_logits(np.zeros((1, 32, 32, 3))).shape
         (1, 2, 10)
         """
-        names = [f"fa_{level}" for level in range(1, self.num_layers + 1)]
-
-        def read(outputs):
-            return ops.stack(
-                [self.head.logits(outputs[name]) for name in names], axis=1
-            )
-
-        images = check_images_for(self, images)
-        return self._read(images, "layer_logits", names, read, batch_size)[1]
+        _, logits = read_layers(
+            self,
+            check_images_for(self, images),
+            fa_names(self),
+            layer_logits_reader(self),
+            batch_size,
+            key="layer_logits",
+        )
+        return logits
 
     def layer_evidence(
         self,
@@ -311,7 +310,7 @@ class Explaining:
         maps: bool = False,
         batch_size: int = 32,
     ) -> np.ndarray:
-        """Splits logits, or maps, exactly over depth.
+        """Split logits, or maps, exactly over the layers.
 
         Unrolled, `x_L = w_0 P_0(x_0) + sum_l w_l P_l(F_l)` with `F_l` the
         branch of FA layer `l`, `w_l = a_l * prod_{m > l} (1 - a_m)` and `P_l`
@@ -321,16 +320,17 @@ class Explaining:
         Args:
             images: Array `(B, H, W, channels)`, 0..255, any real dtype.
             classes: None for the predicted class of each image, an integer, a
-                sequence of B integers, or `"all"`.
+                class name if the model knows names, a sequence of B integers
+                or names, or `"all"`.
             maps: Whether to return each layer's evidence as a map.
-            batch_size: Positive integer, images a forward pass.
+            batch_size: Positive integer, images per forward pass.
 
         Returns:
-            A float32 NumPy array. Without `maps`, `(B, L + 1)`, which sums to
-            the logit over its last axis (plus `head.offset`, where the head
-            has a threshold). With `maps`, `(B, L + 1, h, w)` at the
-            last FA layer's resolution, which sums to `class_maps` over axis 1.
-            `"all"` adds a trailing class axis.
+            A float32 NumPy array. Without `maps`, it is `(B, L + 1)`, and its
+            sum over the last axis is the logit (plus `head.offset`, if the
+            head has a threshold). With `maps`, it is `(B, L + 1, h, w)` at the
+            last FA layer's resolution, and its sum over axis 1 is
+            `class_maps`. `"all"` adds a trailing class axis.
 
         Example:
 
@@ -344,171 +344,34 @@ class Explaining:
         True
         """
         maps = check_bool("maps", maps)
-        names, read_maps = self._evidence()
+        images = check_images_for(self, images)
+        classes = self.check_classes(classes, len(images))
+        names, read_maps = evidence_reader(self)
 
-        def read(outputs):
+        def read(outputs: dict[str, Any]) -> Any:
             evidence = read_maps(outputs)
             if maps:
                 return evidence
             return self.head.scale * ops.mean(evidence, axis=(2, 3))
 
-        return self._of_classes(
-            images,
-            classes,
-            lambda images: self._read(
-                images, ("evidence", maps), names, read, batch_size
-            ),
+        logits, evidence = read_layers(
+            self, images, names, read, batch_size, key=("evidence", maps)
         )
-
-    def verify(
-        self, images: Images, classes: Classes = "all", batch_size: int = 32
-    ) -> dict[str, float]:
-        """Measures how exactly the model keeps its promises on some images.
-
-        Args:
-            images: Array `(B, H, W, channels)`, 0..255, any real dtype.
-            classes: As in `class_maps`: the classes to check.
-            batch_size: Positive integer, images a forward pass.
-
-        Returns:
-            A dict of floats:
-
-            - `"theorem_1_correlation"`: the least Pearson correlation between
-              `class_maps` and Grad-CAM (by the backend's gradient) at the last
-              FA layer, over images and classes. Pairs of constant maps, for
-              which no correlation exists, are left out; NaN if all are.
-            - `"theorem_1_error"`: the largest `|Grad-CAM - s / (h w) * map|`,
-              as a fraction of the largest `|Grad-CAM|`.
-            - `"completeness_error"`: the largest `|logit - s * mean(map)|`,
-              as a fraction of the range of the logits. Here and below the
-              constant of a head with a threshold is added to the logit.
-            - `"evidence_error"`: the largest `|logit - sum of the layers'
-              evidence|`, as a fraction of the range of the logits.
-
-        Example:
-
-        >>> import numpy as np
-        >>> import keras_facnn
-        >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
-        >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
-        >>> model.verify(images)["theorem_1_correlation"] > 0.99999
-        True
-        """
-        return exactness(self, images, classes, batch_size=batch_size)
-
-    def _evidence(self):
-        """The layers that give evidence, and a function of their outputs.
-
-        The function returns class maps `(B, L + 1, h, w, C)`.
-        """
-        names = ["stem"]
-        names += [f"relu_{level}" for level in range(1, self.num_layers + 1)]
-        weights = [1.0]
-        for level in range(1, self.num_layers + 1):
-            skip = self.get_layer(f"fa_{level}")
-            weights = [w * (1 - skip.alpha) for w in weights]
-            weights.append(skip.branch_weight)
-        first_levels = np.cumsum(self.depths)[:-1] + 1
-        poolings = [
-            sum(level < first for first in first_levels)
-            for level in range(self.num_layers + 1)
-        ]
-
-        def read(outputs):
-            evidence = []
-            for name, weight, n in zip(names, weights, poolings, strict=True):
-                # Class means commute with the repeats, so only the pooling is
-                # left to do, on C maps instead of C * R.
-                x = self.head.class_maps(outputs[name])
-                for _ in range(n):
-                    x = ops.average_pool(x, 2, 2, data_format="channels_last")
-                evidence.append(weight * x)
-            return ops.stack(evidence, axis=1)
-
-        return names, read
-
-    def _maps(self, images, layer, batch_size, centered):
-        """Logits and class maps of checked images."""
-        level = self._level(layer)
-
-        def read(outputs):
-            return self.head.class_maps(outputs[f"fa_{level}"])
-
-        centered = check_bool("centered", centered)
-        logits, maps = self._read(
-            images, ("maps", level), [f"fa_{level}"], read, batch_size
-        )
-        return logits, center_maps(maps) if centered else maps
-
-    def _of_classes(self, images, classes, read):
-        """What `read` gives of images beside their logits, of some classes."""
-        images = check_images_for(self, images)
-        classes = self.check_classes(classes, len(images))
-        logits, values = read(images)
-        return pick_classes(values, classes, logits)
+        return pick_classes(evidence, classes, logits)
 
     def check_classes(
         self, classes: Classes, batch: int, name: str = "classes"
     ) -> Any:
-        """Returns `classes` as None, "all" or ints `(batch,)`, or raises."""
+        """Return `classes` as None, "all" or ints `(batch,)`, or raise.
+
+        Args:
+            classes: As in `class_maps`.
+            batch: The number of images.
+            name: The name of the argument, for messages.
+
+        Raises:
+            ValueError: If `classes` are none of this model's classes.
+        """
         return check_classes(
             classes, batch, self.num_classes, self.class_names, name
         )
-
-    def fa_levels(
-        self, layers: LayerName | Sequence[LayerName] | None = None
-    ) -> list[int]:
-        """The numbers of FA layers that were named or numbered; None is all."""
-        if layers is None:
-            return list(range(1, self.num_layers + 1))
-        if isinstance(layers, str) or is_integer(layers):
-            return [self._level(layers)]
-        some: Any = layers
-        # Arrays without dimensions are of an iterable type too.
-        if (
-            not isinstance(some, Iterable)
-            or isinstance(some, (bytes, dict))
-            or getattr(some, "ndim", 1) == 0
-        ):
-            raise self._no_level("layers", layers)
-        some = list(some)
-        if any(layer is None for layer in some):
-            raise self._no_level("layers", layers)
-        return [self._level(layer) for layer in some]
-
-    def _level(self, layer):
-        """The number 1..L of an FA layer that was named or numbered."""
-        if layer is None:
-            return self.num_layers
-        level = layer
-        if isinstance(layer, str) and layer.startswith("fa_"):
-            names = [f"fa_{n}" for n in range(self.num_layers + 1)]
-            level = names.index(layer) if layer in names else 0
-        if not is_integer(level) or not 1 <= level <= self.num_layers:
-            raise self._no_level("layer", layer)
-        return level.__index__()
-
-    def _no_level(self, name, value):
-        kind = "an FA layer" if name == "layer" else "a sequence of FA layers"
-        return ValueError(
-            f"`{name}` must be {kind}, 1 to {self.num_layers} or "
-            f'"fa_1" to "fa_{self.num_layers}". Received: {name}={value!r}'
-        )
-
-    def _read(self, images, key, names, read, batch_size):
-        """Logits and `read(feature maps)` of checked images, as NumPy."""
-
-        def make():
-            model = readout(self, names)
-
-            def logits_and_read(x):
-                outputs = model(x, training=False)
-                return outputs["logits"], read(outputs["features"])
-
-            return logits_and_read
-
-        told = run_in_batches(
-            cached_function(self, key, make), images, batch_size
-        )
-        check_finite_outputs(told[0])
-        return told

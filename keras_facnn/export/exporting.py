@@ -12,6 +12,7 @@ from keras_facnn._checks.arguments import check_argument_names
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.arguments import check_verbose
 from keras_facnn._graph.nodes import check_graph_model
+from keras_facnn.explaining.reading import check_layers
 from keras_facnn.export.answers import check_file
 from keras_facnn.export.facts import collect_facts
 from keras_facnn.export.files import check_destination
@@ -130,7 +131,7 @@ def export_model(
     centered = check_bool("centered", centered)
     fuse = check_bool("fuse", fuse)
     prints = check_verbose(True if verbose is None else verbose)
-    more_layers = [] if layers is None else model.fa_levels(layers)
+    more_layers = [] if layers is None else check_layers(model, layers)
     check_can_write(name)
     check_graph_model(model)
     _check_image_shape(model.image_shape, name)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -34,19 +36,19 @@ class ClassMajorRepeat(keras.layers.Layer):
     [10.0, 10.0, 20.0, 20.0]
     """
 
-    def __init__(self, factor: int, **kwargs):
+    def __init__(self, factor: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.factor = check_int("factor", factor)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.compute_output_shape(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return ops.repeat(inputs, self.factor, axis=-1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         h, w, channels = check_feature_map_shape(self, input_shape)
         return (input_shape[0], h, w, channels * self.factor)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "factor": self.factor}

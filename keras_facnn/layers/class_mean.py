@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -5,7 +7,7 @@ from keras_facnn._checks.models import check_feature_map_shape
 from keras_facnn._checks.numbers import check_int
 
 
-def class_mean(inputs, num_classes: int):
+def class_mean(inputs: Any, num_classes: int) -> Any:
     """Return the mean of each class' own maps in float32.
 
     Args:
@@ -54,22 +56,22 @@ class ClassMean(keras.layers.Layer):
     [2.0, 2.0]
     """
 
-    def __init__(self, num_classes: int, **kwargs):
+    def __init__(self, num_classes: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.num_classes = check_int("num_classes", num_classes)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.compute_output_shape(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return class_mean(inputs, self.num_classes)
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
         return keras.KerasTensor(
             self.compute_output_shape(inputs.shape), dtype="float32"
         )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         h, w, channels = check_feature_map_shape(self, input_shape)
         if channels % self.num_classes:
             raise ValueError(
@@ -79,5 +81,5 @@ class ClassMean(keras.layers.Layer):
             )
         return (input_shape[0], h, w, self.num_classes)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_classes": self.num_classes}

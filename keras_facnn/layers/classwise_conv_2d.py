@@ -44,7 +44,7 @@ class ClasswiseConv2D(keras.layers.Conv2D):
         num_classes: int,
         filters: int,
         kernel_size: int | tuple[int, int],
-        **kwargs,
+        **kwargs: Any,
     ):
         self.num_classes = check_int("num_classes", num_classes)
         if check_int("filters", filters) % num_classes:
@@ -62,7 +62,7 @@ class ClasswiseConv2D(keras.layers.Conv2D):
             kernel = self.dense_kernel(kernel, self.num_classes)
         return super().convolution_op(inputs, kernel)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_classes": self.num_classes}
 
     @staticmethod

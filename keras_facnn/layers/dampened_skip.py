@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -51,7 +53,7 @@ class DampenedSkip(keras.layers.Layer):
         alpha: float,
         drop_rate: float = 0.0,
         folded: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if not is_number(alpha) or not 0.0 < alpha < 1.0:
@@ -75,7 +77,7 @@ class DampenedSkip(keras.layers.Layer):
         if self.drop_rate:
             self.seed_generator = keras.random.SeedGenerator()
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self._check(input_shape)
 
     @property
@@ -83,7 +85,7 @@ class DampenedSkip(keras.layers.Layer):
         """Factor that multiplies the branch at inference."""
         return 1.0 if self.folded else self.alpha
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         skip, branch = inputs
         if self.folded:
             return (1.0 - self.alpha) * skip + branch
@@ -101,13 +103,13 @@ class DampenedSkip(keras.layers.Layer):
             )
         return (1.0 - weight) * skip + weight * branch
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         self._check(input_shape)
         return tuple(
             a if a is not None else b for a, b in zip(*input_shape, strict=True)
         )
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "alpha": self.alpha,
@@ -115,7 +117,8 @@ class DampenedSkip(keras.layers.Layer):
             "folded": self.folded,
         }
 
-    def _check(self, input_shape):
+    def _check(self, input_shape: Any) -> None:
+        """Raise unless there are two inputs of one shape."""
         if (
             not isinstance(input_shape, (list, tuple))
             or len(input_shape) != 2

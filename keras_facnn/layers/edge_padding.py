@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -32,15 +34,15 @@ class EdgePadding(keras.layers.Layer):
     [[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.compute_output_shape(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         # Avoid `ops.pad`: TensorFlow and PyTorch support different modes.
         x = ops.concatenate([inputs[:, :1], inputs, inputs[:, -1:]], axis=1)
         return ops.concatenate([x[:, :, :1], x, x[:, :, -1:]], axis=2)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         h, w, channels = check_feature_map_shape(self, input_shape)
         h, w = (None if n is None else n + 2 for n in (h, w))
         return (input_shape[0], h, w, channels)

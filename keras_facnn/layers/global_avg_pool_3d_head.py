@@ -67,7 +67,7 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
         maps_per_class: int,
         initial_scale: float = 10.0,
         threshold: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.num_classes = check_int("num_classes", num_classes)
@@ -77,7 +77,7 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
         )
         self.threshold = check_bool("threshold", threshold)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.compute_output_shape(input_shape)
         self.log_scale = self.add_weight(
             name="log_scale",
@@ -100,12 +100,12 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
             )
 
     @property
-    def scale(self):
+    def scale(self) -> Any:
         """Positive factor from pre-logits to logits, a float32 scalar."""
         return ops.exp(ops.convert_to_tensor(self.log_scale))
 
     @property
-    def offset(self):
+    def offset(self) -> Any:
         """Amount that the threshold subtracts from every logit.
 
         It is a float32 scalar, which is 0 without a threshold.
@@ -163,21 +163,21 @@ class GlobalAvgPool3DHead(keras.layers.Layer):
         logits = self.scale * self.pre_logits(inputs)
         return logits - self.offset if self.threshold else logits
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return self.logits(inputs)
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
         return keras.KerasTensor(
             self.compute_output_shape(inputs.shape), dtype="float32"
         )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         check_feature_map_shape(
             self, input_shape, self.num_classes * self.maps_per_class
         )
         return (input_shape[0], self.num_classes)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_classes": self.num_classes,

@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -51,7 +53,7 @@ class PixelStem(keras.layers.Layer):
         maps_per_class: int,
         space_to_depth: int = 1,
         scale: float = 1.0,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.num_classes = check_int("num_classes", num_classes)
@@ -59,10 +61,10 @@ class PixelStem(keras.layers.Layer):
         self.space_to_depth = check_int("space_to_depth", space_to_depth)
         self.scale = check_float("scale", scale, above=0)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.compute_output_shape(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         s = self.space_to_depth
         x = ops.cast(inputs, self.compute_dtype) * self.scale
         if s > 1:
@@ -76,7 +78,7 @@ class PixelStem(keras.layers.Layer):
         copies = (channels + x.shape[-1] - 1) // x.shape[-1]
         return ops.tile(x, (1, 1, 1, copies))[..., :channels]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         h, w, _ = check_feature_map_shape(self, input_shape)
         s = self.space_to_depth
         for name, size in (("height", h), ("width", w)):
@@ -93,7 +95,7 @@ class PixelStem(keras.layers.Layer):
             self.num_classes * self.maps_per_class,
         )
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_classes": self.num_classes,

@@ -31,7 +31,19 @@ def exactness(
         batch_size: Positive integer, images a forward pass.
 
     Returns:
-        A dict of floats, see `FACNN.verify`.
+        A dict of floats:
+
+        - `"theorem_1_correlation"`: the smallest Pearson correlation between
+          `class_maps` and Grad-CAM (by the backend's gradient) at the last FA
+          layer, over images and classes. Pairs of constant maps, for which no
+          correlation exists, are left out; it is NaN if all are constant.
+        - `"theorem_1_error"`: the largest `|Grad-CAM - s / (h w) * map|`, as a
+          fraction of the largest `|Grad-CAM|`.
+        - `"completeness_error"`: the largest `|logit - s * mean(map)|`, as a
+          fraction of the range of the logits. Here and below, the constant of
+          a head with a threshold is added to the logit.
+        - `"evidence_error"`: the largest `|logit - sum of the layers'
+          evidence|`, as a fraction of the range of the logits.
 
     Example:
 

@@ -24,6 +24,7 @@ from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.numbers import check_seed
 from keras_facnn.attribution import grad_cam
 from keras_facnn.attribution._gradient_cam import grad_cam_by_layer
+from keras_facnn.explaining.reading import check_layers
 from keras_facnn.maps import are_constant
 from keras_facnn.maps import locations_by_value
 from keras_facnn.maps import strongest_rivals
@@ -254,7 +255,7 @@ def similarity_by_layer(
             "classes share is in no difference of two. "
             "Received: contrast=True, centered=True"
         )
-    levels = model.fa_levels(layers)
+    levels = check_layers(model, layers)
     if not levels:
         raise ValueError(
             f"`layers` must name a layer at least. Received: layers={layers!r}"

@@ -1,15 +1,13 @@
 """Builds a model from a preset."""
 
-import functools
 import json
 import os
 import pathlib
 import warnings
+from typing import Any
 
 import keras
 
-from keras_facnn._checks.arguments import check_argument_names
-from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.messages import callers_stacklevel
 from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.text import printable
@@ -23,9 +21,11 @@ from keras_facnn.presets import weights
 from keras_facnn.presets.provenance import Provenance
 from keras_facnn.presets.record import parse_record
 
+Handle = str | os.PathLike
+
 _BUNDLED = pathlib.Path(__file__).parent
 
-# What a user may change without touching what the weights mean.
+# Arguments that do not change what the weights mean.
 _FREE = {
     "num_classes",
     "image_shape",
@@ -37,8 +37,8 @@ _FREE = {
 }
 
 
-def bundled_presets() -> dict:
-    """Metadata of the presets that ship with the package, by name."""
+def bundled_presets() -> dict[str, dict[str, Any]]:
+    """Return the metadata of the presets in the package, by name."""
     return {
         path.parent.name: json.loads(path.read_bytes())
         for path in sorted(_BUNDLED.glob(f"*/{files.METADATA}"))
@@ -46,29 +46,28 @@ def bundled_presets() -> dict:
 
 
 class BundledPresets:
-    """What `FACNN.presets` gives, on the class as on a model."""
+    """The attribute `FACNN.presets`, of the class and of each model."""
 
-    def __get__(self, model, cls):
+    def __get__(self, model: Any, cls: type) -> dict[str, dict[str, Any]]:
         return bundled_presets()
 
 
-def load_preset(cls, handle, load_weights=True, **overrides):
-    """Builds a model from a preset; see `FACNN.from_preset`."""
-    load_weights = check_bool("load_weights", load_weights)
-    check_argument_names(
-        f"{cls.__name__}.from_preset", overrides, configs.arguments(cls)
-    )
-    source = _find(handle)
-    read = functools.partial(
-        _load, cls, source, handle, load_weights, overrides
-    )
-    # Others may replace a folder of this machine while it is read.
-    if isinstance(source, files.Folder):
-        return folders.reading(source.path, read)
-    return read()
+def read_preset(
+    cls: Any,
+    source: Any,
+    handle: Handle,
+    load_weights: bool,
+    overrides: dict[str, Any],
+) -> Any:
+    """Return the model of a preset.
 
-
-def _load(cls, source, handle, load_weights, overrides):
+    Args:
+        cls: The class `FACNN`.
+        source: What `find_source` returned.
+        handle: What the user calls the preset.
+        load_weights: Whether to load its weights.
+        overrides: Arguments of `FACNN` to change.
+    """
     data = source.read(files.CONFIG)
     config = configs.parse_config(cls, data, handle)
     if not load_weights:
@@ -77,7 +76,7 @@ def _load(cls, source, handle, load_weights, overrides):
     fixed = set(overrides) - _FREE
     if fixed:
         raise ValueError(
-            f"The weights of {handle!r} fit its own architecture alone. With "
+            f"The weights of {handle!r} fit only its own architecture. With "
             f"weights, only {', '.join(sorted(_FREE))} can be changed; pass "
             f"load_weights=False to train from scratch. Received: "
             f"{ {k: overrides[k] for k in sorted(fixed)} }"
@@ -109,14 +108,17 @@ def _load(cls, source, handle, load_weights, overrides):
     _load_weights(original, source, record, handle)
     _transfer(original, model, handle)
     if "num_classes" in overrides:
-        # What is said of the old classes and their data is not of the new.
+        # What is known of the old classes and their data is not of the new.
         record = {"transferred_from": record}
     model.provenance = Provenance.at_load(model, record, are_preset_s=False)
     return model
 
 
-def _find(handle):
-    """Where a preset's files are read."""
+def find_source(handle: Handle) -> Any:
+    """Return what reads the files of a preset, or raise.
+
+    It is a `files.Folder`, a `hub.Repository` or a `remote.Website`.
+    """
     name = os.fspath(handle) if isinstance(handle, os.PathLike) else handle
     if not isinstance(name, str):
         raise ValueError(
@@ -135,7 +137,7 @@ def _find(handle):
             warnings.warn(
                 f"{name!r} is the bundled preset. The folder of that name "
                 f"that is here too is {f'./{name}'!r}.",
-                stacklevel=4,
+                stacklevel=callers_stacklevel(),
             )
         return files.Folder(_BUNDLED / name)
     if os.path.isfile(folder):
@@ -149,7 +151,8 @@ def _find(handle):
     return files.Folder(folder)
 
 
-def _is_a_file(name, path):
+def _is_a_file(name: str, path: pathlib.Path) -> str:
+    """Return the message for a handle that is a file."""
     if path.name in files.ALL:
         hint = f" of one. Give its folder, {str(path.parent)!r}"
     elif path.suffix in (".keras", ".h5"):
@@ -164,7 +167,7 @@ def _is_a_file(name, path):
     )
 
 
-def _build(cls, config, handle):
+def _build(cls: Any, config: dict[str, Any], handle: Handle) -> Any:
     _check_config(config, handle)
     try:
         return cls(**config)
@@ -172,21 +175,23 @@ def _build(cls, config, handle):
         raise _builds_nothing(handle, e) from e
 
 
-def _check_config(config, handle):
+def _check_config(config: dict[str, Any], handle: Handle) -> None:
     try:
         configs.check_config(config)
     except ValueError as e:
         raise _builds_nothing(handle, e) from e
 
 
-def _builds_nothing(handle, error):
+def _builds_nothing(handle: Handle, error: Exception) -> ValueError:
     return ValueError(
         f"The config of the preset {str(handle)!r} builds no model: "
         + printable(str(error))
     )
 
 
-def _load_weights(model, source, record, handle):
+def _load_weights(
+    model: Any, source: Any, record: dict[str, Any], handle: Handle
+) -> None:
     parameters = model.count_params()
     largest = weights.largest_file(parameters, len(model.weights))
     path = source.weights(record["weights"]["sha256"], largest)
@@ -194,15 +199,15 @@ def _load_weights(model, source, record, handle):
     weights.load(model, path, handle)
 
 
-def _widths_kept(source, num_classes):
-    """Maps a class that keep each stage about as wide as it was."""
+def _widths_kept(source: Any, num_classes: int) -> list[int]:
+    """Return maps per class that keep each stage about as wide as it was."""
     first = source.maps_per_class[0]
     new_first = max(1, round(source.num_classes * first / num_classes))
     return [n // first * new_first for n in source.maps_per_class]
 
 
-def _transfer(source, model, handle):
-    """Copies every weight that fits; where one is cut or new, says so."""
+def _transfer(source: Any, model: Any, handle: Handle) -> None:
+    """Copy every weight that fits, and warn if some were cut or extended."""
     changed, total, kept = 0, 0, 0
     new_weights = []
     old_classes, new_classes = source.num_classes, model.num_classes

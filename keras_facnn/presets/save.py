@@ -1,9 +1,10 @@
-"""Writes a model as a preset."""
+"""Writes the files of a preset."""
 
 import functools
 import hashlib
 import os
 import pathlib
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,47 +17,48 @@ from keras_facnn.presets import folders
 from keras_facnn.presets import record as records
 from keras_facnn.presets import weights
 from keras_facnn.presets.load import bundled_presets
+from keras_facnn.types import WeightsDtype
 from keras_facnn.version import __version__
 
 
-def save_preset(model, directory, metadata=None, weights_dtype="float32"):
-    """Writes a model as a preset folder; see `FACNN.save_to_preset`."""
-    if weights_dtype not in ("float32", "float16"):
-        raise ValueError(
-            '`weights_dtype` must be "float32" or "float16". '
-            f"Received: weights_dtype={weights_dtype!r}"
-        )
-    target = _target(directory)
-    described = records.described(metadata, model.preset_metadata)
-    copy = _copy(model, weights_dtype)
-    described = {**model.provenance.metadata_to_save(model, copy), **described}
-    if described.get("class_names") is not None:
-        records.check_class_names(
-            described["class_names"], model.num_classes, "`metadata`"
-        )
-    with folders.replacing(target) as folder:
-        config = configs.config_bytes(model.get_config())
-        (folder / files.CONFIG).write_bytes(config)
-        copy.save_weights(folder / files.WEIGHTS)
-        _check_weights(copy, folder / files.WEIGHTS)
-        record = {
-            **described,
-            "format": records.FORMAT,
-            "keras_version": keras.__version__,
-            "keras_facnn_version": __version__,
-            "parameters": model.count_params(),
-            "input": {"shape": list(model.image_shape), "range": [0, 255]},
-            "config": {"sha256": hashlib.sha256(config).hexdigest()},
-            "weights": {
-                "sha256": files.sha256_of(folder / files.WEIGHTS),
-                "dtype": weights_dtype,
-            },
-        }
-        (folder / files.METADATA).write_bytes(records.signed_bytes(record))
+def write_files(
+    folder: pathlib.Path,
+    model: Any,
+    copy: Any,
+    metadata: dict[str, Any],
+    weights_dtype: WeightsDtype,
+) -> None:
+    """Write the files of a preset.
+
+    Args:
+        folder: An empty folder.
+        model: A `FACNN`.
+        copy: What `copy_to_save` returned.
+        metadata: What is known of the model, as JSON holds it.
+        weights_dtype: The dtype of `copy`.
+    """
+    config = configs.config_bytes(model.get_config())
+    (folder / files.CONFIG).write_bytes(config)
+    copy.save_weights(folder / files.WEIGHTS)
+    _check_weights(copy, folder / files.WEIGHTS)
+    record = {
+        **metadata,
+        "format": records.FORMAT,
+        "keras_version": keras.__version__,
+        "keras_facnn_version": __version__,
+        "parameters": model.count_params(),
+        "input": {"shape": list(model.image_shape), "range": [0, 255]},
+        "config": {"sha256": hashlib.sha256(config).hexdigest()},
+        "weights": {
+            "sha256": files.sha256_of(folder / files.WEIGHTS),
+            "dtype": weights_dtype,
+        },
+    }
+    (folder / files.METADATA).write_bytes(records.signed_bytes(record))
 
 
-def _target(directory):
-    """The folder that a save makes or replaces."""
+def folder_to_write(directory: str | os.PathLike) -> pathlib.Path:
+    """Return the folder that a save creates or replaces, or raise."""
     name = (
         os.fspath(directory)
         if isinstance(directory, os.PathLike)
@@ -77,12 +79,14 @@ def _target(directory):
             f"`from_preset` would load that one. Use {f'./{name}'!r} here and "
             f"there. Received: directory={directory!r}"
         )
-    # Resolved: where a link stands, what it points to is replaced.
+    # If the path is a link, its target is replaced.
     target = pathlib.Path(os.path.realpath(os.path.expanduser(name)))
     folders.check_place("directory", target)
     folders.restore(target)
     if os.path.lexists(target):
-        what = folders.reading(target, functools.partial(_kept, target))
+        what = folders.reading(
+            target, functools.partial(_content_to_keep, target)
+        )
         if what:
             raise ValueError(
                 "`directory` must be a new or empty folder, or a preset of an "
@@ -92,8 +96,8 @@ def _target(directory):
     return target
 
 
-def _kept(target):
-    """What of a user's would be lost if `target` were replaced, or None."""
+def _content_to_keep(target: pathlib.Path) -> str | None:
+    """Describe what a user would lose if a path were replaced, or None."""
     if not target.is_dir():
         return "is a file"
     inside = {
@@ -114,8 +118,8 @@ def _kept(target):
     return None
 
 
-def _copy(model, dtype):
-    """A fresh model of the same weights: no optimizer state comes along."""
+def copy_to_save(model: Any, dtype: WeightsDtype) -> Any:
+    """Return a new model of the same weights, without an optimizer's state."""
     with np.errstate(over="ignore"):
         values = [
             # `Normalization` counts in integers.
@@ -134,10 +138,10 @@ def _copy(model, dtype):
     return copy
 
 
-def _check_weights(model, path):
-    """Raises where Keras wrote other values than the model's own.
+def _check_weights(model: Any, path: pathlib.Path) -> None:
+    """Raise if Keras wrote other values than the model's own.
 
-    It adds LoRA's weights to the kernels that they change, and writes some
+    Keras adds LoRA's weights to the kernels that they change, and writes some
     wrapped layers twice.
     """
     stored = weights.count_values(path)

@@ -8,7 +8,6 @@ import keras
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn.presets.config import CLASS_NAME
 from keras_facnn.presets.hub import Repository
-from keras_facnn.presets.load import load_preset
 
 
 def upload_preset(
@@ -61,5 +60,5 @@ def upload_preset(
             f"Received: directory={directory!r}"
         )
     folder = pathlib.Path(os.path.abspath(os.path.expanduser(directory)))
-    load_preset(keras.saving.get_registered_object(CLASS_NAME), folder)
+    keras.saving.get_registered_object(CLASS_NAME).from_preset(folder)
     return repository.upload(folder, private)

@@ -1,1 +1,1 @@
-"""Losses and deep alignment."""
+"""Training an FA-CNN: deep alignment and losses."""

@@ -1,11 +1,13 @@
 """Training of an FA-CNN with Keras, with deep alignment."""
 
 import contextlib
-import inspect
 import math
 import threading
+import types
 import warnings
 from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -22,24 +24,60 @@ from keras_facnn._checks.images import warn_about_first_labels
 from keras_facnn._checks.numbers import is_number
 from keras_facnn._graph.nodes import check_graph_model
 from keras_facnn._graph.nodes import computes_graph
-from keras_facnn.training.losses import EvidencePenalty
+from keras_facnn.keras_model import KerasModel
+from keras_facnn.training.loss_warnings import warn_about_loss
 from keras_facnn.types import Images
 from keras_facnn.types import Labels
 
+_OTHERWISE = (
+    "In a custom training loop, or if the model is a part of another model, "
+    "add `model.deep_alignment_loss(y, model.compute_layer_logits(x, "
+    "training=True), loss)` to the loss, or set `model.deep_alignment = 0`."
+)
 
-class DeepAlignment:
-    """Mixin that trains a graph of FA layers, optionally with deep alignment.
 
-    The class that uses it must be a functional `keras.Model` with layers
-    `fa_l` and `head`, and with the attributes `num_layers` and `head`. Its
-    output must be the output of the head. The loss of a training step is
+class DeepAlignment(KerasModel):
+    """A graph of FA layers that trains, optionally with deep alignment.
+
+    A subclass has the attributes `num_classes`, `num_layers`, `head` and
+    `fused`. The loss of a training step is
     `loss(y, logits) + sum_{l < L} v_l * loss(y, logits_l)`. Here `logits_l`
     are the logits that the head computes from the maps of FA layer `l`, and
     `v_l = deep_alignment * l / (1 + ... + (L - 1))`.
+
+    Args:
+        inputs: Keras tensor of the images.
+        outputs: Keras tensor of the logits, the output of the layer `head`.
+        num_layers: L, the number of FA layers, which are named `fa_l`.
+        deep_alignment: The weight of the deep alignment loss.
+        **kwargs: Those of `keras.Model`.
     """
 
+    num_classes: int
     num_layers: int
     head: Any
+    fused: bool
+
+    def __init__(
+        self,
+        inputs: Any,
+        outputs: Any,
+        num_layers: int,
+        deep_alignment: float,
+        **kwargs: Any,
+    ):
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        maps = [
+            self.get_layer(f"fa_{layer}").output
+            for layer in range(1, num_layers)
+        ]
+        # Keras would track this model, and save its weights twice.
+        self._untracked = types.SimpleNamespace(
+            maps_and_logits=keras.Model(self.input, [*maps, *self.outputs]),
+            # On JAX, the values that Keras has taken out of the model.
+            held=(),
+        )
+        self.deep_alignment = deep_alignment
 
     @property
     def deep_alignment(self) -> float:
@@ -47,7 +85,7 @@ class DeepAlignment:
         return self._deep_alignment
 
     @deep_alignment.setter
-    def deep_alignment(self, weight):
+    def deep_alignment(self, weight: float) -> None:
         if not is_number(weight) or not 0 <= weight < math.inf:
             raise ValueError(
                 "`deep_alignment` must be a non-negative number. "
@@ -59,7 +97,7 @@ class DeepAlignment:
         self.train_function = None
 
     @property
-    def _aligns(self):
+    def _aligns(self) -> bool:
         # With a single FA layer, there is no earlier layer to align.
         return self.deep_alignment > 0 and self.num_layers > 1
 
@@ -137,8 +175,8 @@ class DeepAlignment:
         (4, 2, 10)
         """
         check_graph_model(self)
-        *maps, logits = self._depths(images, training=training)
-        return self._logits_of_depths(maps, logits)
+        *maps, logits = self._maps_and_logits(images, training=training)
+        return self._layer_logits(maps, logits)
 
     def deep_alignment_loss(
         self,
@@ -194,15 +232,17 @@ class DeepAlignment:
         total = self.num_layers * (self.num_layers - 1) / 2
         return sum(
             self.deep_alignment
-            * level
+            * layer
             / total
-            * loss(y, layer_logits[:, level - 1], *weighted)
-            for level in range(1, self.num_layers)
+            * loss(y, layer_logits[:, layer - 1], *weighted)
+            for layer in range(1, self.num_layers)
         )
 
     # --- Methods that Keras calls ---
 
-    def fit(self, x=None, y=None, *args, **kwargs):
+    def fit(
+        self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """Call `keras.Model.fit`, and warn about unusual images and labels.
 
         Images should be in 0..255, and labels should be class indices.
@@ -214,11 +254,12 @@ class DeepAlignment:
         with self._keeping_weights():
             return super().fit(x, y, *args, **kwargs)
 
-    def train_on_batch(self, *args, **kwargs):
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Call `keras.Model.train_on_batch`."""
         self._check_not_fused("train_on_batch")
         return super().train_on_batch(*args, **kwargs)
 
-    def _check_not_fused(self, method):
+    def _check_not_fused(self, method: str) -> None:
         if self.fused:
             raise RuntimeError(
                 f"`{method}` does not work on a fused model: it has no norms "
@@ -226,7 +267,9 @@ class DeepAlignment:
                 "called on, and fuse it again."
             )
 
-    def evaluate(self, x=None, y=None, *args, **kwargs):
+    def evaluate(
+        self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """Call `keras.Model.evaluate`, and warn as `fit` does."""
         check_not_forked()
         warn_about_first_images(x)
@@ -234,7 +277,7 @@ class DeepAlignment:
         with self._keeping_weights():
             return super().evaluate(x, y, *args, **kwargs)
 
-    def predict(self, x, *args, **kwargs):
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Call `keras.Model.predict`, and warn if images are not in 0..255."""
         check_not_forked()
         warn_about_first_images(x)
@@ -242,7 +285,8 @@ class DeepAlignment:
             return super().predict(x, *args, **kwargs)
 
     @contextlib.contextmanager
-    def _keeping_weights(self):
+    def _keeping_weights(self) -> Iterator[None]:
+        """Put the weights back if Keras fails while it holds them."""
         try:
             yield
         except BaseException:
@@ -251,27 +295,33 @@ class DeepAlignment:
         finally:
             self._untracked.held = ()
 
-    def _get_jax_state(self, **kwargs):
+    def _get_jax_state(self, **kwargs: Any) -> Any:
         # On JAX, Keras calls this method before it moves the weights out of
         # the model.
         self._untracked.held = collect_values(self)
-        return super()._get_jax_state(**kwargs)
+        return super()._get_jax_state(**kwargs)  # type: ignore[misc]
 
-    def compile(self, optimizer="rmsprop", loss=None, *args, **kwargs):
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
         """Call `keras.Model.compile`, and warn if `loss` does not fit.
 
         The outputs of an FA-CNN are logits, but some losses expect
         probabilities.
         """
-        warn_of_loss(loss, threshold=self.head.threshold)
+        warn_about_loss(loss, threshold=self.head.threshold)
         super().compile(optimizer, loss, *args, **kwargs)
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         # Keras requires this method of classes that override `compile`.
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> Any:
         """Make the train function, unless PyTorch cannot train the model.
 
         Raises:
@@ -280,7 +330,7 @@ class DeepAlignment:
         check_sound_gradients(self)
         return super().make_train_function(force)
 
-    def train_step(self, *args, **kwargs):
+    def train_step(self, *args: Any, **kwargs: Any) -> Any:
         self._own_step.running = True
         try:
             return super().train_step(*args, **kwargs)
@@ -288,7 +338,8 @@ class DeepAlignment:
             self._own_step.running = False
             self._own_step.left = None
 
-    def _checked(self, x):
+    def _checked(self, x: Any) -> Any:
+        """Return images of the model's input shape, or raise."""
         # Keras does not check the shape where it calls `call` directly, as in
         # each training step on JAX. It does not check dimensions that
         # TensorFlow does not know when it compiles, either.
@@ -308,20 +359,27 @@ class DeepAlignment:
         return ensure_shape(x, expected)
 
     @computes_graph
-    def call(self, inputs, training=None, mask=None):
+    def call(
+        self, inputs: Any, training: bool | None = None, mask: Any = None
+    ) -> Any:
         inputs = tree.map_structure(self._checked, inputs)
         if not (training and self._aligns):
             return super().call(inputs, training=training, mask=mask)
         if not self._own_step.running:
             self._warn_once()
             return super().call(inputs, training=training, mask=mask)
-        *maps, logits = self._depths(inputs, training=True)
+        *maps, logits = self._maps_and_logits(inputs, training=True)
         self._own_step.left = (logits, maps)
         return logits
 
     def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
         loss = super().compute_loss(
             x=x,
             y=y,
@@ -341,26 +399,28 @@ class DeepAlignment:
             )
         return loss + self.deep_alignment_loss(
             y,
-            self._logits_of_depths(maps, logits),
+            self._layer_logits(maps, logits),
             sample_weight=sample_weight,
         )
 
     @property
-    def _compiled_loss(self):
+    def _compiled_loss(self) -> Any:
         # The public `loss` can be a string, and it has no loss weights.
-        return self._compile_loss
+        return self._compile_loss  # type: ignore[attr-defined]
 
-    def _depths(self, images, training):
+    def _maps_and_logits(self, images: Any, training: bool) -> list[Any]:
         """Return the maps of FA layers 1..L - 1, followed by the logits."""
         # Keras returns a single output without a list around it.
-        return tree.flatten(self._untracked.depths(images, training=training))
+        outputs = self._untracked.maps_and_logits(images, training=training)
+        return tree.flatten(outputs)
 
-    def _logits_of_depths(self, maps, logits):
+    def _layer_logits(self, maps: Sequence[Any], logits: Any) -> Any:
+        """Return logits of all FA layers, given the maps before the last."""
         return ops.stack([*map(self.head.logits, maps), logits], axis=1)
 
-    def _warn_once(self):
-        if not self._own_step.told:
-            self._own_step.told = True
+    def _warn_once(self) -> None:
+        if not self._own_step.warned:
+            self._own_step.warned = True
             warnings.warn(
                 f"deep_alignment={self.deep_alignment} has no effect here. It "
                 "only works if this model is compiled and trained with its "
@@ -374,59 +434,5 @@ class _OwnStep(threading.local):
 
     running = False
     # The logits of its forward pass, and the maps of the earlier layers.
-    left = None
-    told = False
-
-
-_OTHERWISE = (
-    "In a custom training loop, or if the model is a part of another model, "
-    "add `model.deep_alignment_loss(y, model.compute_layer_logits(x, "
-    "training=True), loss)` to the loss, or set `model.deep_alignment = 0`."
-)
-
-
-def warn_of_loss(loss, threshold: bool) -> None:
-    """Warn about a loss that does not fit the outputs of an FA-CNN.
-
-    Args:
-        loss: The `loss` argument of `compile`.
-        threshold: Whether the head has a threshold, so logits can be negative.
-    """
-    for given in tree.flatten(loss):
-        within = ""
-        while isinstance(given, EvidencePenalty):
-            given, within = given.loss, "within EvidencePenalty "
-        name, from_logits = _read_loss(given)
-        if from_logits is False:
-            warnings.warn(
-                f"The outputs of an FA-CNN are logits, but `loss={given!r}` "
-                f"expects probabilities. Write {within}"
-                f"loss=keras.losses.{name}(from_logits=True).",
-                stacklevel=3,
-            )
-        if name.startswith("Binary") and not threshold:
-            warnings.warn(
-                "No logit of this FA-CNN is negative, so its sigmoid is never "
-                "below 0.5. For several labels per image, write "
-                "FACNN(..., threshold=True).",
-                stacklevel=3,
-            )
-
-
-def _read_loss(loss):
-    """Return the Keras class name of a loss, and its `from_logits` or None."""
-    if isinstance(loss, str):
-        if loss in ("crossentropy", "ce"):
-            return "SparseCategoricalCrossentropy", False
-        try:
-            loss = keras.losses.get(loss)
-        except ValueError:
-            return loss, None
-    if isinstance(loss, keras.losses.Loss):
-        return type(loss).__name__, getattr(loss, "from_logits", None)
-    try:
-        from_logits = inspect.signature(loss).parameters["from_logits"].default
-    except (TypeError, ValueError, KeyError):
-        from_logits = None
-    name = getattr(loss, "__name__", "")
-    return name.title().replace("_", ""), from_logits
+    left: tuple | None = None
+    warned = False

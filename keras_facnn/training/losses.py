@@ -62,7 +62,7 @@ class EvidencePenalty(keras.losses.Loss):
         loss: keras.losses.Loss,
         weight: float = 0.03,
         name: str | None = "evidence_penalty",
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(name=name, **kwargs)
         if not isinstance(loss, keras.losses.Loss):
@@ -79,7 +79,7 @@ class EvidencePenalty(keras.losses.Loss):
         evidence = ops.mean(ops.relu(y_pred), axis=-1)
         return self._add(self.loss.call(y_true, y_pred), self.weight * evidence)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "loss": keras.saving.serialize_keras_object(self.loss),
@@ -87,7 +87,7 @@ class EvidencePenalty(keras.losses.Loss):
         }
 
     @classmethod
-    def from_config(cls, config: dict) -> "EvidencePenalty":
+    def from_config(cls, config: dict[str, Any]) -> "EvidencePenalty":
         loss = keras.saving.deserialize_keras_object(config["loss"])
         return cls(**{**config, "loss": loss})
 
@@ -99,10 +99,10 @@ class _AddAndKeepMask(keras.layers.Layer):
     which images count in the mean. A plain sum would lose it.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.supports_masking = True
         self.built = True
 
-    def call(self, losses, more):
+    def call(self, losses: Any, more: Any) -> Any:
         return losses + more

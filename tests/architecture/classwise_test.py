@@ -35,8 +35,8 @@ def test_computes_the_equations(model, images):
 def test_logits_depend_on_the_maps_of_their_class_alone(model, images, rng):
     """From the layer before the class-wise ones on, and not before."""
 
-    def changes(level):
-        maps = model.get_layer(f"fa_{level}").output
+    def changes(layer):
+        maps = model.get_layer(f"fa_{layer}").output
         tail = keras.Model(maps, model.output)
         before = predict(keras.Model(model.input, maps), images)
         after = rng.uniform(0, 1, before.shape).astype("float32")
@@ -44,8 +44,8 @@ def test_logits_depend_on_the_maps_of_their_class_alone(model, images, rng):
         after[..., own : 2 * own] = before[..., own : 2 * own]
         return np.abs(predict(tail, after) - predict(tail, before)).max(0)
 
-    for level in (2, 3):
-        of = changes(level)
+    for layer in (2, 3):
+        of = changes(layer)
         assert of[1] < 1e-6
         assert of[[0, 2]].min() > 1e-3
     assert changes(1)[1] > 1e-3

@@ -8,7 +8,7 @@ from PIL import ImageFile
 import keras_facnn
 from keras_facnn.demo import drawing
 from keras_facnn.demo import looking
-from keras_facnn.explaining import explaining
+from keras_facnn.explaining import reading
 from tests.demo.pictures import as_file
 
 KINDS = ("raw", "centered", "contrast")
@@ -17,7 +17,7 @@ KINDS = ("raw", "centered", "contrast")
 def test_the_page_needs_one_forward_pass(small_model, data, monkeypatch):
     passes = []
     monkeypatch.setattr(
-        explaining,
+        reading,
         "run_in_batches",
         lambda *args: (
             passes.append(1)

@@ -14,7 +14,7 @@ import pytest
 
 from keras_facnn import FACNN
 from keras_facnn.presets import weights as preset_weights
-from tests.architecture.sizes_test import BOMBS
+from tests.architecture.architecture_test import BOMBS
 
 pytestmark = pytest.mark.only_on("jax")
 

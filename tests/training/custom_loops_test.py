@@ -139,7 +139,7 @@ def on_torch(model, optimizer, compute, steps):
     return losses
 
 
-def test_a_loop_by_depth_logits_trains_as_fit_does(images):
+def test_a_loop_by_layer_logits_trains_as_fit_does(images):
     x = images.astype("float32")
     by_fit, by_hand = compiled(make()), make()
     fitted = by_fit.fit(x, Y, epochs=3, verbose=0).history["loss"]
@@ -157,7 +157,7 @@ def test_a_loop_by_depth_logits_trains_as_fit_does(images):
     assert fitted[0] - plain > 0.1
 
 
-def test_depth_logits_are_what_the_head_reads_off_every_layer(images):
+def test_layer_logits_are_what_the_head_reads_off_every_layer(images):
     model = make()
     logits = ops.convert_to_numpy(model.compute_layer_logits(images))
     assert logits.shape == (5, 3, 4)

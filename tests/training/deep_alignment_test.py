@@ -31,8 +31,8 @@ def cross_entropy(y, logits):
 
 
 def training_logits(model, images):
-    """Logits of every depth with batch statistics, as training sees them."""
-    names = [f"fa_{level}" for level in (1, 2, 3)]
+    """Logits of every layer with batch statistics, as training sees them."""
+    names = [f"fa_{layer}" for layer in (1, 2, 3)]
     outputs = [model.get_layer(name).output for name in names]
     maps = keras.Model(model.input, outputs)(images, training=True)
     scale = np.exp(ops.convert_to_numpy(model.head.log_scale))

@@ -1,3 +1,8 @@
+"""The record of an FA-CNN's architecture, which is checked once."""
+
+import dataclasses
+import inspect
+
 import pytest
 
 from keras_facnn import FACNN
@@ -49,3 +54,20 @@ def test_names_the_limit(bomb, message):
     (name,) = bomb
     with pytest.raises(ValueError, match=f"`{name}`.*{message}.*Received"):
         check_architecture(**options)
+
+
+def test_is_checked_once_and_then_stays():
+    architecture = FACNN(4, (16, 16, 3), [1, 2], [1, 2]).architecture
+    assert architecture.depths == (1, 2)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        architecture.depths = (2, 1)
+
+
+def test_a_config_is_that_of_the_arguments():
+    model = FACNN(4, (16, 16, 3), (1, 2), (1, 2), alpha=(0.5, 0.25, 0.1))
+    config = model.architecture.config()
+    twin = check_architecture(**config, image_shape=(16, 16, 3))
+    assert twin == model.architecture
+    arguments = inspect.signature(FACNN).parameters.keys()
+    # Only a config says it.
+    assert config.keys() - arguments == {"fused"}

@@ -1,0 +1,192 @@
+"""Reads logits, maps and evidence off a graph of FA layers.
+
+Such a graph is a functional `keras.Model` with layers `stem` (whose output is
+`x_0`), `relu_l` (the branches), `fa_l` and `head`, and with the attributes
+`num_layers`, `depths` and `head`.
+"""
+
+from collections.abc import Callable
+from collections.abc import Hashable
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_facnn._backend.cache import cached_function
+from keras_facnn._backend.forward import run_in_batches
+from keras_facnn._checks.arguments import check_bool
+from keras_facnn._checks.models import check_finite_outputs
+from keras_facnn._checks.numbers import is_integer
+from keras_facnn._graph.nodes import check_graph_model
+from keras_facnn.maps import center_maps
+from keras_facnn.types import LayerName
+
+# A function of a dict, from the names of layers to their output tensors.
+Reader = Callable[[dict[str, Any]], Any]
+
+
+def check_layer(model: Any, layer: LayerName | None) -> int:
+    """Return the number 1..L of an FA layer, or raise; None is the last."""
+    if layer is None:
+        return model.num_layers
+    number: Any = layer
+    if isinstance(layer, str) and layer.startswith("fa_"):
+        names = [f"fa_{n}" for n in range(model.num_layers + 1)]
+        number = names.index(layer) if layer in names else 0
+    if not is_integer(number) or not 1 <= number <= model.num_layers:
+        raise _no_layer(model, "layer", layer)
+    return number.__index__()
+
+
+def check_layers(
+    model: Any, layers: LayerName | Sequence[LayerName] | None, least: int = 0
+) -> list[int]:
+    """Return the numbers of some FA layers, or raise.
+
+    Args:
+        model: A graph of FA layers.
+        layers: A layer, or a sequence of layers. None is all of them.
+        least: How many there must be at least.
+    """
+    if layers is None:
+        return list(range(1, model.num_layers + 1))
+    if isinstance(layers, str) or is_integer(layers):
+        return [check_layer(model, layers)]  # type: ignore[arg-type]
+    some: Any = layers
+    # Arrays without dimensions have an iterable type, too.
+    if (
+        not isinstance(some, Iterable)
+        or isinstance(some, (bytes, dict))
+        or getattr(some, "ndim", 1) == 0
+    ):
+        raise _no_layer(model, "layers", layers)
+    some = list(some)
+    if len(some) < least or any(layer is None for layer in some):
+        raise _no_layer(model, "layers", layers)
+    return [check_layer(model, layer) for layer in some]
+
+
+def _no_layer(model: Any, name: str, value: Any) -> ValueError:
+    kind = "an FA layer" if name == "layer" else "a sequence of FA layers"
+    return ValueError(
+        f"`{name}` must be {kind}, 1 to {model.num_layers} or "
+        f'"fa_1" to "fa_{model.num_layers}". Received: {name}={value!r}'
+    )
+
+
+def fa_names(model: Any) -> list[str]:
+    """Return the names of all FA layers, from the first to the last."""
+    return [f"fa_{layer}" for layer in range(1, model.num_layers + 1)]
+
+
+def read_layers(
+    model: Any,
+    images: np.ndarray,
+    names: Sequence[str],
+    read: Reader,
+    batch_size: int,
+    key: Hashable,
+) -> tuple[np.ndarray, Any]:
+    """Return logits, and what `read` computes, of one forward pass.
+
+    Args:
+        model: A graph of FA layers.
+        images: Checked array `(B, H, W, channels)`.
+        names: The names of the layers whose outputs `read` needs.
+        read: Function of a dict, from these names to output tensors, to nested
+            tensors whose first axis is that of the images.
+        batch_size: Positive integer, images per forward pass.
+        key: Hashable value that differs between functions `read` that compute
+            different things; it names the compiled function.
+
+    Returns:
+        Logits `(B, C)` and what `read` returned, as NumPy arrays.
+    """
+
+    def make() -> Callable:
+        check_graph_model(model)
+        features = {name: model.get_layer(name).output for name in names}
+        graph = keras.Model(
+            model.input, {"features": features, "logits": model.output}
+        )
+
+        def logits_and_read(x: Any) -> tuple[Any, Any]:
+            outputs = graph(x, training=False)
+            return outputs["logits"], read(outputs["features"])
+
+        return logits_and_read
+
+    logits, values = run_in_batches(
+        cached_function(model, key, make), images, batch_size
+    )
+    check_finite_outputs(logits)
+    return logits, values
+
+
+def read_class_maps(
+    model: Any,
+    images: np.ndarray,
+    layer: LayerName | None,
+    batch_size: int,
+    centered: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return logits and class maps of checked images, at one FA layer."""
+    number = check_layer(model, layer)
+    centered = check_bool("centered", centered)
+    name = f"fa_{number}"
+    logits, maps = read_layers(
+        model,
+        images,
+        [name],
+        lambda outputs: model.head.class_maps(outputs[name]),
+        batch_size,
+        key=("class_maps", number),
+    )
+    return logits, center_maps(maps) if centered else maps
+
+
+def layer_logits_reader(model: Any) -> Reader:
+    """Return a function of the FA layers' outputs to logits `(B, L, C)`."""
+    names = fa_names(model)
+
+    def read(outputs: dict[str, Any]) -> Any:
+        return ops.stack(
+            [model.head.logits(outputs[name]) for name in names], axis=1
+        )
+
+    return read
+
+
+def evidence_reader(model: Any) -> tuple[list[str], Reader]:
+    """Return the layers that give evidence, and a function of their outputs.
+
+    The function returns class maps `(B, L + 1, h, w, C)`.
+    """
+    layers = range(1, model.num_layers + 1)
+    names = ["stem", *(f"relu_{layer}" for layer in layers)]
+    weights = [1.0]
+    for layer in layers:
+        skip = model.get_layer(f"fa_{layer}")
+        weights = [w * (1 - skip.alpha) for w in weights]
+        weights.append(skip.branch_weight)
+    # How many poolings follow the output of each layer, 0..L.
+    first_layers = np.cumsum(model.depths)[:-1] + 1
+    poolings = [
+        sum(layer < first for first in first_layers) for layer in [0, *layers]
+    ]
+
+    def read(outputs: dict[str, Any]) -> Any:
+        evidence = []
+        for name, weight, n in zip(names, weights, poolings, strict=True):
+            # Class means commute with the repeats, so only the pooling is
+            # left to do, on C maps instead of C * R.
+            x = model.head.class_maps(outputs[name])
+            for _ in range(n):
+                x = ops.average_pool(x, 2, 2, data_format="channels_last")
+            evidence.append(weight * x)
+        return ops.stack(evidence, axis=1)
+
+    return names, read
