@@ -52,7 +52,7 @@ def main() -> None:
     plain = {**shape, "deep_alignment": 0.0}
     sgd = keras.optimizers.SGD
     models = {
-        "convolutions alone": (convolutions(shape), sgd(0.0)),
+        "only convolutions": (convolutions(shape), sgd(0.0)),
         "and norm, ReLU": (convolutions(shape, norm=True), sgd(0.0)),
         "and skip: FA-CNN": (keras_facnn.FACNN(**plain), sgd(0.0)),
         "and deep alignment": (keras_facnn.FACNN(**shape), sgd(0.0)),
@@ -83,7 +83,7 @@ def main() -> None:
                 model.train_on_batch(images, labels)
             seconds[name].append((time.perf_counter() - start) / FLAGS.steps)
     medians = {name: np.median(times) for name, times in seconds.items()}
-    bare = medians["convolutions alone"]
+    bare = medians["only convolutions"]
     print(f"{keras.backend.backend()}, {stage.precision}, {FLAGS.recipe}")
     print("| model | images/s | time, of the convolutions' |")
     print("|---|---|---|")

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from keras_facnn import FACNN
 
 FLAGS = flags.FLAGS
-BASE = "Keras, logits alone"
+BASE = "Keras, only logits"
 CALIBRATION = 64
 
 Run = Callable[[np.ndarray], Any]
@@ -228,9 +228,9 @@ def in_files(
         model.export(onnx)
         model.export(openvino)
         ways |= {
-            "ONNX Runtime, logits alone": _onnx(onnx, ["logits"]),
+            "ONNX Runtime, only logits": _onnx(onnx, ["logits"]),
             "ONNX Runtime, all maps": _onnx(onnx),
-            "OpenVINO f32, logits alone": _openvino(openvino, "f32", 1),
+            "OpenVINO f32, only logits": _openvino(openvino, "f32", 1),
             "OpenVINO f32, all maps": _openvino(openvino, "f32"),
             "OpenVINO bf16, all maps": _openvino(openvino, "bf16"),
         }
@@ -239,16 +239,16 @@ def in_files(
             quantize(onnx, int8, calibration)
             ways["ONNX Runtime int8, all maps"] = _onnx(int8)
     if backend == "tensorflow":
-        path, alone = folder / "model.tflite", folder / "logits.tflite"
+        path, logits = folder / "model.tflite", folder / "logits.tflite"
         model.export(path)
-        _export_logits(model, alone, "litert")
-        ways["LiteRT, logits alone"] = _litert(alone)
+        _export_logits(model, logits, "litert")
+        ways["LiteRT, only logits"] = _litert(logits)
         ways["LiteRT, all maps"] = _litert(path)
     if backend in ("tensorflow", "jax"):
-        path, alone = folder / "model", folder / "logits"
+        path, logits = folder / "model", folder / "logits"
         model.export(path)
-        _export_logits(model, alone, "tf_saved_model")
-        ways["SavedModel, logits alone"] = _saved_model(alone)
+        _export_logits(model, logits, "tf_saved_model")
+        ways["SavedModel, only logits"] = _saved_model(logits)
         ways["SavedModel, all maps"] = _saved_model(path)
     return ways
 

@@ -296,7 +296,7 @@ def train_stage(
     if stage.teacher:
         path = made.get(stage.teacher.model, stage.teacher.model)
         channels = stage.model.image_shape[2]
-        with devices.alone():
+        with devices.without_others():
             knows = teacher.load(path, splits[0].names, channels)
         of_teacher = teacher.record(stage.teacher, knows)
         taught = functools.partial(
@@ -315,7 +315,7 @@ def train_stage(
         start = stage.init and made.get(stage.init, stage.init)
         model = build(stage, start, steps, shared.replicas)
     if shared.writes:
-        with devices.alone():
+        with devices.without_others():
             before = getattr(model, "preset_metadata", None)
             metadata = record.metadata(recipe, stage, run, splits[0], before)
             saving.try_to_save(model, stage, target, metadata)
@@ -326,7 +326,7 @@ def train_stage(
     if not (fitting.is_done and os.path.exists(target)):
         fitting.run()
         if shared.writes:
-            with devices.alone():
+            with devices.without_others():
                 saving.save(model, stage, target, metadata)
             logging.info("Saved %s.", target)
     if shared.writes:

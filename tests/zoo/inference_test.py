@@ -57,10 +57,10 @@ def test_times_each_way_beside_predict(tmp_path):
             assert float(logits) < 1e-3 and float(maps) < 1e-3
             assert float(correlation) > 0.9999
             assert same == "100.0 %"
-    alone = [f"{name}, logits alone" for name in files if "bf16" not in name]
-    assert len(rows) == 5 + len(agreement) + len(alone)
-    assert set(rows) >= {*agreement, *alone}
-    base = [float(cell) for cell in rows["Keras, logits alone"]]
+    bare = [f"{name}, only logits" for name in files if "bf16" not in name]
+    assert len(rows) == 5 + len(agreement) + len(bare)
+    assert set(rows) >= {*agreement, *bare}
+    base = [float(cell) for cell in rows["Keras, only logits"]]
     for cells in rows.values():
         cells = [float(cell) for cell in cells]
         for start, size in ((0, 1), (3, 3)):

@@ -956,19 +956,19 @@ def test_trains_on_a_folder_of_somebody(folder, tmp_path):
     result = train(tmp_path / "mine", tmp_path / "run", **flags)
     assert result.returncode == 0, result.output
     model = FACNN.from_preset(tmp_path / "run" / "preset")
-    told = model.preset_metadata
+    metadata = model.preset_metadata
     assert model.num_classes == 3
     # As many channels as ten classes of one map.
     assert model.get_config()["maps_per_class"] == [3, 6]
-    assert told["class_names"] == NAMES[:3]
-    assert told["dataset"] == {"name": "mine", "license": "Not stated."}
-    assert told["training"]["recipe"]["fit"] == "crop"
-    assert "cifar" not in json.dumps(told).lower()
+    assert metadata["class_names"] == NAMES[:3]
+    assert metadata["dataset"] == {"name": "mine", "license": "Not stated."}
+    assert metadata["training"]["recipe"]["fit"] == "crop"
+    assert "cifar" not in json.dumps(metadata).lower()
     flags |= {"description": "Mine.", "dataset": "M", "dataset_license": "CC0"}
     flags |= {"fit": "pad"}
     result = train(tmp_path / "mine", tmp_path / "other", **flags)
     assert result.returncode == 0, result.output
-    told = FACNN.from_preset(tmp_path / "other" / "preset").preset_metadata
-    assert told["description"] == "Mine."
-    assert told["dataset"] == {"name": "M", "license": "CC0"}
-    assert told["training"]["recipe"]["fit"] == "pad"
+    metadata = FACNN.from_preset(tmp_path / "other" / "preset").preset_metadata
+    assert metadata["description"] == "Mine."
+    assert metadata["dataset"] == {"name": "M", "license": "CC0"}
+    assert metadata["training"]["recipe"]["fit"] == "pad"

@@ -85,7 +85,7 @@ class Checkpoint(keras.callbacks.Callback):
         if math.isfinite(logs["loss"]) and accuracy > self.best:
             self.best = accuracy
             partial = partial_path(self.best_path)
-            with devices.alone():
+            with devices.without_others():
                 self.model.save_weights(partial)
             os.replace(partial, self.best_path)
 
@@ -102,7 +102,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _write(self, epoch_ends: bool) -> None:
         def write(path: str) -> None:
-            with devices.alone():
+            with devices.without_others():
                 epoch_state.save(self.model, path, epoch_ends)
 
         self.checkpoints.save(write)

@@ -108,7 +108,7 @@ def set_up(batch_sizes: Iterable[int]) -> Devices:
             f"KERAS_BACKEND={backend}. Received: --strategy {strategy}"
         )
     replicas = len(names)
-    for batch_size in batch_sizes:
+    for batch_size in dict.fromkeys(batch_sizes):
         if batch_size % replicas:
             raise ValueError(
                 f"`batch_size` must be a multiple of the {replicas} devices: "
@@ -152,7 +152,7 @@ def _join_processes(backend: str) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
+def without_others() -> Iterator[None]:
     """Let one process do something without the others.
 
     Keras makes variables when it saves. Under a distribution, each process
