@@ -1,6 +1,6 @@
-"""Clicks through `python -m keras_facnn demo`: `make test-page`.
+"""Click through the page of `python -m keras_facnn demo`: `make test-page`.
 
-Needs Chromium, Playwright and Gradio, so it is no part of the suite.
+This needs Chromium, Playwright and Gradio, so it is not a part of the suite.
 """
 
 import base64
@@ -30,12 +30,12 @@ from playwright.sync_api import expect
 from playwright.sync_api import sync_playwright
 
 ROOT = pathlib.Path(__file__).parents[1]
-# Where to put pictures of the page, for a person to look at.
+# Folder to write pictures of the page into, for a person to look at.
 SCREENSHOTS = os.environ.get("KERAS_FACNN_SCREENSHOTS")
 
 
-# The command line, which complains of any look at the network, and collects
-# garbage when it is asked to.
+# The command line, changed in two ways: it prints each access to the network,
+# and it collects garbage on a signal.
 COMMAND = """
 import gc, runpy, signal, socket, sys
 
@@ -71,12 +71,12 @@ runpy.run_module("keras_facnn", run_name="__main__")
 
 @pytest.fixture(scope="module")
 def temporary(tmp_path_factory):
-    """The folder of temporary files of the process that serves."""
+    """Folder of temporary files of the process that serves the page."""
     return tmp_path_factory.mktemp("temporary")
 
 
 def start(temporary, *arguments, busy=False):
-    """The command line's process, and the URL of the page that it serves."""
+    """Start the command line; return its process and the URL of its page."""
     process = subprocess.Popen(
         [
             sys.executable,
@@ -96,7 +96,7 @@ def start(temporary, *arguments, busy=False):
 
 
 def files_of_the_page(temporary):
-    # PyTorch makes a folder for what it compiles.
+    # PyTorch makes a folder for compiled code.
     return [
         path
         for path in temporary.rglob("*")
@@ -106,7 +106,7 @@ def files_of_the_page(temporary):
 
 @pytest.fixture(scope="module")
 def process_and_url(temporary):
-    """The page, as the command line serves it; closed by Ctrl-C."""
+    """Process and URL of the page of the command line, closed by Ctrl-C."""
     process, url = start(temporary)
     try:
         yield process, url
@@ -137,7 +137,7 @@ def browser():
 
 @pytest.fixture(params=[1280, 390], ids=["wide", "narrow"])
 def page(request, browser, url):
-    """The page, opened; no request leaves this computer."""
+    """The open page; check that no request leaves this computer."""
     context = browser.new_context(
         viewport={"width": request.param, "height": 900}
     )
@@ -160,10 +160,10 @@ def page(request, browser, url):
     assert width == request.param
     assert errors == []
     assert len(asked) > 10
-    # Gradio's queue loses what is asked for while it closes a stream.
+    # Gradio's queue loses requests that arrive while it closes a stream.
     assert not [a for a in asked if "/queue/" in a]
     hosts = {urllib.parse.urlsplit(a).hostname for a in asked}
-    # Without a host are data: and blob: URLs, which are the page's own.
+    # The data: and blob: URLs of the page have no host.
     assert hosts - {None} == {"127.0.0.1"}
 
 
@@ -181,7 +181,7 @@ def pixels(source):
 
 
 def changes(page, before, where="#fa-view"):
-    """Waits for another picture, and returns it."""
+    """Wait for another picture, and return it."""
     image = page.locator(f"{where} img")
     expect(image).not_to_have_attribute("src", before)
     return image.get_attribute("src")
@@ -192,7 +192,7 @@ def slide(page, layer):
 
 
 def bars(page):
-    """Each layer's share, signed, in pixels of the chart, and their sum."""
+    """Return the signed bars of all layers in pixels, and their sum."""
     chart = page.locator("#fa-evidence svg")
     heights = [
         float(rect.get_attribute("height"))
@@ -218,7 +218,7 @@ def test_shows_what_speaks_for_each_class_at_each_layer(page):
         "Stopped at layer 12 of 24, the network would say"
     )
     middle = changes(page, cat)
-    # The bars are of all layers: another one is marked.
+    # The bars stay, because they show all layers; only the mark moves.
     assert bars(page) == (heights, total)
     slide(page, 24)
     expect(heading(page)).to_have_text("Evidence for cat, layer 24")
@@ -261,7 +261,7 @@ def test_shows_what_decides(page):
     changes(page, contrast)
     assert bars(page)[1] > margin - 1e-6
 
-    # The other way round, all signs turn.
+    # With the two classes swapped, all signs change.
     page.locator("#fa-class input").click()
     page.locator("#fa-class").get_by_role("option", name="dog").click()
     expect(heading(page)).to_contain_text("dog against")
@@ -278,7 +278,7 @@ def test_compares_with_grad_cam(page):
     box.check()
     expect(beside.locator("h3")).to_have_text("Grad-CAM for cat, layer 24")
     expect(beside).to_contain_text("it is the same map")
-    # Colored alike, it is the same picture too.
+    # The colors are the same too, so the pictures are equal.
     last = picture(page, "#fa-second")
     difference = pixels(last) - pixels(picture(page))
     assert np.abs(difference).max() < 8
@@ -300,13 +300,13 @@ def test_takes_another_photo(page, temporary):
     upload(page, "sky.jpg", file.getvalue())
     sky = changes(page, sample)
     expect(page.locator("#fa-photo")).to_contain_text("looks at the middle")
-    # The drop zone is there for the next one.
+    # The drop zone is ready for the next photo.
     expect(page.locator("#fa-file")).to_contain_text("Drop a photo here")
     expect(page.locator("#fa-message")).to_be_hidden()
-    # It is kept in no file.
+    # The photo is not kept in a file.
     assert files_of_the_page(temporary) == []
 
-    # The same file again, and one that is dropped.
+    # Upload the same file again, and then drop a file.
     page.locator("#fa-samples button[title=ship]").click()
     changes(page, sky)
     upload(page, "sky.jpg", file.getvalue())
@@ -326,7 +326,7 @@ def test_takes_another_photo(page, temporary):
 
 
 def hold(page):
-    """Keeps the next answer back until what this returns is called."""
+    """Hold the next answer back until the returned function is called."""
     held = []
 
     def handle(route):
@@ -366,7 +366,7 @@ def test_draws_what_was_asked_for_last(page):
     page.locator("#fa-samples button[title=ship]").click()
     let_go()
     expect(heading(page)).to_have_text("Evidence for ship, layer 24")
-    # Asked for again, it is the likeliest class that is shown again.
+    # A new request shows the likeliest class again.
     bar(1).click()
     expect(heading(page)).not_to_have_text("Evidence for ship, layer 24")
     page.locator("#fa-samples button[title=ship]").click()
@@ -392,7 +392,7 @@ def test_limits_the_bytes_of_a_file(page, url, tmp_path):
     expect(refusal).to_have_text(
         "The file has more than 32 MB. At most 32 MB are read."
     )
-    # Nor does the server take it, of one that doesn't ask the page first.
+    # The server also refuses it from a client that does not use the page.
     assert ask(url, path.read_bytes())[0] == 413
     status, shown = ask(url, bytes(32 * 2**20))
     assert status == 200
@@ -414,7 +414,7 @@ def test_refuses_bad_files_and_lives_on(page, temporary):
         ("bomb.png", plain("1", (13000, 13000)), "13000 x 13000 pixels"),
         ("dot.png", plain("RGB", (1, 1)), "has 1 x 1 pixels, too few"),
         ("cut.png", plain("RGB", (90, 90))[:60], "truncated"),
-        # A format that is decoded in Python, for minutes where it is large.
+        # Python decodes this format, which takes minutes for large files.
         ("slow.png", b"P3 1 1 255 9 9 9", "of the format PPM"),
         ("large.png", plain("1", (8000, 5000)), "8000 x 5000 pixels"),
     ):
@@ -429,7 +429,7 @@ def test_refuses_bad_files_and_lives_on(page, temporary):
 
 
 def answer(url, path, body=None, **headers):
-    """The status and the text of an answer of the page's server."""
+    """Return the status and the text of an answer of the page's server."""
     request = urllib.request.Request(url + path, body, headers)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -448,7 +448,7 @@ def as_png(pixels):
 
 @functools.cache
 def questions(url):
-    """The number of the page's question, and the names of its answers."""
+    """Return the number of the page's request, and the names of its outputs."""
     config = json.loads(answer(url, "/config")[1])
     names = {
         part["id"]: part["props"].get("elem_id") or part["type"]
@@ -470,7 +470,7 @@ def send(url, body):
 
 
 def ask(url, photo=None, visit="test", c=None, layer=24):
-    """The status, and the parts of the page that come for a question."""
+    """Return the status, and the parts of the page that answer a request."""
     index, names = questions(url)
     if photo is not None:
         data = base64.b64encode(photo).decode()
@@ -515,7 +515,7 @@ def test_answers_only_its_own_hosts_and_pages(url):
 
 
 def test_takes_no_body_of_unknown_length(url):
-    """Of one that comes in chunks, the length that is named says nothing."""
+    """If a body comes in chunks, its header does not give its length."""
     host, port = url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), 30) as connection:
         connection.sendall(
@@ -623,7 +623,7 @@ def test_stays_usable_while_many_ask(url):
         start = time.monotonic()
         for _ in range(5):
             assert answer(url, "/theme.css")[0] == 200
-        # The first of them would wait for the last question.
+        # In a queue, the first of them would wait for the last request.
         between = [future.done() for future in asked]
         took = time.monotonic() - start
         statuses = [future.result()[0] for future in asked]
@@ -658,19 +658,19 @@ def test_forgets_a_visit_that_is_over(url):
         time.sleep(2)
         assert "Evidence for" in layer_of_ship("open")
         assert "no longer has this photo" in layer_of_ship("none")
-    # Its connection was cut off.
+    # The connection of this visit was closed.
     time.sleep(3)
     assert "no longer has this photo" in layer_of_ship("open")
 
 
 def test_visits_leave_no_memory_behind(process_and_url):
-    """For more visits: `KERAS_FACNN_VISITS=300 pytest -s -k memory ...`."""
+    """Run more visits by `KERAS_FACNN_VISITS=300 pytest -s -k memory ...`."""
     process, url = process_and_url
     visits = int(os.environ.get("KERAS_FACNN_VISITS", 60))
 
     def megabytes():
         process.send_signal(signal.SIGUSR1)
-        # It is waiting, and wakes up to collect.
+        # This request wakes the process, which then collects garbage.
         answer(url, "/config")
         status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
@@ -690,7 +690,7 @@ def test_visits_leave_no_memory_behind(process_and_url):
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_ends_soon_and_leaves_nothing(tmp_path, sent):
-    """While it looks at a photo; for all who reach this computer."""
+    """This holds while it explains a photo, and for a page with `--host`."""
     process, url = start(tmp_path, "--host", "0.0.0.0", busy=True)
     try:
         assert "not by its name" in process.stdout.readline()
@@ -714,7 +714,7 @@ def test_ends_soon_and_leaves_nothing(tmp_path, sent):
         process.kill()
         process.wait()
     assert err == ""
-    # Other processes are to see that they ended it.
+    # A process that sends SIGTERM must see that it ended this one.
     killed = sent == signal.SIGTERM
     assert out == ("" if killed else "The page is closed\n")
     assert process.returncode == (-sent if killed else 0)

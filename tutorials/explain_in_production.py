@@ -78,7 +78,7 @@ from PIL import ImageOps
 
 
 def read(path, size):
-    """What `keras_facnn.load_images` reads of most pictures, 0..255."""
+    """Read a picture as `keras_facnn.load_images` reads most of them."""
     image = Image.open(path)
     image.draft(None, (2 * max(size), 2 * max(size)))
     hidden = image.info.get("transparency")

@@ -1,4 +1,4 @@
-"""Deep alignment outside the model's own `fit`: joined by hand, or warned of.
+"""Deep alignment outside the model's own `fit` works by hand, or warns.
 
 The loops are those of the docstring of `FACNN.compute_layer_logits`, on the
 active backend.
@@ -52,7 +52,7 @@ def test_a_single_layer_has_logits_of_its_own():
 
 
 def loop(model, x, y, steps):
-    """The losses of a training loop of one's own, the losses of each step."""
+    """Run a custom training loop, and return the loss of each step."""
     optimizer = keras.optimizers.SGD(0.05)
     optimizer.build(model.trainable_variables)
     loss_fn = loss_function()
@@ -195,7 +195,7 @@ def test_deep_alignment_loss_weights_the_layers(rng):
 
 
 def own_call(model, x):
-    """What Keras' guides do: a forward pass of one's own."""
+    """Run a custom forward pass, as Keras' guides do."""
     if BACKEND != "jax":
         return model(x, training=True)
     import jax
@@ -236,7 +236,7 @@ def test_a_model_in_front_of_augmentation_warns(images):
 
 
 def test_two_forward_passes_then_the_first_loss_is_refused(images):
-    """The first pass' logits with the second's maps are no loss of either."""
+    """The logits of one pass do not fit the maps of another pass."""
 
     class Twice(FACNN):
         def compute_loss(

@@ -31,7 +31,7 @@ def cross_entropy(y, logits):
 
 
 def training_logits(model, images):
-    """Logits of every layer with batch statistics, as training sees them."""
+    """Return the logits of every layer, with the statistics of the batch."""
     names = [f"fa_{layer}" for layer in (1, 2, 3)]
     outputs = [model.get_layer(name).output for name in names]
     maps = keras.Model(model.input, outputs)(images, training=True)
@@ -87,7 +87,7 @@ def test_can_be_turned_off_and_on_between_fits(images):
 
 
 def test_pulls_early_layers_to_the_classes(rng):
-    """A class is a picture; layer 1 tells them apart only if it is asked."""
+    """Each class is one picture; only deep alignment trains layer 1 for it."""
     y = rng.integers(0, 4, 64)
     pictures = rng.uniform(0, 255, (4, 16, 16, 3))
     x = pictures[y] + rng.normal(0, 20, (64, 16, 16, 3))

@@ -33,7 +33,7 @@ def test_what_all_classes_share_costs_its_weight(rng):
 
 @pytest.mark.parametrize("weight", [0.0, 0.3])
 def test_ignored_labels_do_not_count(rng, weight):
-    """Neither in the sum nor in what it is divided by."""
+    """They count neither in the sum nor in its divisor."""
     y = np.array([0, -1, 2, -1, -1, 4])
     logits = rng.uniform(0, 9, (6, 5)).astype("float32")
     kept = y >= 0
@@ -55,7 +55,7 @@ def test_ignored_labels_do_not_count(rng, weight):
 
 
 def test_ignored_labels_do_not_count_in_fit(rng):
-    """Where the step is traced."""
+    """In `fit`, the backend traces the step."""
     x = rng.integers(0, 256, (6, 8, 8, 3)).astype("uint8")
     y = np.array([0, -1, 2, -1, -1, 1])
     ignoring = keras.losses.SparseCategoricalCrossentropy(
@@ -71,7 +71,7 @@ def test_ignored_labels_do_not_count_in_fit(rng):
 
 
 def test_nothing_is_won_below_zero(rng):
-    """Or the loss of a head with a threshold would have no lower bound."""
+    """Otherwise the loss with a threshold would have no lower bound."""
     y = rng.integers(0, 5, 8)
     logits = rng.uniform(-9, 0, (8, 5)).astype("float32")
     np.testing.assert_allclose(
@@ -82,7 +82,7 @@ def test_nothing_is_won_below_zero(rng):
 
 
 def test_the_evidence_of_absent_classes_fades(rng):
-    """A bright square says by its side which of two classes is there."""
+    """The side of a bright square decides between two classes."""
     images = rng.integers(0, 60, (64, 16, 16, 3)).astype("uint8")
     labels = np.arange(64) % 2
     for image, label in zip(images, labels, strict=True):

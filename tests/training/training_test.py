@@ -1,4 +1,4 @@
-"""What `compile` and `fit` say, and training for several labels an image."""
+"""Warnings of `compile` and `fit`, and training for several labels."""
 
 import warnings
 
@@ -127,7 +127,7 @@ def test_a_threshold_is_kept_in_presets(rng, images, tmp_path):
 
 
 def test_several_labels_are_learned_with_a_threshold_alone(rng):
-    """Two colors, each there or not: without a threshold none is absent."""
+    """Each of two colors may be present; a threshold finds absent ones."""
     y = rng.integers(0, 2, (128, 2)).astype("float32")
     x = rng.uniform(0, 20, (128, 8, 8, 3))
     x[:, :4, :, 0] += 200 * y[:, :1, None]
@@ -180,7 +180,7 @@ WRONG = [
 def test_images_of_another_shape_are_refused_at_any_time(
     small_model, images, wrong
 ):
-    """Keras itself checks the first ones only, on JAX and TensorFlow."""
+    """On JAX and TensorFlow, Keras checks only the first images."""
     small_model.compile(
         "sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )
@@ -197,7 +197,7 @@ def test_images_of_another_shape_are_refused_at_any_time(
 
 
 def test_an_error_in_a_batch_leaves_the_weights(small_model, images, tmp_path):
-    """On JAX, Keras takes them out of the model while it runs."""
+    """On JAX, Keras moves the weights out of the model while it runs."""
     small_model.compile(
         "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )
@@ -230,7 +230,7 @@ def test_an_error_in_a_batch_leaves_the_weights(small_model, images, tmp_path):
 def test_an_error_in_the_first_step_of_an_epoch_leaves_the_weights(
     small_model, images
 ):
-    """At the first of all steps, and after a validation."""
+    """This is the very first step, or the first step after a validation."""
     labels = np.arange(len(images)) % small_model.num_classes
     bad = labels[:1].repeat(len(images) + 1)
 
@@ -273,5 +273,5 @@ def test_labels_of_no_class_warn(small_model, images):
         try:
             small_model.fit(images, labels, verbose=0)
         except Exception:
-            # PyTorch refuses them itself.
+            # PyTorch itself raises an error for such labels.
             pass
