@@ -1,4 +1,4 @@
-"""Ways to make a map: model and images in, maps out."""
+"""Make maps of a model and images."""
 
 from keras_facnn.attribution._cam import cam
 from keras_facnn.attribution._fa_maps import contrast

@@ -29,14 +29,14 @@ def cam(
     *,
     batch_size: int = 32,
 ) -> np.ndarray:
-    """Class activation maps (CAM), exact, from one forward pass.
+    """Return exact class activation maps (CAM) from one forward pass.
 
-    The map of class `c` is `sum_k w_kc A_k`, with `A` the last feature maps and
-    `w` the weights of the one dense layer after their average. It is the logit
-    spread over the image: the logit is `mean(map) + b_c`, with `b` the dense
-    layer's bias. `relu(map) / (h * w)` is the Grad-CAM map of the logit at the
-    layer of `A`; the map itself may be negative, and is neither normalized nor
-    resized.
+    The map of class `c` is `sum_k w_kc A_k`. Here `A` are the last feature maps
+    and `w` the weights of the one dense layer after their average. The map
+    spreads the logit over the image: the logit is `mean(map) + b_c`, with `b`
+    the dense layer's bias. `relu(map) / (h * w)` is the Grad-CAM map of the
+    logit at the layer of `A`. The map itself may be negative, and is neither
+    normalized nor resized.
 
     Source: Zhou et al., "Learning Deep Features for Discriminative
     Localization", arXiv 1512.04150, equation 2.
@@ -45,20 +45,20 @@ def cam(
         model: Functional or sequential `keras.Model` from images
             `(B, H, W, channels)` to `(B, C)` that ends in
             `GlobalAveragePooling2D` and one `Dense`, maybe with `Dropout` and
-            `Flatten` between. Of a softmax after it, the logits are taken. Any
-            of these may be in a nested model. Of a `FACNN`, the maps are its
-            class maps times the head's scale.
+            `Flatten` between. If a softmax follows, its logits are explained.
+            Any of these layers may be in a nested model. For a `FACNN`, the
+            maps are its class maps times the head's scale.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
         classes: None for the predicted class of each image, an integer, a
             sequence of B integers, or `"all"`.
-        batch_size: Positive integer, images a forward pass.
+        batch_size: Positive integer, images per forward pass.
 
     Returns:
         A float32 NumPy array `(B, h, w)`, or `(B, h, w, C)` for `"all"`, at
         the last feature maps' own resolution.
 
     Raises:
-        ValueError: The model does not end so.
+        ValueError: If the model does not end in these layers.
 
     Example:
 
@@ -82,7 +82,7 @@ def cam(
     True
     """
     _, num_classes = classifier_shapes(model)
-    features, last = cached(model, "cam", lambda: _cut_before_average(model))
+    features, last = cached(model, "cam", lambda: _split_before_average(model))
     images = check_images_for(model, images)
     names = getattr(model, "class_names", None)
     classes = check_classes(classes, len(images), num_classes, names)
@@ -102,27 +102,31 @@ def cam(
             maps.append(a @ weights)
             continue
         if classes is None:
-            wanted = np.argmax(logits, axis=-1)
+            chosen = np.argmax(logits, axis=-1)
         else:
-            wanted = classes[start : start + batch_size]
-        maps.append(np.einsum("bhwk,kb->bhw", a, weights[:, wanted]))
+            chosen = classes[start : start + batch_size]
+        maps.append(np.einsum("bhwk,kb->bhw", a, weights[:, chosen]))
     return np.concatenate(maps)
 
 
-def _cut_before_average(model: keras.Model) -> tuple[keras.Model, keras.Layer]:
-    """Cuts a model at its last maps, after which it is linear.
+def _split_before_average(
+    model: keras.Model,
+) -> tuple[keras.Model, keras.Layer]:
+    """Split a model at its last maps, after which it is linear.
 
     Returns:
         A `keras.Model` from images to maps `(B, h, w, K)`, and the layer that
         makes the logits of the maps' mean over the image.
     """
     check_graph_model(model)
-    (tensor,), calls, dense = model.outputs, (), None
+    (tensor,) = model.outputs
+    calls: tuple[Any, ...] = ()
+    dense: Any = None
     ending: list[str] = []
     while True:
         node, calls = producing_node(tensor, calls)
         layer = node.operation
-        # Not `isinstance`: a subclass may compute anything.
+        # Not `isinstance`, because a subclass may compute anything.
         kind = type(layer)
         ending.insert(0, f"{kind.__name__} {layer.name!r}")
         if dense is None and kind is GlobalAvgPool3DHead:
@@ -148,8 +152,9 @@ def _cut_before_average(model: keras.Model) -> tuple[keras.Model, keras.Layer]:
     return _submodel(model, maps, calls), dense or layer
 
 
-def _linear_part(layer: keras.Layer) -> tuple[np.ndarray, np.ndarray]:
-    """Weights `(K, C)` and bias `(C,)` from the maps' mean to the logits."""
+def _linear_part(layer: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weights `(K, C)` and bias `(C,)` of the linear last part."""
+    bias: Any
     if isinstance(layer, GlobalAvgPool3DHead):
         owned = np.eye(layer.num_classes).repeat(layer.maps_per_class, axis=0)
         scale = float(ops.convert_to_numpy(layer.scale))
@@ -163,16 +168,16 @@ def _linear_part(layer: keras.Layer) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(weights, "float32"), np.asarray(bias, "float32")
 
 
-def _is_linear(dense: keras.layers.Dense) -> bool:
-    """Whether a Dense is linear, but for a softmax at its end."""
-    # Quantized, it also rounds its inputs.
+def _is_linear(dense: Any) -> bool:
+    """Return whether a Dense is linear, apart from a softmax at its end."""
+    # A quantized layer also rounds its inputs.
     return dense.quantization_mode is None and dense.activation in (
         keras.activations.linear,
         keras.activations.softmax,
     )
 
 
-def _is_softmax(layer: keras.Layer) -> bool:
+def _is_softmax(layer: Any) -> bool:
     return type(layer) is layers.Softmax or (
         type(layer) is layers.Activation
         and layer.activation is keras.activations.softmax
@@ -182,11 +187,19 @@ def _is_softmax(layer: keras.Layer) -> bool:
 def _submodel(
     model: keras.Model, tensor: Any, calls: Sequence[Any]
 ) -> keras.Model:
-    """The model of a tensor that is in nested models, which `calls` are."""
+    """Return the model from images to a tensor that is in nested models.
+
+    Args:
+        model: The outermost model.
+        tensor: The tensor.
+        calls: The calls of the nested models, the innermost first.
+    """
     (inputs,) = model.inputs
     images = keras.Input(batch_shape=inputs.shape, dtype=inputs.dtype)
-    # Calls of new models only: none of the model's own layers remembers them.
-    xs, inputs, training = [images], model.inputs, None
+    # Only new models are called, so that none of the model's own layers
+    # remembers the calls.
+    xs: Any = [images]
+    inputs, training = model.inputs, None
     for call in reversed(calls):
         arguments = call.arguments
         given = call_inputs(call.operation, arguments.args, arguments.kwargs)

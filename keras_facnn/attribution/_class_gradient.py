@@ -1,4 +1,4 @@
-"""The score of one class an image, and its gradient."""
+"""Compute the score of one class per image, and its gradient."""
 
 import warnings
 from collections.abc import Callable
@@ -16,38 +16,39 @@ from keras_facnn._checks.models import all_layers
 from keras_facnn._checks.models import check_finite_outputs
 from keras_facnn._checks.models import look_like_probabilities
 
-# Powers of two by which scores are tried, largest first, where a model computes
-# in float16: small gradients vanish in it, large ones overflow.
+# Powers of two by which scores are scaled if a model computes in float16, where
+# small gradients vanish and large ones overflow. The largest is tried first.
 _FLOAT16_POWERS = (15, 10, 5, 0)
+# Stands for the class with the largest score.
 PREDICTED_CLASS = -1
 
 
 def class_gradient(
-    outputs: Callable, variables: Sequence, argument: str
-) -> Callable:
-    """The gradient of one class' score an image.
+    outputs: Callable[..., Any],
+    variables: Sequence[keras.Variable],
+    argument: str,
+) -> Callable[..., Any]:
+    """Return a function that computes the gradient of one class per image.
 
     Args:
         outputs: Function of `x` and any further tensors to scores `(B, C)`.
         variables: The Keras variables that it reads.
-        argument: What `x` is, for the message of an error.
+        argument: What `x` is, for error messages.
 
     Returns:
-        A function of `x`, the number of the class of each image (`PREDICTED`
-        is the one of the largest score), a factor and the further tensors. It
-        returns the float32 gradient with respect to `x`, and the scores. The
-        scores are multiplied by the factor on the way.
+        A function of `x`, the class of each image, a factor and the further
+        tensors. Class `PREDICTED_CLASS` is the one with the largest score. The
+        function returns the float32 gradient with respect to `x`, and the
+        scores. The scores are multiplied by the factor before differentiation.
     """
 
-    def score(x: Any, targets: Any, factor: Any, *rest: Any) -> tuple[Any, Any]:
+    def score(x: Any, targets: Any, factor: Any, *rest: Any) -> Any:
         scores = ops.cast(outputs(x, *rest), "float32")
         return factor * sum_scores(scores, targets), scores
 
     gradient = gradient_function(score, variables, True, argument)
 
-    def divided(
-        x: Any, targets: Any, factor: Any, *rest: Any
-    ) -> tuple[Any, Any]:
+    def divided(x: Any, targets: Any, factor: Any, *rest: Any) -> Any:
         g, scores = gradient(x, targets, factor, *rest)
         return ops.cast(g, "float32") / factor, scores
 
@@ -55,7 +56,7 @@ def class_gradient(
 
 
 def sum_scores(scores: Any, targets: Any) -> Any:
-    """The sum of the scores of one class an image.
+    """Return the sum of the scores of one class per image.
 
     Args:
         scores: Float32 tensor `(B, C)`.
@@ -71,22 +72,24 @@ def sum_scores(scores: Any, targets: Any) -> Any:
     return ops.sum(scores * chosen)
 
 
-def scale_gradients(model: keras.Model, function: Callable) -> Callable:
-    """Gives a function the factor by which its gradients keep their values.
+def scale_gradients(
+    model: keras.Model, function: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Call a function with a factor that keeps its gradients finite.
 
     Args:
-        model: The model that it differentiates.
+        model: The model that the function differentiates.
         function: Function of tensors and a factor, the last argument. It
-            returns what it made of gradients, and scores.
+            returns maps made of gradients, and scores.
 
     Returns:
-        A function of the tensors alone, which returns NumPy arrays.
+        A function of only the tensors, which returns NumPy arrays.
     """
     in_float16 = any(
         layer.compute_dtype == "float16" for layer in all_layers(model)
     )
 
-    def call(*args: Any) -> tuple[Any, Any]:
+    def call(*args: Any) -> Any:
         for power in _FLOAT16_POWERS if in_float16 else (0,):
             made, scores = function(*args, np.float32(2**power))
             made = tree.map_structure(ops.convert_to_numpy, made)
@@ -100,12 +103,13 @@ def scale_gradients(model: keras.Model, function: Callable) -> Callable:
 def check_scores(
     scores: np.ndarray, gradient: bool = False, twice: bool = False
 ) -> None:
-    """Raises where scores are not finite; warns where they should be logits.
+    """Raise if scores are not finite; warn if they should be logits.
 
     Args:
         scores: The model's outputs `(B, C)`.
         gradient: Whether they are differentiated.
-        twice: Whether they are probabilities, of which probabilities are made.
+        twice: Whether they are probabilities that are converted to
+            probabilities again.
     """
     check_finite_outputs(scores)
     if not twice and not (gradient and look_like_probabilities(scores)):
@@ -113,11 +117,11 @@ def check_scores(
     warnings.warn(
         "The model's outputs look like probabilities. "
         + (
-            "Where a softmax is sure, its gradient vanishes, and the maps with "
-            "it. Explain logits: give the last layer `activation=None`, or "
-            "cut the softmax off."
+            "If a softmax is certain, its gradient vanishes, and so do the "
+            "maps. Explain logits: give the last layer `activation=None`, or "
+            "remove the softmax."
             if gradient
-            else "By `probabilities=True` they go through a softmax once more. "
+            else "With `probabilities=True` they go through a softmax again. "
             "Pass `probabilities=False`."
         ),
         stacklevel=callers_stacklevel(),

@@ -1,4 +1,4 @@
-"""What only an FA-CNN can say, exactly and without a gradient."""
+"""Make exact maps that only an FA-CNN has, without a gradient."""
 
 import math
 from typing import Any
@@ -25,11 +25,11 @@ def contrast(
     *,
     batch_size: int = 32,
 ) -> np.ndarray:
-    """Why class `a` and not class `b`: a map that sums to the logit margin.
+    """Return maps that say why class `a` and not class `b`.
 
-    `s / (h w) * (M_a - M_b)`, with `M` the class maps at the last FA layer and
-    `s` the head's scale. By completeness its sum over the image is exactly
-    `y_a - y_b`.
+    A map is `s / (h w) * (M_a - M_b)`, with `M` the class maps at the last FA
+    layer and `s` the head's scale. By completeness, its sum over the image is
+    exactly the logit margin `y_a - y_b`.
 
     Args:
         model: A `FACNN`.
@@ -37,10 +37,10 @@ def contrast(
         a: A class, its number or name, or a sequence of B; None is the
             predicted class of each image.
         b: As `a`.
-        batch_size: Positive integer, images a forward pass.
+        batch_size: Positive integer, images per forward pass.
 
     Returns:
-        A float32 NumPy array `(B, h, w)`; positive where it speaks for `a`.
+        A float32 NumPy array `(B, h, w)`; positive values speak for `a`.
 
     Example:
 
@@ -60,7 +60,7 @@ def contrast(
     b = model.check_classes(b, len(images), "b")
     if isinstance(a, str) or isinstance(b, str):
         raise ValueError(
-            "`a` and `b` must be classes, one an image, not 'all'. "
+            "`a` and `b` must be classes, one per image, not 'all'. "
             f"Received: a={a!r}, b={b!r}"
         )
     logits, maps = model.predict_with_maps(images, batch_size=batch_size)
@@ -77,22 +77,22 @@ def disagreement(
     layer: str | int | None = None,
     batch_size: int = 32,
 ) -> np.ndarray:
-    """How far the R maps of a class differ, place by place.
+    """Return how far the R maps of a class differ at each location.
 
-    The standard deviation over the maps that the class map is the mean of:
-    where it is large against the class map, few of the R maps carry it.
+    It is the standard deviation over the R maps whose mean is the class map. If
+    it is large compared to the class map, only few of the R maps carry it.
 
     Args:
         model: A `FACNN`.
         images: Array `(B, H, W, channels)`, 0..255.
-        classes: None for the predicted class of each image, an integer, a
-            class' name, a sequence of B of these, or `"all"`.
+        classes: None for the predicted class of each image, an integer, the
+            name of a class, a sequence of B of these, or `"all"`.
         layer: FA layer, a number or a name. None is the last.
-        batch_size: Positive integer, images a forward pass.
+        batch_size: Positive integer, images per forward pass.
 
     Returns:
-        A float32 NumPy array `(B, h, w)`, or `(B, h, w, C)` for `"all"`, in
-        the units of the class map.
+        A float32 NumPy array `(B, h, w)`, or `(B, h, w, C)` for `"all"`, in the
+        units of the class map.
 
     Example:
 
@@ -109,8 +109,8 @@ def disagreement(
     number = check_layer(model, layer)
     name = f"fa_{number}"
 
-    def spread(outputs: dict[str, Any]) -> Any:
-        maps = ops.cast(outputs[name], "float32")
+    def spread(outputs: Any) -> Any:
+        maps = ops.cast(outputs[f"fa_{level}"], "float32")
         shape = ops.shape(maps)
         own = ops.reshape(
             maps,

@@ -31,40 +31,40 @@ def grad_cam(
     images: Images,
     classes: Classes = None,
     *,
-    layer: str | int,
+    layer: LayerName,
     batch_size: int = 32,
 ) -> np.ndarray:
-    """Grad-CAM maps of any functional Keras image classifier.
+    """Return Grad-CAM maps of any functional Keras image classifier.
 
-    The map of class `c` is `relu(sum_k w_k A_k)` with `A` the layer's output
-    and `w_k` the mean over the image of the gradient of the logit `y_c` with
-    respect to `A_k`. It is neither normalized nor resized.
+    The map of class `c` is `relu(sum_k w_k A_k)`. Here `A` is the layer's
+    output, and `w_k` is the mean over the image of the gradient of the logit
+    `y_c` with respect to `A_k`. The map is neither normalized nor resized.
 
     Source: Selvaraju et al., "Grad-CAM", arXiv 1610.02391, equations 1 and 2.
 
     Args:
         model: Functional `keras.Model` with one input `(B, H, W, channels)`
-            and one output `(B, C)`. Its output is differentiated as it is, so
-            it should be logits; probabilities warn.
+            and one output `(B, C)`. The output itself is differentiated, so it
+            should be logits; a warning tells of probabilities.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
-        classes: None for the predicted class of each image, an integer, a
-            class' name where the model knows names, a sequence of B of these,
+        classes: None for the predicted class of each image, an integer, the
+            name of a class if the model knows names, a sequence of B of these,
             or `"all"`.
-        layer: Name of the layer, whose output must be `(B, h, w, channels)`,
-            or `(B, channels, h, w)` where the model computes channels first;
-            for a layer of a model inside `model`, such as a backbone, its name
+        layer: Name of the layer. Its output must be `(B, h, w, channels)`, or
+            `(B, channels, h, w)` if the model computes channels first. A layer
+            of a model inside `model`, such as a backbone, is given by its name
             or its path, `"backbone/out_relu"`. An integer is the number `l` of
             `fa_l` on an FA-CNN, and an index of `model.layers` on any other
             model.
-        batch_size: Positive integer, images a forward pass.
+        batch_size: Positive integer, images per forward pass.
 
     Returns:
         A float32 NumPy array `(B, h, w)`, or `(B, h, w, C)` for `"all"`, at the
         layer's own resolution.
 
     Raises:
-        ValueError: If an argument does not fit the model; the message names
-            it. A layer must be called once and give one tensor.
+        ValueError: If an argument does not match the model; the message names
+            the argument. The layer must be called once and give one tensor.
 
     Example:
 
@@ -87,25 +87,25 @@ def grad_cam_by_layer(
     batch_size: int,
     one_size: bool = False,
 ) -> list[np.ndarray]:
-    """Grad-CAM at several layers, by one forward and one backward pass.
+    """Return Grad-CAM maps at several layers, by one backward pass.
 
-    The mean of a gradient over places is the gradient with respect to a number
-    that is added at every place, divided by how many there are.
+    The mean of a gradient over locations is the gradient with respect to a
+    number that is added at every location, divided by the number of locations.
 
     Args:
         model: As for `grad_cam`.
         images: Float32 array `(B, H, W, channels)`, checked.
         classes: Int array `(B,)`.
         layers: Names of layers of the model itself.
-        batch_size: Positive integer, images a forward pass.
-        one_size: As for `forward.run`.
+        batch_size: Positive integer, images per forward pass.
+        one_size: As for `run_in_batches`.
 
     Returns:
-        A list of float32 NumPy arrays `(B, h, w)`, one a layer.
+        A list of float32 NumPy arrays `(B, h, w)`, one per layer.
     """
     names = list(dict.fromkeys(layers))
 
-    def make() -> Callable:
+    def make() -> Callable[..., Any]:
         outputs, channels = scores_with_offsets(model, names)
 
         def score(added: Any, x: Any, targets: Any, factor: Any) -> Any:
@@ -123,9 +123,9 @@ def grad_cam_by_layer(
             found = []
             for g, a in zip(sums, maps, strict=True):
                 a = ops.cast(a, "float32")
-                # Not of its shape, which is not known for images of any size.
-                places = ops.sum(ops.ones_like(a[:1, :, :, :1]))
-                weights = g / (factor * places)
+                # The shape is unknown for models that take images of any size.
+                locations = ops.sum(ops.ones_like(a[:1, :, :, :1]))
+                weights = g / (factor * locations)
                 found.append(ops.relu(ops.sum(weights * a, axis=-1)))
             return found, scores
 
@@ -147,13 +147,13 @@ def hires_cam(
     images: Images,
     classes: Classes = None,
     *,
-    layer: str | int,
+    layer: LayerName,
     batch_size: int = 32,
 ) -> np.ndarray:
-    """HiResCAM maps: Grad-CAM without the averaging of gradients.
+    """Return HiResCAM maps: Grad-CAM without averaging the gradients.
 
-    The map of class `c` is `sum_k g_k A_k` with `g_k` the gradient of `y_c`
-    with respect to `A_k`, place by place. It may be negative.
+    The map of class `c` is `sum_k g_k A_k`, with `g_k` the gradient of `y_c`
+    with respect to `A_k` at each location. It may be negative.
 
     Source: Draelos and Carin, "Use HiResCAM instead of Grad-CAM",
     arXiv 2011.08891.
@@ -163,7 +163,7 @@ def hires_cam(
         images: Array `(B, H, W, channels)`, in the range that the model takes.
         classes: As for `grad_cam`.
         layer: As for `grad_cam`.
-        batch_size: Positive integer, images a forward pass.
+        batch_size: Positive integer, images per forward pass.
 
     Returns:
         A float32 NumPy array `(B, h, w)`, or `(B, h, w, C)` for `"all"`.
@@ -186,13 +186,13 @@ def layer_cam(
     images: Images,
     classes: Classes = None,
     *,
-    layer: str | int,
+    layer: LayerName,
     batch_size: int = 32,
 ) -> np.ndarray:
-    """Layer-CAM maps: each place weighted by its own positive gradient.
+    """Return Layer-CAM maps: each location weighted by its positive gradient.
 
-    The map of class `c` is `relu(sum_k relu(g_k) A_k)` with `g_k` the gradient
-    of `y_c` with respect to `A_k`, place by place.
+    The map of class `c` is `relu(sum_k relu(g_k) A_k)`, with `g_k` the gradient
+    of `y_c` with respect to `A_k` at each location.
 
     Source: Jiang et al., "LayerCAM", IEEE TIP 2021, equations 6 and 7.
 
@@ -201,7 +201,7 @@ def layer_cam(
         images: Array `(B, H, W, channels)`, in the range that the model takes.
         classes: As for `grad_cam`.
         layer: As for `grad_cam`.
-        batch_size: Positive integer, images a forward pass.
+        batch_size: Positive integer, images per forward pass.
 
     Returns:
         A float32 NumPy array `(B, h, w)`, or `(B, h, w, C)` for `"all"`.
@@ -240,7 +240,7 @@ def _cam(
     layer: LayerName,
     batch_size: int,
 ) -> np.ndarray:
-    """Maps that `weigh` makes of activations and their gradients."""
+    """Return the maps that `weigh` makes of activations and their gradients."""
     images, classes, num_classes = check_images_and_classes(
         model, images, classes
     )
@@ -248,7 +248,7 @@ def _cam(
     path = find_layer_path(model, layer)
     features = maps_function(model, path)
 
-    def make() -> Callable:
+    def make() -> Callable[..., Any]:
         gradient = class_gradient(
             scores_after(model, path),
             model.variables,
@@ -263,7 +263,7 @@ def _cam(
 
     cam = scale_gradients(model, cached_function(model, (weigh, path), make))
 
-    def maps_of(x: Any, targets: Any) -> tuple[np.ndarray, np.ndarray]:
+    def maps_of(x: Any, targets: Any) -> Any:
         a = features(x)
         if not isinstance(classes, str):
             return cam(a, x, targets)

@@ -1,4 +1,6 @@
-"""What stands where pixels are taken away."""
+"""Replace removed pixels."""
+
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -11,7 +13,7 @@ from keras_facnn.types import Baseline
 
 
 def baseline_images(images: np.ndarray, baseline: Baseline) -> np.ndarray:
-    """What stands where pixels are taken away.
+    """Return the images that replace removed pixels.
 
     Args:
         images: Float32 array `(B, H, W, channels)`.
@@ -25,17 +27,18 @@ def baseline_images(images: np.ndarray, baseline: Baseline) -> np.ndarray:
     if isinstance(baseline, str) and baseline == "blur":
         sigma = 0.1 * max(images.shape[1:3])
         return gaussian_filter(images, (0, sigma, sigma, 0))
+    values: Any = baseline
     if isinstance(baseline, str) and baseline == "mean":
-        baseline = images.mean(axis=(1, 2), keepdims=True)
+        values = images.mean(axis=(1, 2), keepdims=True)
     expected = (
         '`baseline` must be a number, "mean", "blur", or an array that '
         f"broadcasts to {images.shape}, finite as {images.dtype}. "
     )
-    if not is_number(baseline) and (
-        isinstance(baseline, (str, bool, np.bool_)) or baseline is None
+    if not is_number(values) and (
+        isinstance(values, (str, bool, np.bool_)) or values is None
     ):
         raise ValueError(f"{expected}Received: baseline={baseline!r}")
-    values = finite_array("baseline", baseline)
+    values = finite_array("baseline", values)
     with np.errstate(over="ignore"):
         values = values.astype(images.dtype)
     if not np.isfinite(values).all():
@@ -63,16 +66,16 @@ def impute(
     noise: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """ROAD: each removed pixel is the weighted mean of its neighbors.
+    """Impute removed pixels as ROAD does, by the weighted mean of neighbors.
 
-    An image with no pixel left is its own mean color.
+    If no pixel is left, the image becomes its own mean color.
 
     Source: Rong et al., "A Consistent and Efficient Evaluation Strategy for
     Attribution Methods", arXiv 2202.00449.
 
     Args:
         image: Float array `(H, W, channels)`.
-        pixels: Numbers of the removed pixels, row by row.
+        pixels: Locations of the removed pixels, numbered row by row.
         noise: Standard deviation of the noise that is added to them.
         rng: NumPy random generator of the noise.
 

@@ -1,4 +1,7 @@
-"""Gradients with respect to pixels, as baselines."""
+"""Make maps of gradients with respect to pixels."""
+
+from collections.abc import Callable
+from typing import Any
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +24,7 @@ from keras_facnn.attribution._perturbation import check_images_and_classes
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 
-# Quadrature is exact long before, and its points cost steps ** 3.
+# Quadrature is exact with far fewer steps, and its cost grows as steps ** 3.
 _MOST_STEPS = 1000
 
 
@@ -32,19 +35,19 @@ def saliency(
     *,
     batch_size: int = 32,
 ) -> np.ndarray:
-    """The largest absolute gradient of the logit over a pixel's channels.
+    """Return the largest absolute gradient of the logit over the channels.
 
     Source: Simonyan et al., "Deep Inside Convolutional Networks",
     arXiv 1312.6034, section 3.1.
 
     Args:
         model: `keras.Model` from images `(B, H, W, channels)` to `(B, C)`,
-            logits; probabilities warn.
+            logits; a warning tells of probabilities.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
-        classes: None for the predicted class of each image, an integer, a
-            class' name where the model knows names, or a sequence of B of
+        classes: None for the predicted class of each image, an integer, the
+            name of a class if the model knows names, or a sequence of B of
             these.
-        batch_size: Positive integer, images a forward pass.
+        batch_size: Positive integer, images per forward pass.
 
     Returns:
         A float32 NumPy array `(B, H, W)`.
@@ -80,25 +83,26 @@ def integrated_gradients(
     steps: int = 50,
     batch_size: int = 32,
 ) -> np.ndarray:
-    """Integrated Gradients, summed over a pixel's channels.
+    """Return Integrated Gradients, summed over a pixel's channels.
 
-    The mean gradient of the logit on the straight line from `baseline` to the
-    image, times their difference. By Gauss-Legendre quadrature, as in captum.
-    A map sums to the difference of both logits, up to the quadrature's error.
+    A map is the mean gradient of the logit on the straight line from `baseline`
+    to the image, times their difference. The mean is computed by Gauss-Legendre
+    quadrature, as in captum. A map sums to the difference of both logits, up to
+    the error of the quadrature.
 
     Source: Sundararajan et al., "Axiomatic Attribution for Deep Networks",
     arXiv 1703.01365, equation 1.
 
     Args:
         model: `keras.Model` from images `(B, H, W, channels)` to `(B, C)`,
-            logits; probabilities warn.
+            logits; a warning tells of probabilities.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
-        classes: None for the predicted class of each image, an integer, a
-            class' name where the model knows names, or a sequence of B of
+        classes: None for the predicted class of each image, an integer, the
+            name of a class if the model knows names, or a sequence of B of
             these.
-        baseline: Number, the pixels that the line starts from.
+        baseline: Number, the value of all pixels at the start of the line.
         steps: Positive integer of at most 1000, points on the line.
-        batch_size: Positive integer, images a forward pass.
+        batch_size: Positive integer, images per forward pass.
 
     Returns:
         A float32 NumPy array `(B, H, W)`.
@@ -133,8 +137,11 @@ def integrated_gradients(
 
 def _prepare(
     model: keras.Model, images: Images, classes: Classes, batch_size: int
-) -> tuple[np.ndarray, Any, Callable]:
-    """Checked images and classes, and the gradient: x, classes -> g, scores."""
+) -> tuple[np.ndarray, np.ndarray | None, Callable[..., Any]]:
+    """Return checked images and classes, and a gradient function.
+
+    The function takes images and classes, and returns gradients and scores.
+    """
     check_int("batch_size", batch_size)
     images, classes, _ = check_images_and_classes(model, images, classes)
     (pixels,) = model.inputs
@@ -144,7 +151,7 @@ def _prepare(
             f"Received: a model whose input is {pixels.dtype}"
         )
 
-    def make() -> Callable:
+    def make() -> Callable[..., Any]:
         gradient = class_gradient(
             scores_function(model), model.variables, "`images`"
         )

@@ -26,12 +26,12 @@ def occlusion(
     batch_size: int = 16,
     verbose: int = 0,
 ) -> np.ndarray:
-    """Occlusion (K-OCC) maps of any Keras image classifier: how far the score
-    falls when a square of `size x size` pixels is covered.
+    """Return occlusion (K-OCC) maps of any Keras image classifier.
 
-    Squares start at every `stride` pixels and are cut at the border, so every
-    pixel is covered. A pixel's value is the mean fall over the squares that
-    cover it, as captum's `Occlusion` has it.
+    They say how far the score falls when a square of `size x size` pixels is
+    covered. Squares start at every `stride` pixels and are cut at the border,
+    so that every pixel is covered. A pixel's value is the mean fall over the
+    squares that cover it, as in captum's `Occlusion`.
 
     Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional
     Networks", arXiv 1311.2901, section 4.2.
@@ -39,17 +39,17 @@ def occlusion(
     Args:
         model: `keras.Model` from images `(B, H, W, channels)` to `(B, C)`.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
-        classes: None for the predicted class of each image, an integer, a
-            class' name where the model knows names, a sequence of B of these,
+        classes: None for the predicted class of each image, an integer, the
+            name of a class if the model knows names, a sequence of B of these,
             or `"all"`.
         size: Positive integer k, the side of the square.
         stride: Positive integer, at most `size`. None is half of `size`.
-        baseline: What covers: a number, `"mean"` (each image's own color),
-            `"blur"` (the image, blurred), or an array that broadcasts to
-            `images`.
-        probabilities: Whether scores are the softmax of the model's outputs,
-            or their sigmoid, as in `rise`. By default they are the outputs.
-        batch_size: Positive integer, images a forward pass.
+        baseline: The values of covered pixels: a number, `"mean"` (each image's
+            own color), `"blur"` (the image, blurred), or an array that
+            broadcasts to `images`.
+        probabilities: Whether scores are the softmax of the model's outputs, or
+            their sigmoid, as in `rise`. By default, scores are the outputs.
+        batch_size: Positive integer, images per forward pass.
         verbose: 1 shows a progress bar, 0 does not.
 
     Returns:
@@ -115,6 +115,6 @@ def occlusion(
 
 
 def _starts(length: int, size: int, stride: int) -> list[int]:
-    """Where squares start, such that the last one reaches the border."""
+    """Return where squares start, such that the last one reaches the border."""
     last = max(0, -(-(length - size) // stride))
     return [stride * i for i in range(last + 1)]

@@ -1,4 +1,4 @@
-"""What the perturbing methods share: scores of altered images."""
+"""Compute the scores of altered images, for methods that perturb them."""
 
 from collections.abc import Callable
 
@@ -8,6 +8,7 @@ import numpy as np
 from keras_facnn._backend.forward import compiled_scores_function
 from keras_facnn._backend.forward import run_in_batches
 from keras_facnn._checks.arrays import as_float32
+from keras_facnn._checks.classes import CheckedClasses
 from keras_facnn._checks.classes import check_classes
 from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import classifier_shapes
@@ -21,8 +22,11 @@ from keras_facnn.types import Images
 
 def scoring_function(
     model: keras.Model, probabilities: bool, batch_size: int
-) -> Callable:
-    """A function from up to `batch_size` images to float64 scores `(n, C)`."""
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function from at most `batch_size` images to scores `(n, C)`.
+
+    The scores are float64.
+    """
     if probabilities and classifier_shapes(model)[1] == 1:
         raise ValueError(
             "`probabilities` must be False for a model of one output, whose "
@@ -50,24 +54,24 @@ def scoring_function(
 
 def check_images_and_classes(
     model: keras.Model, images: Images, classes: Classes
-) -> tuple:
-    """Checked float32 images and classes, and the number of classes."""
+) -> tuple[np.ndarray, CheckedClasses, int]:
+    """Return checked float32 images and classes, and the number of classes."""
     images = as_float32(check_images_for(model, images))
     check_image_size(model, images)
     _, num_classes = classifier_shapes(model)
-    classes = check_classes(
+    checked = check_classes(
         classes,
         len(images),
         num_classes,
         names=getattr(model, "class_names", None),
     )
-    return images, classes, num_classes
+    return images, checked, num_classes
 
 
 def class_index(
-    classes: np.ndarray | str | None, index: int, scores: np.ndarray
+    classes: CheckedClasses, index: int, scores: np.ndarray
 ) -> int | slice:
-    """The class index of one image, or a slice of all classes."""
+    """Return the class of one image, or a slice of all classes."""
     if isinstance(classes, str):
         return slice(None)
     if classes is None:

@@ -32,37 +32,38 @@ def rise(
     batch_size: int = 16,
     verbose: int = 0,
 ) -> np.ndarray:
-    """RISE maps of any Keras image classifier: the mean of random masks, each
-    weighted by the score of the image that is seen through it.
+    """Return RISE maps of any Keras image classifier.
 
-    A mask is a `grid x grid` array of ones (with probability `p`) and zeros,
-    resized bilinearly to a cell more than the image and cropped at a random
-    shift of its own. The map is `sum_i score_i * mask_i / (masks * p)`. All
-    images see the same masks, made in batches as they are needed.
+    A map is the mean of random masks, each weighted by the score of the masked
+    image. A mask is a `grid x grid` array of ones (with probability `p`) and
+    zeros. It is resized bilinearly to the size of the image plus one cell and
+    cropped at its own random shift. The map is
+    `sum_i score_i * mask_i / (masks * p)`. All images get the same masks, which
+    are made in batches as needed.
 
     Source: Petsiuk et al., "RISE", arXiv 1806.07421, section 3.2.
 
     Args:
         model: `keras.Model` from images `(B, H, W, channels)` to `(B, C)`.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
-            0 is what masks leave.
-        classes: None for the predicted class of each image, an integer, a
-            class' name where the model knows names, a sequence of B of these,
+            Masked pixels are 0.
+        classes: None for the predicted class of each image, an integer, the
+            name of a class if the model knows names, a sequence of B of these,
             or `"all"`.
         masks: Positive integer N, the number of masks.
-        grid: Positive integer, cells a side; at most the image's longer side.
+        grid: Positive integer, cells per side; at most the image's longer side.
         p: Float in (0, 1], the probability that a cell is kept.
-        probabilities: Whether scores are the softmax of the model's outputs,
-            as in the paper, or their sigmoid, of an FA-CNN with a threshold,
-            for several labels an image. False takes the outputs as they are,
-            for models that end in a softmax or a sigmoid.
-        tolerance: Optional positive float. Stops early when the last quarter
-            of the masks moved no map by more than this, relative to the norm
-            of the map less its mean.
-        seed: Integer of 0..2**64 - 1, the seed of the masks. The same on every
-            backend.
-        batch_size: Positive integer, masked images a forward pass. It does not
-            change the masks.
+        probabilities: Whether scores are the softmax of the model's outputs, as
+            in the paper, or, for an FA-CNN with a threshold, whose images may
+            have several labels, their sigmoid. False uses the outputs as they
+            are, for models that end in a softmax or a sigmoid.
+        tolerance: Optional positive float. Stops early when the last quarter of
+            the masks changed no map by more than this, relative to the norm of
+            the map without its mean.
+        seed: Integer of 0..2**64 - 1, the seed of the masks. Every backend uses
+            the same masks.
+        batch_size: Positive integer, masked images per forward pass. It does
+            not change the masks.
         verbose: 1 shows a progress bar, 0 does not.
 
     Returns:
@@ -127,8 +128,8 @@ def rise(
     return maps if many else maps[..., 0]
 
 
-def _norms(maps: np.ndarray) -> Any:
-    """Norms of what differs from place to place; RISE's offset says nothing."""
+def _norms(maps: np.ndarray) -> np.ndarray:
+    """Return the norms of maps without their mean, which is an offset."""
     centered = maps - maps.mean(axis=(1, 2), keepdims=True)
     return np.linalg.norm(centered.reshape(len(maps), -1), axis=1)
 
@@ -141,7 +142,7 @@ def _masks(
     p: float,
     seed: int,
 ) -> np.ndarray:
-    """Masks number `start` to `stop` of a seed, float32 `(n, H, W)`."""
+    """Return the masks `start` to `stop` of a seed, float32 `(n, H, W)`."""
     cell = [math.ceil(n / grid) for n in shape]
     cells = np.empty((stop - start, grid, grid, 1), "float32")
     shifts = np.empty((stop - start, 2), int)
