@@ -23,7 +23,8 @@ NAMES = {
     "attribution method": sorted(
         set(keras_facnn.attribution.__all__) - {"tf_keras_vis_grad_cam"}
     ),
-    "metric": keras_facnn.metrics.__all__,
+    # Results have capitals.
+    "metric": [n for n in keras_facnn.metrics.__all__ if n.islower()],
     "layer": keras_facnn.layers.__all__,
     "recipe": sorted(RECIPES - {"__init__"}),
     "preset": sorted(keras_facnn.FACNN.presets),

@@ -92,7 +92,8 @@ def anchors(page):
 def test_the_page_of_metrics_has_each():
     text = (DOCS / "metrics.md").read_text("utf-8")
     headings = re.findall(r"^### (\w+)$", text, re.MULTILINE)
-    assert sorted(headings) == sorted(keras_facnn.metrics.__all__)
+    functions = [n for n in keras_facnn.metrics.__all__ if n.islower()]
+    assert sorted(headings) == sorted(functions)
 
 
 def test_every_preset_has_a_card():

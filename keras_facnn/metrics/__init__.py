@@ -1,20 +1,30 @@
-"""Ways to judge a map: maps in, numbers out."""
+"""Judge maps by numbers."""
 
 from keras_facnn.metrics._exactness import exactness
 from keras_facnn.metrics._localization import energy_pointing_game
 from keras_facnn.metrics._localization import grid_pointing_game
 from keras_facnn.metrics._localization import make_grids
 from keras_facnn.metrics._localization import pointing_game
-from keras_facnn.metrics._pixel_removal import deletion
-from keras_facnn.metrics._pixel_removal import insertion
+from keras_facnn.metrics._pixel_removal import PixelRemoval
 from keras_facnn.metrics._pixel_removal import pixel_removal
+from keras_facnn.metrics._probability_curve import ProbabilityCurve
+from keras_facnn.metrics._probability_curve import deletion
+from keras_facnn.metrics._probability_curve import insertion
+from keras_facnn.metrics._randomization import Randomization
 from keras_facnn.metrics._randomization import cascading_randomization
+from keras_facnn.metrics._result import Result
 from keras_facnn.metrics._similarity import pearson
-from keras_facnn.metrics._similarity import similarity_by_layer
 from keras_facnn.metrics._similarity import spearman
 from keras_facnn.metrics._similarity import top_iou
+from keras_facnn.metrics._similarity_by_layer import SimilarityByLayer
+from keras_facnn.metrics._similarity_by_layer import similarity_by_layer
 
 __all__ = [
+    "PixelRemoval",
+    "ProbabilityCurve",
+    "Randomization",
+    "Result",
+    "SimilarityByLayer",
     "cascading_randomization",
     "deletion",
     "energy_pointing_game",

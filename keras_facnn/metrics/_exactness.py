@@ -1,4 +1,4 @@
-"""How exactly an FA-CNN keeps its promises: what `verify` measures."""
+"""Measure how exactly an FA-CNN keeps its promises, as `verify` does."""
 
 import math
 
@@ -21,14 +21,14 @@ def exactness(
     classes: Classes = "all",
     *,
     batch_size: int = 32,
-) -> dict:
-    """Measures how exactly an FA-CNN keeps its promises on some images.
+) -> dict[str, float]:
+    """Measure how exactly an FA-CNN keeps its promises on some images.
 
     Args:
         model: A `FACNN`.
         images: Array `(B, H, W, channels)`, 0..255, any real dtype.
         classes: As in `FACNN.class_maps`: the classes to check.
-        batch_size: Positive integer, images a forward pass.
+        batch_size: Positive integer, images per forward pass.
 
     Returns:
         A dict of floats:

@@ -1,3 +1,5 @@
+"""Judge where maps point: into boxes, or into the cells of a mosaic."""
+
 import numpy as np
 
 from keras_facnn._checks.arrays import check_boxes
@@ -21,7 +23,7 @@ from keras_facnn.types import Maps
 def pointing_game(
     maps: Maps, boxes: Boxes, size: tuple[int, int], tolerance: float = 0
 ) -> np.ndarray:
-    """Whether a map's largest value lies in a box of its object.
+    """Return whether a map's largest value lies in a box of its object.
 
     Source: Zhang et al., "Top-down Neural Attention by Excitation Backprop",
     arXiv 1608.00507, section 4.2 (whose tolerance is 15 pixels).
@@ -29,15 +31,15 @@ def pointing_game(
     Args:
         maps: Array `(B, h, w)`.
         boxes: Array `(B, 4)` of `(left, top, right, bottom)` in pixels of the
-            image, right and bottom not included; or, for images of several
-            objects, a sequence of B arrays `(N, 4)`, of which any counts.
+            image, right and bottom not included; or, for images with several
+            objects, a sequence of B arrays `(N, 4)`. Any of the boxes counts.
         size: `(height, width)` of the images, in pixels.
         tolerance: Non-negative number of pixels around the box that count too.
 
     Returns:
-        A float64 NumPy array `(B,)` of 1 and 0; its mean is the score. NaN
-        where a map is constant, which points nowhere. Of equal values the
-        first, row by row, is the largest.
+        A float64 NumPy array `(B,)` of 1 and 0; its mean is the score. It is
+        NaN where a map is constant and points nowhere. Among equal values, the
+        first one, row by row, counts as the largest.
 
     Example:
 
@@ -68,14 +70,14 @@ def pointing_game(
 def energy_pointing_game(
     maps: Maps, boxes: Boxes, size: tuple[int, int]
 ) -> np.ndarray:
-    """The share of a map's positive values that lies in the boxes.
+    """Return the share of a map's positive values that lies in the boxes.
 
     Source: Wang et al., "Score-CAM", arXiv 1910.01279, section 4.3.
 
     Args:
         maps: Array `(B, h, w)`. Negative values count as 0.
-        boxes: As in `pointing_game`, rounded to whole pixels, halves up; of
-            several, the places that are in any.
+        boxes: As in `pointing_game`, rounded to whole pixels, halves up. If an
+            image has several boxes, the locations in any of them count.
         size: `(height, width)` of the images, in pixels.
 
     Returns:
@@ -94,8 +96,8 @@ def energy_pointing_game(
     maps, boxes, constant = _check(maps, boxes, size)
     inside = np.zeros(maps.shape, bool)
     for one, several in zip(inside, boxes, strict=True):
-        # Not to the nearest even number: the same box at another place would
-        # get another size.
+        # Halves are not rounded to even numbers, because the same box at
+        # another location would get another size.
         whole = np.clip(np.floor(several + 0.5), 0, max(one.shape)).astype(int)
         if (whole[:, 2:] - whole[:, :2] < 1).any():
             raise ValueError(
@@ -110,14 +112,14 @@ def energy_pointing_game(
 def make_grids(
     images: Images, labels: Labels, count: int, cells: int = 2, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mosaics of images of different classes, for `grid_pointing_game`.
+    """Make mosaics of images of different classes, for `grid_pointing_game`.
 
     Args:
-        images: Array `(B, H, W, channels)`. The metric's authors take those
-            that the model is most confident about.
+        images: Array `(B, H, W, channels)`. The metric's authors use images
+            about which the model is most confident.
         labels: B non-negative integers.
         count: Positive integer, how many mosaics to make.
-        cells: Positive integer, images a side.
+        cells: Positive integer, images per side.
         seed: Non-negative integer.
 
     Returns:
@@ -162,18 +164,18 @@ def make_grids(
 
 
 def grid_pointing_game(maps: Maps, cells: int = 2) -> np.ndarray:
-    """The share of a class' positive attribution that lies in its own cell.
+    """Return the share of positive attribution that lies in a class' own cell.
 
-    Chance, and a constant map, score `1 / cells ** 2`.
+    A random or constant map scores `1 / cells ** 2`.
 
     Source: Böhle et al., "Convolutional Dynamic Alignment Networks" and
     "B-cos Networks", arXiv 2205.10268, section 4 (localization metric).
 
     Args:
-        maps: Array `(B, cells ** 2, h, w)`: for each mosaic the map of the
-            class in each cell, row by row. `h` and `w` must be multiples of
-            `cells`; `resize_maps` sees to that.
-        cells: Positive integer, images a side.
+        maps: Array `(B, cells ** 2, h, w)`: for each mosaic, the maps of the
+            classes in its cells, row by row. `h` and `w` must be multiples of
+            `cells`; if they are not, use `resize_maps`.
+        cells: Positive integer, images per side.
 
     Returns:
         A float64 NumPy array `(B, cells ** 2)` in 0..1; NaN where no value is
@@ -210,6 +212,7 @@ def grid_pointing_game(maps: Maps, cells: int = 2) -> np.ndarray:
 
 
 def _share(maps: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return the share of the maps' positive values that is inside."""
     positive = np.maximum(maps, 0)
     total = positive.sum(axis=(1, 2))
     part = np.where(inside, positive, 0).sum(axis=(1, 2))
@@ -220,12 +223,12 @@ def _share(maps: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 def _check(
     maps: Maps, boxes: Boxes, size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Maps of `size`, boxes, and which maps are constant, bools `(B,)`."""
-    maps = check_maps(maps)
-    constant = are_constant(maps)[:, 0, 0]
+) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+    """Return maps of `size`, boxes, and which maps are constant."""
+    array = check_maps(maps)
+    constant = are_constant(array)[:, 0, 0]
     size = check_size("size", size)
-    boxes = check_boxes(boxes, len(maps), size)
-    if maps.shape[1:] != size:
-        maps = resize_maps(maps, size).astype("float64")
-    return maps, boxes, constant
+    boxes = check_boxes(boxes, len(array), size)
+    if array.shape[1:] != size:
+        array = resize_maps(array, size).astype("float64")
+    return array, boxes, constant

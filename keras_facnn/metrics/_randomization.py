@@ -1,6 +1,7 @@
+"""Check that maps change when a model loses what it learned."""
+
 import dataclasses
 import math
-from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +20,11 @@ from keras_facnn.metrics._result import interval_half_width
 from keras_facnn.metrics._shuffling import restored_weights
 from keras_facnn.metrics._shuffling import shuffle_weights
 from keras_facnn.metrics._similarity import spearman
+from keras_facnn.types import AttributionMethod
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 from keras_facnn.types import LayerName
+from keras_facnn.types import MapMetric
 
 
 @dataclasses.dataclass
@@ -32,17 +35,24 @@ class Randomization(Result):
         layers: Names of the layers, in the order in which they are randomized.
         mean: Mean similarity once this layer, and those before it, are random,
             over the images where it is defined.
-        settings: What it was made with.
-        interval: Half width of the mean's 95 % confidence interval, over
+        settings: The settings that gave this result.
+        interval: Half the width of the mean's 95 % confidence interval, over
             images.
-        undefined: Number of images without a value, since a map is constant.
+        undefined: Number of images without a value, because a map is constant.
+
+    Example:
+
+    >>> from keras_facnn.metrics import Randomization
+    >>> result = Randomization(["head", "stem"], [0.6, 0.1], {}, [0, 0], [0, 0])
+    >>> result.to_dataframe().shape
+    (2, 4)
     """
 
-    layers: list
-    mean: list
-    settings: dict
-    interval: list
-    undefined: list
+    layers: list[str]
+    mean: list[float]
+    settings: dict[str, Any]
+    interval: list[float]
+    undefined: list[int]
 
     columns = ("layers", "mean", "interval", "undefined")
 
@@ -50,20 +60,20 @@ class Randomization(Result):
 def cascading_randomization(
     model: keras.Model,
     images: Images,
-    attribution: Callable,
+    attribution: AttributionMethod,
     classes: Classes = None,
     *,
     layers: Sequence[LayerName] | None = None,
-    metric: Callable = spearman,
+    metric: MapMetric = spearman,
     seed: int = 0,
     **kwargs: Any,
 ) -> Randomization:
-    """Sanity check: maps must change when the model forgets what it learned.
+    """Check that maps change when the model loses what it has learned.
 
-    From the output to the input, the weights of one layer after another are
-    shuffled, and the maps compared with those of the trained model. An
-    attribution that stays similar does not explain the model. The weights are
-    put back at the end, also after an error.
+    The weights of one layer after another are shuffled, from the output to the
+    input, and the maps are compared with those of the trained model. If they
+    stay similar, the attribution does not explain the model. The weights are
+    restored at the end, also after an error.
 
     Source: Adebayo et al., "Sanity Checks for Saliency Maps",
     arXiv 1810.03292, section 3.
@@ -74,11 +84,11 @@ def cascading_randomization(
         attribution: Function of model, images and classes to maps `(B, h, w)`.
         classes: None for the class that the trained model predicts for each
             image, an integer, or a sequence of B integers.
-        layers: Names of layers, or paths such as `"backbone/conv"` of those in
-            nested models. None is all that shuffling changes, from the last to
-            the first.
-        metric: Function of maps and reference to one value an image.
-        seed: Non-negative integer, of the shuffling.
+        layers: Names of layers, or paths such as `"backbone/conv"` of layers in
+            nested models. None is all layers that shuffling changes, from the
+            last to the first.
+        metric: Function of maps and reference to one value per image.
+        seed: Non-negative integer, the seed of the shuffling.
         **kwargs: Passed to `attribution`, such as `layer`.
 
     Returns:
@@ -130,30 +140,31 @@ def cascading_randomization(
     )
 
 
-def _with_weights(
+def _layers_with_weights(
     model: keras.Model, prefix: str = ""
 ) -> dict[str, keras.Layer]:
-    """Dict of the layers that have weights, those of nested models included."""
-    found = {}
+    """Return the layers that have weights, also in nested models, by name."""
+    found: dict[str, keras.Layer] = {}
     for layer in model.layers:
         if layer.weights:
             found[prefix + layer.name] = layer
         if isinstance(layer, keras.Model):
-            found |= _with_weights(layer, f"{prefix}{layer.name}/")
+            found |= _layers_with_weights(layer, f"{prefix}{layer.name}/")
     return found
 
 
 def _check_layers(
     model: keras.Model, layers: Sequence[LayerName] | None
 ) -> dict[str, keras.Layer]:
-    """Dict of layers by name, from last to first by default."""
-    known = _with_weights(model)
+    """Return layers by name, from the last to the first by default."""
+    known = _layers_with_weights(model)
     names = list(known)[::-1]
     if layers is None:
         return {
             name: known[name]
             for name in names
-            # A model is its layers, and a single number has no other order.
+            # Models are left out, because their layers are listed; and so are
+            # single numbers, which can't be shuffled.
             if not isinstance(known[name], keras.Model)
             and any(math.prod(w.shape) > 1 for w in known[name].weights)
         }

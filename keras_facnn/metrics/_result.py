@@ -1,32 +1,46 @@
+"""The results of metrics: numbers, settings, and ways to store them."""
+
 import dataclasses
 import json
 import math
 from collections.abc import Callable
 from typing import Any
-from typing import ClassVar
 
 import numpy as np
 
 
 @dataclasses.dataclass
 class Result:
-    """What a metric returns: numbers, settings, and ways to take them along.
+    """The result of a metric, which converts to a table and to JSON.
 
-    Subclasses are dataclasses; `columns` names those attributes, sequences of
-    one length, that make up the table.
+    Subclasses are dataclasses. `columns` names the attributes, sequences of
+    equal length, that make up the table.
+
+    Example:
+
+    >>> import dataclasses
+    >>> from keras_facnn.metrics import Result
+    >>> @dataclasses.dataclass
+    ... class Scores(Result):
+    ...     scores: list[float]
+    ...     columns = ("scores",)
+    >>> Scores([0.5, float("nan")]).to_json()
+    '{"scores": [0.5, null]}'
     """
 
     columns: ClassVar[tuple[str, ...]] = ()
 
     def to_dataframe(self) -> Any:
-        """The table as a `pandas.DataFrame`. Needs pandas."""
+        """Return the table as a `pandas.DataFrame`. Needs pandas."""
         import pandas
 
         return pandas.DataFrame({n: getattr(self, n) for n in self.columns})
 
     def to_json(self) -> str:
-        """All numbers and settings, as a JSON string; NaN becomes null."""
-        return json.dumps(_plain(dataclasses.asdict(self)))
+        """Return all numbers and settings as JSON; NaN becomes null."""
+        # Only subclasses are dataclasses.
+        fields: Any = self
+        return json.dumps(_plain(dataclasses.asdict(fields)))
 
 
 def _plain(value: Any) -> Any:
@@ -44,14 +58,14 @@ def _plain(value: Any) -> Any:
 
 
 def interval_half_width(values: Any) -> float:
-    """Half the width of the mean's 95 % confidence interval, or NaN."""
-    values = np.asarray(values, "float64")
-    if len(values) < 2:
+    """Return half the width of the mean's 95 % confidence interval, or NaN."""
+    array = np.asarray(values, "float64")
+    if len(array) < 2:
         return math.nan
-    return float(1.96 * values.std(ddof=1) / math.sqrt(len(values)))
+    return float(1.96 * array.std(ddof=1) / math.sqrt(len(array)))
 
 
-def function_name(function: Callable) -> str:
-    """A function's name; that of what a `functools.partial` calls."""
+def function_name(function: Callable[..., Any]) -> str:
+    """Return a function's name, also that of a `functools.partial`."""
     function = getattr(function, "func", function)
     return getattr(function, "__name__", type(function).__name__)

@@ -1,4 +1,4 @@
-"""A model that forgets what it learned, and remembers it again."""
+"""Shuffle the weights of a model, and restore them."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,16 +11,16 @@ import numpy as np
 def shuffle_weights(
     weights: Sequence[np.ndarray], rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """Weights, as of `get_weights`, with the entries of each in random order.
+    """Return weights, as of `get_weights`, with their entries in random order.
 
-    Each keeps its shape, and the distribution of its entries.
+    Each weight keeps its shape and the distribution of its entries.
     """
     return [rng.permutation(w.ravel()).reshape(w.shape) for w in weights]
 
 
 @contextlib.contextmanager
 def restored_weights(model: keras.Model) -> Iterator[None]:
-    """Gives a model its weights back at the end, also after an error."""
+    """Give a model its weights back at the end, also after an error."""
     before = model.get_weights()
     try:
         yield

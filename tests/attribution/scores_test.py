@@ -55,7 +55,7 @@ def test_gradients_of_logits_do_not_warn(rng, method):
 
 def test_scores_that_are_probabilities_are_not_softmaxed_twice(rng):
     images = rng.normal(size=(2, 8, 8, 3))
-    with pytest.warns(UserWarning, match="a softmax once more"):
+    with pytest.warns(UserWarning, match="a softmax again"):
         rise(classifier("softmax"), images, 1, masks=4)
 
 

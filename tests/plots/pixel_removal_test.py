@@ -4,7 +4,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
 from keras_facnn import plots
-from keras_facnn.metrics._pixel_removal import PixelRemoval
+from keras_facnn.metrics import PixelRemoval
 
 pytestmark = pytest.mark.only_on("torch")
 

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from keras_facnn import plots
-from keras_facnn.metrics._pixel_removal import PixelRemoval
+from keras_facnn.metrics import PixelRemoval
 from keras_facnn.plots.text import cut_text
 from keras_facnn.plots.text import fits
 from tests.plots.figures import explanation_of

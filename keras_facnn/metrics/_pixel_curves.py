@@ -1,0 +1,144 @@
+"""Change pixels of images step by step, and watch the probabilities."""
+
+import itertools
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from keras_facnn._backend.forward import compiled_scores_function
+from keras_facnn._backend.forward import progress_bar
+from keras_facnn._backend.forward import run_in_batches
+from keras_facnn._checks.arguments import check_bool
+from keras_facnn._checks.arrays import as_float32
+from keras_facnn._checks.arrays import check_maps
+from keras_facnn._checks.classes import check_labels
+from keras_facnn._checks.images import check_images_for
+from keras_facnn._checks.models import check_finite_outputs
+from keras_facnn._checks.models import classifier_shapes
+from keras_facnn._checks.numbers import check_int
+from keras_facnn._checks.numbers import check_memory
+from keras_facnn._checks.numbers import is_number
+from keras_facnn._graph.probabilities import probabilities_function
+from keras_facnn.maps import are_constant
+from keras_facnn.maps import locations_by_value
+from keras_facnn.maps import resize_maps
+from keras_facnn.types import Images
+from keras_facnn.types import Labels
+from keras_facnn.types import Maps
+from keras_facnn.types import RemovalBaseline
+
+
+def baseline_name(baseline: RemovalBaseline) -> str | float:
+    """Return a baseline as a result's settings name it."""
+    return (
+        baseline
+        if isinstance(baseline, str) or is_number(baseline)
+        else "array"
+    )
+
+
+def altered_probabilities(
+    model: keras.Model,
+    orders: Iterable[np.ndarray],
+    change: Callable[[int, np.ndarray], np.ndarray],
+    shape: tuple[int, ...],
+    fractions: Sequence[float],
+    *,
+    from_logits: bool | None,
+    batch_size: int,
+    verbose: int,
+) -> np.ndarray:
+    """Return the probabilities of images whose pixels are changed step by step.
+
+    Args:
+        model: A classifier.
+        orders: For each image, the locations of its pixels in the order in
+            which they are changed.
+        change: Function of the index of an image and of locations, to the image
+            with these pixels changed. It is called when a batch needs it.
+        shape: The shape of the images.
+        fractions: The fractions of pixels to change.
+        from_logits, batch_size, verbose: As in `pixel_removal`.
+
+    Returns:
+        An array `(fractions, B, C)`.
+    """
+    total, height, width, channels = shape
+    counts = [round(f * height * width) for f in fractions]
+    batch_size = min(check_int("batch_size", batch_size), total * len(counts))
+    check_memory("`batch_size` and `images`", batch_size, *shape[1:])
+    if from_logits is not None:
+        from_logits = check_bool("from_logits", from_logits)
+    function = compiled_scores_function(model)
+    as_probabilities = probabilities_function(model, from_logits)
+    altered = (
+        change(index, order[:count])
+        for index, order in enumerate(orders)
+        for count in counts
+    )
+    bar = progress_bar(total * len(counts), verbose, "image")
+    parts: list[np.ndarray] = []
+    while batch := list(itertools.islice(altered, batch_size)):
+        # A smaller last batch would compile again.
+        batch += batch[-1:] * (batch_size - len(batch))
+        outputs = run_in_batches(function, np.stack(batch), batch_size)
+        check_finite_outputs(outputs)
+        parts.append(as_probabilities(outputs))
+        bar.update(min(len(parts) * batch_size, total * len(counts)))
+    p = np.concatenate(parts)[: total * len(counts)]
+    return np.moveaxis(p.reshape(total, len(counts), -1), 1, 0)
+
+
+def replace_pixels(
+    image: np.ndarray, other: np.ndarray, pixels: np.ndarray
+) -> np.ndarray:
+    """Return an image with some pixels of another one."""
+    changed = image.reshape(-1, image.shape[-1]).copy()
+    changed[pixels] = other.reshape(-1, image.shape[-1])[pixels]
+    return changed.reshape(image.shape)
+
+
+def check_ordering_maps(
+    maps: Maps, images: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return checked maps, and whether each gives an order: bools `(B,)`."""
+    array = check_maps(maps, batch=len(images))
+    ordered = ~are_constant(array)[:, 0, 0]
+    if not ordered.any():
+        raise ValueError(
+            "`maps` must not all be constant, or they give no order. Received: "
+            f"{len(array)} constant maps"
+        )
+    return array, ordered
+
+
+def order_of_pixels(
+    map_: np.ndarray, size: tuple[int, int], ties: list[float]
+) -> np.ndarray:
+    """Return the locations of pixels, the most relevant first.
+
+    The share of neighbors in this order with equal values is appended to
+    `ties`.
+    """
+    pixels = map_[None] if map_.shape == size else resize_maps(map_[None], size)
+    (order,) = locations_by_value(pixels)
+    ties.append(float((np.diff(pixels.ravel()[order]) == 0).mean()))
+    return order
+
+
+def check_images_and_labels(
+    model: keras.Model, images: Images, labels: Labels
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return checked float32 images and labels of a classifier."""
+    _, num_classes = classifier_shapes(model)
+    if num_classes is None or num_classes < 2:
+        raise ValueError(
+            "`model` must put out at least two classes, of whose probabilities "
+            f"this is the measure. Received: {num_classes}"
+        )
+    images = as_float32(check_images_for(model, images))
+    names = getattr(model, "class_names", None)
+    return images, check_labels(labels, len(images), num_classes, names)

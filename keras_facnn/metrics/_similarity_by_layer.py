@@ -1,0 +1,332 @@
+"""Compare class maps with a reference, layer by layer."""
+
+import dataclasses
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_facnn._backend.cache import cached_function
+from keras_facnn._backend.forward import compute_scores
+from keras_facnn._backend.forward import progress_bar
+from keras_facnn._backend.forward import run_in_batches
+from keras_facnn._checks.arguments import check_bool
+from keras_facnn._checks.arguments import check_callable
+from keras_facnn._checks.classes import check_one_class_per_image
+from keras_facnn._checks.images import check_images_for
+from keras_facnn._checks.models import check_fa_model
+from keras_facnn._checks.numbers import check_int
+from keras_facnn._checks.numbers import check_seed
+from keras_facnn.attribution import grad_cam
+from keras_facnn.attribution._gradient_cam import grad_cam_by_layer
+from keras_facnn.maps import strongest_rivals
+from keras_facnn.metrics._result import Result
+from keras_facnn.metrics._result import function_name
+from keras_facnn.metrics._shuffling import restored_weights
+from keras_facnn.metrics._shuffling import shuffle_weights
+from keras_facnn.metrics._similarity import pearson
+from keras_facnn.types import AttributionMethod
+from keras_facnn.types import Classes
+from keras_facnn.types import Images
+from keras_facnn.types import LayerName
+from keras_facnn.types import MapMetric
+
+
+@dataclasses.dataclass
+class SimilarityByLayer(Result):
+    """Similarity of class maps to a reference at each layer.
+
+    Attributes:
+        layers: Numbers of the FA layers.
+        values: Array `(layers, B)`, one value per image; NaN where undefined.
+        mean: Mean of each layer over the images with a value.
+        interval: Half the width of the mean's 95 % confidence interval, by the
+            normal approximation.
+        undefined: Number of images without a value, for each layer.
+        settings: The settings that gave this result.
+        controls: Empty, or a dict of two results by name. They compare the maps
+            of another image, `"other_image"`, and of a model with shuffled
+            weights, `"shuffled_weights"`, with the same reference.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_facnn.metrics import SimilarityByLayer
+    >>> values = np.array([[0.8], [1.0]])
+    >>> result = SimilarityByLayer([1, 2], values, [0.8, 1], [0, 0], [0, 0], {})
+    >>> result.to_dataframe().shape
+    (2, 4)
+    """
+
+    layers: list[int]
+    values: np.ndarray
+    mean: list[float]
+    interval: list[float]
+    undefined: list[int]
+    settings: dict[str, Any]
+    controls: dict[str, "SimilarityByLayer"] = dataclasses.field(
+        default_factory=dict
+    )
+
+    columns = ("layers", "mean", "interval", "undefined")
+
+    def to_dataframe(self) -> Any:
+        """Return the table, with the mean and interval of each control."""
+        table = super().to_dataframe()
+        for name, control in self.controls.items():
+            table[name] = control.mean
+            table[f"{name}_interval"] = control.interval
+        return table
+
+
+def similarity_by_layer(
+    model: keras.Model,
+    images: Images,
+    classes: Classes = None,
+    *,
+    layers: Sequence[LayerName] | None = None,
+    metric: MapMetric = pearson,
+    reference: AttributionMethod = grad_cam,
+    contrast: bool = False,
+    centered: bool = False,
+    controls: bool = False,
+    seed: int = 0,
+    batch_size: int = 32,
+    verbose: int = 0,
+) -> SimilarityByLayer:
+    """Measure how similar class maps are to Grad-CAM, layer by layer.
+
+    The maps of all classes may be similar, because all see the same object.
+    Then a map is also similar to Grad-CAM of another class; `contrast` removes
+    what two classes share. The maps of all images may be similar as well, if
+    all show an object in the middle. So may be the maps of an untrained model,
+    if their borders are dark or bright. `controls` measures both.
+
+    Source: FA-CNN, arXiv 2603.25798, Figure 1; `contrast` and `centered` are
+    ours. The shuffled weights are the last step of `cascading_randomization`.
+
+    Args:
+        model: A `FACNN`.
+        images: Array `(B, H, W, channels)`, 0..255.
+        classes: None for the predicted class of each image, an integer, or a
+            sequence of B integers.
+        layers: Numbers or names of FA layers; None is all.
+        metric: Function of maps and reference, both `(B, h, w)`, to one value
+            per image, such as `pearson`, `spearman` or `top_iou`.
+        reference: Attribution to compare with. It is called like `grad_cam`,
+            for each layer of a batch: with model, images and classes, and with
+            `layer`, the name `"fa_l"`, and `batch_size`. `grad_cam` itself
+            needs only one pass for all layers.
+        contrast: Whether to compare differences of maps: those of the class
+            minus those of its strongest rival, which is the other class with
+            the largest logit.
+        centered: Whether to compare the maps of
+            `model.class_maps(images, centered=True)`, from which the mean over
+            the classes is subtracted. The reference is unchanged.
+        controls: Whether to also measure two kinds of maps that cannot know the
+            answer: for each image, the map of another image for that image's
+            class; and the image's map by the model with the entries of each
+            weight shuffled. The weights are restored at the end, also after an
+            error.
+        seed: Non-negative integer, the seed of the controls. The interval of
+            `"shuffled_weights"` is over images; another seed gives another
+            shuffling.
+        batch_size: Positive integer, images per forward pass.
+        verbose: 1 shows a progress bar, 0 does not.
+
+    Returns:
+        A `SimilarityByLayer`.
+
+    Raises:
+        ValueError: If an argument is not valid; the message names it.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_facnn
+    >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+    >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
+    >>> result = keras_facnn.metrics.similarity_by_layer(
+    ...     model, images, controls=True
+    ... )
+    >>> round(result.mean[-1], 4)
+    1.0
+    >>> list(result.controls)
+    ['other_image', 'shuffled_weights']
+    """
+    check_fa_model(model)
+    check_callable("metric", metric)
+    check_callable("reference", reference)
+    check_bool("contrast", contrast)
+    check_bool("centered", centered)
+    check_bool("controls", controls)
+    check_int("batch_size", batch_size)
+    seed = check_seed(seed)
+    if contrast and centered:
+        raise ValueError(
+            "`contrast` and `centered` exclude each other, since what all "
+            "classes share is in no difference of two. "
+            "Received: contrast=True, centered=True"
+        )
+    numbers = model.fa_levels(layers)
+    if not numbers:
+        raise ValueError(
+            f"`layers` must name a layer at least. Received: layers={layers!r}"
+        )
+    images = check_images_for(model, images)
+    count = len(images)
+    if controls and count < 2:
+        raise ValueError(
+            "`controls` needs two images or more, since each is compared with "
+            f"the map of another. Received: {count} image"
+        )
+    bar = progress_bar(count, verbose, "image")
+    classes = check_one_class_per_image(model.check_classes(classes, count))
+    if contrast or classes is None:
+        logits = compute_scores(model, images, batch_size)
+    if classes is None:
+        classes = logits.argmax(axis=-1)
+    classes = np.broadcast_to(classes, count)
+    if contrast:
+        rivals = strongest_rivals(logits, classes)
+    names = [f"fa_{n}" for n in numbers]
+
+    def compared(
+        function: Callable[..., list[np.ndarray]],
+        which: Any,
+        one_size: bool,
+        *args: Any,
+    ) -> list[np.ndarray]:
+        """Return maps by layer of some images, minus those of the rivals."""
+
+        def of(classes: np.ndarray) -> list[np.ndarray]:
+            return function(
+                model,
+                images[which],
+                classes[which],
+                names,
+                batch_size,
+                one_size,
+                *args,
+            )
+
+        if not contrast:
+            return of(classes)
+        return [a - b for a, b in zip(of(classes), of(rivals), strict=True)]
+
+    if controls:
+        rng = np.random.default_rng(seed)
+        # One cycle through all images, so that none is paired with itself.
+        cycle = rng.permutation(count)
+        others = np.empty_like(cycle)
+        others[cycle] = np.roll(cycle, 1)
+        forgotten = shuffle_weights(model.get_weights(), rng)
+    parts: dict[str, list] = {}
+    for start in range(0, count, batch_size):
+        some = slice(start, start + batch_size)
+        one_size = start > 0
+        references = compared(_references, some, one_size, reference)
+        maps = {"own": compared(_own_maps, some, one_size, centered)}
+        if controls:
+            maps["other_image"] = compared(
+                _own_maps, others[some], one_size, centered
+            )
+            with restored_weights(model):
+                model.set_weights(forgotten)
+                maps["shuffled_weights"] = compared(
+                    _own_maps, some, one_size, centered
+                )
+        for name, by_layer in maps.items():
+            pairs = zip(by_layer, references, strict=True)
+            values = [metric(own, referred) for own, referred in pairs]
+            parts.setdefault(name, []).append(values)
+        bar.add(len(images[some]))
+    of_maps = {name: np.concatenate(v, axis=1) for name, v in parts.items()}
+    settings = {
+        "metric": function_name(metric),
+        "reference": function_name(reference),
+        "contrast": contrast,
+        "centered": centered,
+        "images": count,
+    }
+    result = _summary(numbers, of_maps.pop("own"), settings)
+    result.controls = {
+        name: _summary(
+            numbers, values, {**settings, "control": name, "seed": seed}
+        )
+        for name, values in of_maps.items()
+    }
+    return result
+
+
+def _summary(
+    numbers: list[int], values: np.ndarray, settings: dict[str, Any]
+) -> SimilarityByLayer:
+    """Return the result for values `(layers, B)`."""
+    defined = (~np.isnan(values)).sum(axis=1)
+    filled = np.ma.masked_invalid(values)
+    error = filled.std(axis=1, ddof=1) / np.sqrt(np.maximum(defined, 1))
+    return SimilarityByLayer(
+        layers=numbers,
+        values=values,
+        mean=filled.mean(axis=1).filled(np.nan).tolist(),
+        interval=(1.96 * error).filled(np.nan).tolist(),
+        undefined=(values.shape[1] - defined).tolist(),
+        settings=settings,
+    )
+
+
+def _references(
+    model: keras.Model,
+    images: np.ndarray,
+    classes: np.ndarray,
+    names: Sequence[str],
+    batch_size: int,
+    one_size: bool,
+    reference: AttributionMethod,
+) -> list[np.ndarray]:
+    """Return a reference's maps of one class per image, at each layer."""
+    if reference is grad_cam:
+        return grad_cam_by_layer(
+            model, images, classes, names, batch_size, one_size
+        )
+    return [
+        reference(model, images, classes, layer=n, batch_size=batch_size)
+        for n in names
+    ]
+
+
+def _own_maps(
+    model: Any,
+    images: np.ndarray,
+    classes: np.ndarray,
+    names: Sequence[str],
+    batch_size: int,
+    one_size: bool,
+    centered: bool,
+) -> list[np.ndarray]:
+    """Return the class maps at each layer, by one forward pass."""
+
+    def make() -> Callable[..., Any]:
+        features = model.feature_extractor(names)
+
+        def read(x: Any, targets: Any) -> list[Any]:
+            outputs = features(x, training=False)
+            targets = ops.cast(targets, "int32")
+            chosen = ops.one_hot(targets, model.num_classes)[:, None, None]
+            if centered:
+                chosen = chosen - 1 / model.num_classes
+            return [
+                ops.sum(model.head.class_maps(outputs[name]) * chosen, axis=-1)
+                for name in names
+            ]
+
+        return read
+
+    function = cached_function(model, (_own_maps, centered, *names), make)
+    return run_in_batches(
+        function, (images, classes), batch_size, one_size=one_size
+    )
