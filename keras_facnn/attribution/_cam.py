@@ -162,9 +162,7 @@ def _linear_part(layer: Any) -> tuple[np.ndarray, np.ndarray]:
         bias = np.zeros(layer.num_classes)
     else:
         weights = ops.convert_to_numpy(layer.kernel)
-        bias = np.zeros(weights.shape[-1])
-        if layer.use_bias:
-            bias = ops.convert_to_numpy(layer.bias)
+        bias = ops.convert_to_numpy(layer.bias) if layer.use_bias else 0.0
     return np.asarray(weights, "float32"), np.asarray(bias, "float32")
 
 

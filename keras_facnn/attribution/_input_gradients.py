@@ -3,9 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from collections.abc import Callable
-from typing import Any
-
 import keras
 import numpy as np
 

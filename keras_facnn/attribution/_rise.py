@@ -1,5 +1,4 @@
 import math
-from typing import Any
 
 import keras
 import numpy as np

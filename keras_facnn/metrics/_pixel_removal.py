@@ -3,8 +3,6 @@
 import dataclasses
 import math
 import typing
-from collections.abc import Callable
-from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable
 from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
@@ -38,9 +39,7 @@ class Result:
 
     def to_json(self) -> str:
         """Return all numbers and settings as JSON; NaN becomes null."""
-        # Only subclasses are dataclasses.
-        fields: Any = self
-        return json.dumps(_plain(dataclasses.asdict(fields)))
+        return json.dumps(_plain(dataclasses.asdict(self)))
 
 
 def _plain(value: Any) -> Any:
