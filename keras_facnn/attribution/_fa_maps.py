@@ -110,7 +110,7 @@ def disagreement(
     name = f"fa_{number}"
 
     def spread(outputs: Any) -> Any:
-        maps = ops.cast(outputs[f"fa_{level}"], "float32")
+        maps = ops.cast(outputs[name], "float32")
         shape = ops.shape(maps)
         own = ops.reshape(
             maps,

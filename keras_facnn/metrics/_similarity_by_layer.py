@@ -22,6 +22,7 @@ from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.numbers import check_seed
 from keras_facnn.attribution import grad_cam
 from keras_facnn.attribution._gradient_cam import grad_cam_by_layer
+from keras_facnn.explaining.reading import check_layers
 from keras_facnn.maps import strongest_rivals
 from keras_facnn.metrics._result import Result
 from keras_facnn.metrics._result import function_name
@@ -171,7 +172,7 @@ def similarity_by_layer(
             "classes share is in no difference of two. "
             "Received: contrast=True, centered=True"
         )
-    numbers = model.fa_levels(layers)
+    numbers = check_layers(model, layers)
     if not numbers:
         raise ValueError(
             f"`layers` must name a layer at least. Received: layers={layers!r}"
