@@ -1,4 +1,4 @@
-"""Compares ways to make a map, by eye, by cost and by pixel removal.
+"""Compare attribution methods in figures, by cost and by pixel removal.
 
     python -m zoo.compare --preset cifar10 --data cifar10 --output runs/compare
 
@@ -7,13 +7,13 @@ writes into the output folder: `compare.png` (Figures 1 and 5 of the paper),
 `similarity_by_layer.csv`, `table.csv`, `table.md`, `results.json` and
 `report.html`, which opens without a server.
 
-`--preset MODEL.keras` compares the maps of any Keras classifier instead. If it
-ends in an average and one dense layer, CAM's are among them. There is no
-similarity by layer then.
+`--preset MODEL.keras` compares the maps of any Keras classifier instead. The
+methods then include CAM if the model ends in an average and one dense layer,
+and there is no similarity by layer.
 
-For a preset of several labels per image, `--labels TABLE.csv` says which labels
-each image has, as for `zoo.evaluate`. Removal is judged by the most probable
-one that an image has; images of none are left out.
+For a preset of several labels per image, `--labels TABLE.csv` gives the labels
+of each image, as for `zoo.evaluate`. Pixel removal uses the most probable label
+of each image. Images without labels are left out.
 """
 
 from __future__ import annotations

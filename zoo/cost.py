@@ -1,10 +1,11 @@
-"""Prints what a stage costs: multiply-adds, FLOP per step, memory per device.
+"""Print the cost of a stage: multiply-adds, FLOP per step, memory per device.
 
     python -m zoo.cost --recipe imagenet100_224 --devices 8
 
 The stage is that of `--stage`, or else the recipe's last one. The memory is an
-upper estimate: float32 weights, gradients and optimizer, and every layer's
-output for the backward pass, before a compiler fuses any.
+upper estimate. It counts weights, gradients and optimizer in float32, and the
+outputs of all layers for the backward pass. A compiler that fuses layers needs
+less.
 """
 
 from absl import app

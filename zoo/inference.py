@@ -1,4 +1,4 @@
-"""Compares formats of inference: Keras, and files that run without it.
+"""Compare formats for inference: Keras, and files that run without it.
 
     KERAS_BACKEND=torch python -m zoo.inference --preset cifar10
 

@@ -18,9 +18,9 @@ def grad_cam(
 ) -> np.ndarray:
     """Return the maps of `tf_keras_vis.gradcam.Gradcam`.
 
-    It is called such that it computes what `keras_facnn.attribution.grad_cam`
-    computes: at the layer that is named, not at the convolution before it; as
-    many scores as images; neither normalized nor resized.
+    The options make it compute the same as `keras_facnn.attribution.grad_cam`.
+    It uses the named layer, not the convolution before it, and one score per
+    image. It neither normalizes nor resizes the maps.
 
     Args:
         model: Functional `keras.Model` from images `(B, H, W, channels)` to
@@ -65,7 +65,7 @@ def grad_cam(
             for start in range(0, len(images), batch_size)
         ]
     )
-    # It takes the last axis for the channels, whatever it is.
+    # tf-keras-vis always takes the last axis as the channels.
     ours = attribution.grad_cam(model, images[:1], numbers[:1], layer=layer)
     if maps.shape[1:] != ours.shape[1:]:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Trains a recipe, in all of its stages, and saves its preset.
+"""Train all stages of a recipe, and save its preset.
 
     python -m zoo.train --recipe cifar10 --data cifar10 --workdir runs/cifar10
     python -m zoo.train --recipe photos --data FOLDER \\
@@ -6,25 +6,26 @@
     python -m zoo.train --recipe imagenette --data imagenette/160px-v2 \\
         --workdir runs/imagenette
 
-A recipe of one stage runs in the workdir. A recipe of several stages runs each
-in a folder of the workdir that has its name, from the first to the last one,
-whose preset is the recipe's. `--stage NAME` runs a single stage in the workdir,
-from `--init PRESET`, and with `--teacher MODEL` if it has a teacher.
-`--set epochs=3,taught.learning_rate=0.01` changes the recipe, see
-`zoo/settings.py`.
+If the recipe has one stage, it runs in the workdir. If it has several, they run
+in order, each in a subfolder of the workdir with the name of the stage. The
+preset of the last stage is the preset of the recipe. `--stage NAME` runs only
+this stage, in the workdir. It starts from `--init PRESET`, and needs `--teacher
+MODEL` if the stage has a teacher. `--set epochs=3,taught.learning_rate=0.01`
+changes the recipe; see `zoo/settings.py`.
 
-The folder of a stage gets `last.weights.h5` and `before.weights.h5` (weights
-and optimizer, of the last step saved and the one before), `best.weights.h5` (of
-the best validation), `log.csv`, `tensorboard/`, `run.json` and, at the end, the
-folder `preset/`. Ctrl-C saves first. The same command continues from the last
-checkpoint of whichever stage was running, also after a crash or a kill.
+The folder of a stage holds `last.weights.h5` and `before.weights.h5` (weights
+and optimizer of the last two checkpoints), `best.weights.h5` (weights of the
+best validation), `log.csv`, `tensorboard/`, `run.json` and, at the end, the
+folder `preset/`. Ctrl-C saves a checkpoint first. After Ctrl-C, a crash or a
+kill, the same command continues from the last checkpoint of the stage that was
+running.
 
 All GPUs of the machine are used on TensorFlow and JAX. For several machines,
 see "Many devices" in zoo/README.md.
 
 KERAS_BACKEND chooses the backend. On CPU, set MALLOC_TRIM_THRESHOLD_ and
-MALLOC_MMAP_THRESHOLD_ high (8589934592), or memory goes back and forth to the
-kernel.
+MALLOC_MMAP_THRESHOLD_ high (8589934592). Otherwise the process returns memory
+to the kernel and requests it again all the time.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def define_flags() -> None:
 def main() -> None:
     record.check_command()
     recipe = read_recipe()
-    # First, since TensorFlow must be imported before PyTorch.
+    # Import this first, because TensorFlow must be imported before PyTorch.
     from zoo.data import images as _  # noqa: F401 # isort: skip
 
     shared = devices.set_up(stage.batch_size for stage in recipe.stages)
@@ -132,7 +133,7 @@ def main() -> None:
     if len(names) == 1:
         folders = {names[0]: FLAGS.workdir}
     with contextlib.ExitStack() as stack:
-        # Of several processes, one writes.
+        # If there are several processes, only one writes.
         if shared.writes:
             for folder in dict.fromkeys([FLAGS.workdir, *folders.values()]):
                 stack.enter_context(record.locked(folder))
@@ -197,7 +198,7 @@ def train(
                 "Stage %d of %d: %s", number, len(recipe.stages), stage.name
             )
         if number > 1:
-            # The names of layers begin anew, as when this stage is continued.
+            # Count the names of layers from 0, as when this stage continues.
             distribution = keras.distribution.distribution()
             keras.utils.clear_session()
             keras.distribution.set_distribution(distribution)

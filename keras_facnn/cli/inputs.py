@@ -98,7 +98,7 @@ def read_images(
 
     Args:
         paths: Paths of the images.
-        model: A `FACNN`, whose `image_shape` says the size.
+        model: A `FACNN`. Its `image_shape` is the size of the images.
 
     Returns:
         The paths of the images that could be read, and an array
