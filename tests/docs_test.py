@@ -144,3 +144,15 @@ def test_numbers_of_a_card_are_those_that_were_measured(name):
             digits = len(value.split(".")[1])
             measured = f"{numbers[key][f'fa_{layer}']:.{digits}f}"
             assert measured == value, (name, layer)
+
+
+def test_every_test_that_the_page_of_proofs_names_exists():
+    text = (ROOT / "docs" / "theory.md").read_text("utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`", text)
+    named = [pair for pair in named if any(pair)]
+    assert len(named) > 8
+    path = None
+    for file, test in named:
+        path = file or path
+        code = (ROOT / path).read_text("utf-8")
+        assert not test or f"def {test}(" in code, (path, test)

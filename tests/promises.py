@@ -6,6 +6,15 @@ import numpy as np
 from keras_facnn import FACNN
 
 
+def predict(model, images):
+    return model.predict(images, verbose=0)
+
+
+def feature_maps(model, images):
+    maps = predict(model.feature_extractor(), images)
+    return [maps[f"fa_{layer}"] for layer in range(1, model.num_layers + 1)]
+
+
 def with_other_weights(model, rng):
     """Return the model after a random change of all weights and statistics."""
     model.set_weights(
