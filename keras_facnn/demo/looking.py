@@ -116,37 +116,7 @@ def look(model: Any, data: bytes) -> Seen:
     >>> seen.maps[1].shape, seen.evidence.shape
     ((16, 16, 3), (3, 3))
     """
-    from PIL import Image
-    from PIL import ImageOps
-
-    if len(data) > MAX_BYTES:
-        raise ValueError(
-            f"The picture has {len(data) / 2**20:.0f} MB. At most "
-            f"{MAX_BYTES // 2**20} are read"
-        )
-    height, width, channels = model.image_shape
-    _check_quick(data)
-    image = read_picture(data, (height, width, channels))[None]
-    with Image.open(io.BytesIO(data)) as opened:
-        sides = opened.size
-    if min(sides) < _LEAST_SIDE:
-        raise ValueError(
-            f"The picture has {sides[0]} x {sides[1]} pixels, too few to see "
-            f"anything in. Each side must have at least {_LEAST_SIDE}"
-        )
-    pixels = read_picture(data, (2 * _SIDE, 2 * _SIDE, channels), "within")
-    photo = Image.fromarray(pixels.squeeze(-1) if channels == 1 else pixels)
-    scale = _SIDE / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    view = np.array(
-        ImageOps.fit(
-            photo,
-            size,
-            Image.Resampling.LANCZOS,
-        )
-    ).reshape(size[1], size[0], channels)
-    photo.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-
+    image, photo, view = _read_pictures(data, model.image_shape)
     names = fa_names(model)
     sources, evidence_maps = evidence_reader(model)
     layer_logits = layer_logits_reader(model)
@@ -164,7 +134,7 @@ def look(model: Any, data: bytes) -> Seen:
         model, image, [*names, *sources], read, batch_size=1, key="page"
     )
     return Seen(
-        photo=np.array(photo).reshape(photo.height, photo.width, channels),
+        photo=photo,
         view=view,
         image=image,
         names=names_of(model),
@@ -176,6 +146,41 @@ def look(model: Any, data: bytes) -> Seen:
         evidence=values["evidence"][0],
         source="the photo itself" if model.backbone is None else "the backbone",
         several_labels=model.threshold,
+    )
+
+
+def _read_pictures(
+    data: bytes, image_shape: tuple[int, int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the `image`, `photo` and `view` of a `Seen`, or raise."""
+    from PIL import Image
+    from PIL import ImageOps
+
+    if len(data) > MAX_BYTES:
+        raise ValueError(
+            f"The picture has {len(data) / 2**20:.0f} MB. At most "
+            f"{MAX_BYTES // 2**20} are read"
+        )
+    height, width, channels = image_shape
+    _check_quick(data)
+    image = read_picture(data, (height, width, channels))[None]
+    with Image.open(io.BytesIO(data)) as opened:
+        sides = opened.size
+    if min(sides) < _LEAST_SIDE:
+        raise ValueError(
+            f"The picture has {sides[0]} x {sides[1]} pixels, too few to see "
+            f"anything in. Each side must have at least {_LEAST_SIDE}"
+        )
+    pixels = read_picture(data, (2 * _SIDE, 2 * _SIDE, channels), "within")
+    photo = Image.fromarray(pixels.squeeze(-1) if channels == 1 else pixels)
+    scale = _SIDE / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    view = np.array(ImageOps.fit(photo, size, Image.Resampling.LANCZOS))
+    photo.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    return (
+        image,
+        np.array(photo).reshape(photo.height, photo.width, channels),
+        view.reshape(size[1], size[0], channels),
     )
 
 

@@ -18,7 +18,7 @@ from tests.cli.command import ROOT
 from tests.cli.command import SAMPLES
 from tests.cli.command import run
 
-# The fonts are the machine's.
+# Which fonts are installed differs between machines.
 pytestmark = pytest.mark.filterwarnings("ignore:No installed font")
 
 
@@ -120,7 +120,7 @@ def test_several_labels_have_probabilities_of_their_own(
 @pytest.mark.parametrize("kind", ["softmax", "threshold"])
 def test_names_the_pictures_of_which_it_is_unsure(kind, tmp_path, capsys):
     model = FACNN(4, (8, 8, 3), (1,), (1,), threshold=kind == "threshold")
-    # Any picture is of any class.
+    # All classes are equally likely for any picture.
     model.set_weights([np.zeros_like(w) for w in model.get_weights()])
     model.save_to_preset(tmp_path / "even")
     for i in range(7):
@@ -161,7 +161,7 @@ def test_a_figure_of_some_of_many_images(tmp_path, capsys):
 
 @pytest.mark.only_on("torch")
 def test_transparent_pixels_are_white(tmp_path, capsys):
-    """So what they hide has no say."""
+    """The colors that they hide do not count."""
     white = np.full((32, 32, 3), 255, "uint8")
     white[4:20, 4:20] = np.asarray(Image.open(SAMPLES[0]))[:16, :16]
     hiding = np.concatenate([white, np.full((32, 32, 1), 255)], -1)

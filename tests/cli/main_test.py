@@ -1,4 +1,4 @@
-"""`python -m keras_facnn`, as a user types it: what holds of all commands."""
+"""`python -m keras_facnn`: what all commands have in common."""
 
 import contextlib
 import io
@@ -56,7 +56,7 @@ def interrupting(tmp_path):
 
 
 def heeding_ctrl_c():
-    """For a child process: shells start background jobs without it."""
+    """Let a child process heed Ctrl-C, which background jobs ignore."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -80,7 +80,7 @@ def test_ctrl_c_while_keras_is_imported(way, tmp_path, interrupting):
 
 @pytest.mark.only_on("torch")
 def test_other_programs_keep_their_ctrl_c(interrupting):
-    """Only the command line ends at once; a program of a user may not."""
+    """Only the command line ends at once, not a program that imports us."""
     code = "import signal, keras_facnn; print(signal.getsignal(signal.SIGINT))"
     result = subprocess.run(
         [sys.executable, "-c", code, "-m", "keras_facnn"],
@@ -139,7 +139,7 @@ def test_results_need_no_stream_of_messages(stderr, monkeypatch, capsys):
 @pytest.mark.only_on("torch")
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
 def test_a_closed_stream_is_no_file_that_is_opened_next():
-    """Where the backends' messages would end up."""
+    """Otherwise the messages of the backends end up in that file."""
     code = """
 import os, sys
 sys.argv[0] = "keras-facnn"
@@ -176,7 +176,7 @@ def test_says_what_to_install_without_a_backend():
 
 
 def test_every_command_says_which_backend_is_installed(tmp_path):
-    """Where Keras' usual one is not, and nobody named another."""
+    """If Keras' default backend is missing, and no other is named."""
     code = """
 import sys
 sys.modules["tensorflow"] = None

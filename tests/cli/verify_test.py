@@ -22,7 +22,7 @@ def test_verify_fails_when_the_maps_are_not_the_explanation(
 
 
 def test_verifies_a_picture_on_which_no_map_varies(preset, photos, capsys):
-    """Of one pixel, here. Its correlation is not a number, nor an error."""
+    """A map of one pixel has no correlation, which is not an error."""
     options = ["--preset", preset, "--size", 4]
     assert run("verify", photos[0], *options) == 0
     out, err = capsys.readouterr()

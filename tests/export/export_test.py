@@ -109,8 +109,8 @@ def test_a_hybrid_is_exported(tmp_path, name):
     np.testing.assert_allclose(found["class_maps"], maps, rtol=1e-3, atol=1e-3)
 
 
-# All presets in one format. In others one of the pure presets, whose layers
-# are of the same kinds, and the hybrid once more.
+# All presets are written in one format. The other formats get one pure preset,
+# because all have the same kinds of layers; the hybrid is written once more.
 BUNDLED = {
     "tensorflow": [
         ("cifar10", "litert"),
@@ -127,23 +127,23 @@ BUNDLED = {
 
 @pytest.fixture(scope="module")
 def bundled(request):
-    """A bundled preset's model, images, and what it says of them."""
+    """A bundled preset's model, images, and its outputs for them."""
     model = FACNN.from_preset(request.param)
     images = keras_facnn.load_images(SAMPLES, model)
     logits, maps = model.predict_with_maps(images)
     first = model.class_maps(images, layer=1)
-    said = {"logits": logits, "class_maps": maps, "class_maps_1": first}
-    return model, images, said
+    outputs = {"logits": logits, "class_maps": maps, "class_maps_1": first}
+    return model, images, outputs
 
 
 @pytest.mark.parametrize("bundled, name", BUNDLED, indirect=["bundled"])
 def test_bundled_presets_answer_alike_in_every_format(bundled, tmp_path, name):
-    model, images, said = bundled
+    model, images, outputs = bundled
     path = tmp_path / f"m{FORMATS[name].ending}"
     model.export(path, layers=(1,), verbose=False)
     found = RUN[name](path, images.astype("float32"))
-    assert sorted(found) == sorted(said)
-    for key, expected in said.items():
+    assert sorted(found) == sorted(outputs)
+    for key, expected in outputs.items():
         assert_same(found[key], expected)
     assert json.loads(facts_in(name, path)["class_names"]) == model.class_names
 
@@ -225,9 +225,9 @@ def test_a_file_that_answers_otherwise_is_not_kept(
 def test_only_files_of_an_export_are_replaced(
     small_model, images, tmp_path, name, monkeypatch
 ):
-    """What stands there stays as it is, also where an export is interrupted."""
+    """Other files are kept, and so is an export if a new one is interrupted."""
     form = FORMATS[name]
-    # Endings may be in capitals.
+    # Endings may be in upper case.
     path = tmp_path / f"photo{form.ending.upper()}"
     foreign = path / "saved_model.pb" if not form.ending else path
     if name == "openvino":
@@ -308,7 +308,7 @@ def test_every_format_is_documented(capsys):
 
 @pytest.mark.only_on("torch", "jax")
 def test_refuses_unknown_options(small_model, tmp_path):
-    """Keras passes over them, so that a misspelled one would do nothing."""
+    """Keras ignores them, so that a misspelled one would do nothing."""
     name = "model.onnx" if keras.backend.backend() == "torch" else "model"
     for option, near in (("layer", "layers"), ("centerd", "centered")):
         with pytest.raises(TypeError, match=f"`{option}`.*`{near}`"):

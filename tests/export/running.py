@@ -31,7 +31,7 @@ def run_litert(path, images):
 
 def run_saved_model(path, images):
     tf = pytest.importorskip("tensorflow")
-    # Its variables live as long as this does.
+    # Its variables exist as long as this object.
     loaded = tf.saved_model.load(str(path))
     outputs = loaded.serve(images)
     return {k: v.numpy() for k, v in outputs.items()}
