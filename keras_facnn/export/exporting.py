@@ -29,6 +29,9 @@ from keras_facnn.types import LayerName
 class Exporting:
     """The method of a `FACNN` that writes it as a file."""
 
+    image_shape: Any
+    size_rules: tuple[int, int]
+
     def export(
         self,
         filepath: str | os.PathLike,
@@ -97,54 +100,30 @@ class Exporting:
         ...     path = f"{tempfile.mkdtemp()}/model.onnx"
         ...     model.export(path, layers=(1,), verbose=False)
         """
-        export_model(
-            self,
-            filepath,
-            format,
-            verbose,
-            layers=layers,
-            centered=centered,
-            fuse=fuse,
-            **kwargs,
-        )
-
-
-def export_model(
-    model: Any,
-    filepath: str | os.PathLike,
-    format: FormatName | None = None,
-    verbose: bool | None = None,
-    *,
-    layers: LayerName | Sequence[LayerName] | None = None,
-    centered: bool = False,
-    fuse: bool = True,
-    **kwargs: Any,
-) -> None:
-    """Write a model as a file; see `FACNN.export`."""
-    name = find_format(filepath, format)
-    form = FORMATS[name]
-    # Keras ignores arguments that it does not know.
-    if form.options is not None:
-        signature = inspect.signature(export_model).parameters
-        own = [n for n in signature if n not in ("model", "kwargs")]
-        check_argument_names("`export`", kwargs, [*own, *form.options])
-    centered = check_bool("centered", centered)
-    fuse = check_bool("fuse", fuse)
-    prints = check_verbose(True if verbose is None else verbose)
-    more_layers = [] if layers is None else check_layers(model, layers)
-    check_can_write(name)
-    check_graph_model(model)
-    _check_image_shape(model.image_shape, name)
-    path = pathlib.Path(filepath).expanduser().absolute()
-    check_destination(path, form)
-    graph = make_graph(model, more_layers, centered, fuse)
-    facts = collect_facts(model, centered)
-    with writing_aside(path, form) as written:
-        write_graph(graph, name, written, kwargs)
-        form.finish(written, list(graph.output), facts)
-        check_file(graph, model.size_rules, form.load(written), name)
-    if prints:
-        print(f"Saved {path}, which answers as the model does.")
+        name = find_format(filepath, format)
+        form = FORMATS[name]
+        # Keras ignores arguments that it does not know.
+        if form.options is not None:
+            signature = inspect.signature(Exporting.export).parameters
+            own = [n for n in signature if n not in ("self", "kwargs")]
+            check_argument_names("`export`", kwargs, [*own, *form.options])
+        centered = check_bool("centered", centered)
+        fuse = check_bool("fuse", fuse)
+        prints = check_verbose(True if verbose is None else verbose)
+        more_layers = [] if layers is None else check_layers(self, layers)
+        check_can_write(name)
+        check_graph_model(self)
+        _check_image_shape(self.image_shape, name)
+        path = pathlib.Path(filepath).expanduser().absolute()
+        check_destination(path, form)
+        graph = make_graph(self, more_layers, centered, fuse)
+        facts = collect_facts(self, centered)
+        with writing_aside(path, form) as written:
+            write_graph(graph, name, written, kwargs)
+            form.finish(written, list(graph.output), facts)
+            check_file(graph, self.size_rules, form.load(written), name)
+        if prints:
+            print(f"Saved {path}, which answers as the model does.")
 
 
 def _check_image_shape(shape: Sequence[int | None], name: str) -> None:
