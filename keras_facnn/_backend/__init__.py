@@ -1,1 +1,1 @@
-"""Forward passes and gradients: the only place where backends differ."""
+"""Run forward passes and gradients; backends differ only here."""

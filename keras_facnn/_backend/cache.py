@@ -15,7 +15,7 @@ _LOCK = threading.RLock()
 
 
 class _Cache:
-    """What was made for a model. It lives as long; Keras does not save it."""
+    """Everything that was made for a model. Keras does not save it."""
 
     def __init__(self, model: keras.Model) -> None:
         self.clear(model)

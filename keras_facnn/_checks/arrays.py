@@ -78,7 +78,7 @@ def finite_array(name: str, values: Any) -> np.ndarray:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError(
             f"`{name}` must be finite. Received: NaN or infinity, at "
-            f"{int((~np.isfinite(array)).sum())} of {array.size} places"
+            f"{int((~np.isfinite(array)).sum())} of {array.size} values"
         )
     return array
 

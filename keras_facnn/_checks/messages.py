@@ -16,10 +16,10 @@ def short_repr(value: Any) -> str:
 
 def callers_stacklevel() -> int:
     """Return the `stacklevel` of the first caller outside the package."""
-    level = 1
+    stacklevel = 1
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__", "").startswith(
         "keras_facnn"
     ):
-        level, frame = level + 1, frame.f_back
-    return level
+        stacklevel, frame = stacklevel + 1, frame.f_back
+    return stacklevel

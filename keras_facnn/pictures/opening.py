@@ -66,12 +66,6 @@ def opened(source: Source) -> Iterator[Any]:
         raise ValueError(f"{name} cannot be read as an image: {reason}") from e
 
 
-def check_picture(source: Source) -> None:
-    """Raise as `read_picture` would, as far as the head of a file shows."""
-    with opened(source):
-        pass
-
-
 def picture_name(source: Source) -> str:
     """Return how messages name a source."""
     return _name_and_file(source)[0]

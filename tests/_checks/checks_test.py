@@ -1,4 +1,4 @@
-"""Every public function asks the one door: hostile inputs, to all of them."""
+"""Every public function validates its input: bad input to each of them."""
 
 import sys
 
