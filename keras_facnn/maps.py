@@ -54,7 +54,7 @@ def pick_classes(values: Any, classes: CheckedClasses, logits: Any) -> Any:
 
     Args:
         values: Array or tensor `(B, ..., C)`.
-        classes: What `check_classes` returned.
+        classes: Result of `check_classes`.
         logits: Array `(B, C)`, whose largest values are the predicted classes.
 
     Returns:

@@ -23,14 +23,14 @@ Classes: TypeAlias = Any
 Labels: TypeAlias = Any
 # Boxes `(B, 4)`, or B arrays `(N, 4)`.
 Boxes: TypeAlias = Any
-# What happens to pictures of another aspect, and to those that can't be read.
+# How to fit pictures of another aspect ratio, and how to treat unreadable ones.
 Fit: TypeAlias = Literal["crop", "pad", "stretch"]
 OnError: TypeAlias = Literal["raise", "skip"]
 # The order in which pixels are removed.
 Order: TypeAlias = Literal[
     "most_relevant_first", "least_relevant_first", "random"
 ]
-# What convolutions see beyond the border of the maps.
+# The values of maps beyond their border, for convolutions.
 Padding: TypeAlias = Literal["zeros", "edge"]
 # How weights are stored in a preset.
 WeightsDtype: TypeAlias = Literal["float32", "float16"]

@@ -411,11 +411,11 @@ def timed(
     predictions: np.ndarray,
     method: str,
 ) -> tuple[np.ndarray, float]:
-    """Return maps, and the seconds per image once all is compiled.
+    """Return maps, and the seconds per image without the compilation.
 
     Some methods compile at each call, so the time of one batch is subtracted.
-    It is not subtracted where an image takes many passes: the compilation is
-    nothing beside them.
+    It is not subtracted for methods with many passes per image, because their
+    compilation takes much less time than the passes.
     """
 
     def call(n: int) -> tuple[np.ndarray, float]:

@@ -1,17 +1,17 @@
-"""Measures a preset: accuracy, alignment by layer, and exactness.
+"""Measure a preset: accuracy, alignment by layer, and exactness.
 
     python -m zoo.evaluate --preset cifar10 --data cifar10 --split test
 
 prints a report as JSON, with the accuracy of each class and its confusion with
-others. Images that the preset was trained on, by its record, are left out.
-`--write` puts the report, with the command, into the `metadata.json` of a
-preset that is a local folder. `--preset WORKDIR/model.keras` measures a
-baseline, which has only an accuracy.
+other classes. If the preset has a record of its training images, these are left
+out. `--write` writes the report and the command into the `metadata.json` of a
+preset in a local folder. `--preset WORKDIR/model.keras` measures a baseline,
+for which the report has only the accuracy.
 
-For a preset of several labels per image (`FACNN(..., threshold=True)`) it
-measures how well each label is found. `--data FOLDER --labels TABLE.csv` says
-which labels each image has; in a folder of classes each image has the label of
-its class.
+For a preset of several labels per image (`FACNN(..., threshold=True)`), the
+command measures how well each label is found. `--data FOLDER --labels
+TABLE.csv` gives the labels of each image. In a folder of classes, each image
+has the label of its class.
 """
 
 from __future__ import annotations

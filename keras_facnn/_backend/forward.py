@@ -33,7 +33,7 @@ def run_in_batches(
     """Call a compiled function batch by batch.
 
     Args:
-        function: What `cached_function` returned.
+        function: Result of `cached_function`.
         arrays: The arguments of the function: an array, or a tuple of arrays of
             equal length. The function receives them as float32.
         batch_size: Positive integer, the number of entries per call.

@@ -22,7 +22,7 @@ def check_argument_names(
     """Raise if a dict of keyword arguments holds an unknown one.
 
     Args:
-        where: What takes the arguments, such as `"FACNN"`.
+        where: Name of the function or class, such as `"FACNN"`.
         received: Dict of the received arguments by name.
         known: The known names.
     """

@@ -205,7 +205,7 @@ def check_range(name: str, array: np.ndarray) -> None:
 
     Args:
         name: The caller's name for the array.
-        array: What `real_array` returned.
+        array: Result of `real_array`.
     """
     if array.dtype != "float64":
         return

@@ -8,8 +8,8 @@ import numpy as np
 
 from keras_facnn._checks.messages import short_repr
 
-# What `check_classes` returns: None for the predicted classes, "all", or an int
-# array `(B,)`.
+# The result of `check_classes`: None for the predicted classes, "all", or an
+# int array `(B,)`.
 CheckedClasses: TypeAlias = np.ndarray | str | None
 
 
@@ -81,9 +81,9 @@ def check_labels(
 def _class_numbers(
     classes: Any, names: Sequence[str] | None, name: str
 ) -> np.ndarray:
-    """Return numbers in place of names, as an array.
+    """Replace names by numbers, and return an array.
 
-    Where no array of numbers results, it is an array of objects.
+    If the result is not an array of numbers, it is an array of objects.
     """
     none = np.asarray(None, object)
     if isinstance(classes, np.ma.MaskedArray) and np.ma.is_masked(classes):
@@ -96,7 +96,7 @@ def _class_numbers(
 
 
 def _class_number(classes: Any, names: Sequence[str] | None, name: str) -> Any:
-    """Return numbers in place of names, nested as they are."""
+    """Replace names by numbers, and keep the nesting."""
     classes = _listed(classes)
     if isinstance(classes, str):
         if not names:

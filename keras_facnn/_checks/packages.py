@@ -23,7 +23,7 @@ def missing_backend(error: Exception) -> ImportError:
     """Return the error to raise if Keras finds no backend.
 
     Args:
-        error: What was raised when Keras was imported.
+        error: The error that the import of Keras raised.
     """
     named = os.environ.get("KERAS_BACKEND") or "tensorflow"
     installed = [

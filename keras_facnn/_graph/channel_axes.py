@@ -44,7 +44,7 @@ def channel_axis(model: keras.Model, path: str) -> int:
 
     Args:
         model: A functional model of images with the channels last.
-        path: What `find_layer_path` returned.
+        path: Result of `find_layer_path`.
 
     Raises:
         ValueError: If the model's output does not depend on the layer.

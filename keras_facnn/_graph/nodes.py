@@ -26,7 +26,7 @@ def is_graph_model(operation: Any) -> TypeGuard[keras.Model]:
     """Return whether an operation is a model that computes its graph.
 
     A subclass of a functional model may have its own `call`, which Keras runs
-    in place of the graph.
+    instead of the graph.
     """
     if not isinstance(operation, keras.Model):
         return False
@@ -39,7 +39,7 @@ def is_graph_model(operation: Any) -> TypeGuard[keras.Model]:
 
 
 def check_graph_model(model: Any, name: str = "model") -> None:
-    """Raise if a functional model's own `call` runs in place of its graph.
+    """Raise if a functional model's own `call` runs instead of its graph.
 
     Args:
         model: Any `keras.Model` with a graph.

@@ -21,7 +21,7 @@ def maps_function(model: keras.Model, path: str) -> Callable[[Any], Any]:
 
     Args:
         model: A functional model.
-        path: What `find_layer_path` returned.
+        path: Result of `find_layer_path`.
     """
 
     def make() -> Callable[[Any], Any]:
@@ -37,7 +37,7 @@ def scores_after(model: keras.Model, path: str) -> Callable[[Any, Any], Any]:
 
     Args:
         model: A functional model.
-        path: What `find_layer_path` returned. The function takes this layer's
+        path: Result of `find_layer_path`. The function takes this layer's
             maps as `maps_function` returns them.
     """
     axis = channel_axis(model, path)

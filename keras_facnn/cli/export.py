@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _run_again(argv: Sequence[str], backend: str) -> None:
-    """Run the same command on another backend, in a process of its own."""
+    """Run the same command on another backend, in a separate process."""
     ended = subprocess.run(
         [sys.executable, "-m", "keras_facnn", *argv],
         env={**os.environ, "KERAS_BACKEND": backend},

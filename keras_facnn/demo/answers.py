@@ -1,4 +1,4 @@
-"""What the page answers when a visitor does something."""
+"""Answer the actions of a visitor of the page."""
 
 import pathlib
 import threading

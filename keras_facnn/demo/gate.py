@@ -8,7 +8,7 @@ from collections.abc import MutableMapping
 from typing import Any
 from typing import TypeAlias
 
-# Of the ASGI protocol.
+# Types of the ASGI protocol.
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]

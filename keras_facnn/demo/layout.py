@@ -30,10 +30,10 @@ class Components:
         sample: The samples to pick from.
         photo: The whole photo.
         bars: The likeliest classes.
-        results: The column of all that follows, hidden until there is a photo.
+        results: The column of all parts below, hidden until there is a photo.
         view: The map of a class.
         layer: The slider of layers.
-        beside: What is beside the map: the pixels that the model reads, or
+        beside: The picture beside the map: the pixels that the model reads, or
             Grad-CAM.
         grad_cam: Whether to compare with Grad-CAM.
         kind: The kind of the map.

@@ -47,11 +47,11 @@ class Seen:
         maps: Dict from the numbers 1..L of the FA layers to arrays `(h, w, C)`.
         layer_probabilities: Array `(L, C)`.
         evidence: Array `(L + 1, C)`, each layer's share of the logits.
-        source: What layer 0 is, in words.
-        several_labels: Whether each class has a probability of its own, because
+        source: Description of layer 0.
+        several_labels: Whether each class has a separate probability, because
             a photo may show several classes, or none.
-        grad_cams: Dict from a class and a layer to the Grad-CAM map `(h, w)`,
-            of those that were computed.
+        grad_cams: Dict from a class and a layer to a Grad-CAM map `(h, w)`. It
+            holds only maps that were already computed.
     """
 
     photo: np.ndarray

@@ -65,7 +65,7 @@ def _check_outputs(
             )
         error = float(np.abs(found[key] - tensor).max())
         largest = float(np.abs(tensor).max())
-        # Written such that NaN fails.
+        # Written so that NaN does not pass.
         if not error <= _LARGEST_ERROR * max(largest, 1.0):
             raise RuntimeError(
                 f"format={name!r}: the output {key!r} of the written file is "

@@ -1,4 +1,4 @@
-"""What a written file says of itself."""
+"""Facts about the model that a written file holds."""
 
 import json
 from typing import Any
@@ -9,14 +9,14 @@ from keras_facnn.version import __version__
 
 
 def collect_facts(model: Any, centered: bool) -> dict[str, str]:
-    """Return what readers of a written file should know.
+    """Return facts about the model for users of a written file.
 
     Args:
         model: A `FACNN`.
         centered: Whether the maps in the file are centered.
 
     Returns:
-        A dict of strings; those that are no text are JSON.
+        A dict of strings. Facts that are not text are in JSON.
     """
     metadata = model.provenance.valid_metadata(model)
     facts = {

@@ -21,16 +21,16 @@ class Format:
             it, under the same name.
         backends: The backends on which Keras writes the format, the best
             first.
-        any_size: Those of them on which the file takes images of any size.
-        names_outputs: Whether Keras hands the names of the outputs on.
+        any_size: The backends whose file takes images of any size.
+        names_outputs: Whether Keras passes the names of the outputs on.
         options: Further arguments of `keras.Model.export`. None if Keras
             passes any argument on to another package.
-        packages: What to install, by the name of the module that is imported.
+        packages: Names of the packages to install, by the module they provide.
         finish: Gives a written file the names of input and outputs, unless
             Keras did, and adds the facts.
         load: Returns a function that runs a written file.
-        read_facts: Reads the facts that `finish` added. Of a file that is not
-            an export, it may raise any exception.
+        read_facts: Reads the facts that `finish` added. It may raise any
+            exception if the file is not an export.
     """
 
     ending: str

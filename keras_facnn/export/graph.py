@@ -51,7 +51,7 @@ def write_graph(
     """Write a graph with Keras.
 
     Args:
-        graph: What `make_graph` returned.
+        graph: Result of `make_graph`.
         format: The name of the format.
         path: Where to write.
         options: Further arguments of `keras.Model.export`.

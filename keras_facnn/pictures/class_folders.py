@@ -111,7 +111,7 @@ def _list_pictures(
     Args:
         root: Path of the folder of the class folders.
         folder: Path of the folder within `root`.
-        endings: What `picture_endings` returned.
+        endings: Result of `picture_endings`.
         left_out: Dict to which all other files and their reasons are added.
         above: The identities of the folders above this one.
     """

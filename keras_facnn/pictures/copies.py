@@ -41,7 +41,7 @@ def warn_about_copies(
 
     Args:
         paths: The paths of the pictures.
-        digests: What `file_digest` returned for each.
+        digests: Results of `file_digest`, one for each.
         sides: Array `(B,)` with the side of each picture, such as its class.
         where: Where such pictures are, for the message.
     """

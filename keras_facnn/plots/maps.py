@@ -62,7 +62,7 @@ def draw_evidence(
         map_: Array `(h, w)`.
         size: A pair `(H, W)`, the size of the image.
         vmax: Value of the brightest color.
-        total: The sum of the evidence, of which a faint map shows a share.
+        total: The sum of the evidence. Faint maps show shares of it.
 
     Returns:
         The Matplotlib image of the map.

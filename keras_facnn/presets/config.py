@@ -55,7 +55,7 @@ def parse_config(cls: Any, data: bytes, handle: files.Handle) -> dict[str, Any]:
     Args:
         cls: The class `FACNN`.
         data: The bytes of the file.
-        handle: What the user calls the preset.
+        handle: Name of the preset in messages.
     """
     outer = files.parse_json(data, files.CONFIG, handle)
     where = f"{files.CONFIG} of the preset {str(handle)!r}"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from typing import TypeAlias
 
-# What a user calls a preset.
+# The name, folder or URL of a preset.
 Handle: TypeAlias = str | os.PathLike
 
 CONFIG = "config.json"
@@ -26,7 +26,7 @@ def parse_json(data: bytes, name: str, handle: Handle) -> dict[str, Any]:
     Args:
         data: The bytes of the file.
         name: The name of the file.
-        handle: What the user calls the preset.
+        handle: Name of the preset in messages.
     """
     where = f"{name} of the preset {str(handle)!r}"
     try:

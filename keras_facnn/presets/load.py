@@ -63,8 +63,8 @@ def read_preset(
 
     Args:
         cls: The class `FACNN`.
-        source: What `find_source` returned.
-        handle: What the user calls the preset.
+        source: Result of `find_source`.
+        handle: Name of the preset in messages.
         load_weights: Whether to load its weights.
         overrides: Arguments of `FACNN` to change.
     """
@@ -108,7 +108,7 @@ def read_preset(
     _load_weights(original, source, record, handle)
     _transfer(original, model, handle)
     if "num_classes" in overrides:
-        # What is known of the old classes and their data is not of the new.
+        # The metadata describes the old classes and their data, not the new.
         record = {"transferred_from": record}
     model.provenance = Provenance.at_load(model, record, are_preset_s=False)
     return model

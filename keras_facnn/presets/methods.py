@@ -24,8 +24,8 @@ from keras_facnn.types import WeightsDtype
 class Presets:
     """The methods that load a `FACNN` from a preset, and save it as one.
 
-    What is known of where its weights came from is in `provenance`, which the
-    constructor sets.
+    `provenance` describes where the weights came from. The constructor sets
+    it.
     """
 
     num_classes: int

@@ -10,7 +10,7 @@ import keras
 from keras_facnn.presets import weights
 from keras_facnn.presets.record import RESERVED
 
-# What is no longer true of weights once they were trained on.
+# Metadata that no longer holds after more training of the weights.
 _OF_ITS_WEIGHTS = {"description", "dataset", "trained_on", "training"}
 
 
@@ -40,11 +40,11 @@ class Provenance:
 
         Args:
             model: The model.
-            metadata: What is known of its weights.
-            are_preset_s: Whether they are all weights of a preset, as it is.
+            metadata: The metadata of its weights.
+            are_preset_s: Whether they are exactly the weights of a preset.
         """
         digest = weights.digest(model)
-        # The digest is that of float32, to which others were cast.
+        # The digest is of float32 weights, so other types were cast.
         exact = all(v.dtype == "float32" for v in model.weights)
         return cls(metadata, digest, digest if are_preset_s and exact else None)
 
@@ -95,7 +95,7 @@ class Provenance:
 
         Args:
             model: The model whose provenance this is.
-            saved: A copy of it, with the weights as they are saved.
+            saved: A copy of the model with the weights in the saved dtype.
         """
         valid = self.valid_metadata(model)
         if weights.digest(saved) != self.preset_digest:

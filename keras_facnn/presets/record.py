@@ -53,7 +53,7 @@ def parse_record(
         data: The bytes of `metadata.json`.
         config_data: The bytes of `config.json`.
         num_classes: The number of classes in the config.
-        handle: What the user calls the preset.
+        handle: Name of the preset in messages.
     """
     record = files.parse_json(data, files.METADATA, handle)
     where = f"{files.METADATA} of the preset {str(handle)!r}"
@@ -109,9 +109,9 @@ def check_class_names(names: Any, num_classes: int, where: str) -> None:
     """Raise if names cannot tell the classes apart.
 
     Args:
-        names: What should be a list of names.
+        names: Any value, which should be a list of names.
         num_classes: The number of classes.
-        where: What holds the names, for the message.
+        where: Name of the argument or file with the names, for the message.
     """
     problem = None
     if not isinstance(names, list) or not all(
@@ -195,7 +195,7 @@ def _as_json(value: Any, path: str, depth: int) -> Any:
 
     Args:
         value: Any value.
-        path: What errors call the value.
+        path: Name of the value in errors.
         depth: How many levels the value may have.
     """
     if depth == 0:

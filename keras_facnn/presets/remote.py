@@ -55,11 +55,11 @@ class Website:
     def weights(self, sha256: str, largest: int) -> pathlib.Path:
         """Return the path of a local copy of the weights.
 
-        It is downloaded if there is none. Copies are kept by their hash in
-        `keras_facnn` under `KERAS_HOME` (`~/.keras` by default), so a changed
-        file is never mistaken for an old one, and no file with a wrong hash is
-        kept. Each download writes to a file of its own until it is complete, so
-        several may run at the same time.
+        The file is downloaded if there is no copy. Copies are in the folder
+        `keras_facnn` of `KERAS_HOME` (`~/.keras` by default). Their names are
+        their hashes, so a changed file is never mistaken for an old one. No
+        file with a wrong hash is kept. Each download writes to a separate file
+        until it is complete, so several downloads may run at the same time.
         """
         home = os.environ.get("KERAS_HOME", os.path.join("~", ".keras"))
         cache = pathlib.Path(os.path.expanduser(home)) / "keras_facnn"

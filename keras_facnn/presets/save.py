@@ -33,8 +33,8 @@ def write_files(
     Args:
         folder: An empty folder.
         model: A `FACNN`.
-        copy: What `copy_to_save` returned.
-        metadata: What is known of the model, as JSON holds it.
+        copy: Result of `copy_to_save`.
+        metadata: The metadata of the model, in types of JSON.
         weights_dtype: The dtype of `copy`.
     """
     config = configs.config_bytes(model.get_config())

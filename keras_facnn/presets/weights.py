@@ -36,7 +36,7 @@ def check_file(
     Args:
         path: Path of the file.
         parameters: How many floats it must hold.
-        handle: What the user calls the preset.
+        handle: Name of the preset in messages.
     """
     with _clear_errors(parameters, handle):
         if os.path.getsize(path) < 2 * parameters:

@@ -23,7 +23,7 @@ Logs = Any
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves weights and optimizer such that a kill can't damage the file.
+    """Save weights and optimizer, so that a kill can't damage the file.
 
     It saves before each validation, at the end of each epoch, after some
     minutes within one, and on Ctrl-C or SIGTERM, which then end the run. So a

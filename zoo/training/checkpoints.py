@@ -1,4 +1,4 @@
-"""The two newest checkpoints of a run, and which of them are whole."""
+"""Save and restore the two newest checkpoints of a run, and find damage."""
 
 import contextlib
 import hashlib
@@ -27,14 +27,14 @@ class Checkpoints:
         self.before = os.path.join(workdir, "before.weights.h5")
         self.hashes = self.last + ".sha256"
         self.last_is_damaged = False
-        # The one to continue from, or None.
+        # The checkpoint to continue from, or None.
         self.newest: str | None = None
 
     def exist(self) -> bool:
         return os.path.exists(self.last) or os.path.exists(self.before)
 
     def save(self, write: Callable[[str], None]) -> None:
-        """Make what `write(path)` writes the newest checkpoint."""
+        """Save the newest checkpoint with `write(path)`."""
         partial = partial_path(self.last)
         write(partial)
         # Before the file is in place, and with those of the files that are.
@@ -99,7 +99,7 @@ def sha256(path: str) -> str:
 def link(source: str, target: str) -> None:
     """Put the file `source` at `target` too, in one step."""
     partial = partial_path(target)
-    # What an earlier kill has left.
+    # An earlier kill may have left this file.
     with contextlib.suppress(FileNotFoundError):
         os.remove(partial)
     try:

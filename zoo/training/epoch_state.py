@@ -56,7 +56,7 @@ class ContinuedMetrics(keras.callbacks.Callback):
     """Continues the metrics of an interrupted epoch.
 
     Args:
-        values: What `load` returned.
+        values: Result of `load`.
     """
 
     def __init__(self, values: dict[str, Any]) -> None:
@@ -82,7 +82,7 @@ def end_epoch(
     Args:
         model: The model, with the weights of the epoch's last step.
         epoch: Number of the epoch, from 0.
-        values: What `load` returned.
+        values: Result of `load`.
         validation: Images, targets and weights, or None if no validation is
             due.
         batch_size: Images per step of the validation.

@@ -84,7 +84,7 @@ def taught(
 
     Args:
         stream: `tf.data.Dataset` of `(images, one-hot labels)`.
-        teacher: What `load` returned. Images of another size than its own are
+        teacher: Result of `load`. Images of another size than its own are
             resized bilinearly.
         weight: Number from 0 to 1, the teacher's share of the targets; the
             labels have the rest.
