@@ -286,7 +286,7 @@ def test_fuses_its_own_layers(model, images, tmp_path):
     for loaded in copies(fused, tmp_path):
         assert loaded.fused
         np.testing.assert_array_equal(predict(loaded, images), before)
-    with pytest.raises(RuntimeError, match="`fit` needs"):
+    with pytest.raises(RuntimeError, match="`fit` does not work"):
         fused.fit(images, LABELS)
 
 
