@@ -16,8 +16,8 @@ from keras_facnn.architecture.freezing import frozen_layers
 from keras_facnn.architecture.fusing import fuse
 from keras_facnn.architecture.graph import build_graph
 from keras_facnn.architecture.graph import finalize_layers
-from keras_facnn.explaining.explaining import Explaining
-from keras_facnn.export.exporting import Exporting
+from keras_facnn.explaining.methods import Explaining
+from keras_facnn.export.methods import Exporting
 from keras_facnn.keras_model import KerasModel
 from keras_facnn.metrics import exactness
 from keras_facnn.presets import Presets

@@ -6,7 +6,7 @@ import re
 import pytest
 
 import keras_facnn
-from keras_facnn import export
+from keras_facnn.export.formats import FORMATS
 
 ROOT = pathlib.Path(__file__).parents[1]
 ROWS = {
@@ -20,15 +20,13 @@ ROWS = {
 }
 RECIPES = {path.stem for path in (ROOT / "zoo" / "recipes").glob("*.py")}
 NAMES = {
-    "attribution method": sorted(
-        set(keras_facnn.attribution.__all__) - {"tf_keras_vis_grad_cam"}
-    ),
+    "attribution method": sorted(keras_facnn.attribution.__all__),
     # Results have capitals.
     "metric": [n for n in keras_facnn.metrics.__all__ if n.islower()],
     "layer": keras_facnn.layers.__all__,
     "recipe": sorted(RECIPES - {"__init__"}),
     "preset": sorted(keras_facnn.FACNN.presets),
-    "export format": sorted(export.exporting.FORMATS),
+    "export format": sorted(FORMATS),
 }
 # What does not depend on the backend.
 pytestmark = pytest.mark.only_on("torch")

@@ -56,7 +56,7 @@ signal.signal(signal.SIGUSR1, lambda *_: gc.collect())
 sys.argv = ["keras_facnn", "demo", "--preset", "cifar10", "--port", "0"]
 sys.argv += ARGUMENTS
 
-from keras_facnn.demo import answers, visits
+from keras_facnn.demo import handlers, visits
 
 visits._GRACE = 1
 if BUSY:
@@ -64,7 +64,7 @@ if BUSY:
         print("looks", flush=True)
         time.sleep(60)
     import time
-    answers.look = look
+    handlers.analyze = look
 runpy.run_module("keras_facnn", run_name="__main__")
 """
 

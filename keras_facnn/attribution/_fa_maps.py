@@ -10,8 +10,8 @@ from keras import ops
 from keras_facnn._checks.images import check_images
 from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import check_fa_model
-from keras_facnn.explaining.reading import check_layer
-from keras_facnn.explaining.reading import read_layers
+from keras_facnn.explaining.layer_readers import check_layer
+from keras_facnn.explaining.layer_readers import read_layers
 from keras_facnn.maps import pick_classes
 from keras_facnn.types import Classes
 from keras_facnn.types import Images

@@ -8,10 +8,10 @@ import typing
 
 import numpy as np
 
-from keras_facnn.demo.looking import Seen
-from keras_facnn.demo.looking import brightest
-from keras_facnn.demo.looking import of_kind
-from keras_facnn.demo.looking import see_grad_cam
+from keras_facnn.demo.analysis import Analysis
+from keras_facnn.demo.analysis import brightest
+from keras_facnn.demo.analysis import of_kind
+from keras_facnn.demo.analysis import see_grad_cam
 from keras_facnn.maps import are_constant
 from keras_facnn.metrics import pearson
 from keras_facnn.model import FACNN
@@ -27,14 +27,14 @@ KINDS = {
 _TOP = 5
 
 
-def bars_html(seen: Seen, c: int) -> str:
+def bars_html(seen: Analysis, c: int) -> str:
     """Return buttons with bars for the likeliest classes and for class `c`."""
     shown = seen.ranking[:_TOP]
     shown += [] if c in shown else [c]
     return _section("What it sees", _bar_buttons(seen, shown, c))
 
 
-def _bar_buttons(seen: Seen, shown: typing.Sequence[int], c: int) -> str:
+def _bar_buttons(seen: Analysis, shown: typing.Sequence[int], c: int) -> str:
     """Return a button per class in `shown`, with that of `c` pressed."""
     rows = []
     for i in shown:
@@ -53,7 +53,7 @@ def _bar_buttons(seen: Seen, shown: typing.Sequence[int], c: int) -> str:
     return f'<p class="fa-hint">{hint}</p>' + "".join(rows)
 
 
-def photo_html(seen: Seen) -> str:
+def photo_html(seen: Analysis) -> str:
     """Return the whole photo, pale where the model doesn't look."""
     photo = seen.photo.astype("float32")
     height, width = photo.shape[:2]
@@ -70,7 +70,7 @@ def photo_html(seen: Seen) -> str:
     return f'<div class="fa-photo">{_img(pale, alt)}{note}</div>'
 
 
-def view_html(seen: Seen, c: int, layer: int, kind: str, rival: int) -> str:
+def view_html(seen: Analysis, c: int, layer: int, kind: str, rival: int) -> str:
     """Return the map of a class over the photo, and a caption.
 
     Args:
@@ -121,7 +121,7 @@ def view_html(seen: Seen, c: int, layer: int, kind: str, rival: int) -> str:
     )
 
 
-def _sentence_on_layer(seen: Seen, layer: int) -> str:
+def _sentence_on_layer(seen: Analysis, layer: int) -> str:
     """Return what the network would say if it stopped at a layer."""
     p = seen.layer_probabilities[layer - 1]
     would = "find likeliest" if seen.several_labels else "say"
@@ -131,7 +131,7 @@ def _sentence_on_layer(seen: Seen, layer: int) -> str:
     )
 
 
-def input_html(seen: Seen) -> str:
+def input_html(seen: Analysis) -> str:
     """Return the pixels that the model reads."""
     image = seen.image[0]
     height, width = image.shape[:2]
@@ -144,7 +144,7 @@ def input_html(seen: Seen) -> str:
     )
 
 
-def grad_cam_html(model: FACNN, seen: Seen, c: int, layer: int) -> str:
+def grad_cam_html(model: FACNN, seen: Analysis, c: int, layer: int) -> str:
     """Return Grad-CAM of a class and layer, and how well it fits the map."""
     from keras_facnn.plots import colorize
 
@@ -169,7 +169,9 @@ def grad_cam_html(model: FACNN, seen: Seen, c: int, layer: int) -> str:
     )
 
 
-def evidence_html(seen: Seen, c: int, layer: int, kind: str, rival: int) -> str:
+def evidence_html(
+    seen: Analysis, c: int, layer: int, kind: str, rival: int
+) -> str:
     """Return a bar chart of each layer's share of the score.
 
     Args:

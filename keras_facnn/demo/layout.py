@@ -5,15 +5,15 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from keras_facnn.demo.analysis import names_of
 from keras_facnn.demo.drawing import KINDS
 from keras_facnn.demo.drawing import about_html
 from keras_facnn.demo.drawing import drop_zone_html
 from keras_facnn.demo.drawing import samples_html
-from keras_facnn.demo.looking import MAX_BYTES
-from keras_facnn.demo.looking import names_of
 from keras_facnn.demo.scripts import DROP_PHOTO
 from keras_facnn.demo.scripts import PICK_SAMPLE
 from keras_facnn.demo.scripts import PRESS_BAR
+from keras_facnn.demo.upload_limits import MAX_BYTES
 
 TITLE = "What does it see, and why?"
 
@@ -23,7 +23,7 @@ class Components:
     """The Gradio components of the page that answers read or change.
 
     Attributes:
-        seen: State: what the model sees in the visitor's photo, a `Seen`.
+        seen: State: what the model sees in the visitor's photo, a `Analysis`.
         last_sample: State: the sample that was picked last.
         file: Where a photo is dropped.
         message: Why a photo was refused.

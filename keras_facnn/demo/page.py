@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
-from keras_facnn.demo.answers import Answers
+from keras_facnn.demo.handlers import Answers
 from keras_facnn.demo.layout import TITLE
 from keras_facnn.demo.layout import Components
 from keras_facnn.demo.layout import lay_out

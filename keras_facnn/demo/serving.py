@@ -12,8 +12,8 @@ from typing import Any
 from keras_facnn._checks.packages import how_to_install
 from keras_facnn.demo.gate import Application
 from keras_facnn.demo.gate import Gate
-from keras_facnn.demo.looking import MAX_BYTES
 from keras_facnn.demo.page import make_page
+from keras_facnn.demo.upload_limits import MAX_BYTES
 from keras_facnn.demo.visits import Visits
 from keras_facnn.demo.visits import largest_body
 

@@ -22,7 +22,7 @@ from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.numbers import check_seed
 from keras_facnn.attribution import grad_cam
 from keras_facnn.attribution._gradient_cam import grad_cam_by_layer
-from keras_facnn.explaining.reading import check_layers
+from keras_facnn.explaining.layer_readers import check_layers
 from keras_facnn.maps import strongest_rivals
 from keras_facnn.metrics._result import Result
 from keras_facnn.metrics._result import function_name

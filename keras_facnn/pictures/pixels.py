@@ -9,9 +9,8 @@ import numpy as np
 
 from keras_facnn._checks.messages import callers_stacklevel
 from keras_facnn._checks.text import join_first
+from keras_facnn.pictures.exif_orientation import turn_of_exif
 
-# The tag in EXIF data.
-_ORIENTATION = 0x112
 # Values of white in pictures that use fewer bits than their file has.
 _WHITES = (2**8 - 1, 2**10 - 1, 2**12 - 1, 2**14 - 1)
 
@@ -34,7 +33,7 @@ def upright_image(
     white = _white(image)
     opaque = _opaque_mask(image)
     image.load()
-    turn = _turn(image)
+    turn = turn_of_exif(image)
     largest = 0
     if image.mode[0] in "IF":
         image, largest = _eight_bits(image, white, max_value)
@@ -67,30 +66,6 @@ def warn_about_dark(largest: Mapping[str, int]) -> None:
         "value of black.)",
         stacklevel=callers_stacklevel(),
     )
-
-
-def _turn(image: Any) -> Any:
-    """Return the transposition that turns a picture upright, or None.
-
-    `ImageOps.exif_transpose` would also write the other EXIF data again, and
-    fail if they are damaged.
-    """
-    from PIL import Image
-
-    turns = Image.Transpose
-    try:
-        orientation = image.getexif().get(_ORIENTATION)
-    except Exception:  # Damaged data raise nearly any error, and say nothing.
-        return None
-    return {
-        2: turns.FLIP_LEFT_RIGHT,
-        3: turns.ROTATE_180,
-        4: turns.FLIP_TOP_BOTTOM,
-        5: turns.TRANSPOSE,
-        6: turns.ROTATE_270,
-        7: turns.TRANSVERSE,
-        8: turns.ROTATE_90,
-    }.get(orientation)
 
 
 def _white(image: Any) -> int | None:

@@ -1,6 +1,6 @@
 import pytest
 
-from keras_facnn.demo import looking
+from keras_facnn.demo import analysis
 from tests.demo.pictures import as_file
 
 
@@ -13,4 +13,4 @@ def data(rng):
 @pytest.fixture
 def seen(small_model, data):
     """What the small model sees in that picture."""
-    return looking.look(small_model, data)
+    return analysis.analyze(small_model, data)

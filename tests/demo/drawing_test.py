@@ -8,8 +8,8 @@ import pytest
 
 import keras_facnn
 from keras_facnn import attribution
+from keras_facnn.demo import analysis
 from keras_facnn.demo import drawing
-from keras_facnn.demo import looking
 from tests.demo.pictures import as_file
 
 KINDS = ("raw", "centered", "contrast")
@@ -17,7 +17,7 @@ KINDS = ("raw", "centered", "contrast")
 
 def test_each_of_several_labels_has_its_own_probability(colors_model, colors):
     yellow, _, gray, _ = (
-        looking.look(colors_model, as_file(pixels)) for pixels in colors
+        analysis.analyze(colors_model, as_file(pixels)) for pixels in colors
     )
     bars = drawing.bars_html(yellow, 0)
     shares = re.findall(r'fa-share">(.*?)</span', bars)
@@ -34,14 +34,14 @@ def test_the_sentence_on_a_layer_fits_the_kind_of_model(rng, data):
         model = keras_facnn.FACNN(
             4, (16, 16, 3), (2,), (1,), threshold=threshold
         )
-        seen = looking.look(model, data)
+        seen = analysis.analyze(model, data)
         assert words in drawing.view_html(seen, 0, 1, "raw", 1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bars_of_evidence_are_drawn_to_scale(seen, kind):
     drawn = drawing.evidence_html(seen, 2, 1, kind, 1)
-    values = looking.of_kind(seen.evidence, kind, 2, 1)
+    values = analysis.of_kind(seen.evidence, kind, 2, 1)
     heights = [float(h) for h in re.findall(r'<rect .*?height="(.*?)"', drawn)]
     signs = re.findall(r'class="fa-(for|against)', drawn)
     np.testing.assert_allclose(
@@ -51,7 +51,7 @@ def test_bars_of_evidence_are_drawn_to_scale(seen, kind):
     )
     assert signs == ["for" if v >= 0 else "against" for v in values]
     (total,) = re.findall(r'data-sum="(.*?)"', drawn)
-    logit = looking.of_kind(seen.logits, kind, 2, 1)
+    logit = analysis.of_kind(seen.logits, kind, 2, 1)
     assert float(total) == pytest.approx(logit, abs=1e-4)
     assert drawn.count("fa-here") == 1
 
@@ -77,7 +77,7 @@ def test_the_label_of_the_longest_bar_is_beyond_its_end(seen, turned):
 
 def test_bars_show_the_likeliest_and_the_chosen_class(rng, data):
     model = keras_facnn.FACNN(8, (16, 16, 3), (1,), (1,))
-    seen = looking.look(model, data)
+    seen = analysis.analyze(model, data)
     chosen = seen.ranking[-1]
     drawn = drawing.bars_html(seen, chosen)
     shown = [int(i) for i in re.findall(r'data-index="(\d+)"', drawn)]
@@ -92,16 +92,16 @@ def test_grad_cam_is_computed_only_once(small_model, seen, monkeypatch):
     drawn = drawing.grad_cam_html(small_model, seen, 2, 3)
     assert "r&nbsp;=&nbsp;1.00, that is, it is the same map" in drawn
     expected = attribution.grad_cam(small_model, seen.image, 2, layer=2)[0]
-    found = looking.see_grad_cam(small_model, seen, 2, 2)
+    found = analysis.see_grad_cam(small_model, seen, 2, 2)
     np.testing.assert_allclose(found, expected, atol=1e-6)
-    monkeypatch.setattr(looking, "grad_cam", None)
-    assert looking.see_grad_cam(small_model, seen, 2, 2) is found
+    monkeypatch.setattr(analysis, "grad_cam", None)
+    assert analysis.see_grad_cam(small_model, seen, 2, 2) is found
 
 
 def test_draws_an_upright_photo_for_a_gray_model(rng):
     model = keras_facnn.FACNN(2, (16, 32, 1), (1,), (1,))
     data = as_file(rng.integers(0, 256, (90, 40), "uint8"))
-    seen = looking.look(model, data)
+    seen = analysis.analyze(model, data)
     assert seen.view.shape == (240, 480, 1)
     for drawn in (
         drawing.photo_html(seen),
@@ -118,7 +118,7 @@ def test_names_are_never_markup(small_model, data, tmp_path):
         folder, {"class_names": [evil, "b", "c", "&amp;"]}
     )
     model = keras_facnn.FACNN.from_preset(folder)
-    seen = looking.look(model, data)
+    seen = analysis.analyze(model, data)
     for drawn in (
         drawing.bars_html(seen, 0),
         drawing.view_html(seen, 0, 1, "raw", 3),

@@ -12,8 +12,8 @@ import pytest
 import keras_facnn
 from keras_facnn import FACNN
 from keras_facnn.cli.main import main
-from keras_facnn.export import exporting
 from keras_facnn.export import formats as formats_module
+from keras_facnn.export import methods
 from keras_facnn.export.formats import FORMATS
 from keras_facnn.export.formats import FormatName
 from tests.export.running import RUN
@@ -252,7 +252,7 @@ def test_only_files_of_an_export_are_replaced(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(exporting, "write_graph", interrupted)
+        patched.setattr(methods, "write_graph", interrupted)
         with pytest.raises(KeyboardInterrupt):
             small_model.export(path)
     assert contents() == first

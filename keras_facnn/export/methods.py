@@ -12,8 +12,8 @@ from keras_facnn._checks.arguments import check_argument_names
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.arguments import check_verbose
 from keras_facnn._graph.nodes import check_graph_model
-from keras_facnn.explaining.reading import check_layers
-from keras_facnn.export.answers import check_file
+from keras_facnn.explaining.layer_readers import check_layers
+from keras_facnn.export.comparison import check_file
 from keras_facnn.export.facts import collect_facts
 from keras_facnn.export.files import check_destination
 from keras_facnn.export.files import writing_aside

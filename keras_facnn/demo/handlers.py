@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
+from keras_facnn.demo.analysis import Analysis
+from keras_facnn.demo.analysis import analyze
 from keras_facnn.demo.drawing import bars_html
 from keras_facnn.demo.drawing import error_html
 from keras_facnn.demo.drawing import evidence_html
@@ -14,8 +16,6 @@ from keras_facnn.demo.drawing import input_html
 from keras_facnn.demo.drawing import photo_html
 from keras_facnn.demo.drawing import view_html
 from keras_facnn.demo.layout import Components
-from keras_facnn.demo.looking import Seen
-from keras_facnn.demo.looking import look
 
 _FORGOTTEN = "The page no longer has this photo. Choose it again"
 
@@ -48,7 +48,7 @@ class Answers:
 
     def draw(
         self,
-        seen: Seen | None,
+        seen: Analysis | None,
         last_sample: str | None,
         file: str | None,
         sample: str | None,
@@ -70,7 +70,7 @@ class Answers:
             shown = {on_page.last_sample: sample, on_page.file: None}
             try:
                 with _one_at_a_time:
-                    seen = look(self._model, data)
+                    seen = analyze(self._model, data)
             except ValueError as e:
                 return {**shown, on_page.message: _refusal(e)}
             class_, rival = seen.ranking[0], None
@@ -102,7 +102,7 @@ class Answers:
 
     def draw_beside(
         self,
-        seen: Seen | None,
+        seen: Analysis | None,
         class_: int | None,
         layer: int,
         with_grad_cam: bool,
@@ -119,7 +119,7 @@ class Answers:
 
     def _new_photo(
         self,
-        seen: Seen | None,
+        seen: Analysis | None,
         last_sample: str | None,
         file: str | None,
         sample: str | None,

@@ -9,14 +9,12 @@ import numpy as np
 from keras import ops
 
 from keras_facnn.attribution import grad_cam
-from keras_facnn.explaining.reading import evidence_reader
-from keras_facnn.explaining.reading import fa_names
-from keras_facnn.explaining.reading import layer_logits_reader
-from keras_facnn.explaining.reading import read_layers
+from keras_facnn.demo.upload_limits import MAX_BYTES
+from keras_facnn.explaining.layer_readers import evidence_reader
+from keras_facnn.explaining.layer_readers import fa_names
+from keras_facnn.explaining.layer_readers import layer_logits_reader
+from keras_facnn.explaining.layer_readers import read_layers
 from keras_facnn.pictures.reading import read_picture
-
-# Photos of phones are smaller. Pixels are limited where pictures are read.
-MAX_BYTES = 32 * 2**20
 
 # In fewer pixels a person can't judge anything.
 _LEAST_SIDE = 16
@@ -31,7 +29,7 @@ _SIDE = 480
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Seen:
+class Analysis:
     """What the model sees in a photo, from one forward pass.
 
     Args:
@@ -87,13 +85,13 @@ def names_of(model: Any) -> list[str]:
 
     >>> import keras_facnn
     >>> model = keras_facnn.FACNN(2, depths=(2,), maps_per_class=(1,))
-    >>> keras_facnn.demo.looking.names_of(model)
+    >>> keras_facnn.demo.analysis.names_of(model)
     ['class 0', 'class 1']
     """
     return model.class_names or [f"class {c}" for c in range(model.num_classes)]
 
 
-def look(model: Any, data: bytes) -> Seen:
+def analyze(model: Any, data: bytes) -> Analysis:
     """Read a picture, and run the model on it once.
 
     Args:
@@ -101,7 +99,7 @@ def look(model: Any, data: bytes) -> Seen:
         data: The bytes of a picture's file.
 
     Returns:
-        A `Seen`.
+        A `Analysis`.
 
     Raises:
         ValueError: If the picture cannot be read, or is too large or too small.
@@ -112,7 +110,7 @@ def look(model: Any, data: bytes) -> Seen:
     >>> import pathlib
     >>> model = keras_facnn.FACNN(3, (16, 16, 3), (2,), (1,))
     >>> data = pathlib.Path("samples/cat.jpg").read_bytes()
-    >>> seen = keras_facnn.demo.looking.look(model, data)
+    >>> seen = keras_facnn.demo.analysis.analyze(model, data)
     >>> seen.maps[1].shape, seen.evidence.shape
     ((16, 16, 3), (3, 3))
     """
@@ -133,7 +131,7 @@ def look(model: Any, data: bytes) -> Seen:
     logits, values = read_layers(
         model, image, [*names, *sources], read, batch_size=1, key="page"
     )
-    return Seen(
+    return Analysis(
         photo=photo,
         view=view,
         image=image,
@@ -152,7 +150,7 @@ def look(model: Any, data: bytes) -> Seen:
 def _read_pictures(
     data: bytes, image_shape: tuple[int, int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the `image`, `photo` and `view` of a `Seen`, or raise."""
+    """Return the `image`, `photo` and `view` of a `Analysis`, or raise."""
     from PIL import Image
     from PIL import ImageOps
 
@@ -203,7 +201,7 @@ def of_kind(values: np.ndarray, kind: str, c: int, rival: int) -> np.ndarray:
     >>> import numpy as np
     >>> import keras_facnn
     >>> logits = np.array([3.0, 1.0, 2.0])
-    >>> keras_facnn.demo.looking.of_kind(logits, "centered", 0, 1)
+    >>> keras_facnn.demo.analysis.of_kind(logits, "centered", 0, 1)
     np.float64(1.0)
     """
     if kind == "contrast":
@@ -227,7 +225,7 @@ def brightest(maps: np.ndarray, kind: str, c: int, rival: int) -> float:
     >>> import numpy as np
     >>> import keras_facnn
     >>> maps = np.array([[[1.0, 4.0]]])
-    >>> keras_facnn.demo.looking.brightest(maps, "raw", 0, 1)
+    >>> keras_facnn.demo.analysis.brightest(maps, "raw", 0, 1)
     4.0
     """
     if kind == "contrast":
@@ -237,7 +235,7 @@ def brightest(maps: np.ndarray, kind: str, c: int, rival: int) -> float:
     return float(np.abs(maps).max())
 
 
-def see_grad_cam(model: Any, seen: Seen, c: int, layer: int) -> np.ndarray:
+def see_grad_cam(model: Any, seen: Analysis, c: int, layer: int) -> np.ndarray:
     """Return Grad-CAM of a class at a layer, and keep it."""
     if (c, layer) not in seen.grad_cams:
         (seen.grad_cams[c, layer],) = grad_cam(

@@ -6,9 +6,9 @@ from PIL import Image
 from PIL import ImageFile
 
 import keras_facnn
+from keras_facnn.demo import analysis
 from keras_facnn.demo import drawing
-from keras_facnn.demo import looking
-from keras_facnn.explaining import reading
+from keras_facnn.explaining import layer_readers as reading
 from tests.demo.pictures import as_file
 
 KINDS = ("raw", "centered", "contrast")
@@ -24,7 +24,7 @@ def test_the_page_needs_one_forward_pass(small_model, data, monkeypatch):
             or keras_facnn._backend.forward.run_in_batches(*args)
         ),
     )
-    seen = looking.look(small_model, data)
+    seen = analysis.analyze(small_model, data)
     for layer in (1, 3):
         for kind in KINDS:
             drawing.view_html(seen, 2, layer, kind, 1)
@@ -70,18 +70,18 @@ def test_map_and_evidence_add_up_to_the_score(small_model, seen, kind):
             small_model.head.scale
         )
     )
-    total = looking.of_kind(seen.logits, kind, 2, 1)
-    map_ = looking.of_kind(seen.maps[3], kind, 2, 1)
+    total = analysis.of_kind(seen.logits, kind, 2, 1)
+    map_ = analysis.of_kind(seen.maps[3], kind, 2, 1)
     assert scale * map_.mean() == pytest.approx(total, abs=1e-5)
-    assert looking.of_kind(seen.evidence, kind, 2, 1).sum() == pytest.approx(
+    assert analysis.of_kind(seen.evidence, kind, 2, 1).sum() == pytest.approx(
         total, abs=1e-5
     )
-    assert np.abs(map_).max() <= looking.brightest(seen.maps[3], kind, 2, 1)
+    assert np.abs(map_).max() <= analysis.brightest(seen.maps[3], kind, 2, 1)
 
 
 def test_all_classes_of_a_layer_have_one_color_scale(seen):
     """A class with little evidence must look like it."""
-    values = {looking.brightest(seen.maps[2], "raw", c, 0) for c in range(4)}
+    values = {analysis.brightest(seen.maps[2], "raw", c, 0) for c in range(4)}
     assert values == {float(seen.maps[2].max())}
 
 
@@ -118,4 +118,4 @@ def test_refuses_what_is_no_photo(
             "bytes": bytes(33 * 2**20),
         }[case]
     with pytest.raises(ValueError, match=message):
-        looking.look(small_model, content)
+        analysis.analyze(small_model, content)
