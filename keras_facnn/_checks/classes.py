@@ -43,6 +43,22 @@ def check_classes(
     )
 
 
+def check_classes_for(
+    model: Any, classes: Any, batch: int, name: str = "classes"
+) -> CheckedClasses:
+    """Return `classes` as `check_classes` does, by the classes of an FA-CNN.
+
+    Args:
+        model: A `FACNN`.
+        classes: As in `check_classes`. Names are those of `class_names`.
+        batch: The number of images.
+        name: The caller's name for the classes.
+    """
+    return check_classes(
+        classes, batch, model.num_classes, model.class_names, name
+    )
+
+
 def check_one_class_per_image(
     classes: CheckedClasses, name: str = "classes"
 ) -> np.ndarray | None:

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_facnn._checks.classes import check_classes_for
 from keras_facnn._checks.images import check_images
 from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import check_fa_model
@@ -56,8 +57,8 @@ def contrast(
     """
     check_fa_model(model)
     images = check_images(images, model.image_shape)
-    a = model.check_classes(a, len(images), "a")
-    b = model.check_classes(b, len(images), "b")
+    a = check_classes_for(model, a, len(images), "a")
+    b = check_classes_for(model, b, len(images), "b")
     if isinstance(a, str) or isinstance(b, str):
         raise ValueError(
             "`a` and `b` must be classes, one per image, not 'all'. "
@@ -105,7 +106,7 @@ def disagreement(
     """
     check_fa_model(model)
     images = check_images_for(model, images)
-    classes = model.check_classes(classes, len(images))
+    classes = check_classes_for(model, classes, len(images))
     number = check_layer(model, layer)
     name = f"fa_{number}"
 

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_facnn._checks.arguments import check_bool
-from keras_facnn._checks.classes import check_classes
+from keras_facnn._checks.classes import check_classes_for
 from keras_facnn._checks.classes import check_one_class_per_image
 from keras_facnn._checks.images import check_images_for
 from keras_facnn._graph.nodes import check_graph_model
@@ -153,7 +153,7 @@ class Explaining:
         (2, 32, 32)
         """
         images = check_images_for(self, images)
-        classes = self.check_classes(classes, len(images))
+        classes = check_classes_for(self, classes, len(images))
         logits, maps = read_class_maps(
             self, images, layer, batch_size, centered
         )
@@ -206,7 +206,7 @@ class Explaining:
         """
         array = check_images_for(self, images)
         classes = check_one_class_per_image(
-            self.check_classes(classes, len(array))
+            check_classes_for(self, classes, len(array))
         )
         centered = check_bool("centered", centered)
         if layers is None:
@@ -345,7 +345,7 @@ class Explaining:
         """
         maps = check_bool("maps", maps)
         images = check_images_for(self, images)
-        classes = self.check_classes(classes, len(images))
+        classes = check_classes_for(self, classes, len(images))
         names, read_maps = evidence_reader(self)
 
         def read(outputs: dict[str, Any]) -> Any:
@@ -358,20 +358,3 @@ class Explaining:
             self, images, names, read, batch_size, key=("evidence", maps)
         )
         return pick_classes(evidence, classes, logits)
-
-    def check_classes(
-        self, classes: Classes, batch: int, name: str = "classes"
-    ) -> Any:
-        """Return `classes` as None, "all" or ints `(batch,)`, or raise.
-
-        Args:
-            classes: As in `class_maps`.
-            batch: The number of images.
-            name: The name of the argument, for messages.
-
-        Raises:
-            ValueError: If `classes` are none of this model's classes.
-        """
-        return check_classes(
-            classes, batch, self.num_classes, self.class_names, name
-        )

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_facnn._checks.classes import check_classes_for
 from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import check_fa_model
 from keras_facnn.attribution import grad_cam
@@ -56,7 +57,7 @@ def exactness(
     """
     check_fa_model(model)
     images = check_images_for(model, images)
-    classes = model.check_classes(classes, len(images))
+    classes = check_classes_for(model, classes, len(images))
     logits, maps = model.predict_with_maps(images, batch_size=batch_size)
     evidence = model.layer_evidence(images, "all", batch_size=batch_size)
     scale = float(ops.convert_to_numpy(model.head.scale))

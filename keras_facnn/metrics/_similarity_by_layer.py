@@ -15,6 +15,7 @@ from keras_facnn._backend.forward import progress_bar
 from keras_facnn._backend.forward import run_in_batches
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.arguments import check_callable
+from keras_facnn._checks.classes import check_classes_for
 from keras_facnn._checks.classes import check_one_class_per_image
 from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import check_fa_model
@@ -185,7 +186,9 @@ def similarity_by_layer(
             f"the map of another. Received: {count} image"
         )
     bar = progress_bar(count, verbose, "image")
-    classes = check_one_class_per_image(model.check_classes(classes, count))
+    classes = check_one_class_per_image(
+        check_classes_for(model, classes, count)
+    )
     if contrast or classes is None:
         logits = compute_scores(model, images, batch_size)
     if classes is None:
