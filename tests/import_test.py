@@ -23,6 +23,7 @@ ROOMS = [
     "types",
     "keras_model",
     "_checks",
+    "_files",
     "pictures",
     "maps",
     "_backend",

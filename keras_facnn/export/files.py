@@ -6,8 +6,8 @@ import pathlib
 import tempfile
 from collections.abc import Iterator
 
+from keras_facnn._files import folders
 from keras_facnn.export.format import Format
-from keras_facnn.presets import folders
 
 
 def check_destination(path: pathlib.Path, form: Format) -> None:

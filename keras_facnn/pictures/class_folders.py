@@ -11,8 +11,8 @@ import numpy as np
 
 from keras_facnn._checks.messages import callers_stacklevel
 from keras_facnn._checks.text import join_first
+from keras_facnn._files.system_files import is_of_system
 from keras_facnn.pictures.opening import picture_endings
-from keras_facnn.pictures.system_files import is_of_system
 
 # Names of folders that hold the class folders of a part of a data set.
 _SPLITS = {

@@ -11,10 +11,10 @@ import keras
 from keras_facnn._checks.messages import callers_stacklevel
 from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.text import printable
+from keras_facnn._files import folders
 from keras_facnn.layers.classwise_conv_2d import ClasswiseConv2D
 from keras_facnn.presets import config as configs
 from keras_facnn.presets import files
-from keras_facnn.presets import folders
 from keras_facnn.presets import hub
 from keras_facnn.presets import remote
 from keras_facnn.presets import weights

@@ -7,8 +7,8 @@ from typing import Self
 
 from keras_facnn._checks.arguments import check_argument_names
 from keras_facnn._checks.arguments import check_bool
+from keras_facnn._files import folders
 from keras_facnn.presets import files
-from keras_facnn.presets import folders
 from keras_facnn.presets import record as records
 from keras_facnn.presets.config import arguments
 from keras_facnn.presets.load import BundledPresets

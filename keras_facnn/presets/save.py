@@ -10,10 +10,10 @@ import keras
 import numpy as np
 
 from keras_facnn._checks.text import join_first
-from keras_facnn.pictures.system_files import is_of_system
+from keras_facnn._files import folders
+from keras_facnn._files.system_files import is_of_system
 from keras_facnn.presets import config as configs
 from keras_facnn.presets import files
-from keras_facnn.presets import folders
 from keras_facnn.presets import record as records
 from keras_facnn.presets import weights
 from keras_facnn.presets.load import bundled_presets

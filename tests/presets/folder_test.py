@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from keras_facnn import FACNN
+from keras_facnn._files import folders
 from keras_facnn.presets import files
-from keras_facnn.presets import folders
 from tests.presets.server import same
 
 pytestmark = pytest.mark.only_on("torch")

@@ -15,7 +15,7 @@ def is_of_system(name: str) -> bool:
 
     Example:
 
-    >>> from keras_facnn.pictures.system_files import is_of_system
+    >>> from keras_facnn._files.system_files import is_of_system
     >>> is_of_system("Thumbs.db")
     True
     """

@@ -1,0 +1,1 @@
+"""Files and folders on disk: replace them safely, skip those of a system."""
