@@ -38,77 +38,81 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
     Stages are joined by 2x2 average pooling and a class-major repeat. The head
     averages the maps that each class owns. Channel `c * R + r` is map `r` of
     class `c` at every layer. So the mean of a class' maps at the last FA layer
-    equals its Grad-CAM map (Theorem 1), and the mean of that over the image,
-    times one learned scale, is the logit (completeness). Layer names are
-    `stem`, `conv_l`, `norm_l`, `relu_l` (the branch), `fa_l` and `head`.
+    equals its Grad-CAM map up to one constant (Theorem 1). The mean of this map
+    over the image, times one learned scale, is the logit (completeness). Layer
+    names are `stem`, `conv_l`, `norm_l`, `relu_l` (the branch), `fa_l` and
+    `head`.
 
     The paper (arXiv 2603.25798) names the layers and theorems. The equations
-    here are chosen such that each of its claims can be proved and tested.
+    here are chosen so that each claim of the paper can be proved and tested.
 
     Args:
         num_classes: Integer of at least 2, the number of classes C.
-        image_shape: `(height, width, channels)` of the images. Height and
-            width may be None (any size), otherwise they must be multiples of
-            `space_to_depth * 2 ** (stages - 1)`. None is `(32, 32, 3)`, or the
-            backbone's own.
-        depths: Number of FA layers of each stage, positive integers. None is
-            `(8, 8, 8)`, or `(4,)` with a backbone.
-        maps_per_class: Maps R of each class in each stage, as many as
-            `depths`. Each must be a multiple of the one before. None is
+        image_shape: `(height, width, channels)` of the images. Height and width
+            may be None (any size), otherwise they must be multiples of
+            `space_to_depth * 2 ** (stages - 1)`. None means `(32, 32, 3)`, or
+            the backbone's own.
+        depths: Positive integers, the number of FA layers of each stage. None
+            means `(8, 8, 8)`, or `(4,)` with a backbone.
+        maps_per_class: Positive integers, the number R of maps per class in
+            each stage. Each must be a multiple of the one before. None means
             `(3, 6, 12)`, or `(12,)` with a backbone.
         alpha: The weight `a_l` of layer `l`'s branch: `"harmonic"` for
             `1 / (l + 1)`, a float in (0, 1) for all layers, or a sequence of
             one float per layer.
         space_to_depth: Positive integer, the side of the pixel blocks that the
             stem moves into channels.
-        classwise_layers: Non-negative integer, how many of the last FA layers
-            have branches that see only the maps of their own class
-            (`ClasswiseConv2D`). From the layer before them on, no logit
-            depends on another class' maps.
-        batch_norm_gain: Whether the branches' batch norm learns a gain. Off by
-            default, since unit gain bounds the norm of a branch, and Theorem 2
-            needs that bound.
+        classwise_layers: Non-negative integer, the number of FA layers at the
+            end of the model whose branches see only the maps of their own class
+            (`ClasswiseConv2D`). At these layers, and at the layer before them,
+            a logit depends only on the maps of its own class.
+        batch_norm_gain: Whether the branches' batch norm learns a gain. It is
+            off by default, because unit gain bounds the norm of a branch, and
+            Theorem 2 needs that bound.
         synchronized_batch_norm: Whether batch statistics are computed over all
-            replicas of a TensorFlow distribution strategy. On JAX they always
-            are. On PyTorch each process has its own.
+            replicas of a TensorFlow distribution strategy. On JAX, they always
+            are. On PyTorch, each process computes its own.
         deep_alignment: Non-negative float, the weight of the deep alignment
-            loss; 0 turns it off. In training, the compiled loss is also
-            applied to the class logits that the head reads off each FA layer
-            `l < L`. Its weights are in proportion to `l` and sum to
-            `deep_alignment`. This ties the maps of the middle layers to the
-            classes, and adds no parameters.
+            loss; 0 turns it off. In training, the compiled loss is also applied
+            to the class logits that the head computes from each FA layer
+            `l < L`. The weight of layer `l` is in proportion to `l`, and the
+            weights sum to `deep_alignment`. This ties the maps of the middle
+            layers to the classes, and adds no parameters.
         stochastic_depth: Float of at least 0, the share of training images for
-            which the last FA layer's branch is dropped. For layer `l` it is
-            `l / L` of that, and must be below `1 - a_l`, since the branches
-            that are kept have the weight `a_l / (1 - share)`, which must be
-            below 1. It regularizes the model, and the maps of a layer without
-            its branch are aligned. Presets do not contain it.
+            which the last FA layer's branch is dropped. For layer `l`, the
+            share is `l / L` of this value. It must be below `1 - a_l`, because
+            branches that are kept have the weight `a_l / (1 - share)`, which
+            must be below 1. Dropping branches regularizes the model. It also
+            aligns the maps, because a layer without its branch passes on the
+            maps of the layer before. Presets do not store this argument.
         threshold: Whether the head learns a threshold `t`, so that the logit is
-            `s * (mean(M_c) - t)`. Turn it on for several labels per image,
-            with a sigmoid and `BinaryCrossentropy(from_logits=True)`. A class
-            is then present if its logit is positive. The maps still sum to the
+            `s * (mean(M_c) - t)`. Turn it on for several labels per image, with
+            a sigmoid and `BinaryCrossentropy(from_logits=True)`. A class is
+            then present if its logit is positive. The maps still sum to the
             logit up to one constant, `head.offset = s * t`. Without a
-            threshold, no logit is negative, which softmax does not need.
-        backbone: None, or a functional `keras.Model` of images 0..255, such as
-            one of `keras.applications` with `include_top=False`. Then `x_0` is
-            made from its maps by a 1x1 convolution, norm and ReLU (`project`,
-            `project_norm`, `stem`). Its layers and weights are shared, as the
-            nested model `model.backbone`. It can be saved only if all its
-            layers are of Keras' own classes.
+            threshold, no logit is negative. A softmax works with such logits,
+            but a sigmoid does not.
+        backbone: None, or a functional `keras.Model` that takes images in
+            0..255, such as one of `keras.applications` with
+            `include_top=False`. Then `x_0` is made from its maps by a 1x1
+            convolution, norm and ReLU (`project`, `project_norm`, `stem`). The
+            FA-CNN shares its layers and weights, in the nested model
+            `model.backbone`. It can be saved only if all its layers are of
+            Keras' own classes.
         feature_layer: Name of the backbone's layer whose maps to use, or
             several names. Maps of several layers are resized bilinearly to the
-            finest, and concatenated. None is the backbone's output.
+            finest, and concatenated. None means the backbone's output.
         padding: What the branches' convolutions see beyond the border of the
-            maps: `"zeros"`, or `"edge"` for copies of the outermost cells.
-            Zeros make the border of raw maps darker or brighter, whatever the
-            image shows. The weights have the same shapes either way.
-        dtype: Dtype policy of all layers, such as `"mixed_bfloat16"`. None is
-            the global policy. The head always computes in float32, and the
-            layers of a backbone keep the policy that they were built with.
+            maps: `"zeros"`, or `"edge"` for copies of the outermost cells. With
+            zeros, the border of raw maps is darker or brighter in every image.
+            The choice does not change the shapes of the weights.
+        dtype: Dtype policy of all layers, such as `"mixed_bfloat16"`. None
+            means the global policy. The head always computes in float32, and
+            the layers of a backbone keep the policy that they were built with.
         **kwargs: `name` and `trainable`, as in `keras.Model`.
 
     Raises:
-        TypeError: If there is no argument of a given name.
+        TypeError: If `kwargs` has a name that is not an argument.
         ValueError: If an argument has an invalid value.
 
     Example:
@@ -156,9 +160,10 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
         dtype: Any = None,
         **kwargs: Any,
     ):
-        # Not an argument: `fuse` and saved models set it in a config.
+        # This is not a public argument. `fuse` and saved models set it in a
+        # config.
         fused = kwargs.pop("fused", False)
-        # Keras ignores unknown arguments.
+        # Keras would ignore unknown arguments.
         check_argument_names("FACNN", kwargs, [*arguments(FACNN), "trainable"])
         architecture = check_architecture(
             num_classes,
@@ -239,13 +244,14 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
         finalize_layers(self)
 
     def get_weights(self) -> list[Any]:
-        # This raises a clear error while Keras holds them during training.
+        # On JAX, Keras takes the weights out of the model during training. This
+        # raises a clear error then.
         read_values(self.weights)
         return super().get_weights()
 
     @property
     def backbone(self) -> keras.Model | None:
-        """A hybrid's backbone, a nested model of images to maps, or None."""
+        """The backbone of a hybrid, a model from images to maps, or None."""
         return next((x for x in self.layers if x.name == "backbone"), None)
 
     def verify(
@@ -255,7 +261,7 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
 
         Args:
             images: Array `(B, H, W, channels)`, 0..255, any real dtype.
-            classes: As in `class_maps`: the classes to check.
+            classes: The classes to check, as in `class_maps`.
             batch_size: Positive integer, images per forward pass.
 
         Returns:
@@ -277,16 +283,17 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
     def fuse(self) -> Self:
         """Return a copy for inference, with norms folded into convolutions.
 
-        Since `a * relu(z) = relu(a * z)`, norm and `a_l` of FA layer `l` go
-        into kernel and bias of `conv_l`, and `x_l = (1 - a_l) * x_{l-1} +
-        relu_l`: the same numbers with fewer passes over memory. The copy has
-        no layers `norm_l`, and its `relu_l` return `a_l` times the branch.
-        All other names, maps, evidence and logits stay the same, and so do
-        `class_names` and what still holds of `preset_metadata`.
+        Because `a * relu(z) = relu(a * z)`, the kernel and bias of `conv_l` can
+        include the norm and `a_l` of FA layer `l`. Then
+        `x_l = (1 - a_l) * x_{l-1} + relu_l`. This computes the same numbers
+        with fewer passes over memory. The copy has no layers `norm_l`, and its
+        `relu_l` return `a_l` times the branch. All other names, maps, evidence
+        and logits stay the same. The copy keeps `class_names`, and the part of
+        `preset_metadata` that still describes the weights.
 
         Returns:
-            A `FACNN` that predicts, explains, saves and loads as this one, but
-            cannot be trained (`compile` is there for `evaluate`).
+            A `FACNN` that predicts, explains, saves and loads like this one. It
+            cannot be trained; compile it only to call `evaluate`.
 
         Example:
 

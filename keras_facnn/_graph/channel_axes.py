@@ -12,7 +12,8 @@ from keras_facnn._graph.nodes import producing_node
 _FIRST, _LAST = 1, 3
 # What `producing_node` returns: a node, and the nested models that it is in.
 _Step: TypeAlias = tuple[Any, tuple[Any, ...]]
-# Each step with those from which its inputs come, in the order of computation.
+# From each step to the steps that compute its inputs, in the order of
+# computation.
 _Steps: TypeAlias = dict[_Step, list[_Step]]
 _NORMS = (
     layers.BatchNormalization,
@@ -24,7 +25,7 @@ _NORMS = (
 def channel_axes(tensors: Sequence[keras.KerasTensor]) -> list[int]:
     """Return the axis of the channels in maps of a model.
 
-    Layers that depend on the axis know it as their `data_format`. All other
+    A layer that depends on the axis has it as its `data_format`. All other
     layers keep the axis of their inputs, or permute it. If a layer makes maps
     from something else, the axis is the one that the next layers expect.
 

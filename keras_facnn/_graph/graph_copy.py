@@ -1,4 +1,4 @@
-"""Copy a model's graph, so that every call of a layer in it is known."""
+"""Copy a model's graph, and record every call of a layer in it."""
 
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ Call = tuple[keras.Layer, tuple[tuple, dict[str, Any]], Any]
 class GraphCopy:
     """A copy of a model's graph that shares all layers and weights with it.
 
-    `layer.output` of Keras belongs to the layer's first call, in any graph. The
-    copy knows the calls of its own graph.
+    In Keras, `layer.output` belongs to the layer's first call, which may be in
+    another graph. The copy records the calls of its own graph.
 
     Args:
         model: A functional model.
@@ -41,9 +41,10 @@ class GraphCopy:
         self.calls: dict[str, list[Call]] = {}
 
         def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
-            # Explaining is inference. Keras stores the arguments of each call
-            # in the graph, including its own defaults, and augmentation layers
-            # train by default; `keras.Function` calls them with that.
+            # Explanations are computed in inference mode. Keras stores the
+            # arguments of each call in the graph, including defaults, and
+            # `keras.Function` uses them again. The default of augmentation
+            # layers is `training=True`.
             if isinstance(operation, keras.Layer):
                 kwargs["training"] = False
             outputs = operation(*args, **kwargs)

@@ -25,7 +25,7 @@ def check_image_size(model: keras.Model, images: np.ndarray) -> None:
     error = cached(model, ("image size", shape), find_error)
     if error:
         raise ValueError(
-            "`images` must be large enough that every layer of the model "
-            f"leaves something of them. Received: images of shape "
-            f"{images.shape}, at which Keras says: {error}"
+            "`images` must be large enough that no layer of the model has an "
+            f"empty output. Received: images of shape {images.shape}, for "
+            f"which Keras raises: {error}"
         )

@@ -17,7 +17,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def computes_graph(call: _Function) -> _Function:
-    """Mark a model's own `call` that computes what the model's graph says."""
+    """Mark a model's own `call` as one that computes the model's graph."""
     setattr(call, _COMPUTES_GRAPH, True)
     return call
 
@@ -43,16 +43,17 @@ def check_graph_model(model: Any, name: str = "model") -> None:
 
     Args:
         model: Any `keras.Model` with a graph.
-        name: The caller's name for the model.
+        name: The name of the argument, for messages.
     """
     if not is_graph_model(model):
         raise ValueError(
-            f"`{name}` must compute what its graph says, since its layers are "
-            "read off the graph. Make what its `call` adds a part of the "
-            "graph, by `keras.Model(model.input, ...)`; or use what only calls "
-            "a model, such as `attribution.saliency` or `attribution.rise`. "
-            f"Received: {model.name!r} of the class {type(model).__name__}, "
-            "whose own `call` runs in place of the graph"
+            f"`{name}` must not have its own `call`, because this function "
+            "finds the model's layers in its graph, and Keras runs `call` "
+            "instead of the graph. Build a functional model that includes what "
+            "`call` adds, with `keras.Model(model.input, ...)`. Or use a "
+            "function that needs no graph, such as `attribution.saliency` or "
+            f"`attribution.rise`. Received: {model.name!r} of the class "
+            f"{type(model).__name__}, which has its own `call`"
         )
 
 

@@ -1,4 +1,4 @@
-"""Turn a model's outputs into probabilities, as its last layer asks for."""
+"""Convert a model's outputs to probabilities, depending on its last layer."""
 
 from collections.abc import Callable
 from typing import Any
@@ -73,7 +73,8 @@ def _last_layer(model: keras.Model) -> Any:
     while True:
         node, calls = producing_node(tensor, calls)
         layer = node.operation
-        # Models that compute in half precision often end in such a layer.
+        # Models that compute in half precision often end in a linear
+        # activation.
         if not (
             type(layer) is layers.Activation
             and _is(layer, keras.activations.linear)

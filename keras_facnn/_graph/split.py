@@ -1,4 +1,4 @@
-"""Split a model's graph at a layer, also in models inside it."""
+"""Split a model's graph at a layer, also at one in a nested model."""
 
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -17,7 +17,8 @@ from keras_facnn._graph.nodes import call_inputs
 def maps_function(model: keras.Model, path: str) -> Callable[[Any], Any]:
     """Return a compiled function from images to the maps of a layer.
 
-    Their channels are last, `(B, h, w, channels)`, wherever the layer has them.
+    The maps are `(B, h, w, channels)`, even if the layer computes channels
+    first.
 
     Args:
         model: A functional model.
@@ -33,7 +34,7 @@ def maps_function(model: keras.Model, path: str) -> Callable[[Any], Any]:
 
 
 def scores_after(model: keras.Model, path: str) -> Callable[[Any, Any], Any]:
-    """Return a function of a layer's maps and the images to scores `(B, C)`.
+    """Return a function from a layer's maps and images to scores `(B, C)`.
 
     Args:
         model: A functional model.

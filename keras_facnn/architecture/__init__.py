@@ -1,1 +1,1 @@
-"""What an FA-CNN is: its record, graph, backbones and sizes."""
+"""The architecture of an FA-CNN: its record, graph, backbones and sizes."""

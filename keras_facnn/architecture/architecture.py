@@ -1,4 +1,4 @@
-"""What an FA-CNN is, as a record of plain values that are checked once."""
+"""The architecture of an FA-CNN, as a record of checked values."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -29,13 +29,14 @@ class Architecture:
     same names.
 
     Attributes:
-        image_shape: `(height, width, channels)`; None is that of the backbone.
+        image_shape: `(height, width, channels)`; None means that of the
+            backbone.
         alpha: The argument: `"harmonic"`, or one float, or one per layer.
         alphas: The weight of each layer's branch, L floats.
         fused: Whether norms and alphas are folded into the convolutions, as
             `fuse` does for inference.
         hybrid: Whether `x_0` is made from the maps of a backbone.
-        dtype: A `keras.DTypePolicy`, of all layers but those of a backbone.
+        dtype: A `keras.DTypePolicy`, of all layers except those of a backbone.
     """
 
     num_classes: int
@@ -72,8 +73,8 @@ class Architecture:
         ... ).num_parameters
         8251
         """
-        # Besides its kernel, a channel has a bias, or beta, the two moving
-        # statistics and perhaps gamma.
+        # In addition to its kernel, a channel of a fused model has a bias.
+        # Otherwise, it has beta, two moving statistics and perhaps gamma.
         values_per_channel = 1 if self.fused else 3 + self.batch_norm_gain
         parameters = 1 + self.threshold  # The head's scale.
         mixing_left = sum(self.depths) - self.classwise_layers
@@ -88,14 +89,14 @@ class Architecture:
 
     @property
     def pooling(self) -> int:
-        """How many times smaller the last maps are than `x_0`, per side."""
+        """The side of `x_0`, divided by the side of the last maps."""
         return 2 ** (len(self.depths) - 1)
 
     def config(self) -> dict[str, Any]:
-        """Return the arguments of `FACNN` as JSON holds them.
+        """Return the arguments of `FACNN`, in types that JSON can hold.
 
-        `image_shape` and `backbone` are not among them, since a hybrid's are
-        known only once its graph is built.
+        `image_shape` and `backbone` are not among them, because those of a
+        hybrid are known only after its graph is built.
         """
         alpha = self.alpha
         return {
@@ -132,10 +133,10 @@ def check_architecture(
     hybrid: bool = False,
     dtype: str | keras.DTypePolicy | None = None,
 ) -> Architecture:
-    """Return the `Architecture` of some arguments of `FACNN`, or raise.
+    """Check arguments of `FACNN`, and return their `Architecture`.
 
-    Nothing is built, so that untrusted arguments that would take all memory
-    are refused in time.
+    This function builds no layers. So it can refuse untrusted arguments before
+    they take all memory.
 
     Raises:
         ValueError: If an argument does not fit, or if the model would exceed
@@ -158,7 +159,8 @@ def check_architecture(
     alphas = _check_alphas(alpha, num_layers)
     _check_stochastic_depth(stochastic_depth, alphas)
     space_to_depth = _check_space_to_depth(space_to_depth, hybrid)
-    # Those of a hybrid's images depend on its backbone, which has no say here.
+    # The multiple for a hybrid depends on its backbone, which is not known
+    # here.
     multiple = 1 if hybrid else space_to_depth * 2 ** (len(stages[0]) - 1)
     if image_shape is None and not hybrid:
         image_shape = (32, 32, 3)
@@ -249,7 +251,7 @@ def _check_space_to_depth(space_to_depth: Any, hybrid: bool) -> int:
 def _check_image_shape(
     image_shape: Any, multiple: int
 ) -> tuple[int | None, ...]:
-    """Return `(height, width, channels)`, or raise; None is any size."""
+    """Return `(height, width, channels)`, or raise; None means any size."""
     received = f"Received: image_shape={image_shape!r}"
     if not isinstance(image_shape, (list, tuple)) or len(image_shape) != 3:
         raise ValueError(
@@ -293,15 +295,15 @@ def _check_alphas(alpha: Any, num_layers: int) -> tuple[float, ...]:
 def _check_stochastic_depth(
     stochastic_depth: float, alphas: tuple[float, ...]
 ) -> None:
-    """Raise where a branch that is kept would weigh more than all inputs."""
+    """Raise if the weight of a branch that is kept would not be below 1."""
     last = len(alphas)
     below = min(
         (1 - alpha) * last / layer for layer, alpha in enumerate(alphas, 1)
     )
     if stochastic_depth >= below:
         raise ValueError(
-            f"`stochastic_depth` must be below {below:.4g} with this `alpha` "
-            f"of {last} FA layers: at each layer l, l / {last} of it must be "
-            "below 1 - a_l. "
+            f"`stochastic_depth` must be below {below:.4g} for this `alpha` "
+            f"and {last} FA layers, because l / {last} of it must be below "
+            "1 - a_l at each layer l. "
             f"Received: stochastic_depth={stochastic_depth!r}"
         )

@@ -68,12 +68,13 @@ _VALUES = (
 def backbone_config(
     backbone: keras.Model, policy: str = "float32"
 ) -> dict[str, Any]:
-    """Return a backbone's architecture as JSON holds it, to build it anywhere.
+    """Return a backbone's architecture, in types that JSON can hold.
 
-    Layers of the dtype policy `policy` get the dtype None, which stands for
-    that of the model that they will be part of. It is not kept which layers
-    are frozen. Options of initializers that were not set are not kept either,
-    since older versions of Keras may not know them.
+    A layer with the dtype policy `policy` gets the dtype None.
+    `backbone_from_config` replaces None with the policy of the hybrid. The
+    config does not say which layers are frozen. It leaves out options of
+    initializers that were not set, because older versions of Keras may not know
+    them.
 
     Args:
         backbone: A functional model.
@@ -92,7 +93,7 @@ def backbone_config(
         if inner.get("quantization_config") is not None:
             raise ValueError(
                 "A hybrid can't be saved, copied, fused or exported after its "
-                "backbone was quantized. Do that before `quantize`. "
+                "backbone was quantized. Do this before `quantize`. "
                 f"Received: the layer {inner.get('name')!r}, quantized"
             )
         if "trainable" in inner:
@@ -120,11 +121,11 @@ def warn_of_foreign_classes(backbone: keras.Model) -> None:
 
 
 def backbone_from_config(config: dict[str, Any], policy: str) -> keras.Model:
-    """Build a backbone from what `backbone_config` returned.
+    """Build a backbone from the result of `backbone_config`.
 
     The whole config is checked before any of it is built. It may hold only
-    classes of Keras itself that compute on maps: no `Lambda`, no custom or
-    registered class, no function, no other module.
+    classes of Keras itself that compute on maps. It must not hold a `Lambda`, a
+    custom or registered class, a function or another module.
 
     Args:
         config: A dict.
@@ -176,7 +177,8 @@ def _check_size(config: dict[str, Any]) -> None:
             backbone = _build(copy.deepcopy(config))
             return sum(math.prod(v.shape) for v in backbone.variables)
 
-    # Keras would give them values later in the same thread, so use another.
+    # In the same thread, Keras would later give them values. So use another
+    # thread.
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
         parameters = thread.submit(count).result()
     if parameters > MAX_BACKBONE_PARAMETERS:
@@ -218,7 +220,7 @@ def _check(config: Any, layer: str = "backbone") -> None:
         for value in config:
             _check(value, layer)
     elif isinstance(config, str):
-        # Keras replaces a name by what was registered under it.
+        # Keras replaces a name with the object that is registered under it.
         if keras.saving.get_registered_object(config) is not None:
             refuse(f"the registered object {config!r}")
     elif isinstance(config, dict):
@@ -255,7 +257,7 @@ def _is_built_in(config: dict[str, Any], bases: tuple[type, ...]) -> bool:
         or keras.saving.get_registered_object(name) is not None
     ):
         return False
-    # Only modules that are already imported: importing others runs their code.
+    # Use only modules that are already imported, because an import runs code.
     cls = vars(sys.modules.get(module, object)).get(name)
     return (
         module.split(".")[0] == "keras"

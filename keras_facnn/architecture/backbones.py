@@ -27,8 +27,8 @@ def feature_model(
             weights are shared.
         feature_layer: Name of the layer whose maps are the features, or a
             sequence of names. Maps of several layers are resized bilinearly to
-            the size of the finest, and concatenated. None is the output.
-        image_shape: `(height, width, channels)` of the images. None is the
+            the size of the finest, and concatenated. None means the output.
+        image_shape: `(height, width, channels)` of the images. None means the
             backbone's own.
 
     Returns:
@@ -49,7 +49,7 @@ def feature_model(
     if len(x) > 1:
         x = [layers.Concatenate(axis=-1, name="joined_features")(x)]
     multiple = max(strides) if len(strides) > 1 else 1
-    # Without `trainable=`, which would unfreeze layers that are frozen.
+    # Do not pass `trainable=`, which would unfreeze frozen layers.
     model = keras.Model(model.inputs[0], x[0], name="backbone")
     return model, multiple, finest
 
@@ -77,7 +77,7 @@ def _names(feature_layer: Any) -> list[str] | None:
 def _cut(backbone: Any, names: list[str] | None) -> keras.Model:
     """Return a model from images to the maps of the named layers.
 
-    None is the output of the backbone.
+    If `names` is None, the model returns the output of the backbone.
     """
     graph = isinstance(backbone, keras.Model) and getattr(
         backbone, "inputs", None
@@ -170,7 +170,7 @@ def _outputs_by_layer(
 
 
 def _with_channels_last(output: Any, name: str) -> Any:
-    """Return the same maps as `(B, h, w, channels)`, and others unchanged."""
+    """Return maps as `(B, h, w, channels)`, and other outputs unchanged."""
     if len(getattr(output, "shape", ())) != 4:
         return output
     (axis,) = channel_axes([output])
@@ -183,7 +183,7 @@ def _with_channels_last(output: Any, name: str) -> Any:
 def _resized(
     model: keras.Model, image_shape: tuple[int | None, ...]
 ) -> keras.Model:
-    """Return the same layers on images of another size."""
+    """Return a model of the same layers for images of another size."""
     own = tuple(model.inputs[0].shape[1:])
     if image_shape[-1] != own[-1]:
         raise ValueError(
@@ -198,8 +198,8 @@ def _resized(
         )
     except (TypeError, ValueError) as e:
         raise ValueError(
-            f"The backbone was built for images of shape {own}, and does not "
-            f"take others: {e} Received: image_shape={image_shape}"
+            f"The backbone was built for images of shape {own}, and cannot be "
+            f"built for others: {e} Received: image_shape={image_shape}"
         ) from e
 
 
@@ -214,8 +214,8 @@ def _strides(model: keras.Model) -> list[int]:
     ]
     if any(None in n for n in sizes):
         raise ValueError(
-            "`backbone` must output maps whose size follows from that of the "
-            "images by `compute_output_shape` of its layers. "
+            "The layers of `backbone` must compute the size of its maps from "
+            "the size of the images, in `compute_output_shape`. "
             f"Received: maps of shape {sizes} for images of {size}"
         )
     largest = max(sizes)
@@ -224,7 +224,7 @@ def _strides(model: keras.Model) -> list[int]:
         for n in sizes
     ):
         raise ValueError(
-            "`feature_layer` can join maps whose sizes divide each other. "
+            "`feature_layer` can join only maps whose sizes divide each other. "
             f"Received: maps of {' and '.join(f'{h}x{w}' for h, w in sizes)} "
             f"for images of {size[0]}x{size[1]}"
         )

@@ -1,4 +1,4 @@
-"""Which layers of a model are frozen, also inside nested models."""
+"""Find or set which layers of a model are frozen, also in nested models."""
 
 from collections.abc import Collection
 from typing import Any
@@ -7,7 +7,7 @@ import keras
 
 
 def frozen_layers(model: keras.Layer, prefix: str = "") -> list[str]:
-    """Return the names of frozen layers; paths for layers inside layers."""
+    """Return the names of frozen layers, or paths for layers inside layers."""
     frozen = []
     for layer in _sublayers(model):
         path = prefix + layer.name
@@ -25,7 +25,7 @@ def freeze_layers(
     for layer in _sublayers(model):
         path = prefix + layer.name
         trainable = path not in frozen
-        # Assigning the value that it has would also unfreeze single weights,
+        # Assigning the same value again would also unfreeze single weights,
         # such as the kernel that LoRA freezes.
         if layer.trainable != trainable:
             layer.trainable = trainable

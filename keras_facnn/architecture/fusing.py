@@ -1,4 +1,4 @@
-"""Folds norms and branch weights into convolutions, for inference."""
+"""Fold norms and branch weights into convolutions, for inference."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ def _folded(conv: Any, norm: Any, alpha: float) -> list[np.ndarray]:
     """Return kernel and bias of `alpha` times the output of a norm."""
 
     def array(variable: Any) -> np.ndarray:
-        # NumPy knows no bfloat16.
+        # NumPy has no bfloat16.
         variable = ops.cast(variable, "float32")
         return ops.convert_to_numpy(variable).astype("float64")
 

@@ -42,8 +42,8 @@ def build_graph(
 
     Returns:
         The Keras tensors of the images and the logits, and the `size_rules` of
-        the model: an integer that height and width of images must be multiples
-        of, and one that they must not be less than.
+        the model: two integers. The height and width of images must be
+        multiples of the first, and not less than the second.
     """
     if backbone is None:
         if feature_layer is not None:
@@ -67,7 +67,7 @@ def build_graph(
 
 
 def _pixels(architecture: Architecture) -> tuple[Any, Any, tuple[int, int]]:
-    """Return the images, `x_0` that copies their pixels, and size rules."""
+    """Return the images, their pixels as `x_0`, and the size rules."""
     images = keras.Input(architecture.image_shape, name="images")
     block = architecture.space_to_depth
     x = PixelStem(
@@ -86,7 +86,7 @@ def _backbone_features(
     backbone: keras.Model | dict,
     feature_layer: str | Sequence[str] | None,
 ) -> tuple[Any, Any, tuple[int, int]]:
-    """Return the images, `x_0` of a backbone's maps, and size rules."""
+    """Return the images, `x_0` from a backbone's maps, and the size rules."""
     if isinstance(backbone, dict):
         backbone = backbone_from_config(backbone, architecture.dtype.name)
     features, multiple, stride = feature_model(
@@ -99,8 +99,9 @@ def _backbone_features(
     least = stride * architecture.pooling
     if any(n is not None and n < least for n in image_shape[:2]):
         raise ValueError(
-            f"`image_shape` must be at least {least}x{least}, or nothing is "
-            f"left after the pooling. Received: image_shape={image_shape}"
+            f"`image_shape` must be at least {least}x{least}, because "
+            "the pooling leaves nothing of smaller maps. "
+            f"Received: image_shape={image_shape}"
         )
     images = keras.Input(image_shape, name="images")
     x = layers.Conv2D(
@@ -118,7 +119,7 @@ def _backbone_features(
 
 
 def _check_projection(channels: int, architecture: Architecture) -> None:
-    """Raise where the 1x1 convolution onto `x_0` would be too large."""
+    """Raise if the 1x1 convolution onto `x_0` would be too large."""
     num_classes = architecture.num_classes
     maps_per_class = architecture.maps_per_class[0]
     parameters = channels * num_classes * maps_per_class
@@ -189,7 +190,8 @@ def _branch(architecture: Architecture, x: Any, layer: int, maps: int) -> Any:
 def _norm(architecture: Architecture, x: Any, name: str) -> Any:
     """Add a batch norm."""
     norm = layers.BatchNormalization(
-        # Keras' 0.99 trails hundreds of steps behind the weights.
+        # With Keras' default of 0.99, the statistics lag hundreds of steps
+        # behind the weights.
         momentum=0.9,
         scale=architecture.batch_norm_gain,
         # Keras implements it for TensorFlow only.
@@ -199,17 +201,18 @@ def _norm(architecture: Architecture, x: Any, name: str) -> Any:
         name=name,
     )
     x = norm(x)
-    # Keras keeps these as a tracked list, for which torch.compile gives up on
-    # the whole model. A tuple compiles.
+    # Keras keeps these in a tracked list, with which torch.compile does not
+    # compile the model. With a tuple, it does.
     norm._reduction_axes = tuple(norm._reduction_axes)
     return x
 
 
 def finalize_layers(model: keras.Model) -> None:
-    """Update what layers derive from their weights, after these were set.
+    """Update the values that layers compute once from their weights.
 
-    Keras' `Normalization` computes with tensors that it makes from its
-    weights, and `set_weights` leaves these tensors as they were.
+    Call this after weights were set. Keras' `Normalization` computes with
+    tensors that it makes from its weights, but `set_weights` does not update
+    these tensors.
     """
     for layer in all_layers(model):
         if hasattr(layer, "finalize_state"):

@@ -1,7 +1,8 @@
-"""The largest models that are built.
+"""The limits on the size of a model.
 
-They are far larger than what trains or explains well. Beyond them a model
-would take all memory, or hours, before the framework raises an error.
+They are far above the sizes at which models train or explain well. Building a
+larger model could take all memory, or hours, before the framework raises an
+error.
 """
 
 MAX_LAYERS = 1_000

@@ -1,4 +1,4 @@
-"""Make maps of a model and images."""
+"""Compute maps that explain a model's decisions about images."""
 
 from keras_facnn.attribution._cam import cam
 from keras_facnn.attribution._fa_maps import contrast

@@ -44,10 +44,10 @@ def cam(
     Args:
         model: Functional or sequential `keras.Model` from images
             `(B, H, W, channels)` to `(B, C)` that ends in
-            `GlobalAveragePooling2D` and one `Dense`, maybe with `Dropout` and
-            `Flatten` between. If a softmax follows, its logits are explained.
-            Any of these layers may be in a nested model. For a `FACNN`, the
-            maps are its class maps times the head's scale.
+            `GlobalAveragePooling2D` and one `Dense`, optionally with `Dropout`
+            and `Flatten` between them. If a softmax follows, the maps explain
+            its logits. Any of these layers may be in a nested model. For a
+            `FACNN`, the maps are its class maps times the head's scale.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
         classes: None for the predicted class of each image, an integer, a
             sequence of B integers, or `"all"`.
@@ -116,7 +116,7 @@ def _split_before_average(
 
     Returns:
         A `keras.Model` from images to maps `(B, h, w, K)`, and the layer that
-        makes the logits of the maps' mean over the image.
+        computes the logits from the mean of the maps over the image.
     """
     check_graph_model(model)
     (tensor,) = model.outputs
@@ -126,7 +126,7 @@ def _split_before_average(
     while True:
         node, calls = producing_node(tensor, calls)
         layer = node.operation
-        # Not `isinstance`, because a subclass may compute anything.
+        # Do not use `isinstance`, because a subclass may compute anything.
         kind = type(layer)
         ending.insert(0, f"{kind.__name__} {layer.name!r}")
         if dense is None and kind is GlobalAvgPool3DHead:
@@ -139,10 +139,10 @@ def _split_before_average(
             dense is None and _is_softmax(layer)
         ):
             raise ValueError(
-                "`model` must be linear after the average of its last maps: a "
-                "functional Keras model that ends in GlobalAveragePooling2D, "
-                "maybe Dropout or Flatten, and one unquantized Dense, maybe "
-                "softmax; or a FACNN. For others, use `grad_cam`. Received: "
+                "`model` must be a FACNN, or a functional Keras model that "
+                "ends in GlobalAveragePooling2D and one unquantized Dense. "
+                "Dropout or Flatten may be between them, and a softmax may "
+                "follow. For other models, use `grad_cam`. Received: "
                 f"model={model}, which ends in {' -> '.join(ending)}"
             )
         (tensor,) = node.input_tensors

@@ -31,7 +31,7 @@ def class_gradient(
     """Return a function that computes the gradient of one class per image.
 
     Args:
-        outputs: Function of `x` and any further tensors to scores `(B, C)`.
+        outputs: Function from `x` and any further tensors to scores `(B, C)`.
         variables: The Keras variables that it reads.
         argument: What `x` is, for error messages.
 
@@ -60,8 +60,8 @@ def sum_scores(scores: Any, targets: Any) -> Any:
 
     Args:
         scores: Float32 tensor `(B, C)`.
-        targets: The number of the class of each image; `PREDICTED` is the one
-            of the largest score.
+        targets: The number of the class of each image. `PREDICTED_CLASS` means
+            the class with the largest score.
 
     Returns:
         A float32 tensor without dimensions.
@@ -75,7 +75,7 @@ def sum_scores(scores: Any, targets: Any) -> Any:
 def scale_gradients(
     model: keras.Model, function: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """Call a function with a factor that keeps its gradients finite.
+    """Wrap a function of gradients, so that they stay finite in float16.
 
     Args:
         model: The model that the function differentiates.
@@ -103,7 +103,7 @@ def scale_gradients(
 def check_scores(
     scores: np.ndarray, gradient: bool = False, twice: bool = False
 ) -> None:
-    """Raise if scores are not finite; warn if they should be logits.
+    """Raise if scores are not finite, and warn if they should be logits.
 
     Args:
         scores: The model's outputs `(B, C)`.
@@ -117,7 +117,7 @@ def check_scores(
     warnings.warn(
         "The model's outputs look like probabilities. "
         + (
-            "If a softmax is certain, its gradient vanishes, and so do the "
+            "If a softmax is close to 1, its gradient vanishes, and so do the "
             "maps. Explain logits: give the last layer `activation=None`, or "
             "remove the softmax."
             if gradient

@@ -1,4 +1,4 @@
-"""Make exact maps that only an FA-CNN has, without a gradient."""
+"""Compute exact maps that only an FA-CNN has, without a gradient."""
 
 import math
 from typing import Any
@@ -26,7 +26,7 @@ def contrast(
     *,
     batch_size: int = 32,
 ) -> np.ndarray:
-    """Return maps that say why class `a` and not class `b`.
+    """Return maps that show why the answer is class `a` and not class `b`.
 
     A map is `s / (h w) * (M_a - M_b)`, with `M` the class maps at the last FA
     layer and `s` the head's scale. By completeness, its sum over the image is
@@ -35,13 +35,13 @@ def contrast(
     Args:
         model: A `FACNN`.
         images: Array `(B, H, W, channels)`, 0..255.
-        a: A class, its number or name, or a sequence of B; None is the
+        a: A class, its number or name, or a sequence of B; None means the
             predicted class of each image.
         b: As `a`.
         batch_size: Positive integer, images per forward pass.
 
     Returns:
-        A float32 NumPy array `(B, h, w)`; positive values speak for `a`.
+        A float32 NumPy array `(B, h, w)`; positive values are evidence for `a`.
 
     Example:
 
@@ -81,14 +81,15 @@ def disagreement(
     """Return how far the R maps of a class differ at each location.
 
     It is the standard deviation over the R maps whose mean is the class map. If
-    it is large compared to the class map, only few of the R maps carry it.
+    it is large compared to the class map, only a few of the R maps contribute
+    to the class map.
 
     Args:
         model: A `FACNN`.
         images: Array `(B, H, W, channels)`, 0..255.
         classes: None for the predicted class of each image, an integer, the
             name of a class, a sequence of B of these, or `"all"`.
-        layer: FA layer, a number or a name. None is the last.
+        layer: FA layer, a number or a name. None means the last.
         batch_size: Positive integer, images per forward pass.
 
     Returns:

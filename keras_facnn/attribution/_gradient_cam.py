@@ -43,9 +43,10 @@ def grad_cam(
     Source: Selvaraju et al., "Grad-CAM", arXiv 1610.02391, equations 1 and 2.
 
     Args:
-        model: Functional `keras.Model` with one input `(B, H, W, channels)`
-            and one output `(B, C)`. The output itself is differentiated, so it
-            should be logits; a warning tells of probabilities.
+        model: Functional `keras.Model` with one input `(B, H, W, channels)` and
+            one output `(B, C)`. The gradient is that of the output itself, so
+            it should be logits. If it looks like probabilities, a warning
+            appears.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
         classes: None for the predicted class of each image, an integer, the
             name of a class if the model knows names, a sequence of B of these,

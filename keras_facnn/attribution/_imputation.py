@@ -18,8 +18,9 @@ def baseline_images(images: np.ndarray, baseline: Baseline) -> np.ndarray:
     Args:
         images: Float32 array `(B, H, W, channels)`.
         baseline: A number, `"mean"` (each image's own mean color), `"blur"`
-            (each image under a Gaussian of a tenth of its longer side), or an
-            array that broadcasts to `images`, such as a data set's mean color.
+            (each image, blurred by a Gaussian whose standard deviation is a
+            tenth of its longer side), or an array that broadcasts to `images`,
+            such as a data set's mean color.
 
     Returns:
         An array of the shape and dtype of `images`.
@@ -32,7 +33,7 @@ def baseline_images(images: np.ndarray, baseline: Baseline) -> np.ndarray:
         values = images.mean(axis=(1, 2), keepdims=True)
     expected = (
         '`baseline` must be a number, "mean", "blur", or an array that '
-        f"broadcasts to {images.shape}, finite as {images.dtype}. "
+        f"broadcasts to {images.shape}, with finite {images.dtype} values. "
     )
     if not is_number(values) and (
         isinstance(values, (str, bool, np.bool_)) or values is None

@@ -1,4 +1,4 @@
-"""Make maps of gradients with respect to pixels."""
+"""Compute maps from gradients with respect to pixels."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,8 @@ from keras_facnn.attribution._perturbation import check_images_and_classes
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 
-# Quadrature is exact with far fewer steps, and its cost grows as steps ** 3.
+# The quadrature is exact with far fewer steps. The time to compute its points
+# grows as steps ** 3.
 _MOST_STEPS = 1000
 
 
@@ -39,7 +40,7 @@ def saliency(
 
     Args:
         model: `keras.Model` from images `(B, H, W, channels)` to `(B, C)`,
-            logits; a warning tells of probabilities.
+            logits. If they look like probabilities, a warning appears.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
         classes: None for the predicted class of each image, an integer, the
             name of a class if the model knows names, or a sequence of B of
@@ -84,15 +85,15 @@ def integrated_gradients(
 
     A map is the mean gradient of the logit on the straight line from `baseline`
     to the image, times their difference. The mean is computed by Gauss-Legendre
-    quadrature, as in captum. A map sums to the difference of both logits, up to
-    the error of the quadrature.
+    quadrature, as in captum. The values of a map sum to the difference of the
+    two logits, up to the error of the quadrature.
 
     Source: Sundararajan et al., "Axiomatic Attribution for Deep Networks",
     arXiv 1703.01365, equation 1.
 
     Args:
         model: `keras.Model` from images `(B, H, W, channels)` to `(B, C)`,
-            logits; a warning tells of probabilities.
+            logits. If they look like probabilities, a warning appears.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
         classes: None for the predicted class of each image, an integer, the
             name of a class if the model knows names, or a sequence of B of

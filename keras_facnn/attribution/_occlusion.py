@@ -28,7 +28,7 @@ def occlusion(
 ) -> np.ndarray:
     """Return occlusion (K-OCC) maps of any Keras image classifier.
 
-    They say how far the score falls when a square of `size x size` pixels is
+    They show how much the score falls when a square of `size x size` pixels is
     covered. Squares start at every `stride` pixels and are cut at the border,
     so that every pixel is covered. A pixel's value is the mean fall over the
     squares that cover it, as in captum's `Occlusion`.
@@ -43,7 +43,7 @@ def occlusion(
             name of a class if the model knows names, a sequence of B of these,
             or `"all"`.
         size: Positive integer k, the side of the square.
-        stride: Positive integer, at most `size`. None is half of `size`.
+        stride: Positive integer, at most `size`. None means half of `size`.
         baseline: The values of covered pixels: a number, `"mean"` (each image's
             own color), `"blur"` (the image, blurred), or an array that
             broadcasts to `images`.
@@ -70,7 +70,7 @@ def occlusion(
     )
     if stride > size:
         raise ValueError(
-            "`stride` must be at most `size`, or pixels stay uncovered. "
+            "`stride` must be at most `size`, so that every pixel is covered. "
             f"Received: stride={stride}, size={size}"
         )
     batch_size = check_int("batch_size", batch_size)
@@ -115,6 +115,6 @@ def occlusion(
 
 
 def _starts(length: int, size: int, stride: int) -> list[int]:
-    """Return where squares start, such that the last one reaches the border."""
+    """Return where squares start, so that the last one reaches the border."""
     last = max(0, -(-(length - size) // stride))
     return [stride * i for i in range(last + 1)]

@@ -36,7 +36,7 @@ def rise(
     A map is the mean of random masks, each weighted by the score of the masked
     image. A mask is a `grid x grid` array of ones (with probability `p`) and
     zeros. It is resized bilinearly to the size of the image plus one cell and
-    cropped at its own random shift. The map is
+    cropped at a random shift of its own. The map is
     `sum_i score_i * mask_i / (masks * p)`. All images get the same masks, which
     are made in batches as needed.
 
@@ -53,12 +53,13 @@ def rise(
         grid: Positive integer, cells per side; at most the image's longer side.
         p: Float in (0, 1], the probability that a cell is kept.
         probabilities: Whether scores are the softmax of the model's outputs, as
-            in the paper, or, for an FA-CNN with a threshold, whose images may
-            have several labels, their sigmoid. False uses the outputs as they
-            are, for models that end in a softmax or a sigmoid.
-        tolerance: Optional positive float. Stops early when the last quarter of
-            the masks changed no map by more than this, relative to the norm of
-            the map without its mean.
+            in the paper. For an FA-CNN with a threshold, scores are then the
+            sigmoid of the outputs, because an image may have several labels.
+            Pass False for a model that ends in a softmax or a sigmoid, to use
+            its outputs unchanged.
+        tolerance: Optional positive float. The function stops early when the
+            last quarter of the masks changed no map by more than this value,
+            relative to the norm of the map without its mean.
         seed: Integer of 0..2**64 - 1, the seed of the masks. Every backend uses
             the same masks.
         batch_size: Positive integer, masked images per forward pass. It does

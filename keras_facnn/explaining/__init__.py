@@ -1,1 +1,1 @@
-"""Reading explanations off a graph of FA layers."""
+"""Compute explanations from a graph of FA layers."""

@@ -14,8 +14,8 @@ class Explanation:
 
     Args:
         images: Array `(B, H, W, channels)`, 0..255, as the model read them.
-        classes: Integers `(B,)`, the explained class of each image. It is the
-            predicted class, unless others were asked for.
+        classes: Integers `(B,)`, the explained class of each image. By default,
+            it is the predicted class.
         probabilities: Array `(B, C)`, by softmax, or by a sigmoid per class if
             an image may have several labels.
         maps: Array `(B, h, w, C)`, the class maps at the last FA layer. The
@@ -24,7 +24,7 @@ class Explanation:
         layer_maps: Dict from the number of an FA layer to the maps `(B, h, w)`
             of `classes` at that layer, at its own resolution.
         layer_probabilities: Array `(B, L, C)`, the probabilities that the head
-            reads off every FA layer.
+            computes from every FA layer.
         class_names: Sequence of C strings, or None.
         centered: Whether the mean of all classes' maps was subtracted from
             `maps` and `layer_maps`.

@@ -1,4 +1,4 @@
-"""Reads logits, maps and evidence off a graph of FA layers.
+"""Compute logits, maps and evidence from a graph of FA layers.
 
 Such a graph is a functional `keras.Model` with layers `stem` (whose output is
 `x_0`), `relu_l` (the branches), `fa_l` and `head`, and with the attributes
@@ -29,7 +29,7 @@ Reader = Callable[[dict[str, Any]], Any]
 
 
 def check_layer(model: Any, layer: LayerName | None) -> int:
-    """Return the number 1..L of an FA layer, or raise; None is the last."""
+    """Return the number 1..L of an FA layer, or raise; None means the last."""
     if layer is None:
         return model.num_layers
     number: Any = layer
@@ -48,8 +48,8 @@ def check_layers(
 
     Args:
         model: A graph of FA layers.
-        layers: A layer, or a sequence of layers. None is all of them.
-        least: How many there must be at least.
+        layers: A layer, or a sequence of layers. None means all of them.
+        least: The smallest number of layers that is valid.
     """
     if layers is None:
         return list(range(1, model.num_layers + 1))
@@ -90,17 +90,17 @@ def read_layers(
     batch_size: int,
     key: Hashable,
 ) -> tuple[np.ndarray, Any]:
-    """Return logits, and what `read` computes, of one forward pass.
+    """Return logits, and what `read` computes, from one forward pass.
 
     Args:
         model: A graph of FA layers.
         images: Checked array `(B, H, W, channels)`.
         names: The names of the layers whose outputs `read` needs.
-        read: Function of a dict, from these names to output tensors, to nested
-            tensors whose first axis is that of the images.
+        read: Function that takes a dict from these names to output tensors. It
+            returns nested tensors whose first axis is that of the images.
         batch_size: Positive integer, images per forward pass.
-        key: Hashable value that differs between functions `read` that compute
-            different things; it names the compiled function.
+        key: Hashable value that names the compiled function. Two functions
+            `read` that compute different things must have different keys.
 
     Returns:
         Logits `(B, C)` and what `read` returned, as NumPy arrays.
@@ -149,7 +149,7 @@ def read_class_maps(
 
 
 def layer_logits_reader(model: Any) -> Reader:
-    """Return a function of the FA layers' outputs to logits `(B, L, C)`."""
+    """Return a function from the FA layers' outputs to logits `(B, L, C)`."""
     names = fa_names(model)
 
     def read(outputs: dict[str, Any]) -> Any:
@@ -181,8 +181,8 @@ def evidence_reader(model: Any) -> tuple[list[str], Reader]:
     def read(outputs: dict[str, Any]) -> Any:
         evidence = []
         for name, weight, n in zip(names, weights, poolings, strict=True):
-            # Class means commute with the repeats, so only the pooling is
-            # left to do, on C maps instead of C * R.
+            # Repeats do not change class means. So only the pooling is left to
+            # do, on C maps instead of C * R.
             x = model.head.class_maps(outputs[name])
             for _ in range(n):
                 x = ops.average_pool(x, 2, 2, data_format="channels_last")

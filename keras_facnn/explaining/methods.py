@@ -31,8 +31,8 @@ from keras_facnn.types import LayerName
 class Explaining:
     """The methods by which a graph of FA layers explains its decisions.
 
-    For a graph as in `reading`, with the attributes `num_classes`, `alphas` and
-    `class_names` as well.
+    `layer_readers` describes such a graph. It also needs the attributes
+    `num_classes`, `alphas` and `class_names`.
     """
 
     num_classes: int
@@ -59,11 +59,12 @@ class Explaining:
 
         Args:
             layers: Sequence of FA layers, numbers 1..L or names `"fa_l"`. None
-                is all of them.
+                means all of them.
 
         Returns:
-            A `keras.Model` that shares this model's weights, from images to a
-            dict from `"fa_l"` to class-major maps `(B, h, w, C * R)`.
+            A `keras.Model` that shares this model's weights. It takes images,
+            and returns a dict from `"fa_l"` to class-major maps
+            `(B, h, w, C * R)`.
 
         Example:
 
@@ -91,8 +92,8 @@ class Explaining:
         Args:
             images: Array `(B, H, W, channels)`, 0..255, any real dtype.
             layer: FA layer of the maps, a number 1..L or a name `"fa_l"`. None
-                is the last one. The means of its maps, times `head.scale`, are
-                the logits.
+                means the last one. The means of its maps, times `head.scale`,
+                are the logits.
             batch_size: Positive integer, images per forward pass.
             centered: As in `class_maps`.
 
@@ -133,12 +134,14 @@ class Explaining:
             classes: `"all"`, None for the predicted class of each image, an
                 integer, a class name if the model knows names, or a sequence
                 of B integers or names.
-            layer: FA layer, a number 1..L or a name `"fa_l"`. None is the last.
+            layer: FA layer, a number 1..L or a name `"fa_l"`. None means the
+                last.
             batch_size: Positive integer, images per forward pass.
             centered: Whether to subtract the mean of all classes' maps from
-                each map. Softmax ignores what all logits share, so the rest is
-                the part that decides: at the last FA layer its mean, times the
-                scale, is the logit minus the mean logit. It may be negative.
+                each map. Softmax ignores what all logits share, so a centered
+                map shows the part that decides. At the last FA layer, its mean
+                times the scale is the logit minus the mean logit. A centered
+                map may be negative.
 
         Returns:
             A float32 NumPy array `(B, h, w)`, or `(B, h, w, C)` for `"all"`, at
@@ -167,25 +170,26 @@ class Explaining:
         batch_size: int = 32,
         centered: bool = True,
     ) -> Explanation:
-        """Return all that a figure or a report of a decision needs.
+        """Return everything that a figure or a report of a decision needs.
 
         One forward pass gives the probabilities, the class maps, the maps at
-        other layers, and the probabilities that the head reads off every FA
+        other layers, and the probabilities that the head computes from every FA
         layer.
 
-        The maps are centered, unlike those of `class_maps`: what supports all
-        classes alike does not explain the answer, and without it more of a map
-        lies on the object, as `zoo/results` reports. With a threshold, for
-        several labels per image, it does explain the answer. Then the raw
-        maps, `centered=False`, show all that decides.
+        By default, the maps are centered, unlike those of `class_maps`.
+        Evidence for all classes alike does not explain the answer. Without this
+        evidence, more of a map lies on the object, as `zoo/results` reports. In
+        a model with a threshold, for several labels per image, this evidence
+        does explain the answer. Then use `centered=False`: raw maps show
+        everything that decides.
 
         Args:
             images: Array `(B, H, W, channels)`, 0..255, any real dtype.
-            classes: Whose maps to show at other layers: None for the predicted
-                class of each image, an integer, a class name if the model
-                knows names, or a sequence of B integers or names.
-            layers: FA layers of `layer_maps`, numbers or names. None is up to
-                six, evenly spread, including the last.
+            classes: The classes of `layer_maps`: None for the predicted class
+                of each image, an integer, a class name if the model knows
+                names, or a sequence of B integers or names.
+            layers: FA layers of `layer_maps`, numbers or names. None means up
+                to six, evenly spread, including the last.
             batch_size: Positive integer, images per forward pass.
             centered: Whether to subtract the mean of all classes' maps from
                 each map. False gives the raw maps, as `class_maps` does.
@@ -256,7 +260,8 @@ class Explaining:
         of its own by a sigmoid: any number of classes may be present, or none.
 
         Args:
-            logits: Array `(..., C)`, of `predict` or `layer_logits`.
+            logits: Array `(..., C)`, such as the result of `predict` or
+                `layer_logits`.
 
         Returns:
             A NumPy array of the same shape.
@@ -274,7 +279,7 @@ class Explaining:
         return as_probabilities(logits, self.head.threshold)
 
     def layer_logits(self, images: Images, batch_size: int = 32) -> np.ndarray:
-        """Return the class logits that the head reads off every FA layer.
+        """Return the logits that the head computes from every FA layer.
 
         Args:
             images: Array `(B, H, W, channels)`, 0..255, any real dtype.
@@ -312,9 +317,10 @@ class Explaining:
     ) -> np.ndarray:
         """Split logits, or maps, exactly over the layers.
 
-        Unrolled, `x_L = w_0 P_0(x_0) + sum_l w_l P_l(F_l)` with `F_l` the
-        branch of FA layer `l`, `w_l = a_l * prod_{m > l} (1 - a_m)` and `P_l`
-        the pooling and repeats after layer `l`, all linear. Entry 0 is the
+        The last maps are a sum over layers,
+        `x_L = w_0 P_0(x_0) + sum_l w_l P_l(F_l)`. Here `F_l` is the branch of
+        FA layer `l`, and `w_l = a_l * prod_{m > l} (1 - a_m)`. `P_l` is the
+        pooling and repeats after layer `l`, which are linear. Entry 0 is the
         evidence of the image itself, or of a hybrid's backbone.
 
         Args:

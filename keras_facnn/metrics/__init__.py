@@ -1,4 +1,4 @@
-"""Judge maps by numbers."""
+"""Measure how good maps are."""
 
 from keras_facnn.metrics._exactness import exactness
 from keras_facnn.metrics._localization import energy_pointing_game

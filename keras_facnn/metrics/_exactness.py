@@ -28,7 +28,7 @@ def exactness(
     Args:
         model: A `FACNN`.
         images: Array `(B, H, W, channels)`, 0..255, any real dtype.
-        classes: As in `FACNN.class_maps`: the classes to check.
+        classes: The classes to check, as in `FACNN.class_maps`.
         batch_size: Positive integer, images per forward pass.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Judge where maps point: into boxes, or into the cells of a mosaic."""
+"""Measure whether maps point into boxes, or into cells of a mosaic."""
 
 import numpy as np
 
@@ -31,8 +31,9 @@ def pointing_game(
     Args:
         maps: Array `(B, h, w)`.
         boxes: Array `(B, 4)` of `(left, top, right, bottom)` in pixels of the
-            image, right and bottom not included; or, for images with several
-            objects, a sequence of B arrays `(N, 4)`. Any of the boxes counts.
+            image. Right and bottom are not included. For images with several
+            objects, pass a sequence of B arrays `(N, 4)`. Then a point in any
+            of the boxes counts.
         size: `(height, width)` of the images, in pixels.
         tolerance: Non-negative number of pixels around the box that count too.
 
@@ -76,13 +77,14 @@ def energy_pointing_game(
 
     Args:
         maps: Array `(B, h, w)`. Negative values count as 0.
-        boxes: As in `pointing_game`, rounded to whole pixels, halves up. If an
-            image has several boxes, the locations in any of them count.
+        boxes: As in `pointing_game`. They are rounded to whole pixels, and
+            halves are rounded up. If an image has several boxes, the locations
+            in any of them count.
         size: `(height, width)` of the images, in pixels.
 
     Returns:
-        A float64 NumPy array `(B,)` in 0..1; NaN where a map is constant, or
-        no value is positive.
+        A float64 NumPy array `(B,)` in 0..1. It is NaN where a map is constant,
+        or where no value is positive.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Change pixels of images step by step, and watch the probabilities."""
+"""Change pixels step by step, and compute the model's probabilities."""
 
 import itertools
 from collections.abc import Callable
@@ -32,7 +32,7 @@ from keras_facnn.types import RemovalBaseline
 
 
 def baseline_name(baseline: RemovalBaseline) -> str | float:
-    """Return a baseline as a result's settings name it."""
+    """Return the name of a baseline in the settings of a result."""
     return (
         baseline
         if isinstance(baseline, str) or is_number(baseline)
@@ -57,8 +57,8 @@ def altered_probabilities(
         model: A classifier.
         orders: For each image, the locations of its pixels in the order in
             which they are changed.
-        change: Function of the index of an image and of locations, to the image
-            with these pixels changed. It is called when a batch needs it.
+        change: Function that takes the index of an image and locations. It
+            returns the image with the pixels at these locations changed.
         shape: The shape of the images.
         fractions: The fractions of pixels to change.
         from_logits, batch_size, verbose: As in `pixel_removal`.
@@ -82,7 +82,7 @@ def altered_probabilities(
     bar = progress_bar(total * len(counts), verbose, "image")
     parts: list[np.ndarray] = []
     while batch := list(itertools.islice(altered, batch_size)):
-        # A smaller last batch would compile again.
+        # A smaller last batch would be compiled again.
         batch += batch[-1:] * (batch_size - len(batch))
         outputs = run_in_batches(function, np.stack(batch), batch_size)
         check_finite_outputs(outputs)
@@ -109,8 +109,8 @@ def check_ordering_maps(
     ordered = ~are_constant(array)[:, 0, 0]
     if not ordered.any():
         raise ValueError(
-            "`maps` must not all be constant, or they give no order. Received: "
-            f"{len(array)} constant maps"
+            "`maps` must not all be constant, because constant maps give no "
+            f"order. Received: {len(array)} constant maps"
         )
     return array, ordered
 
@@ -120,8 +120,8 @@ def order_of_pixels(
 ) -> np.ndarray:
     """Return the locations of pixels, the most relevant first.
 
-    The share of neighbors in this order with equal values is appended to
-    `ties`.
+    This function appends to `ties` the share of neighbors in this order that
+    have equal values.
     """
     pixels = map_[None] if map_.shape == size else resize_maps(map_[None], size)
     (order,) = locations_by_value(pixels)
@@ -136,8 +136,8 @@ def check_images_and_labels(
     _, num_classes = classifier_shapes(model)
     if num_classes is None or num_classes < 2:
         raise ValueError(
-            "`model` must put out at least two classes, of whose probabilities "
-            f"this is the measure. Received: {num_classes}"
+            "`model` must have at least two classes, because this metric "
+            f"measures their probabilities. Received: {num_classes}"
         )
     images = as_float32(check_images_for(model, images))
     names = getattr(model, "class_names", None)

@@ -43,8 +43,8 @@ class PixelRemoval(Result):
         probability: Mean probability of the label.
         accuracy_auc: Area under the accuracy, by trapezoid, in 0..1.
         probability_auc: Area under the probability.
-        ties: Share of neighbors in the order of removal whose values are equal,
-            so that only their location decides.
+        ties: Share of neighbors in the order of removal that have equal values,
+            so that only their locations decide the order.
         settings: The settings that gave this result.
         accuracy_interval: Half the width of the 95 % confidence interval of
             `accuracy_auc`, over images; NaN for a single image.
@@ -96,7 +96,7 @@ def pixel_removal(
     (`argsort(-map, kind="stable")`).
 
     If images may have several labels, because the model is an FA-CNN with a
-    threshold or ends in a sigmoid, pass one label of each image.
+    threshold or ends in a sigmoid, pass one label per image.
 
     Source: FA-CNN, arXiv 2603.25798, Figure 4; the ROAD baseline is Rong et
     al., arXiv 2202.00449.
@@ -108,22 +108,22 @@ def pixel_removal(
         maps: Array `(B, h, w)`, of any resolution and scale.
         order: `"most_relevant_first"`, `"least_relevant_first"` or `"random"`,
             which ignores `maps`.
-        fractions: Increasing numbers from 0 to 1, both included. None is 0,
+        fractions: Increasing numbers from 0 to 1, both included. None means 0,
             0.05, ... 1.
         baseline: What replaces removed pixels: a number, `"mean"` (each image's
             own color), `"blur"`, an array that broadcasts to `images`, such as
-            the data set's mean color, or `"road"`: noisy linear imputation from
-            the remaining pixels (an image without remaining pixels becomes its
-            own mean color).
+            the data set's mean color, or `"road"`. The last one is noisy linear
+            imputation from the remaining pixels. An image without remaining
+            pixels becomes its own mean color.
         noise: Non-negative number, the standard deviation of ROAD's noise as a
             fraction of the range of `images`.
-        from_logits: Whether the model's outputs are logits. Their softmax is
-            the probability, or, for an FA-CNN with a threshold, their sigmoid.
-            If None, the outputs of a last layer with a sigmoid, and outputs in
-            0..1 that sum to 1, count as probabilities.
+        from_logits: Whether the model's outputs are logits. Then their softmax
+            gives the probabilities, or their sigmoid for an FA-CNN with a
+            threshold. If None, outputs count as probabilities if the last layer
+            has a sigmoid, or if they are in 0..1 and sum to 1.
         seed: Non-negative integer, the seed of the random order and of ROAD's
             noise.
-        batch_size: Positive integer, altered images held at once.
+        batch_size: Positive integer, altered images per forward pass.
         verbose: 1 shows a progress bar, 0 does not.
 
     Returns:

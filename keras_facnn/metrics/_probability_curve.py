@@ -33,8 +33,8 @@ class ProbabilityCurve(Result):
         values: Array `(B,)`, the area of each image; NaN where the map is
             constant and gives no order.
         settings: The settings that gave this result.
-        ties: Share of neighbors in the order whose values are equal, so that
-            only their location decides.
+        ties: Share of neighbors in the order that have equal values, so that
+            only their locations decide the order.
         undefined: Number of images that are left out, because they have no
             value.
 
@@ -85,11 +85,11 @@ def deletion(
         maps: Array `(B, h, w)`, of any resolution and scale.
         fractions: As in `pixel_removal`.
         baseline: As in `pixel_removal`, except `"road"`.
-        from_logits: Whether the model's outputs are logits. Their softmax is
-            the probability, or, for an FA-CNN with a threshold, their sigmoid.
-            If None, the outputs of a last layer with a sigmoid, and outputs in
-            0..1 that sum to 1, count as probabilities.
-        batch_size: Positive integer, altered images held at once.
+        from_logits: Whether the model's outputs are logits. Then their softmax
+            gives the probabilities, or their sigmoid for an FA-CNN with a
+            threshold. If None, outputs count as probabilities if the last layer
+            has a sigmoid, or if they are in 0..1 and sum to 1.
+        batch_size: Positive integer, altered images per forward pass.
         verbose: 1 shows a progress bar, 0 does not.
 
     Returns:
@@ -147,11 +147,11 @@ def insertion(
         maps: Array `(B, h, w)`, of any resolution and scale.
         fractions: As in `pixel_removal`.
         baseline: As in `pixel_removal`, except `"road"`.
-        from_logits: Whether the model's outputs are logits. Their softmax is
-            the probability, or, for an FA-CNN with a threshold, their sigmoid.
-            If None, the outputs of a last layer with a sigmoid, and outputs in
-            0..1 that sum to 1, count as probabilities.
-        batch_size: Positive integer, altered images held at once.
+        from_logits: Whether the model's outputs are logits. Then their softmax
+            gives the probabilities, or their sigmoid for an FA-CNN with a
+            threshold. If None, outputs count as probabilities if the last layer
+            has a sigmoid, or if they are in 0..1 and sum to 1.
+        batch_size: Positive integer, altered images per forward pass.
         verbose: 1 shows a progress bar, 0 does not.
 
     Returns:

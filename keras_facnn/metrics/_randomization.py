@@ -29,12 +29,12 @@ from keras_facnn.types import MapMetric
 
 @dataclasses.dataclass
 class Randomization(Result):
-    """Similarity of maps to the trained model's, as layers lose their weights.
+    """Similarity of maps to the trained model's, as layers are randomized.
 
     Attributes:
         layers: Names of the layers, in the order in which they are randomized.
-        mean: Mean similarity once this layer, and those before it, are random,
-            over the images where it is defined.
+        mean: Mean similarity after this layer, and those before it in `layers`,
+            were randomized. Images where it is undefined are left out.
         settings: The settings that gave this result.
         interval: Half the width of the mean's 95 % confidence interval, over
             images.
@@ -85,8 +85,8 @@ def cascading_randomization(
         classes: None for the class that the trained model predicts for each
             image, an integer, or a sequence of B integers.
         layers: Names of layers, or paths such as `"backbone/conv"` of layers in
-            nested models. None is all layers that shuffling changes, from the
-            last to the first.
+            nested models. None means all layers that shuffling changes, from
+            the last to the first.
         metric: Function of maps and reference to one value per image.
         seed: Non-negative integer, the seed of the shuffling.
         **kwargs: Passed to `attribution`, such as `layer`.
@@ -163,8 +163,8 @@ def _check_layers(
         return {
             name: known[name]
             for name in names
-            # Models are left out, because their layers are listed; and so are
-            # single numbers, which can't be shuffled.
+            # Nested models are left out, because their layers are in the list.
+            # Layers that hold only single numbers can't be shuffled.
             if not isinstance(known[name], keras.Model)
             and any(math.prod(w.shape) > 1 for w in known[name].weights)
         }

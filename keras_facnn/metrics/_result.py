@@ -32,7 +32,7 @@ class Result:
     columns: ClassVar[tuple[str, ...]] = ()
 
     def to_dataframe(self) -> Any:
-        """Return the table as a `pandas.DataFrame`. Needs pandas."""
+        """Return the table as a `pandas.DataFrame`. This needs pandas."""
         import pandas
 
         return pandas.DataFrame({n: getattr(self, n) for n in self.columns})

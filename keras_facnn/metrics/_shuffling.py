@@ -11,7 +11,7 @@ import numpy as np
 def shuffle_weights(
     weights: Sequence[np.ndarray], rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """Return weights, as of `get_weights`, with their entries in random order.
+    """Return weights from `get_weights` with their entries in random order.
 
     Each weight keeps its shape and the distribution of its entries.
     """
@@ -20,7 +20,7 @@ def shuffle_weights(
 
 @contextlib.contextmanager
 def restored_weights(model: keras.Model) -> Iterator[None]:
-    """Give a model its weights back at the end, also after an error."""
+    """Restore a model's weights at the end, also after an error."""
     before = model.get_weights()
     try:
         yield

@@ -67,8 +67,8 @@ def spearman(maps: Maps, reference: Maps) -> np.ndarray:
 def top_iou(maps: Maps, reference: Maps, fraction: float = 0.2) -> np.ndarray:
     """Return the intersection over union of the brightest locations.
 
-    In each map, the `fraction` of locations with the largest values is chosen,
-    the earlier ones first among equal values.
+    In each map, the `fraction` of locations with the largest values is chosen.
+    Among equal values, earlier locations are chosen first.
 
     Args:
         maps: Array `(B, h, w)` or `(B, h, w, C)`.
@@ -123,7 +123,7 @@ def _standardize(maps: np.ndarray) -> np.ndarray:
     centered = maps - maps.mean(axis=(1, 2), keepdims=True)
     varies = np.broadcast_to(~are_constant(maps), maps.shape)
     nothing = np.full_like(maps, np.nan)
-    # Scaled to 1, so that no square vanishes.
+    # Scale the largest value to 1, so that no square underflows.
     largest = np.abs(centered).max(axis=(1, 2), keepdims=True)
     centered = np.divide(centered, largest, out=nothing.copy(), where=varies)
     with np.errstate(under="ignore"):

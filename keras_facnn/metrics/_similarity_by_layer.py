@@ -104,8 +104,9 @@ def similarity_by_layer(
     The maps of all classes may be similar, because all see the same object.
     Then a map is also similar to Grad-CAM of another class; `contrast` removes
     what two classes share. The maps of all images may be similar as well, if
-    all show an object in the middle. So may be the maps of an untrained model,
-    if their borders are dark or bright. `controls` measures both.
+    all show an object in the middle. The maps of an untrained model may be
+    similar, too, if their borders are dark or bright. Use `controls` to measure
+    both.
 
     Source: FA-CNN, arXiv 2603.25798, Figure 1; `contrast` and `centered` are
     ours. The shuffled weights are the last step of `cascading_randomization`.
@@ -115,7 +116,7 @@ def similarity_by_layer(
         images: Array `(B, H, W, channels)`, 0..255.
         classes: None for the predicted class of each image, an integer, or a
             sequence of B integers.
-        layers: Numbers or names of FA layers; None is all.
+        layers: Numbers or names of FA layers; None means all.
         metric: Function of maps and reference, both `(B, h, w)`, to one value
             per image, such as `pearson`, `spearman` or `top_iou`.
         reference: Attribution to compare with. It is called like `grad_cam`,
@@ -128,14 +129,14 @@ def similarity_by_layer(
         centered: Whether to compare the maps of
             `model.class_maps(images, centered=True)`, from which the mean over
             the classes is subtracted. The reference is unchanged.
-        controls: Whether to also measure two kinds of maps that cannot know the
-            answer: for each image, the map of another image for that image's
-            class; and the image's map by the model with the entries of each
-            weight shuffled. The weights are restored at the end, also after an
-            error.
+        controls: Whether to also measure two kinds of maps that cannot explain
+            the answer. The first is, for each image, the map of another image
+            for the class of that other image. The second is the image's own map
+            after the entries of each weight of the model were shuffled. The
+            weights are restored at the end, also after an error.
         seed: Non-negative integer, the seed of the controls. The interval of
-            `"shuffled_weights"` is over images; another seed gives another
-            shuffling.
+            `"shuffled_weights"` is over images, for one shuffling. Another seed
+            gives another shuffling.
         batch_size: Positive integer, images per forward pass.
         verbose: 1 shows a progress bar, 0 does not.
 
@@ -169,21 +170,22 @@ def similarity_by_layer(
     seed = check_seed(seed)
     if contrast and centered:
         raise ValueError(
-            "`contrast` and `centered` exclude each other, since what all "
-            "classes share is in no difference of two. "
+            "`contrast` and `centered` must not both be True, because the "
+            "difference of two maps does not hold what all classes share. "
             "Received: contrast=True, centered=True"
         )
     numbers = check_layers(model, layers)
     if not numbers:
         raise ValueError(
-            f"`layers` must name a layer at least. Received: layers={layers!r}"
+            "`layers` must name at least one layer. "
+            f"Received: layers={layers!r}"
         )
     images = check_images_for(model, images)
     count = len(images)
     if controls and count < 2:
         raise ValueError(
-            "`controls` needs two images or more, since each is compared with "
-            f"the map of another. Received: {count} image"
+            "`controls` needs at least two images, because each is compared "
+            f"with the map of another. Received: {count} image"
         )
     bar = progress_bar(count, verbose, "image")
     classes = check_one_class_per_image(

@@ -1,4 +1,4 @@
-"""Builds a model from a preset."""
+"""Build a model from a preset."""
 
 import json
 import os
@@ -108,14 +108,15 @@ def read_preset(
     _load_weights(original, source, record, handle)
     _transfer(original, model, handle)
     if "num_classes" in overrides:
-        # The metadata describes the old classes and their data, not the new.
+        # The metadata describes the old classes and their data, not the new
+        # ones.
         record = {"transferred_from": record}
     model.provenance = Provenance.at_load(model, record, are_preset_s=False)
     return model
 
 
 def find_source(handle: Handle) -> Any:
-    """Return what reads the files of a preset, or raise.
+    """Return an object that reads the files of a preset, or raise.
 
     It is a `files.Folder`, a `hub.Repository` or a `remote.Website`.
     """
@@ -135,8 +136,8 @@ def find_source(handle: Handle) -> Any:
     if name in bundled:
         if (folder / files.CONFIG).is_file():
             warnings.warn(
-                f"{name!r} is the bundled preset. The folder of that name "
-                f"that is here too is {f'./{name}'!r}.",
+                f"{name!r} names the bundled preset. To load the local folder "
+                f"of the same name, pass {f'./{name}'!r}.",
                 stacklevel=callers_stacklevel(),
             )
         return files.Folder(_BUNDLED / name)
@@ -154,7 +155,7 @@ def find_source(handle: Handle) -> Any:
 def _is_a_file(name: str, path: pathlib.Path) -> str:
     """Return the message for a handle that is a file."""
     if path.name in files.ALL:
-        hint = f" of one. Give its folder, {str(path.parent)!r}"
+        hint = f" of a preset. Pass its folder, {str(path.parent)!r}"
     elif path.suffix in (".keras", ".h5"):
         hint = ". `keras.saving.load_model` reads files of whole models"
     elif path.suffix in (".zip", ".tar", ".gz", ".tgz"):
@@ -218,7 +219,7 @@ def _transfer(source: Any, model: Any, handle: Handle) -> None:
     }
     for old, new in zip(source.weights, model.weights, strict=True):
         is_classwise = new.path in classwise
-        # Dense kernels fit, however many classes share the maps.
+        # Compare dense kernels, whose shape depends only on the number of maps.
         old_value, value = (
             keras.ops.convert_to_numpy(
                 ClasswiseConv2D.dense_kernel(w, classes) if is_classwise else w
@@ -234,7 +235,8 @@ def _transfer(source: Any, model: Any, handle: Handle) -> None:
         total, kept = total + value.size, kept + value[common].size
         fits = old_value.shape == value.shape
         if is_classwise:
-            # A new class that is several old ones keeps what they saw.
+            # A new class that owns the maps of several old classes keeps all
+            # their weights.
             fits = fits and old_classes % new_classes == 0
             value = keras.ops.convert_to_numpy(
                 ClasswiseConv2D.own_kernel(value, new_classes)
@@ -246,8 +248,8 @@ def _transfer(source: Any, model: Any, handle: Handle) -> None:
         warnings.warn(
             f"num_classes={new_classes} does not divide the widths of "
             f"{str(handle)!r}, or splits classes of its class-wise layers. "
-            f"{kept / total:.1%} of the new model's values are the preset's, "
-            f"and the others are fresh: {changed} of {len(new_weights)} "
-            "weights were cut or extended at their ends.",
+            f"{kept / total:.1%} of the new model's values are from the "
+            f"preset, and the others are newly initialized: {changed} of "
+            f"{len(new_weights)} weights were cut or extended at their ends.",
             stacklevel=callers_stacklevel(),
         )

@@ -1,4 +1,4 @@
-"""The methods by which an FA-CNN comes from a preset, and becomes one."""
+"""The methods that load an FA-CNN from a preset, and save it as one."""
 
 import functools
 import os
@@ -37,10 +37,10 @@ class Presets:
     def preset_metadata(self) -> dict[str, Any] | None:
         """Metadata of the preset that the weights came from, or None.
 
-        A dict, whose `"class_names"` (if the preset has them) name the logits.
-        Copies of the model, by `save`, `pickle` or `copy.deepcopy`, keep all
-        of it except its `"metrics"`. It can be set to a dict that JSON can
-        hold. Class names must be strings, unique, one per class.
+        It is a dict. Its `"class_names"`, if the preset has them, name the
+        logits. Copies of the model, by `save`, `pickle` or `copy.deepcopy`,
+        keep all of it except its `"metrics"`. It can be set to a dict that JSON
+        can hold. Class names must be unique strings, one per class.
         """
         return self.provenance.metadata
 
@@ -84,13 +84,14 @@ class Presets:
                 those that do not change what the weights mean: `image_shape`
                 (an FA-CNN reads any size), `deep_alignment`,
                 `stochastic_depth`, `synchronized_batch_norm`, `dtype`, `name`,
-                and `num_classes` for transfer learning. With `num_classes`,
-                each stage keeps its width as nearly as the number of classes
-                divides it, and every weight that fits is kept. A warning says
-                how many values were cut or added. The preset's record,
+                and `num_classes` for transfer learning. With `num_classes`, the
+                width of each stage stays as close to the preset's as the number
+                of classes allows, and every weight that fits is kept. A warning
+                says how many values were cut or added. The preset's record,
                 including its class names, moves to
-                `preset_metadata["transferred_from"]`, even if the number is
-                the preset's own: leave it out to go on with its classes.
+                `preset_metadata["transferred_from"]`, even if the number of
+                classes is the same. To keep the preset's classes, leave
+                `num_classes` out.
 
         Returns:
             A `FACNN`, not compiled. Its `preset_metadata` says what it was
@@ -138,10 +139,10 @@ class Presets:
         the old preset is still there. It holds `config.json`,
         `model.weights.h5` (which `load_weights` reads, too) and
         `metadata.json`, to which the versions, the number of parameters, the
-        input and the SHA-256 of all three files are added. Metadata of the
-        preset that the model came from are passed on, but its `metrics` only
-        while the weights are the same. Once these were trained on, its
-        `description`, `dataset` and `training` move to `transferred_from`.
+        input and the SHA-256 of all three files are added. `metadata.json` also
+        keeps the metadata of the preset that the model came from. Its `metrics`
+        are kept only if the weights are still the same. After more training,
+        its `description`, `dataset` and `training` move to `transferred_from`.
 
         Args:
             directory: Path of a new or empty folder, or of a preset to
@@ -149,9 +150,9 @@ class Presets:
                 target is replaced.
             metadata: Optional dict that JSON can hold, including scalars and
                 arrays of NumPy: what users of the preset should know, such as
-                `description`, `class_names` (strings, unique, one per class),
-                `dataset`, `license`, `metrics`. It overrides what is passed
-                on.
+                `description`, `class_names` (unique strings, one per class),
+                `dataset`, `license`, `metrics`. It overrides metadata that is
+                kept.
             weights_dtype: `"float32"`, which keeps every bit, or `"float16"`,
                 which halves the file.
 

@@ -1,4 +1,4 @@
-"""Where the weights of a model came from, and what still holds of them."""
+"""Where a model's weights came from, and which metadata describes them."""
 
 import copy
 import dataclasses
@@ -24,8 +24,8 @@ class Provenance:
         loaded_digest: The digest of the model's weights at the time when they
             were loaded. None if they were not loaded, or if folding changed
             them.
-        preset_digest: The same where these are the preset's own weights, to
-            which its `"metrics"` belong, otherwise None.
+        preset_digest: The same digest if the weights are exactly the preset's,
+            to which its `"metrics"` belong. Otherwise None.
     """
 
     metadata: dict[str, Any] | None = None
@@ -44,20 +44,21 @@ class Provenance:
             are_preset_s: Whether they are exactly the weights of a preset.
         """
         digest = weights.digest(model)
-        # The digest is of float32 weights, so other types were cast.
+        # The digest is that of float32 weights, so weights of other dtypes were
+        # cast.
         exact = all(v.dtype == "float32" for v in model.weights)
         return cls(metadata, digest, digest if are_preset_s and exact else None)
 
     @classmethod
     def pop_from(cls, config: MutableMapping[str, Any]) -> "Provenance":
-        """Take what `config()` returned out of a model's config."""
+        """Remove what `config()` returned from a model's config."""
         return cls(
             config.pop("preset_metadata", None),
             config.pop("weights_at_load", None),
         )
 
     def config(self) -> dict[str, Any]:
-        """Return what the config of a model says, for its copies."""
+        """Return the entries of a model's config that its copies need."""
         if self.metadata is None:
             return {}
         return {
@@ -65,15 +66,16 @@ class Provenance:
             "preset_metadata": {
                 k: v for k, v in self.metadata.items() if k != "metrics"
             },
-            # By this a copy knows whether the rest holds of its weights.
+            # With this, a copy can check whether the rest describes its
+            # weights.
             "weights_at_load": self.loaded_digest,
         }
 
     def valid_metadata(self, model: keras.Model) -> dict[str, Any]:
-        """Return the part of the metadata that holds of a model's weights.
+        """Return the part of the metadata that describes a model's weights.
 
-        If they were trained on since they were loaded, the rest is known of
-        the weights that they came from, and is in `"transferred_from"`.
+        If the weights were trained after they were loaded, the rest describes
+        the weights that they came from. It is in `"transferred_from"`.
 
         Args:
             model: The model whose provenance this is.
@@ -105,8 +107,9 @@ class Provenance:
     def of_fused(self, model: keras.Model) -> "Provenance":
         """Return the provenance of a copy of a model whose norms are folded.
 
-        The metadata hold of it now. Its weights are not compared with those
-        of the preset later, since folding changed them.
+        The copy takes the metadata that describes the model now. Its weights
+        are not compared with those of the preset later, because folding changed
+        them.
 
         Args:
             model: The model whose provenance this is.

@@ -1,4 +1,4 @@
-"""Writes the files of a preset."""
+"""Write the files of a preset."""
 
 import functools
 import hashlib
@@ -75,9 +75,10 @@ def folder_to_write(directory: str | os.PathLike) -> pathlib.Path:
         )
     if name in bundled_presets():
         raise ValueError(
-            f"`directory` must be another name than a bundled preset's, since "
-            f"`from_preset` would load that one. Use {f'./{name}'!r} here and "
-            f"there. Received: directory={directory!r}"
+            "`directory` must not be the name of a bundled preset, because "
+            "`from_preset` would load the bundled preset. Use "
+            f"{f'./{name}'!r} to save and to load. "
+            f"Received: directory={directory!r}"
         )
     # If the path is a link, its target is replaced.
     target = pathlib.Path(os.path.realpath(os.path.expanduser(name)))
@@ -97,7 +98,7 @@ def folder_to_write(directory: str | os.PathLike) -> pathlib.Path:
 
 
 def _content_to_keep(target: pathlib.Path) -> str | None:
-    """Describe what a user would lose if a path were replaced, or None."""
+    """Return what a user would lose if a path were replaced, or None."""
     if not target.is_dir():
         return "is a file"
     inside = {
@@ -122,7 +123,7 @@ def copy_to_save(model: Any, dtype: WeightsDtype) -> Any:
     """Return a new model of the same weights, without an optimizer's state."""
     with np.errstate(over="ignore"):
         values = [
-            # `Normalization` counts in integers.
+            # The count of `Normalization` is an integer.
             value if value.dtype.kind == "i" else value.astype(dtype)
             for value in model.get_weights()
         ]
@@ -133,7 +134,7 @@ def copy_to_save(model: Any, dtype: WeightsDtype) -> Any:
     if fault:
         raise ValueError(
             f"The weights are {fault}; nothing was saved. Use "
-            "weights_dtype='float32', or look for NaN in training."
+            "weights_dtype='float32', or check the training for NaN."
         )
     return copy
 
@@ -147,10 +148,10 @@ def _check_weights(model: Any, path: pathlib.Path) -> None:
     stored = weights.count_values(path)
     if stored != model.count_params():
         raise ValueError(
-            "The model can't be saved as a preset, since its weights file "
-            "would not fit its config: a layer does not save exactly its own "
-            "weights, as layers with LoRA and SpectralNormalization do not. "
-            "Use `model.save` to a .keras file. Nothing was saved. Received: "
-            f"a model of {model.count_params():,} parameters, of which Keras "
-            f"writes {stored:,} values"
+            "The model can't be saved as a preset, because its weights file "
+            "would not fit its config. A layer saves other values than its "
+            "own weights, as layers with LoRA and SpectralNormalization do. "
+            "Save a .keras file with `model.save` instead. Nothing was saved. "
+            f"Received: a model of {model.count_params():,} parameters, "
+            f"of which Keras writes {stored:,} values"
         )

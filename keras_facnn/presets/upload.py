@@ -1,4 +1,4 @@
-"""Shares presets on the Hugging Face Hub."""
+"""Share presets on the Hugging Face Hub."""
 
 import os
 import pathlib
@@ -30,8 +30,8 @@ def upload_preset(
         The URL of the commit.
 
     Raises:
-        ValueError: If `handle` is not such a handle, if the preset is damaged,
-            or if the Hub refuses the upload.
+        ValueError: If `handle` has another form, if the preset is damaged, or
+            if the Hub refuses the upload.
         FileNotFoundError: If a file of the preset is missing in `directory`.
         ConnectionError: If the Hub cannot be reached.
         ImportError: If the Hub's library is not installed.

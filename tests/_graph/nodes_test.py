@@ -109,7 +109,7 @@ def test_what_only_calls_a_model_does_call_it(x, read):
 @pytest.mark.parametrize("kind", [Own, OwnCall])
 @pytest.mark.parametrize("read", BY_LAYERS.values(), ids=BY_LAYERS)
 def test_what_reads_layers_off_a_graph_refuses_it(x, read, kind):
-    with pytest.raises(ValueError, match="whose own `call` runs in place"):
+    with pytest.raises(ValueError, match="which has its own `call`"):
         read(functional(kind), x)
 
 
@@ -135,18 +135,18 @@ def test_one_within_a_model_is_not_looked_into(x):
 @pytest.mark.parametrize("read", BY_FA_LAYERS.values(), ids=BY_FA_LAYERS)
 def test_an_fa_cnn_with_a_call_of_its_own_is_refused(images, read):
     model = OwnFACNN(4, (16, 16, 3), (1, 1), (1, 2))
-    with pytest.raises(ValueError, match="whose own `call` runs in place"):
+    with pytest.raises(ValueError, match="which has its own `call`"):
         read(model, images)
 
 
 @pytest.mark.only_on("torch")
 def test_so_are_its_files_and_a_backbone(tmp_path):
     model = OwnFACNN(4, (16, 16, 3), (1, 1), (1, 2))
-    with pytest.raises(ValueError, match="whose own `call` runs in place"):
+    with pytest.raises(ValueError, match="which has its own `call`"):
         model.export(tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
     inputs = keras.Input((16, 16, 3))
-    with pytest.raises(ValueError, match="`backbone`.*class Own, whose own"):
+    with pytest.raises(ValueError, match="`backbone`.*class Own, which has"):
         FACNN(4, backbone=Own(inputs, layers.Conv2D(4, 3)(inputs)))
 
 
@@ -155,7 +155,7 @@ def test_a_call_that_is_put_in_place_later_counts(x):
     model = functional()
     attribution.grad_cam(model, x, 1, layer="c")
     model.call = lambda inputs, training=None, mask=None: inputs[:, 0, 0, :]
-    with pytest.raises(ValueError, match="whose own `call` runs in place"):
+    with pytest.raises(ValueError, match="which has its own `call`"):
         attribution.grad_cam(model, x, 1, layer="c")
 
 

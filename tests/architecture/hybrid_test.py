@@ -403,7 +403,7 @@ def test_refuses_maps_of_unknown_size():
             layers.EinsumDense("bhwc,ck->bhwk", output_shape=(None, None, 5)),
         ]
     )
-    with pytest.raises(ValueError, match="whose size follows.*Received"):
+    with pytest.raises(ValueError, match="size of its maps.*Received"):
         FACNN(4, backbone=backbone)
 
 

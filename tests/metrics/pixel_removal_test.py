@@ -310,7 +310,7 @@ def test_outputs_that_are_probabilities_are_taken_as_they_are(planted):
 def test_one_output_gives_no_probability(planted):
     model, images, labels, maps = planted
     one = keras.Sequential([model, keras.layers.Dense(1)])
-    with pytest.raises(ValueError, match="`model` must put out at least two"):
+    with pytest.raises(ValueError, match="`model` must have at least two"):
         deletion(one, images, 0 * labels, maps)
 
 

@@ -107,8 +107,8 @@ def test_distinguishes_files_from_folders(small_model, tmp_path, monkeypatch):
         ("m.keras", "which is a file.*`keras.saving.load_model`"),
         ("p.zip", "which is a file.*Unpack it"),
         ("p.txt", "which is a file$"),
-        ("p/config.json", "which is a file of one. Give its folder, 'p'"),
-        (tmp_path / "p" / "model.weights.h5", "Give its folder, '/.*/p'"),
+        ("p/config.json", "which is a file of a preset. Pass its folder, 'p'"),
+        (tmp_path / "p" / "model.weights.h5", "Pass its folder, '/.*/p'"),
     ):
         with pytest.raises(ValueError, match=f"config.json.*{hint}"):
             FACNN.from_preset(handle)

@@ -202,7 +202,7 @@ def test_transfer_says_how_much_was_cut_or_extended(folder, images):
     widths = [(8, 8, 9, 9), (16, 16, 18, 18), (16, 16, 18, 18)]
     kept = sum(9 * a * b + 3 * b for a, b, _, _ in widths) + 1
     total = sum(9 * a * b + 3 * b for _, _, a, b in widths) + 1
-    assert f" {kept / total:.1%} of the new model's values are the" in message
+    assert f" {kept / total:.1%} of the new model's values are from" in message
     assert "12 of 13 weights were cut or extended at their ends" in message
     for level, width in ((1, 8), (2, 16), (3, 16)):
         name = f"conv_{level}"
