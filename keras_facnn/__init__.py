@@ -53,7 +53,8 @@ if importlib.util.find_spec("matplotlib") is None:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    # `help` asks for each name that is listed, and may meet no ImportError.
+    return sorted(n for n in __all__ if _keras_error is None or n in globals())
 
 
 if TYPE_CHECKING:

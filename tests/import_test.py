@@ -3,6 +3,7 @@
 import ast
 import importlib
 import operator
+import os
 import pathlib
 import pkgutil
 import subprocess
@@ -179,6 +180,15 @@ def test_the_package_shows_only_its_public_names():
         assert getattr(keras_facnn, name) is not None
     with pytest.raises(AttributeError, match="'no_such_name'"):
         _ = keras_facnn.no_such_name
+
+
+@pytest.mark.only_on("torch")
+def test_help_works_without_a_backend():
+    code = "import inspect, keras_facnn; inspect.getmembers(keras_facnn)"
+    environment = {**os.environ, "KERAS_BACKEND": "no_such"}
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=ROOT, env=environment
+    )
 
 
 @pytest.mark.skipif(

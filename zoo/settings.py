@@ -79,10 +79,17 @@ def parse(text: str) -> list[tuple[str, Any]]:
     parts, depth = [""], 0
     for letter in text:
         depth += (letter in "([") - (letter in ")]")
+        if depth < 0:
+            break
         if letter == "," and not depth:
             parts.append("")
         else:
             parts[-1] += letter
+    if depth:
+        raise ValueError(
+            "`--set` must have as many closing brackets as opening ones. "
+            f"Received: --set {text}"
+        )
     pairs = []
     for part in parts:
         key, equals, value = (word.strip() for word in part.partition("="))
@@ -98,7 +105,7 @@ def parse(text: str) -> list[tuple[str, Any]]:
 def _literal(text: str) -> Any:
     try:
         value = ast.literal_eval(text)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, TypeError, ValueError):
         return text
     return tuple(value) if isinstance(value, list) else value
 

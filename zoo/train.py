@@ -154,7 +154,7 @@ def read_recipe() -> Recipe:
             ("teacher", stage.teacher and stage.teacher.model),
         ):
             others = {s.name for s in inputs.load_recipe(FLAGS.recipe).stages}
-            if name in others.difference(running):
+            if not FLAGS[flag].value and name in others.difference(running):
                 raise ValueError(
                     f"`--stage {stage.name}` needs `--{flag}`: what the stage "
                     f"{name} has made. Received: --{flag} None"
@@ -235,13 +235,18 @@ def find_splits(recipe: Recipe) -> tuple[Split, Split, Recipe]:
                 "classes; photos is for any number. "
                 f"Received: --data {FLAGS.data} of {len(names)}"
             )
-        if stage.batch_size > len(train_split.labels):
-            raise ValueError(
-                f"`batch_size` must be at most the {len(train_split.labels)} "
-                f"training images. Received: batch_size={stage.batch_size}"
-            )
+        check_batch_size(stage, len(train_split.labels))
         stages.append(stage)
     return train_split, val_split, recipe.replace(stages=tuple(stages))
+
+
+def check_batch_size(stage: Stage, count: int) -> None:
+    """Raise if a stage takes more images per step than there are."""
+    if stage.batch_size > count:
+        raise ValueError(
+            f"`batch_size` must be at most the {count} training images. "
+            f"Received: batch_size={stage.batch_size}"
+        )
 
 
 def for_classes(
@@ -311,6 +316,8 @@ def train_stage(
         logging.info("This run is finished; it made %s.", target)
         return target
     images = read_images(stage, splits)
+    # Broken ones are left out now.
+    check_batch_size(stage, len(images.train))
     steps = FLAGS.steps_per_epoch or len(images.train) // stage.batch_size
     with shared.scope():
         start = stage.init and made.get(stage.init, stage.init)

@@ -145,7 +145,7 @@ def read_pictures(
     dark: dict[str, int] = {}
     count = 0
     height, width, channels = image_shape
-    if height is not None and width is not None:
+    if None not in (height, width, channels):
         check_fits_memory(len(sources), (height, width, channels))
     for index, source in enumerate(sources):
         try:

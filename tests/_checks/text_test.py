@@ -108,7 +108,10 @@ def test_errors_of_a_preset_are_text(evil, monkeypatch):
     def refuse(*args, **kwargs):
         raise ValueError(EVIL)
 
-    for where, what in ((load.configs, "check_size"), (FACNN, "load_weights")):
+    for where, what in (
+        (load.configs, "check_config"),
+        (FACNN, "load_weights"),
+    ):
         with monkeypatch.context() as patched:
             patched.setattr(where, what, refuse)
             with pytest.raises(ValueError) as raised:

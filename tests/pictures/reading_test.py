@@ -244,6 +244,14 @@ def test_refuses_models_of_other_channels(tmp_path, pixels):
         keras_facnn.load_images(tmp_path / "a.png", model)
 
 
+def test_refuses_models_of_unknown_channels(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    inputs = keras.Input((32, 32, None))
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs))
+    with pytest.raises(ValueError, match=r"channel.*\(32, 32, None\)"):
+        keras_facnn.load_images(tmp_path / "a.png", model)
+
+
 def png_header(width, height):
     head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     crc = struct.pack(">I", zlib.crc32(head))

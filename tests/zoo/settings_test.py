@@ -32,6 +32,18 @@ def test_reads_values_as_python_does():
     ]
 
 
+@pytest.mark.parametrize(
+    "text", [r"freeze_backbone=block_\(1,epochs=3", "about.license=x),epochs=3"]
+)
+def test_a_bracket_hides_no_other_setting(text):
+    with pytest.raises(ValueError, match="as many closing brackets as opening"):
+        settings.parse(text)
+
+
+def test_what_is_no_literal_is_text():
+    assert settings.parse("epochs={[1]:2}") == [("epochs", "{[1]:2}")]
+
+
 def test_a_key_changes_every_stage_that_has_it(imagenet100):
     changed = settings.apply(
         imagenet100, ["epochs=1,crop.smallest=0.5", "model.padding=edge"]

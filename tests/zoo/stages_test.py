@@ -160,6 +160,10 @@ def test_a_stage_runs_by_itself(three, tmp_path):
     flags = {"stage": "large", "init": tmp_path / "small" / "preset"}
     result = three(tmp_path / "large", **flags)
     assert "`--stage large` needs `--teacher`" in result.output
+    # Also where a preset has the name of a stage.
+    flags |= {"teacher": "knows"}
+    result = three(tmp_path / "large", **flags)
+    assert "needs `--teacher`" not in result.output
     flags |= {"teacher": tmp_path / "small" / "preset"}
     result = three(tmp_path / "large", **flags, set="model.depths=(2,1)")
     assert result.returncode == 1

@@ -828,6 +828,17 @@ def test_refuses_batches_larger_than_the_data(folder, tmp_path):
 
 
 @pytest.mark.only_on("torch")
+def test_broken_images_count_for_no_batch(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "data")
+    broken = next((tmp_path / "data" / "train").rglob("*.png"))
+    broken.write_bytes(b"broken")
+    flags = {"batch_size": 120, "skip_broken": True}
+    result = train(tmp_path / "data", tmp_path / "run", **flags)
+    assert result.returncode == 1
+    assert "must be at most the 119 training images" in result.output
+
+
+@pytest.mark.only_on("torch")
 def test_help_says_what_each_recipe_is():
     result = subprocess.run(
         command("train") + ["--help"], cwd=ROOT, capture_output=True, text=True

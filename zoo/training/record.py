@@ -72,11 +72,15 @@ def command() -> str:
     """Return the command that runs, with only the last part of each path."""
     import keras
 
+    def shorten(value: re.Match) -> str:
+        path = value[0]
+        if os.sep in path and "://" not in path:
+            path = "./" + os.path.basename(os.path.normpath(path))
+        return path
+
     def word(argument: str) -> str:
-        flag, equals, value = argument.rpartition("=")
-        if os.sep in value and "://" not in value:
-            value = "./" + os.path.basename(os.path.normpath(value))
-        return flag + equals + value
+        # Several values may stand in one argument: `--set=init=a/b,epochs=3`.
+        return re.sub("[^=,]+", shorten, argument)
 
     module = f"zoo.{pathlib.Path(sys.argv[0]).stem}"
     words = shlex.join(["python", "-m", module, *map(word, sys.argv[1:])])

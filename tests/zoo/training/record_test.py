@@ -26,6 +26,18 @@ def metadata(monkeypatch, name, folders, **flags):
     return record.metadata(recipe, stage, {"data": "mine"}, split, None)
 
 
+def test_a_command_names_no_folders(monkeypatch):
+    paths = ["--data=/home/me/photos", "--init", "/home/me/preset/"]
+    paths += ["--set=init=/home/me/preset,teacher.model=/home/me/x.keras"]
+    kept = ["--data", "hf://user/repo", "--set=epochs=3,model.depths=(2, 2)"]
+    monkeypatch.setattr("sys.argv", ["zoo/train.py", *paths, *kept])
+    said = record.command()
+    assert "/home" not in said and said.count("./") == 4
+    assert "teacher.model=./x.keras" in said
+    for word in kept:
+        assert word in said
+
+
 def test_a_recipe_speaks_of_its_own_data_set(monkeypatch):
     said = metadata(monkeypatch, "cifar10", CIFAR10, data_note="JPEG copies")
     assert said["dataset"]["name"] == "CIFAR-10 (JPEG copies)"
