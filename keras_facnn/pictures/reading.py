@@ -145,7 +145,7 @@ def read_pictures(
     dark: dict[str, int] = {}
     count = 0
     height, width, channels = image_shape
-    if None not in (height, width, channels):
+    if height is not None and width is not None and channels is not None:
         check_fits_memory(len(sources), (height, width, channels))
     for index, source in enumerate(sources):
         try:
