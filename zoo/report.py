@@ -31,8 +31,8 @@ COLUMNS = {
     ),
     "ties": (
         "",
-        "Share of neighbors in the order of removal whose values are equal, "
-        "so that only their location decides.",
+        "Share of successive pixels in the order of removal that have equal "
+        "values, so that their locations decide which comes first.",
     ),
     "pointing game": (
         "↑",

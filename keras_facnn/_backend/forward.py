@@ -95,10 +95,10 @@ def scores_function(model: keras.Model) -> Callable[[Any], Any]:
         if [tuple(y.shape[1:]) for y in found] != [expected]:
             shapes = [(None, *y.shape[1:]) for y in found]
             raise ValueError(
-                "`model` must put out what its graph says, one tensor of shape "
-                f"{(None, *expected)}. Received: {model.name!r} of the class "
-                f"{type(model).__name__}, whose `call` gave tensors of shapes "
-                f"{shapes}"
+                "`model` must return one tensor, of the shape that its graph "
+                f"has: {(None, *expected)}. Received: {model.name!r} of the "
+                f"class {type(model).__name__}, whose `call` gave tensors of "
+                f"shapes {shapes}"
             )
         return found[0]
 

@@ -62,7 +62,7 @@ def check_images_for(model: keras.Model, images: Any) -> np.ndarray:
     """Return `images` as an array that `model` can read, or raise.
 
     The model decides about the shape, the channels and the smallest size. An
-    FA-CNN reads 0..255, so a warning tells of values that look different.
+    FA-CNN reads 0..255, so a warning is given for values in another range.
 
     Args:
         model: A model that `classifier_shapes` accepts.

@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        argv: The arguments. None is those of this process.
+        argv: The arguments. None means those of this process.
 
     Returns:
         The exit status.

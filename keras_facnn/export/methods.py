@@ -73,7 +73,7 @@ class Exporting:
                 beside it, which holds the weights.
             format: A name from the table. None chooses by the ending of
                 `filepath`.
-            verbose: Whether to print where the file is. None is True.
+            verbose: Whether to print where the file is. None means True.
             layers: Numbers or names of further FA layers whose maps are
                 outputs, named `class_maps_l`.
             centered: Whether all maps are centered, as in `class_maps`.

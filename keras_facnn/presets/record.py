@@ -100,7 +100,7 @@ def _check_signature(record: dict[str, Any], data: bytes, where: str) -> None:
     ):
         raise ValueError(
             f"{where} is damaged or was changed: its sha256 does not fit. Get "
-            "the preset again, or save it anew by `save_to_preset` with "
+            "the preset again, or save it again by `save_to_preset` with "
             "`metadata`."
         )
 

@@ -34,7 +34,7 @@ def test_pointing_games(rng, peer, ours):
     inside = np.zeros((COUNT, 1, HEIGHT, WIDTH), int)
     for mask, x0, y0, x1, y1 in zip(inside, *boxes.T, strict=True):
         mask[0, y0:y1, x0:x1] = 1
-    theirs = peer(normalize=False, disable_warnings=True)(
+    theirs = peer(normalise=False, disable_warnings=True)(
         model=None,
         x_batch=np.zeros((COUNT, 3, HEIGHT, WIDTH)),
         y_batch=np.zeros(COUNT, int),
