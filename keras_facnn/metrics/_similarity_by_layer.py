@@ -196,54 +196,48 @@ def similarity_by_layer(
     if classes is None:
         classes = logits.argmax(axis=-1)
     classes = np.broadcast_to(classes, count)
-    if contrast:
-        rivals = strongest_rivals(logits, classes)
+    rivals = strongest_rivals(logits, classes) if contrast else None
     names = [f"fa_{n}" for n in numbers]
 
-    def compared(
-        function: Callable[..., list[np.ndarray]],
-        which: Any,
-        one_size: bool,
-        *args: Any,
+    def maps_of(
+        which: Any, one_size: bool, function: Callable[..., Any], option: Any
     ) -> list[np.ndarray]:
         """Return maps by layer of some images, minus those of the rivals."""
-
-        def of(classes: np.ndarray) -> list[np.ndarray]:
-            return function(
+        own, *other = (
+            function(
                 model,
                 images[which],
-                classes[which],
+                chosen[which],
                 names,
                 batch_size,
                 one_size,
-                *args,
+                option,
             )
-
-        if not contrast:
-            return of(classes)
-        return [a - b for a, b in zip(of(classes), of(rivals), strict=True)]
+            for chosen in (classes, rivals)
+            if chosen is not None
+        )
+        return (
+            [a - b for a, b in zip(own, *other, strict=True)] if other else own
+        )
 
     if controls:
         rng = np.random.default_rng(seed)
-        # One cycle through all images, so that none is paired with itself.
-        cycle = rng.permutation(count)
-        others = np.empty_like(cycle)
-        others[cycle] = np.roll(cycle, 1)
-        forgotten = shuffle_weights(model.get_weights(), rng)
+        others = _other_images(count, rng)
+        shuffled = shuffle_weights(model.get_weights(), rng)
     parts: dict[str, list] = {}
     for start in range(0, count, batch_size):
         some = slice(start, start + batch_size)
         one_size = start > 0
-        references = compared(_references, some, one_size, reference)
-        maps = {"own": compared(_own_maps, some, one_size, centered)}
+        references = maps_of(some, one_size, _references, reference)
+        maps = {"own": maps_of(some, one_size, _own_maps, centered)}
         if controls:
-            maps["other_image"] = compared(
-                _own_maps, others[some], one_size, centered
+            maps["other_image"] = maps_of(
+                others[some], one_size, _own_maps, centered
             )
             with restored_weights(model):
-                model.set_weights(forgotten)
-                maps["shuffled_weights"] = compared(
-                    _own_maps, some, one_size, centered
+                model.set_weights(shuffled)
+                maps["shuffled_weights"] = maps_of(
+                    some, one_size, _own_maps, centered
                 )
         for name, by_layer in maps.items():
             pairs = zip(by_layer, references, strict=True)
@@ -266,6 +260,15 @@ def similarity_by_layer(
         for name, values in of_maps.items()
     }
     return result
+
+
+def _other_images(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return for each of some images the number of another one."""
+    # One cycle through all images, so that none is paired with itself.
+    cycle = rng.permutation(count)
+    others = np.empty_like(cycle)
+    others[cycle] = np.roll(cycle, 1)
+    return others
 
 
 def _summary(
