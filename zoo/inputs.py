@@ -352,12 +352,12 @@ def check_size(model: keras.Model) -> None:
         )
 
 
-def fit(metadata: dict[str, Any]) -> str:
+def fit(metadata: dict[str, Any] | None) -> str:
     """Return how pictures are fitted, by the flag or the preset's training."""
     if FLAGS.fit:
         return FLAGS.fit
     # A preset's record may be of another program, and of any form.
-    said = metadata
+    said: Any = metadata
     for key in ("training", "recipe", "fit"):
         said = said.get(key) if isinstance(said, dict) else None
     if said is None:

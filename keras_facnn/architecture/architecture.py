@@ -118,6 +118,7 @@ class Architecture:
 
 def check_architecture(
     num_classes: int,
+    *,
     image_shape: Sequence[int | None] | None = None,
     depths: Sequence[int] | None = None,
     maps_per_class: Sequence[int] | None = None,
