@@ -6,7 +6,7 @@
 #   make test           run the whole suite on all backends, or on some: BACKENDS=jax
 #   make test-avx2      run a part of the suite as on a CPU without AVX-512
 #   make test-floor     run a part of the suite on the oldest supported Keras
-#   make test-page      click through the page of `python -m keras_facnn demo`
+#   make test-page      click through the page of `keras-facnn demo`
 #   make test-browser   click through docs/demo, where ONNX Runtime runs a preset
 #   make test-wheel     run the first lines of README from the wheel only
 #   make tutorials      run the notebooks on little data
@@ -32,9 +32,9 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 demo: .venv-demo/ready
 	mkdir -p build/demo
-	KERAS_BACKEND=jax .venv-demo/bin/python -m keras_facnn explain \
+	KERAS_BACKEND=jax .venv-demo/bin/keras-facnn explain \
 		samples/*.jpg --preset cifar10 --output build/demo/cifar10.png
-	KERAS_BACKEND=jax .venv-demo/bin/python -m keras_facnn explain \
+	KERAS_BACKEND=jax .venv-demo/bin/keras-facnn explain \
 		samples/clothing/*.jpg --preset clothing --output build/demo/clothing.png
 
 # The processes of the suite compile the same models many times.

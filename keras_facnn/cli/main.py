@@ -1,4 +1,4 @@
-"""The command line. `python -m keras_facnn --help` is its manual page."""
+"""The command line. `keras-facnn --help` is its manual page."""
 
 import argparse
 import sys
@@ -36,20 +36,20 @@ FA-CNN: an image classifier whose raw feature maps explain it.
 commands:
 {commands}
 
-`python -m keras_facnn COMMAND --help` describes a command.
+`keras-facnn COMMAND --help` describes a command.
 """
 
 _EXAMPLES = """\
 examples:
-  python -m keras_facnn explain cat.jpg dog.png --preset cifar10
-  python -m keras_facnn explain photo.jpg --preset my_model/ --output why.pdf
-  python -m keras_facnn explain photo.jpg --preset hf://user/repo
-  python -m keras_facnn explain cat.jpg --class dog --layer 12 --layer 18
-  python -m keras_facnn explain *.jpg --no-figure --json
-  python -m keras_facnn export cifar10 cifar10.onnx
-  python -m keras_facnn presets
-  python -m keras_facnn verify samples/*.jpg --preset cifar10
-  python -m keras_facnn demo --port 8000
+  keras-facnn explain cat.jpg dog.png --preset cifar10
+  keras-facnn explain photo.jpg --preset my_model/ --output why.pdf
+  keras-facnn explain photo.jpg --preset hf://user/repo
+  keras-facnn explain cat.jpg --class dog --layer 12 --layer 18
+  keras-facnn explain *.jpg --no-figure --json
+  keras-facnn export cifar10 cifar10.onnx
+  keras-facnn presets
+  keras-facnn verify samples/*.jpg --preset cifar10
+  keras-facnn demo --port 8000
 
 environment:
   KERAS_BACKEND   tensorflow (default), jax or torch
@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         f"  {name:9} {command.SUMMARY}" for name, command in COMMANDS.items()
     )
     parser = _Parser(
-        prog="python -m keras_facnn",
+        prog="keras-facnn",
         description=_DESCRIPTION.format(commands=listed),
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

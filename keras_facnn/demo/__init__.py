@@ -1,4 +1,4 @@
-"""The page of `python -m keras_facnn demo`. Needs Gradio."""
+"""The page of `keras-facnn demo`. Needs Gradio."""
 
 from keras_facnn.demo.serving import check_installed
 from keras_facnn.demo.serving import serve

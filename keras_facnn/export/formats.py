@@ -75,7 +75,7 @@ def check_can_write(name: str) -> None:
             f"format={name!r} cannot be written on the backend {backend}. "
             f"It can on {' and '.join(form.backends)}: save the model with "
             "`save_to_preset`, and run `KERAS_BACKEND="
-            f"{form.backends[0]} python -m keras_facnn export FOLDER OUT`."
+            f"{form.backends[0]} keras-facnn export FOLDER OUT`."
         )
     missing = [
         package

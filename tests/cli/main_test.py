@@ -1,4 +1,4 @@
-"""`python -m keras_facnn`: what all commands have in common."""
+"""`keras-facnn`: what all commands have in common."""
 
 import contextlib
 import io
