@@ -1,4 +1,4 @@
-"""Click through the page of `python -m keras_facnn demo`: `make test-page`.
+"""Click through the page of `keras-facnn demo`: `make test-page`.
 
 This needs Chromium, Playwright and Gradio, so it is not a part of the suite.
 """
@@ -409,7 +409,7 @@ def test_refuses_bad_files_and_lives_on(page, temporary):
 
     before = picture(page)
     message = page.locator("#fa-message")
-    for name, content, told in (
+    for name, content, message_text in (
         ("text.png", b"I am no picture.", "it is of no known format"),
         ("bomb.png", plain("1", (13000, 13000)), "13000 x 13000 pixels"),
         ("dot.png", plain("RGB", (1, 1)), "has 1 x 1 pixels, too few"),
@@ -419,7 +419,7 @@ def test_refuses_bad_files_and_lives_on(page, temporary):
         ("large.png", plain("1", (8000, 5000)), "8000 x 5000 pixels"),
     ):
         upload(page, name, content)
-        expect(message).to_contain_text(told)
+        expect(message).to_contain_text(message_text)
         assert picture(page) == before
     assert files_of_the_page(temporary) == []
 

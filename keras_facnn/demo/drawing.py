@@ -276,7 +276,7 @@ def _bar_label(values: np.ndarray, bar: int, end: float) -> str:
 
 
 def drop_zone_html(most: int) -> str:
-    """Return where a user drops or chooses a photo.
+    """Return the HTML of the box that takes a dropped or chosen photo.
 
     Args:
         most: The largest size of a file in bytes.

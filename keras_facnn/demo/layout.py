@@ -30,7 +30,8 @@ class Components:
         sample: The samples to pick from.
         photo: The whole photo.
         bars: The likeliest classes.
-        results: The column of all parts below, hidden until there is a photo.
+        results: The column of all parts that are listed after it. It is hidden
+            until the user chooses a photo.
         view: The map of a class.
         layer: The slider of layers.
         beside: The picture beside the map: the pixels that the model reads, or

@@ -37,7 +37,7 @@ class Visits:
     Args:
         app: The ASGI application of Gradio.
         photos: Dict that holds the photos of the questions that are being
-            answered. The application finds a photo's key in its place.
+            answered. In the question, the key of this dict replaces the photo.
         forget: Function that is called with the name of a visit that is over.
     """
 

@@ -29,9 +29,9 @@ def class_mean(inputs: Any, num_classes: int) -> Any:
 class ClassMean(keras.layers.Layer):
     """Compute class maps: for each class, the mean of its own maps.
 
-    The input is class-major: channel `c * R + r` is map `r` of class `c`. This
-    is a layer so that a graph which outputs class maps can be saved and
-    exported. It has no weights and computes in float32, also under mixed
+    The input is class-major: channel `c * R + r` is map `r` of class `c`. As
+    a layer, it can be part of a graph that is saved and exported. It has no
+    weights and computes in float32, also under mixed
     precision.
 
     Source: FA-CNN, arXiv 2603.25798, Theorem 1.

@@ -7,7 +7,7 @@ _ORIENTATION = 0x112
 
 
 def turn_of_exif(image: Any) -> Any:
-    """Return the transposition that turns a picture upright, or None.
+    """Return how Pillow must transpose a picture to turn it upright, or None.
 
     `ImageOps.exif_transpose` would also write the other EXIF data again, and
     fail if they are damaged.

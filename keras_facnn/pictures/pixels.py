@@ -166,7 +166,7 @@ def _eight_bits(
 
 
 def _largest_of_upper_bits(image: Any, max_value: float | None) -> int:
-    """Return the largest value if that makes a picture of 16 bits dark, or 0.
+    """Return the largest value of a picture that is dark for 16 bits, or 0.
 
     Pillow reads the upper 8 bits of each channel.
     """

@@ -24,7 +24,8 @@ from keras_facnn.pictures.sizes import shape_to_read
 from keras_facnn.types import Fit
 from keras_facnn.types import OnError
 
-# `"within"` keeps a picture's aspect and gives it at most the size.
+# `"within"` shrinks a picture to fit into the size, and keeps its aspect
+# ratio.
 _FitOrWithin: typing.TypeAlias = Fit | typing.Literal["within"]
 
 

@@ -11,7 +11,8 @@ from keras_facnn._checks.numbers import check_memory
 from keras_facnn._checks.numbers import check_size
 from keras_facnn._checks.numbers import is_integer
 
-# `(height, width, channels)` of the images to read; None keeps a picture's own.
+# `(height, width, channels)` of the images to read. None keeps the height or
+# width that a picture has.
 ImageShape: TypeAlias = tuple[int | None, int | None, int]
 
 _GRAY = 128

@@ -126,9 +126,9 @@ def test_keeps_every_promise(rng, images, options, size):
     )
     centered = model.class_maps(images, centered=True)
     np.testing.assert_allclose(centered.sum(-1), 0, atol=1e-4)
-    told = model.explain(images)
-    assert sorted(told.layer_maps) == [1, 2, 3]
-    np.testing.assert_allclose(told.maps, centered, rtol=1e-4, atol=1e-5)
+    explanation = model.explain(images)
+    assert sorted(explanation.layer_maps) == [1, 2, 3]
+    np.testing.assert_allclose(explanation.maps, centered, rtol=1e-4, atol=1e-5)
 
 
 def test_joined_features_are_those_of_each_layer(images):

@@ -111,7 +111,7 @@ def test_draws_an_upright_photo_for_a_gray_model(rng):
 
 
 def test_names_are_never_markup(small_model, data, tmp_path):
-    """An unknown preset can have any text as a class name."""
+    """The class names of a preset are any text, and are escaped."""
     folder = tmp_path / "preset"
     evil = "<img src=x onerror=alert(1)>${value}"
     small_model.save_to_preset(

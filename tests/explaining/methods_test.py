@@ -35,29 +35,31 @@ def test_centered_maps_are_what_softmax_sees(small_model, images):
 @pytest.mark.parametrize("options", [{}, {"centered": False}])
 def test_explain_is_what_the_single_methods_say(small_model, images, options):
     """Of centered maps, unless others are asked for."""
-    told = small_model.explain(images, layers=(1, "fa_3"), **options)
+    explanation = small_model.explain(images, layers=(1, "fa_3"), **options)
     centered = not options
-    assert told.centered == centered
+    assert explanation.centered == centered
     logits, maps = small_model.predict_with_maps(images, centered=centered)
     predicted = logits.argmax(axis=-1)
-    np.testing.assert_array_equal(told.classes, predicted)
-    np.testing.assert_allclose(told.maps, maps, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(explanation.classes, predicted)
+    np.testing.assert_allclose(explanation.maps, maps, rtol=1e-5, atol=1e-6)
     e = np.exp(logits.astype("float64"))
     np.testing.assert_allclose(
-        told.probabilities, e / e.sum(axis=-1, keepdims=True), rtol=1e-4
+        explanation.probabilities, e / e.sum(axis=-1, keepdims=True), rtol=1e-4
     )
-    assert list(told.layer_maps) == [1, 3]
-    for layer, received in told.layer_maps.items():
+    assert list(explanation.layer_maps) == [1, 3]
+    for layer, received in explanation.layer_maps.items():
         expected = small_model.class_maps(
             images, predicted, layer=layer, centered=centered
         )
         np.testing.assert_allclose(received, expected, rtol=1e-5, atol=1e-6)
     e = np.exp(small_model.layer_logits(images).astype("float64"))
     np.testing.assert_allclose(
-        told.layer_probabilities, e / e.sum(axis=-1, keepdims=True), rtol=1e-4
+        explanation.layer_probabilities,
+        e / e.sum(axis=-1, keepdims=True),
+        rtol=1e-4,
     )
-    assert told.class_names is None
-    np.testing.assert_array_equal(told.images, images)
+    assert explanation.class_names is None
+    np.testing.assert_array_equal(explanation.images, images)
 
 
 def test_explain_refuses_a_centered_that_is_no_bool(small_model, images):

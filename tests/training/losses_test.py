@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_facnn import FACNN
 from keras_facnn import EvidencePenalty
-from tests.training.training_test import told_by_compile
+from tests.training.training_test import warnings_of_compile
 
 
 def loss():
@@ -125,12 +125,12 @@ def test_the_loss_within_still_warns():
         EvidencePenalty(within),
         EvidencePenalty(EvidencePenalty(within)),
     ):
-        (told,) = told_by_compile(penalized)
+        (warning,) = warnings_of_compile(penalized)
         assert (
             "Write within EvidencePenalty loss=keras.losses."
-            "SparseCategoricalCrossentropy(from_logits=True)" in told
+            "SparseCategoricalCrossentropy(from_logits=True)" in warning
         )
-    assert told_by_compile(EvidencePenalty(loss())) == []
+    assert warnings_of_compile(EvidencePenalty(loss())) == []
 
 
 @pytest.mark.parametrize("given", ["mse", None, len])

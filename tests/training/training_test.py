@@ -13,14 +13,14 @@ from keras_facnn.layers import GlobalAvgPool3DHead
 from tests.promises import with_other_weights
 
 
-def told_by_compile(loss, threshold=False):
+def warnings_of_compile(loss, threshold=False):
     model = FACNN(
         4, (16, 16, 3), (1, 1), (1, 2), space_to_depth=2, threshold=threshold
     )
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.compile("sgd", loss)
-    return [str(w.message) for w in told]
+    return [str(w.message) for w in caught]
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def told_by_compile(loss, threshold=False):
     ids=str,
 )
 def test_a_loss_of_probabilities_warns_with_what_to_write(loss, name):
-    (told,) = told_by_compile(loss, threshold=True)
-    assert f"loss=keras.losses.{name}(from_logits=True)" in told
+    (warning,) = warnings_of_compile(loss, threshold=True)
+    assert f"loss=keras.losses.{name}(from_logits=True)" in warning
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,14 @@ def test_a_loss_of_probabilities_warns_with_what_to_write(loss, name):
     ids=str,
 )
 def test_other_losses_do_not_warn(loss):
-    assert told_by_compile(loss) == []
+    assert warnings_of_compile(loss) == []
 
 
 def test_several_labels_an_image_ask_for_a_threshold():
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
-    (told,) = told_by_compile(loss)
-    assert "FACNN(..., threshold=True)" in told
-    assert told_by_compile(loss, threshold=True) == []
+    (warning,) = warnings_of_compile(loss)
+    assert "FACNN(..., threshold=True)" in warning
+    assert warnings_of_compile(loss, threshold=True) == []
 
 
 # --- The head's threshold ---
@@ -97,9 +97,9 @@ def test_a_threshold_takes_one_constant_off_every_logit(rng):
 
 def test_every_promise_holds_up_to_the_constant(rng, images):
     model = with_threshold(rng)
-    told = model.verify(images)
-    assert told.pop("theorem_1_correlation") > 0.99999
-    assert max(told.values()) < 1e-3
+    measured = model.verify(images)
+    assert measured.pop("theorem_1_correlation") > 0.99999
+    assert max(measured.values()) < 1e-3
     scale = np.exp(ops.convert_to_numpy(model.head.log_scale))
     offset = scale * np.exp(ops.convert_to_numpy(model.head.log_threshold))
     assert offset > 0.1
@@ -156,10 +156,10 @@ def test_images_that_were_scaled_already_warn_once(small_model, rng, method):
     labels = () if method == "predict" else (np.zeros((4, 4)),)
 
     def told_of(x):
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             getattr(small_model, method)(x, *labels, verbose=0)
-        return [w for w in told if "0..255" in str(w.message)]
+        return [w for w in caught if "0..255" in str(w.message)]
 
     for scaled in (images, ops.convert_to_tensor(images)):
         (warned,) = told_of(scaled)
