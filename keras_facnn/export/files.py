@@ -1,6 +1,7 @@
 """Where an export is written, without loss of what is there."""
 
 import contextlib
+import json
 import os
 import pathlib
 import tempfile
@@ -36,18 +37,40 @@ def check_destination(path: pathlib.Path, form: Format) -> None:
     if not form.ending and path.is_dir() and not any(path.iterdir()):
         return
     files = [path, *map(path.with_suffix, form.endings_beside)]
-    taken = [p for p in files if os.path.lexists(p)]
-    if taken and not _is_export(path, form):
-        raise ValueError(
-            f"`filepath`: {taken[0]} exists, and was not written by `export`. "
-            "It would be replaced. Choose another path, or move it away."
-        )
+    foreign = [] if _is_export(path, form) else files
+    facts = facts_path(path, form)
+    if facts is not None and not _holds_facts(facts):
+        foreign = [*foreign, facts]
+    for file in foreign:
+        if os.path.lexists(file):
+            raise ValueError(
+                f"`filepath`: {file} exists, and was not written by `export`. "
+                "It would be replaced. Choose another path, or move it away."
+            )
+
+
+def facts_path(path: pathlib.Path, form: Format) -> pathlib.Path | None:
+    """Return the JSON file beside an export, or None if it is a folder.
+
+    Args:
+        path: The path of the export.
+        form: Its format.
+    """
+    # A folder holds its facts in a file of its own.
+    return path.with_suffix(form.ending + ".json") if form.ending else None
 
 
 def _is_export(path: pathlib.Path, form: Format) -> bool:
     try:
         return "keras_facnn" in form.read_facts(path)
     # It may be any file, and readers raise any exception.
+    except Exception:
+        return False
+
+
+def _holds_facts(path: pathlib.Path) -> bool:
+    try:
+        return "keras_facnn" in dict(json.loads(path.read_bytes()))
     except Exception:
         return False
 

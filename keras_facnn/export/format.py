@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from keras_facnn.export.facts import Facts
+
 # From a float32 array of images to the outputs, by name.
 Run: TypeAlias = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 
@@ -40,6 +42,6 @@ class Format:
     names_outputs: bool = False
     options: tuple[str, ...] | None = ()
     packages: Mapping[str, str]
-    finish: Callable[[pathlib.Path, Sequence[str], Mapping[str, str]], None]
+    finish: Callable[[pathlib.Path, Sequence[str], Facts], None]
     load: Callable[[pathlib.Path], Run]
-    read_facts: Callable[[pathlib.Path], Mapping[str, str | None]]
+    read_facts: Callable[[pathlib.Path], Facts]

@@ -3,21 +3,20 @@
 import json
 import pathlib
 import zipfile
-from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
 
+from keras_facnn.export.facts import Facts
+from keras_facnn.export.facts import as_json
 from keras_facnn.export.format import Format
 from keras_facnn.export.format import Run
 
 
-def _finish(
-    path: pathlib.Path, names: Sequence[str], facts: Mapping[str, str]
-) -> None:
+def _finish(path: pathlib.Path, names: Sequence[str], facts: Facts) -> None:
     # TensorFlow Lite's own metadata are in a ZIP at the end of the file too.
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("keras_facnn.json", json.dumps(dict(facts), indent=1))
+        archive.writestr("keras_facnn.json", as_json(facts))
 
 
 def _load(path: pathlib.Path) -> Run:
@@ -31,7 +30,7 @@ def _load(path: pathlib.Path) -> Run:
     return run
 
 
-def _read_facts(path: pathlib.Path) -> dict[str, str | None]:
+def _read_facts(path: pathlib.Path) -> Facts:
     with zipfile.ZipFile(path) as archive:
         return json.loads(archive.read("keras_facnn.json"))
 

@@ -15,7 +15,9 @@ from keras_facnn._graph.nodes import check_graph_model
 from keras_facnn.explaining.layer_readers import check_layers
 from keras_facnn.export.comparison import check_file
 from keras_facnn.export.facts import collect_facts
+from keras_facnn.export.facts import write_facts_of
 from keras_facnn.export.files import check_destination
+from keras_facnn.export.files import facts_path
 from keras_facnn.export.files import writing_aside
 from keras_facnn.export.formats import FORMATS
 from keras_facnn.export.formats import FormatName
@@ -57,9 +59,10 @@ class Exporting:
         | `"litert"` | `.tflite` | TensorFlow | LiteRT, also on phones |
         | `"tf_saved_model"` | none, a folder | TensorFlow, JAX | TensorFlow |
 
-        The file also holds the names of the classes and facts about the
-        preset: as properties of an ONNX model, as `rt_info` of an OpenVINO
-        model, as `keras_facnn.json` in `assets.extra` of a SavedModel, and at
+        The names of the classes and facts about the model are written to a
+        JSON file beside it, such as `model.onnx.json`; a SavedModel has
+        `assets.extra/keras_facnn.json`. The file itself holds them too: as
+        properties of an ONNX model, as `rt_info` of an OpenVINO model, and at
         the end of a `.tflite` file, which `zipfile` opens. The written file is
         run on random images. If it answers differently from the model, it is
         not kept.
@@ -117,11 +120,14 @@ class Exporting:
         path = pathlib.Path(filepath).expanduser().absolute()
         check_destination(path, form)
         graph = make_graph(self, more_layers, centered, fuse)
-        facts = collect_facts(self, centered)
+        facts = collect_facts(self, more_layers, centered)
         with writing_aside(path, form) as written:
             write_graph(graph, name, written, kwargs)
             form.finish(written, list(graph.output), facts)
             check_file(graph, self.size_rules, form.load(written), name)
+            beside = facts_path(written, form)
+            if beside is not None:
+                write_facts_of(written, beside, facts)
         if prints:
             print(f"Saved {path}, which answers as the model does.")
 

@@ -1,18 +1,17 @@
 """ONNX, for ONNX Runtime, also in browsers."""
 
 import pathlib
-from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
 
+from keras_facnn.export.facts import Facts
+from keras_facnn.export.facts import as_texts
 from keras_facnn.export.format import Format
 from keras_facnn.export.format import Run
 
 
-def _finish(
-    path: pathlib.Path, names: Sequence[str], facts: Mapping[str, str]
-) -> None:
+def _finish(path: pathlib.Path, names: Sequence[str], facts: Facts) -> None:
     import onnx
 
     graph = onnx.load(path)
@@ -25,7 +24,7 @@ def _finish(
                 side[i] = renamed.get(name, name)
     for output, name in zip(graph.graph.output, names, strict=True):
         output.name = name
-    onnx.helper.set_model_props(graph, dict(facts))
+    onnx.helper.set_model_props(graph, as_texts(facts))
     onnx.checker.check_model(graph)
     onnx.save(graph, path)
 
@@ -45,7 +44,7 @@ def _load(path: pathlib.Path) -> Run:
     return run
 
 
-def _read_facts(path: pathlib.Path) -> dict[str, str | None]:
+def _read_facts(path: pathlib.Path) -> Facts:
     import onnx
 
     graph = onnx.load(path, load_external_data=False)

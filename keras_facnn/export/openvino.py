@@ -2,20 +2,19 @@
 
 import os
 import pathlib
-from collections.abc import Mapping
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
 import numpy as np
 
 from keras_facnn._checks.text import printable
+from keras_facnn.export.facts import Facts
+from keras_facnn.export.facts import as_texts
 from keras_facnn.export.format import Format
 from keras_facnn.export.format import Run
 
 
-def _finish(
-    path: pathlib.Path, names: Sequence[str], facts: Mapping[str, str]
-) -> None:
+def _finish(path: pathlib.Path, names: Sequence[str], facts: Facts) -> None:
     import openvino
 
     graph = openvino.Core().read_model(path)
@@ -23,7 +22,7 @@ def _finish(
     images.get_tensor().set_names({"images"})
     for output, name in zip(graph.outputs, names, strict=True):
         output.get_tensor().set_names({name})
-    for key, value in facts.items():
+    for key, value in as_texts(facts).items():
         # XML cannot hold control characters.
         graph.set_rt_info(printable(value), ["keras_facnn", key])
     named = path.with_name("named-" + path.name)
@@ -48,7 +47,7 @@ def _load(path: pathlib.Path) -> Run:
     return run
 
 
-def _read_facts(path: pathlib.Path) -> dict[str, str | None]:
+def _read_facts(path: pathlib.Path) -> Facts:
     # OpenVINO would read the weights too.
     info = ElementTree.parse(path).find("rt_info/keras_facnn")
     if info is None:

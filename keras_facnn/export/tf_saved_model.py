@@ -2,11 +2,12 @@
 
 import json
 import pathlib
-from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
 
+from keras_facnn.export.facts import Facts
+from keras_facnn.export.facts import as_json
 from keras_facnn.export.format import Format
 from keras_facnn.export.format import Run
 
@@ -14,12 +15,10 @@ from keras_facnn.export.format import Run
 _FACTS = "assets.extra/keras_facnn.json"
 
 
-def _finish(
-    path: pathlib.Path, names: Sequence[str], facts: Mapping[str, str]
-) -> None:
+def _finish(path: pathlib.Path, names: Sequence[str], facts: Facts) -> None:
     file = path / _FACTS
     file.parent.mkdir()
-    file.write_bytes(json.dumps(dict(facts), indent=1).encode())
+    file.write_bytes(as_json(facts))
 
 
 def _load(path: pathlib.Path) -> Run:
@@ -35,7 +34,7 @@ def _load(path: pathlib.Path) -> Run:
     return run
 
 
-def _read_facts(path: pathlib.Path) -> dict[str, str | None]:
+def _read_facts(path: pathlib.Path) -> Facts:
     return json.loads((path / _FACTS).read_bytes())
 
 

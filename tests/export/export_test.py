@@ -1,6 +1,7 @@
 """Exported files, run without Keras, answer as the model does."""
 
 import dataclasses
+import hashlib
 import json
 import pathlib
 import typing
@@ -42,7 +43,8 @@ def test_the_file_gives_logits_and_maps(small_model, images, tmp_path, name):
     path = tmp_path / f"m{FORMATS[name].ending}"
     small_model.export(path, layers=(2, 3), verbose=False)
     before = {p.name for p in tmp_path.iterdir()}
-    assert before == ({"m.xml", "m.bin"} if name == "openvino" else {path.name})
+    beside = {"openvino": {"m.bin", "m.xml.json"}, "tf_saved_model": set()}
+    assert before == {path.name} | beside.get(name, {path.name + ".json"})
     for batch in (images[:1], images):
         found = RUN[name](path, batch.astype("float32"))
         assert sorted(found) == ["class_maps", "class_maps_2", "logits"]
@@ -53,11 +55,52 @@ def test_the_file_gives_logits_and_maps(small_model, images, tmp_path, name):
             found["class_maps_2"], small_model.class_maps(batch, layer=2)
         )
     facts = facts_in(name, path)
-    assert json.loads(facts["class_names"]) == NAMES
+    assert facts["class_names"] == NAMES
     assert facts["license"] == "CC0"
     assert facts["probabilities"] == "softmax"
-    logit = float(facts["scale"]) * maps[0, ..., 1].mean()
+    logit = facts["scale"] * maps[0, ..., 1].mean()
     assert logit == pytest.approx(logits[0, 1], rel=1e-4)
+
+
+@formats
+def test_the_facts_are_beside_the_file(small_model, tmp_path, name):
+    """They are the same as inside it, and name the file by its hash."""
+    small_model.preset_metadata = {"class_names": NAMES, "license": "CC0"}
+    form = FORMATS[name]
+    path = tmp_path / f"m{form.ending}"
+    small_model.export(path, layers=(2,), centered=True, verbose=False)
+    inside = facts_in(name, path)
+    assert inside["maps"] == "centered"
+    assert inside["layers"] == [2, 3]
+    assert inside["image_shape"] == [16, 16, 3]
+    assert inside["fit"] == "crop"
+    if form.ending:
+        beside = json.loads((tmp_path / f"m{form.ending}.json").read_bytes())
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert beside == {**inside, "sha256": sha256}
+
+
+@formats
+def test_a_foreign_file_of_facts_is_kept(small_model, tmp_path, name):
+    form = FORMATS[name]
+    if not form.ending:
+        return
+    small_model.export(tmp_path / f"m{form.ending}", verbose=False)
+    for content in (b"", b"[]", b'"keras_facnn"', b'{"name": "mine"}'):
+        # Beside an export, and where there is none.
+        for stem in ("m", "n"):
+            facts = tmp_path / f"{stem}{form.ending}.json"
+            facts.write_bytes(content)
+            with pytest.raises(ValueError, match="json exists, and was not"):
+                small_model.export(
+                    tmp_path / f"{stem}{form.ending}", verbose=False
+                )
+            assert facts.read_bytes() == content
+    facts = tmp_path / f"m{form.ending}.json"
+    # Facts that were written earlier are replaced.
+    facts.write_bytes(b'{"keras_facnn": "0.0"}')
+    small_model.export(tmp_path / f"m{form.ending}", verbose=False)
+    assert json.loads(facts.read_bytes())["layers"] == [3]
 
 
 def test_the_file_says_that_several_labels_are_of_sigmoids(
@@ -145,7 +188,7 @@ def test_bundled_presets_answer_alike_in_every_format(bundled, tmp_path, name):
     assert sorted(found) == sorted(outputs)
     for key, expected in outputs.items():
         assert_same(found[key], expected)
-    assert json.loads(facts_in(name, path)["class_names"]) == model.class_names
+    assert facts_in(name, path)["class_names"] == model.class_names
 
 
 @pytest.mark.only_on("tensorflow", "torch")

@@ -50,13 +50,22 @@ def facts_in(name, path):
     if name == "onnx":
         import onnx
 
-        return {p.key: p.value for p in onnx.load(path).metadata_props}
+        return _values({p.key: p.value for p in onnx.load(path).metadata_props})
     if name == "openvino":
         import openvino
 
         graph = openvino.Core().read_model(path)
-        keys = ("class_names", "license", "scale", "probabilities")
-        return {k: graph.get_rt_info(["keras_facnn", k]).value for k in keys}
+        info = graph.get_rt_info(["keras_facnn"])
+        return _values({k: v.value for k, v in info.astype(dict).items()})
     if name == "litert":
         return json.loads(zipfile.ZipFile(path).read("keras_facnn.json"))
     return json.loads((path / "assets.extra/keras_facnn.json").read_text())
+
+
+def _values(facts):
+    """Return the values of facts that are held as text."""
+    texts = ("description", "license", "dataset", "fit", "maps", "keras_facnn")
+    return {
+        key: text if key in (*texts, "probabilities") else json.loads(text)
+        for key, text in facts.items()
+    }
