@@ -5,6 +5,8 @@ from keras_facnn.metrics._localization import energy_pointing_game
 from keras_facnn.metrics._localization import grid_pointing_game
 from keras_facnn.metrics._localization import make_grids
 from keras_facnn.metrics._localization import pointing_game
+from keras_facnn.metrics._max_box_accuracy import MaxBoxAccuracy
+from keras_facnn.metrics._max_box_accuracy import max_box_accuracy
 from keras_facnn.metrics._pixel_removal import PixelRemoval
 from keras_facnn.metrics._pixel_removal import pixel_removal
 from keras_facnn.metrics._probability_curve import ProbabilityCurve
@@ -20,6 +22,7 @@ from keras_facnn.metrics._similarity_by_layer import SimilarityByLayer
 from keras_facnn.metrics._similarity_by_layer import similarity_by_layer
 
 __all__ = [
+    "MaxBoxAccuracy",
     "PixelRemoval",
     "ProbabilityCurve",
     "Randomization",
@@ -32,6 +35,7 @@ __all__ = [
     "grid_pointing_game",
     "insertion",
     "make_grids",
+    "max_box_accuracy",
     "pearson",
     "pixel_removal",
     "pointing_game",

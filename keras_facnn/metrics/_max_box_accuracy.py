@@ -1,0 +1,210 @@
+"""Measure how well boxes around the bright parts of maps fit an object."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import ndimage
+
+from keras_facnn._checks.arrays import check_boxes
+from keras_facnn._checks.arrays import check_maps
+from keras_facnn._checks.numbers import check_float
+from keras_facnn._checks.numbers import check_size
+from keras_facnn.maps import are_constant
+from keras_facnn.maps import resize_maps
+from keras_facnn.metrics._result import Result
+from keras_facnn.metrics._result import interval_half_width
+from keras_facnn.types import Boxes
+from keras_facnn.types import Maps
+
+# A map is scaled to 0..LEVELS and rounded down, as wsolevaluation does, so
+# these are all thresholds that give different boxes.
+LEVELS = 255
+# Pixels that touch at a corner are connected.
+NEIGHBORS = np.ones((3, 3))
+
+
+@dataclasses.dataclass
+class MaxBoxAccuracy(Result):
+    """How often a box of a map fits a box of the object.
+
+    Attributes:
+        mean: Mean of `accuracies`; MaxBoxAccV2, in 0..1.
+        interval: Half the width of the mean's 95 % confidence interval, by the
+            normal approximation. It does not know that the thresholds were
+            chosen on the same images.
+        ious: The least intersection over union of a box that fits.
+        accuracies: For each of `ious`, the share of images with a box that
+            fits, at the best threshold.
+        thresholds: This threshold, as a share of the range of a map.
+        values: Array `(len(ious), B)` of 1 and 0: whether an image has a box
+            that fits, at the best threshold; NaN where a map is constant.
+        undefined: Number of images whose map is constant.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_facnn.metrics import MaxBoxAccuracy
+    >>> values = np.array([[1.0, 0.0]])
+    >>> MaxBoxAccuracy(0.5, 0.98, [0.5], [0.5], [0.2], values, 0).mean
+    0.5
+    """
+
+    mean: float
+    interval: float
+    ious: list[float]
+    accuracies: list[float]
+    thresholds: list[float]
+    values: np.ndarray
+    undefined: int
+
+    columns = ("ious", "accuracies", "thresholds")
+
+
+def max_box_accuracy(
+    maps: Maps,
+    boxes: Boxes,
+    size: tuple[int, int],
+    ious: Sequence[float] = (0.3, 0.5, 0.7),
+) -> MaxBoxAccuracy:
+    """Return how often a box around a bright part of a map fits the object.
+
+    Each threshold cuts each map into bright parts, and each part has a box. An
+    image counts as right if any of them fits any box of the object. The
+    threshold is the same for all images, and the best one counts. With the
+    default `ious`, the mean is MaxBoxAccV2.
+
+    Source: Choe et al., "Evaluating Weakly Supervised Object Localization
+    Methods Right", arXiv 2001.07437, and its extension, arXiv 2007.04178; the
+    code is wsolevaluation's `BoxEvaluator` with `multi_contour_eval`.
+
+    Args:
+        maps: Array `(B, h, w)`, the maps of the labels, of any range. They are
+            resized to `size` one at a time.
+        boxes: As in `pointing_game`.
+        size: `(height, width)` of the images, in pixels.
+        ious: The least intersection over union of a box that fits, each in
+            0..1.
+
+    Returns:
+        A `MaxBoxAccuracy`. Images whose map is constant are left out.
+
+    Raises:
+        ValueError: If all maps are constant, or an argument is wrong.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_facnn
+    >>> maps = np.zeros((1, 8, 8))
+    >>> maps[0, :4, :4] = 1
+    >>> result = keras_facnn.metrics.max_box_accuracy(
+    ...     maps, [[0, 0, 5, 5]], (8, 8)
+    ... )
+    >>> result.mean
+    1.0
+    """
+    array = check_maps(maps)
+    size = check_size("size", size)
+    of_images = check_boxes(boxes, len(array), size)
+    least = [check_float("ious", iou, least=0, most=1) for iou in ious]
+    if not least:
+        raise ValueError(
+            f"`ious` must have at least one number. Received: ious={ious}"
+        )
+    constant = are_constant(array)[:, 0, 0]
+    if constant.all():
+        raise ValueError("`maps` must not all be constant.")
+    # The best intersection over union at each threshold.
+    best = np.stack(
+        [
+            _best_ious(one, some, size)
+            for one, some in zip(
+                array[~constant],
+                [b for b, c in zip(of_images, constant, strict=True) if not c],
+                strict=True,
+            )
+        ]
+    )
+    hits = best >= np.array(least)[:, None, None]
+    accuracies = hits.mean(axis=1)
+    levels = accuracies.argmax(axis=1)
+    values = np.full((len(least), len(array)), np.nan)
+    for one, of_level, level in zip(values, hits, levels, strict=True):
+        one[~constant] = of_level[:, level]
+    return MaxBoxAccuracy(
+        mean=float(accuracies.max(axis=1).mean()),
+        interval=interval_half_width(values[:, ~constant].mean(axis=0)),
+        ious=least,
+        accuracies=accuracies.max(axis=1).tolist(),
+        thresholds=(levels / LEVELS).tolist(),
+        values=values,
+        undefined=int(constant.sum()),
+    )
+
+
+def _best_ious(
+    one: np.ndarray, boxes: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
+    """Return the largest intersection over union at each threshold.
+
+    Args:
+        one: Array `(h, w)`, which is not constant.
+        boxes: Array `(N, 4)`.
+        size: `(height, width)` of the image.
+    """
+    if one.shape != size:
+        one = resize_maps(one[None], size)[0].astype("float64")
+    level = (one - one.min()) / np.ptp(one) * LEVELS
+    level = level.astype("uint8")
+    return np.array(
+        [_ious(_part_boxes(level > k), boxes).max() for k in range(LEVELS)]
+    )
+
+
+def _part_boxes(mask: np.ndarray) -> np.ndarray:
+    """Return the boxes of all connected parts of a mask, and of their holes.
+
+    They are those of `cv2.findContours(..., cv2.RETR_TREE)` in wsolevaluation,
+    where right and bottom are one pixel further than the last pixel and count
+    as included.
+    """
+    height, width = mask.shape
+    # Only where the mask is, which is faster.
+    ((rows, columns),) = ndimage.find_objects(mask.astype("int8"))
+    inside = mask[rows, columns]
+    parts = ndimage.find_objects(ndimage.label(inside, NEIGHBORS)[0])
+    found = np.array(
+        [(x.start, y.start, x.stop, y.stop) for y, x in parts], "float64"
+    )
+    if not inside.all():
+        holes = ndimage.find_objects(ndimage.label(~inside)[0])
+        # The contour of a hole runs through the pixels around it. What touches
+        # the edge is no hole.
+        around = np.array(
+            [(x.start, y.start, x.stop, y.stop) for y, x in holes], "float64"
+        ) + (-1, -1, 1, 1)
+        edge = (0, 0, inside.shape[1], inside.shape[0])
+        is_hole = ((around[:, :2] >= 0) & (around[:, 2:] <= edge[2:])).all(1)
+        found = np.concatenate([found, around[is_hole]])
+    found += (columns.start, rows.start) * 2
+    found[:, 2:] = np.minimum(found[:, 2:] + 1, (width, height))
+    return found
+
+
+def _ious(found: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Return the intersections over unions of boxes, `(len(found), N)`."""
+
+    def areas(corners: np.ndarray) -> np.ndarray:
+        return np.maximum(corners[..., 2:] - corners[..., :2], 0).prod(-1)
+
+    found = found[:, None]
+    common = np.concatenate(
+        [
+            np.maximum(found[..., :2], boxes[:, :2]),
+            np.minimum(found[..., 2:], boxes[:, 2:]),
+        ],
+        axis=-1,
+    )
+    both = areas(common)
+    return both / (areas(found) + areas(boxes) - both)
