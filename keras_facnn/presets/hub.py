@@ -5,13 +5,16 @@ import os
 import pathlib
 import re
 from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 from keras_facnn._checks.packages import how_to_install
 from keras_facnn._checks.text import printable
 from keras_facnn.presets import files
+from keras_facnn.presets.card import model_card
 from keras_facnn.version import __version__
 
+_CARD = "README.md"
 _HANDLE = re.compile(
     r"hf://(?P<repository>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)"
     r"(@(?P<revision>[A-Za-z0-9][\w./-]*))?/?"
@@ -64,14 +67,28 @@ class Repository:
         files.check_file_size(path.stat().st_size, largest, path)
         return path
 
-    def upload(self, folder: pathlib.Path, private: bool) -> str:
-        """Commit the files of a preset, and return the URL of the commit."""
+    def upload(
+        self, folder: pathlib.Path, record: Mapping[str, Any], private: bool
+    ) -> str:
+        """Commit the files of a preset, and return the URL of the commit.
+
+        A model card goes along, unless the repository has one.
+        """
         with self._api("uploaded") as api:
+            from huggingface_hub import CommitOperationAdd
+
             api.create_repo(self.repository, private=private, exist_ok=True)
-            commit = api.upload_folder(
-                repo_id=self.repository,
-                folder_path=folder,
-                allow_patterns=list(files.ALL),
+            contents: dict[str, Any] = {
+                name: folder / name for name in files.ALL
+            }
+            if not api.file_exists(
+                self.repository, _CARD, revision=self.revision
+            ):
+                card = model_card(record, f"hf://{self.repository}")
+                contents[_CARD] = card.encode("utf-8")
+            commit = api.create_commit(
+                self.repository,
+                [CommitOperationAdd(*item) for item in contents.items()],
                 revision=self.revision,
                 commit_message="Upload a preset of keras_facnn",
             )

@@ -16,9 +16,11 @@ def upload_preset(
     """Upload a preset to the Hugging Face Hub, for `FACNN.from_preset`.
 
     The preset is loaded first, so that a damaged one is not uploaded. The
-    three files of its folder go into one commit. The repository is created if
-    it does not exist. This needs `pip install 'keras-facnn[hub]'` and a token
-    with write access, from `HF_TOKEN` or `hf auth login`.
+    three files of its folder go into one commit, with a model card made from
+    its metadata unless the repository has a `README.md` already. The repository
+    is created if it does not exist. This needs `pip install
+    'keras-facnn[hub]'` and a token with write access, from `HF_TOKEN` or `hf
+    auth login`.
 
     Args:
         handle: `hf://user/repo`, or `hf://user/repo@branch` for a branch that
@@ -60,5 +62,5 @@ def upload_preset(
             f"Received: directory={directory!r}"
         )
     folder = pathlib.Path(os.path.abspath(os.path.expanduser(directory)))
-    keras.saving.get_registered_object(CLASS_NAME).from_preset(folder)
-    return repository.upload(folder, private)
+    model = keras.saving.get_registered_object(CLASS_NAME).from_preset(folder)
+    return repository.upload(folder, model.preset_metadata, private)

@@ -1,16 +1,28 @@
 """Presets of the Hub load by its own library, from a local server."""
 
+import re
 import sys
 
+import PIL.Image
 import pytest
 
 import keras_facnn
 from keras_facnn import FACNN
+from keras_facnn.presets.card import model_card
 from tests.presets.server import Hub
 from tests.presets.server import Server
 from tests.presets.server import same
 
+yaml = pytest.importorskip("yaml")
 pytestmark = pytest.mark.only_on("torch")
+
+METADATA = {
+    "description": "Four animals.\nAnd: more",
+    "class_names": ["ant", "bee", "cat", "dog"],
+    "dataset": {"name": "Pets: & friends, https://example.org/pets"},
+    "license": "Apache-2.0; the backbone's too",
+    "metrics": {"top_1": 0.875, "images": 16},
+}
 
 
 @pytest.fixture
@@ -122,6 +134,7 @@ def test_uploads_what_loads(hub, small_model, tmp_path):
     assert url == f"{hub.url}/user/repo/commit/{hub.commit}"
     assert {token for _, token in hub.requests} == {"Bearer secret"}
     assert sorted(p.name for p in hub.folder.iterdir()) == [
+        "README.md",
         "config.json",
         "metadata.json",
         "model.weights.h5",
@@ -129,6 +142,60 @@ def test_uploads_what_loads(hub, small_model, tmp_path):
     loaded = FACNN.from_preset("hf://user/repo")
     same(loaded, small_model)
     assert loaded.preset_metadata["license"] == "CC0-1.0"
+
+
+def test_a_model_card_goes_along(hub, small_model, tmp_path):
+    small_model.save_to_preset(tmp_path / "mine", METADATA)
+    keras_facnn.upload_preset("hf://user/repo", tmp_path / "mine")
+    card = (hub.folder / "README.md").read_text("utf-8")
+    _, head, body = card.split("---\n", 2)
+    assert yaml.safe_load(head) == {
+        "library_name": "keras-facnn",
+        "pipeline_tag": "image-classification",
+        "license": "apache-2.0",
+        "datasets": ["pets-friends"],
+        "metrics": ["accuracy"],
+        "tags": ["fa-cnn", "explainability", "attribution"],
+    }
+    for fact in (
+        "# repo",
+        "Four animals. And: more",
+        "4 classes: ant, bee, cat, dog",
+        "Images: 16x16x3",
+        "Top-1 accuracy: 87.5% of 16 images",
+        "Trained on: Pets: & friends, https://example.org/pets",
+        "License: Apache-2.0; the backbone's too",
+    ):
+        assert fact in body
+    # Someone may have changed it.
+    (hub.folder / "README.md").write_text("My own words")
+    keras_facnn.upload_preset("hf://user/repo", tmp_path / "mine")
+    assert (hub.folder / "README.md").read_text() == "My own words"
+
+
+@pytest.mark.parametrize(
+    "license, known",
+    [("MIT", "mit"), ("CC0", "other"), ("Ask me.", "other"), (None, None)],
+)
+def test_the_card_names_a_license_as_the_hub_does(license, known):
+    record = {"license": license, "input": {"shape": [8, 8, 3]}}
+    head = model_card({**record, "parameters": 1}, "hf://a/b").split("---")[1]
+    assert yaml.safe_load(head).get("license") == known
+
+
+def test_the_lines_of_the_card_load_the_preset(
+    small_model, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    small_model.save_to_preset("mine", METADATA)
+    record = FACNN.from_preset("mine").preset_metadata
+    PIL.Image.new("RGB", (20, 10)).save("photo.jpg")
+    card = model_card(record, "./mine")
+    (lines,) = re.findall("```python\n(.*?)```", card, re.DOTALL)
+    assert len(lines.splitlines()) == 6
+    exec(lines, {})
+    assert capsys.readouterr().out.strip("[]\n'") in METADATA["class_names"]
+    assert (tmp_path / "why.png").stat().st_size > 1000
 
 
 def test_uploads_nothing_damaged(hub, small_model, tmp_path):

@@ -94,6 +94,8 @@ class Hub(Server):
     def _commit(self, path, content):
         if path == "/api/repos/create":
             return {"url": f"{self.url}/user/{json.loads(content)['name']}"}
+        if path == "/api/validate-yaml":
+            return {"errors": [], "warnings": []}
         if path.endswith("/user/repo/preupload/main"):
             return {
                 "files": [
