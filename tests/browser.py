@@ -4,9 +4,12 @@ This needs Chromium, Playwright and npm's onnxruntime-web, so it is not a part
 of the suite.
 """
 
+import base64
 import functools
+import hashlib
 import http.server
 import io
+import json
 import mimetypes
 import os
 import pathlib
@@ -14,7 +17,6 @@ import shutil
 import threading
 
 import numpy as np
-import onnx
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
@@ -43,7 +45,7 @@ def model():
 def folder(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "demo"
     shutil.copytree(ROOT / "docs" / "demo", folder)
-    model.export(folder / "model.onnx", verbose=False)
+    model.export(folder / "model.onnx", layers=[9, 18], verbose=False)
     return folder
 
 
@@ -124,18 +126,25 @@ def as_png(pixels):
     return file.getvalue()
 
 
-def drawn(page):
-    """Return what the canvas shows, `(H, W, 3)`."""
-    values = page.evaluate(
-        """() => {
-            const view = document.getElementById("view");
-            const {data} = view.getContext("2d").getImageData(
-                0, 0, view.width, view.height);
-            return [view.height, view.width, Array.from(data)];
-        }"""
+def pixels(page, canvas):
+    """Return what a canvas shows, `(H, W, 3)`."""
+    url = page.evaluate(
+        """async (canvas) => {
+            const blob = await (await eval(canvas)).arrayBuffer();
+            return btoa(Array.from(new Uint8Array(blob),
+                (byte) => String.fromCharCode(byte)).join(""));
+        }""",
+        canvas,
     )
-    height, width, data = values
-    return np.reshape(data, (height, width, 4))[..., :3].astype("float32")
+    image = Image.open(io.BytesIO(base64.b64decode(url)))
+    return np.asarray(image.convert("RGB"))
+
+
+def drawn(page):
+    """Return what the page shows of the photo and the evidence."""
+    return pixels(
+        page, "new Promise((done) => byId('view').toBlob(done))"
+    ).astype("float32")
 
 
 def test_answers_as_keras_does(page, model):
@@ -145,44 +154,129 @@ def test_answers_as_keras_does(page, model):
     choose(page, "cat.png", as_png(photo[0]))
     expect(heading).to_have_text("Evidence for cat")
 
-    found = np.array(page.evaluate("state.logits"), "float32")
-    found_maps = page.evaluate(
-        "({dims: state.maps.dims, data: Array.from(state.maps.data)})"
-    )
-    found_maps = np.reshape(found_maps["data"], found_maps["dims"])
-    assert found_maps.shape == maps.shape
+    found = np.array(page.evaluate("state.seen.logits"), "float32")
     np.testing.assert_allclose(found, logits[0], rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(found_maps, maps, rtol=1e-3, atol=1e-3)
-    assert np.corrcoef(found_maps.ravel(), maps.ravel())[0, 1] > 0.9999
+    found_maps = page.evaluate("Array.from(state.seen.maps.at(-1).data)")
+    np.testing.assert_allclose(found_maps, maps.ravel(), rtol=1e-3, atol=1e-3)
+    assert np.corrcoef(found_maps, maps.ravel())[0, 1] > 0.9999
 
-    # The bars: the five likeliest classes, the first one chosen.
-    order = np.argsort(-logits[0])[:5]
+    # The bars: the likeliest classes, the first one chosen.
+    order = np.argsort(-logits[0])
     powers = np.exp(logits[0] - logits.max())
     buttons = page.locator("#bars button")
-    expect(buttons).to_have_count(5)
+    expect(buttons).to_have_count(10)
     for button, index in zip(buttons.all(), order, strict=True):
         expect(button).to_contain_text(model.class_names[index])
         expect(button).to_contain_text(f"{powers[index] / powers.sum():.1%}")
     expect(buttons.first).to_have_attribute("aria-pressed", "true")
 
-    # The map over the gray photo: more evidence is more red than blue.
+    # Centered evidence, in the colors of the figures.
     cat = drawn(page)
-    side = cat.shape[0] // maps.shape[1]
-    warm = (cat[..., 0] - cat[..., 2]).reshape(
-        maps.shape[1], side, maps.shape[2], side
+    centered = maps[0] - maps[0].mean(-1, keepdims=True)
+    most = float(np.abs(centered).max())
+    expected = colors(page, centered[..., order[0]], most)
+    assert np.abs(cat - expected).max() < 12
+    expect(page.locator("#legend")).to_contain_text(
+        f"the average score: {logits[0, order[0]] - logits[0].mean():+.2f}"
     )
-    evidence = maps[0, ..., order[0]]
-    warm = warm.mean((1, 3))
-    assert np.corrcoef(warm.ravel(), evidence.ravel())[0, 1] > 0.95
 
     second = model.class_names[order[1]]
     buttons.nth(1).click()
     expect(heading).to_have_text(f"Evidence for {second}")
     expect(buttons.nth(1)).to_have_attribute("aria-pressed", "true")
-    assert np.abs(drawn(page) - cat).max() > 20
+    expect(buttons.nth(1)).to_be_focused()
+    expected = colors(page, centered[..., order[1]], most)
+    assert np.abs(drawn(page) - expected).max() < 12
     buttons.first.click()
     expect(heading).to_have_text("Evidence for cat")
     np.testing.assert_array_equal(drawn(page), cat)
+
+    # Against another class.
+    page.locator("#rival").select_option(second)
+    expect(heading).to_have_text(f"cat against {second}")
+    margin = maps[0, ..., order[0]] - maps[0, ..., order[1]]
+    expected = colors(page, margin, float(np.abs(margin).max()))
+    assert np.abs(drawn(page) - expected).max() < 12
+    # A class is not compared with itself.
+    buttons.nth(1).click()
+    expect(heading).to_have_text(f"Evidence for {second}")
+
+
+def test_shows_the_layers_of_the_file(page, model):
+    photo = keras_facnn.load_images(ROOT / "samples" / "cat.jpg", model)
+    choose(page, "cat.png", as_png(photo[0]))
+    number = page.locator("#number")
+    expect(number).to_have_text("Layer 24 of 24")
+    slider = page.locator("#layer")
+    for place, layer in enumerate((9, 18, 24)):
+        slider.fill(str(place))
+        expect(number).to_have_text(f"Layer {layer} of 24")
+        (maps,) = model.class_maps(photo, layer=layer, centered=True)
+        expected = colors(
+            page,
+            maps[..., model.class_names.index("cat")],
+            float(np.abs(maps).max()),
+        )
+        assert np.abs(drawn(page) - expected).max() < 12
+    slider.press("ArrowLeft")
+    expect(number).to_have_text("Layer 18 of 24")
+
+
+def colors(page, map_, most):
+    """Return a map over the photo that the page shows, by the package."""
+    photo = pixels(
+        page,
+        "middle(state.seen.picture, byId('view').width, byId('view').height)"
+        ".convertToBlob()",
+    )
+    return keras_facnn.plots.colorize(photo, map_, most).astype("float32")
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A model of 1,000 classes and no FA layers to slide through."""
+    path = tmp_path_factory.mktemp("many") / "many.onnx"
+    model = keras_facnn.FACNN(1000, (32, 32, 3), (1,), (1,), space_to_depth=4)
+    names = [f"thing {c}" for c in range(998)]
+    names += ["tabby cat", "<img src=x onerror=alert(1)> laptop"]
+    model.preset_metadata = {"class_names": names}
+    model.export(path, verbose=False)
+    return model, path
+
+
+def open_model(page, *paths):
+    page.set_input_files("#model", paths)
+
+
+def test_finds_one_of_many_classes_by_typing(page, many):
+    model, path = many
+    open_model(page, path, f"{path}.json")
+    expect(page.locator("#message")).to_be_empty()
+    choose(page, "ship.jpg", (ROOT / "samples" / "ship.jpg").read_bytes())
+    buttons = page.locator("#bars button")
+    heading = page.locator("#heading")
+    expect(buttons).to_have_count(10)
+    expect(page.locator("#layers")).to_be_hidden()
+    first = buttons.first.locator("span").first.inner_text()
+    expect(heading).to_have_text(f"Evidence for {first}")
+    find = page.get_by_label("Find another class")
+    find.fill("LAPTOP")
+    expect(buttons).to_have_count(1)
+    find.press("Enter")
+    expect(heading).to_have_text(f"Evidence for {model.class_names[-1]}")
+    find.fill("thing 99")
+    expect(buttons).to_have_count(9)
+    find.fill("thing")
+    expect(buttons).to_have_count(10)
+    expect(page.locator("#more")).to_have_text("And 988 more.")
+    find.fill("no such")
+    expect(page.locator("#more")).to_have_text("No class has this in its name.")
+    # The chosen class is always among the bars.
+    find.fill("")
+    expect(buttons).to_have_count(11)
+    expect(buttons.last).to_have_attribute("aria-pressed", "true")
+    page.locator("#rival").select_option("tabby cat")
+    expect(heading).to_have_text(f"{model.class_names[-1]} against tabby cat")
 
 
 def test_takes_any_photo(page):
@@ -209,40 +303,47 @@ def test_each_of_several_labels_has_its_own_share(page, tmp_path):
     model.head.set_weights([np.log(60.0), np.log(0.4)])
     model.preset_metadata = {"class_names": ["red", "green", "blue"]}
     model.export(tmp_path / "colors.onnx", verbose=False)
-    page.set_input_files("#model", tmp_path / "colors.onnx")
+    open_model(page, tmp_path / "colors.onnx", tmp_path / "colors.onnx.json")
     expect(page.locator("#message")).to_be_empty()
     photo = np.zeros((16, 16, 3), "uint8")
     photo[..., :2] = 255
     bars = page.locator("#bars button")
-    for pixels, share in ((photo, "99.8%"), (photo // 2, "0.0%")):
-        choose(page, f"{share}.png", as_png(pixels))
+    for pixels, share in ((photo, "99.8%"), (photo // 2, "< 0.1%")):
+        choose(page, "photo.png", as_png(pixels))
         expect(bars.nth(0)).to_contain_text(f"red{share}")
         expect(bars.nth(1)).to_contain_text(f"green{share}")
-        expect(bars.nth(2)).to_contain_text("blue0.0%")
+        expect(bars.nth(2)).to_contain_text("blue< 0.1%")
 
 
 def broken(path):
-    """Return files that are no models, most of them by a single defect."""
-    cases = {"text": b"not a model", "empty": b"", "half": path.read_bytes()}
-    cases["half"] = cases["half"][: len(cases["half"]) // 2]
-    changes = {
-        "names": ("class_names", '["a", '),
-        "number": ("class_names", "7"),
-        "fewer": ("class_names", '["a", "b"]'),
-        "objects": ("class_names", '[{}, {}, {"a": 1}]'),
-        "shape": ("image_shape", "null"),
-        "other_shape": ("image_shape", "[16, 25, 1]"),
-        "huge": ("image_shape", "[1e9, 1e9, 1]"),
+    """Return pairs of files that are no model, most of them by one defect."""
+    model, facts = path.read_bytes(), path.with_suffix(".onnx.json").read_text()
+    cases = {
+        "text": (b"not a model", facts),
+        "half": (model[: len(model) // 2], facts),
+        "no_json": (model, "{"),
+        "null": (model, "null"),
     }
-    for case, (key, value) in changes.items():
-        model = onnx.load(path)
-        for prop in model.metadata_props:
-            if prop.key == key:
-                prop.value = value
-        cases[case] = model.SerializeToString()
-    model = onnx.load(path)
-    del model.graph.output[1:]
-    cases["outputs"] = model.SerializeToString()
+    # As if the file were the right one.
+    for case in ("text", "half"):
+        sha256 = hashlib.sha256(cases[case][0]).hexdigest()
+        changed = {**json.loads(facts), "sha256": sha256}
+        cases[f"{case}_of_this_hash"] = cases[case][0], json.dumps(changed)
+    for case, change in {
+        "names": {"class_names": 7},
+        "fewer": {"class_names": ["a", "b"]},
+        "objects": {"class_names": [{}, {}, {"a": 1}]},
+        "shape": {"image_shape": None},
+        "other_shape": {"image_shape": [16, 25, 1]},
+        "huge": {"image_shape": [1e9, 1e9, 1]},
+        "layers": {"layers": [0.5]},
+        "more_layers": {"layers": [1, 2]},
+        "no_layers": {"layers": []},
+        "function": {"probabilities": "none"},
+        "no_hash": {"sha256": None},
+        "other_hash": {"sha256": "0" * 64},
+    }.items():
+        cases[case] = model, json.dumps({**json.loads(facts), **change})
     return cases
 
 
@@ -266,6 +367,26 @@ def test_runs_only_what_has_the_known_hash(browser, url):
         context.close()
 
 
+def test_says_what_is_missing_beside_the_page(browser, url):
+    """Without its JSON, a file cannot be used."""
+    context = browser.new_context()
+    context.route(f"{CDN}**", from_package)
+    context.route("**/model.onnx.json", lambda route: route.fulfill(status=404))
+    page = context.new_page()
+    page.goto(url)
+    message = page.locator("#message")
+    expect(message).to_contain_text("there is no model.onnx.json")
+    expect(page.locator("#photo")).to_be_disabled()
+    context.unroute("**/model.onnx.json")
+    # Both are there, but are not of one model.
+    context.route("**/model.onnx", lambda route: route.fulfill(body="other"))
+    page.goto(url)
+    expect(message).to_contain_text(
+        "model.onnx is missing, or is not the file that model.onnx.json is"
+    )
+    context.close()
+
+
 def test_takes_another_model(page, folder, tmp_path):
     small = keras_facnn.FACNN(
         3, (16, 24, 1), (1,), (2,), deep_alignment=0.0, space_to_depth=1
@@ -278,24 +399,32 @@ def test_takes_another_model(page, folder, tmp_path):
     view = "byId('view').toDataURL()"
     ship = page.evaluate(view)
     message = page.locator("#message")
-    for case, content in broken(tmp_path / "small.onnx").items():
+    for case, (content, facts) in broken(tmp_path / "small.onnx").items():
         (tmp_path / f"{case}.onnx").write_bytes(content)
-        page.set_input_files("#model", tmp_path / f"{case}.onnx")
-        expect(message).to_contain_text("Not a model: ")
+        (tmp_path / f"{case}.onnx.json").write_text(facts)
+        open_model(
+            page, tmp_path / f"{case}.onnx", tmp_path / f"{case}.onnx.json"
+        )
+        expect(message).to_contain_text(f"{case}.onnx")
         # The previous model is still there and still works.
         expect(heading).to_have_text("Evidence for ship")
         assert page.evaluate(view) == ship
         choose(page, "ship.jpg", photo)
         expect(message).to_be_empty()
         expect(heading).to_have_text("Evidence for ship")
-    page.set_input_files("#model", tmp_path / "small.onnx")
+    # Without the JSON, the page says what is missing.
+    open_model(page, tmp_path / "small.onnx")
+    expect(message).to_contain_text(
+        "Choose two files together: small.onnx and small.onnx.json"
+    )
+    open_model(page, tmp_path / "small.onnx", tmp_path / "small.onnx.json")
     expect(message).to_be_empty()
     rng = np.random.default_rng(0)
     photo = rng.integers(0, 256, (16, 24), dtype="uint8")
     choose(page, "gray.png", as_png(photo))
     expect(page.locator("#heading")).to_contain_text("Evidence for class")
-    expect(page.locator("#legend")).to_contain_text("beyond the average class")
+    expect(page.locator("#layers")).to_be_hidden()
     logits = small.predict_with_maps(photo[None, ..., None])[0]
     np.testing.assert_allclose(
-        page.evaluate("state.logits"), logits[0], rtol=1e-3, atol=1e-3
+        page.evaluate("state.seen.logits"), logits[0], rtol=1e-3, atol=1e-3
     )

@@ -1,126 +1,16 @@
-// Classifies a photo by an exported FA-CNN, and lays each class's map over it.
+// The page: a photo, the classes that the model finds in it, and the evidence.
 
-const SHOWN = 5;
+const SHOWN = 10;
 const byId = (id) => document.getElementById(id);
-// What ONNX Runtime loads besides, from where its script is.
-const RUNTIME = {
-  mjs: ["ort-wasm-simd-threaded.mjs",
-    "sha384-XcXA/MtAf0WpB8e023xQH9CM7RIjiugakT7x99DIwpFf7k56BIFFcAPerIF7FDad"],
-  wasm: ["ort-wasm-simd-threaded.wasm",
-    "sha384-vjBJ1z7qrhkTyYsNqKeF6c7N+nOJSU94czEo+tvZcu8G75JparGq9kB+kTnEUNVM"],
-};
-// What is on the page: a session and the facts of its file; a picture, the
-// session's answer to it, and the class whose map is seen.
-const state = {};
-
-// The properties of an ONNX file, which ONNX Runtime doesn't give in browsers.
-// A ModelProto is a row of fields; number 14 has a key (1) and a value (2).
-function properties(bytes) {
-  const found = {};
-  for (const [number, field] of fields(bytes)) {
-    if (number !== 14) continue;
-    const pair = Object.fromEntries(fields(field));
-    found[text(pair[1])] = text(pair[2]);
-  }
-  return found;
-}
-
-const text = (bytes) => new TextDecoder().decode(bytes);
-
-function* fields(bytes) {
-  let at = 0;
-  const varint = () => {
-    let value = 0, place = 1, byte;
-    do {
-      byte = bytes[at++];
-      value += (byte & 127) * place;
-      place *= 128;
-    } while (byte & 128);
-    return value;
-  };
-  while (at < bytes.length) {
-    const tag = varint();
-    const kind = tag % 8;
-    if (kind === 0) varint();
-    else if (kind === 2) {
-      const length = varint();
-      yield [(tag - kind) / 8, bytes.subarray(at, at + length)];
-      at += length;
-    } else at += kind === 1 ? 8 : kind === 5 ? 4 : NaN;
-  }
-}
-
-async function open(bytes) {
-  const facts = factsOf(properties(bytes));
-  await runtime;
-  const session = await ort.InferenceSession.create(bytes);
-  await check(session, facts);
-  // Only now, so that a file that fails leaves what was there.
-  Object.assign(state, { session, facts });
-  byId("answer").hidden = true;
-  byId("photo").disabled = false;
-  say("");
-}
-
-// ONNX Runtime would load its files unchecked; so it gets them.
-const runtime = Promise.all(
-  Object.entries(RUNTIME).map(async ([kind, [name, integrity]]) => {
-    const url = new URL(name, document.querySelector("script[integrity]").src);
-    const response = await fetch(url, { integrity });
-    return [kind, URL.createObjectURL(await response.blob())];
-  }),
-).then((urls) => {
-  ort.env.wasm.wasmPaths = Object.fromEntries(urls);
-}).catch(() => {
-  throw new Error("ONNX Runtime cannot be loaded, or is not the known one.");
-});
-
-const isCount = (n) => Number.isInteger(n) && n > 0 && n <= 8192;
-
-function factsOf(found) {
-  let image_shape, class_names;
-  try {
-    [image_shape, class_names] = [found.image_shape, found.class_names]
-      .map((value) => JSON.parse(value));
-  } catch { /* As below. */ }
-  const [height, width, channels] = image_shape ?? [];
-  const named = class_names === null || (Array.isArray(class_names)
-    && class_names.every((name) => typeof name === "string"));
-  if (!named || ![height, width].every((n) => n === null || isCount(n))
-    || ![1, 3].includes(channels)) {
-    throw new Error("it was not written by `keras-facnn export`.");
-  }
-  return {
-    image_shape,
-    class_names,
-    maps: found.maps,
-    // Files that don't say so are of one label, by softmax.
-    severalLabels: found.probabilities === "sigmoid",
-  };
-}
-
-// One run on a black picture shows whether the answers are as they should be.
-async function check(session, facts) {
-  const [height, width] = sides(facts);
-  const dims = [1, height, width, facts.image_shape[2]];
-  const black = new Float32Array(dims.reduce((a, b) => a * b));
-  const { logits, class_maps } = await session.run(
-    { images: new ort.Tensor("float32", black, dims) });
-  const classes = logits?.dims[1];
-  if (logits?.dims.length !== 2 || class_maps?.dims.length !== 4
-    || class_maps.dims[3] !== classes
-    || (facts.class_names ?? logits.data).length !== classes) {
-    throw new Error("its answers and its names are not of one model.");
-  }
-}
+// What is on the page. `model`: a session and the facts of its file. `file`: the
+// photo that was chosen last. `seen`: a photo and the model's answer to it.
+// `chosen`: the class whose evidence is shown, the class that it is compared
+// with (or null), and which of the layers.
+const state = { model: null, file: null, seen: null, chosen: null };
 
 function say(message) {
   byId("message").textContent = message;
 }
-
-// Of the model's images; one of any size looks at 224 pixels.
-const sides = (facts = state.facts) =>
-  facts.image_shape.slice(0, 2).map((n) => n ?? 224);
 
 // The photo's middle, in so many pixels.
 function middle(picture, width, height) {
@@ -136,9 +26,9 @@ function middle(picture, width, height) {
   return canvas;
 }
 
-function tensor(picture) {
-  const [height, width] = sides();
-  const channels = state.facts.image_shape[2];
+function pixelsOf(picture, facts) {
+  const [height, width] = sidesOf(facts);
+  const channels = facts.image_shape[2];
   const rgba = middle(picture, width, height).getContext("2d")
     .getImageData(0, 0, width, height).data;
   const values = new Float32Array(height * width * channels);
@@ -147,111 +37,191 @@ function tensor(picture) {
     if (channels === 1) values[i] = 0.299 * r + 0.587 * g + 0.114 * b;
     else values.set([r, g, b], 3 * i);
   }
-  return new ort.Tensor("float32", values, [1, height, width, channels]);
+  return values;
 }
 
 async function explain(file) {
-  let picture;
-  try {
-    picture = await createImageBitmap(file);
-  } catch {
-    throw new Error(`${file.name} is no picture that this browser can read.`);
-  }
-  const { session } = state;
-  const { logits, class_maps } = await session.run(
-    { images: tensor(picture) });
-  // Another model was opened in the meantime.
-  if (session !== state.session) return;
-  const scores = Array.from(logits.data);
-  state.picture = picture;
-  state.logits = scores;
-  state.maps = class_maps;
-  state.order = scores.map((_, c) => c).sort((a, b) => scores[b] - scores[a]);
+  const picture = await createImageBitmap(file).catch(() => { throw new Error(
+    `${file.name} is no picture that this browser can read.`); });
+  const { model } = state;
+  const { logits, maps } = await answer(model, pixelsOf(picture, model.facts));
+  // Another photo was chosen in the meantime, or another model.
+  if (file !== state.file) return;
+  const order = logits.map((_, c) => c).sort((a, b) => logits[b] - logits[a]);
+  const shares = probabilitiesOf(logits, model.facts);
+  state.seen = { picture, logits, maps, order, shares };
   byId("answer").hidden = false;
+  byId("find").value = "";
+  byId("find").placeholder = `Type to search ${order.length} classes`;
+  fillRivals();
+  byId("layer").max = maps.length - 1;
+  byId("layers").hidden = maps.length === 1;
+  byId("search").hidden = order.length <= SHOWN;
   say("");
-  show(state.order[0]);
+  choose({ c: order[0], rival: null, layer: maps.length - 1 });
 }
 
-const nameOf = (c) => state.facts.class_names?.[c] ?? `class ${c}`;
+const nameOf = (c) => state.model.facts.class_names?.[c] ?? `class ${c}`;
 
-// By sigmoid, a probability of its own for each class, or by softmax.
-function probabilities(logits) {
-  if (state.facts.severalLabels) return logits.map((y) => 1 / (1 + Math.exp(-y)));
-  const highest = Math.max(...logits);
-  const powers = logits.map((y) => Math.exp(y - highest));
-  const total = powers.reduce((a, b) => a + b);
-  return powers.map((power) => power / total);
+// Changes what is shown: `c`, `rival` or `layer`.
+function choose(change) {
+  state.chosen = { ...state.chosen, ...change };
+  // A class has nothing to say against itself.
+  if (state.chosen.rival === state.chosen.c) state.chosen.rival = null;
+  showBars();
+  showView();
 }
 
-function show(chosen) {
-  const shares = probabilities(state.logits);
-  byId("bars").replaceChildren(...state.order.slice(0, SHOWN).map((c) => {
-    const share = `${(100 * shares[c]).toFixed(1)}%`;
+const percent = (share) =>
+  share >= 0.0005 ? `${(100 * share).toFixed(1)}%` : "< 0.1%";
+
+// The likeliest classes of those whose name has what is typed.
+function showBars() {
+  const { order, shares } = state.seen;
+  const { c: chosen } = state.chosen;
+  const typed = byId("find").value.trim().toLowerCase();
+  const found = order.filter((c) => nameOf(c).toLowerCase().includes(typed));
+  const shown = found.slice(0, SHOWN);
+  if (!typed && !shown.includes(chosen)) shown.push(chosen);
+  const focused = document.activeElement?.dataset.index;
+  byId("bars").replaceChildren(...shown.map((c) => {
     const button = document.createElement("button");
-    const number = document.createElement("span");
-    const bar = document.createElement("i");
-    number.textContent = share;
-    bar.style.width = share;
-    button.append(nameOf(c), number, bar);
+    const [name, number, track, bar] = ["span", "span", "i", "b"].map(
+      (tag) => document.createElement(tag));
+    name.textContent = nameOf(c);
+    number.textContent = percent(shares[c]);
+    bar.style.width = `${100 * shares[c]}%`;
+    track.append(bar);
+    button.append(name, number, track);
+    button.dataset.index = c;
     button.setAttribute("aria-pressed", c === chosen);
-    button.onclick = () => {
-      show(c);
-      byId("bars").children[state.order.indexOf(c)].focus();
-    };
     return button;
   }));
-  byId("heading").textContent = `Evidence for ${nameOf(chosen)}`;
-  byId("legend").textContent = "The brighter, the more evidence. All classes have one scale"
-    + (state.facts.maps === "centered"
-      ? "; only what is beyond the average class is shown." : ".");
-  draw(chosen);
+  byId("bars").querySelector(`[data-index="${focused}"]`)?.focus();
+  const more = found.length - shown.length;
+  byId("more").textContent = !found.length ? "No class has this in its name."
+    : more > 0 && typed ? `And ${more} more.` : "";
 }
 
-function draw(chosen) {
-  const { data, dims: [, rows, columns, classes] } = state.maps;
-  const most = Math.max(data.reduce((a, b) => Math.max(a, b), 0), 1e-12);
-  const colors = new ImageData(columns, rows);
-  for (let i = 0; i < rows * columns; i++) {
-    const value = Math.max(data[i * classes + chosen], 0) / most;
-    // From dark blue to yellow: red less blue grows evenly.
-    colors.data.set(
-      [30 + 225 * value, 20 + 200 * value ** 2, 60 * (1 - value), 160], 4 * i);
-  }
-  const map = new OffscreenCanvas(columns, rows);
-  map.getContext("2d").putImageData(colors, 0, 0);
+// The classes to compare with, the likeliest first.
+function fillRivals() {
+  const option = (text, value) => new Option(text, value);
+  byId("rival").replaceChildren(option("the average class", ""),
+    ...state.seen.order.map((c) => option(nameOf(c), c)));
+}
+
+const signed = (value) => (value < 0 ? "" : "+") + value.toFixed(2);
+
+function showView() {
+  const { picture, logits, maps } = state.seen;
+  const { c, rival, layer } = state.chosen;
+  const { facts } = state.model;
   const view = byId("view");
-  const [height, width] = sides();
+  const [height, width] = sidesOf(facts);
   view.height = Math.round(view.width * height / width);
-  const context = view.getContext("2d");
-  context.imageSmoothingQuality = "high";
-  context.drawImage(middle(state.picture, view.width, view.height), 0, 0);
-  // Gray, so that all color is the map's.
-  context.globalCompositeOperation = "saturation";
-  context.fillStyle = "grey";
-  context.fillRect(0, 0, view.width, view.height);
-  context.globalCompositeOperation = "source-over";
-  context.drawImage(map, 0, 0, view.width, view.height);
+  const context = view.getContext("2d", { willReadFrequently: true });
+  context.drawImage(middle(picture, view.width, view.height), 0, 0);
+  const map = evidence(maps[layer], c, rival);
+  // All classes have one scale, so that little evidence looks like it.
+  const most = rival === null ? maps[layer].most : largest(map.values);
+  drawMap(context, map, most);
+
+  const [name, other] = [nameOf(c), rival === null ? "" : nameOf(rival)];
+  byId("heading").textContent = other
+    ? `${name} against ${other}` : `Evidence for ${name}`;
+  view.setAttribute("aria-label", `The photo; in color, where it shows ${name}`);
+  byId("least").textContent = other ? `for ${other}` : "less";
+  byId("most").textContent = other ? `for ${name}` : "more";
+  const last = layer === maps.length - 1;
+  const less = rival === null
+    ? logits.reduce((a, b) => a + b) / logits.length : logits[rival];
+  byId("legend").textContent = (other
+    ? `Orange places speak for ${name}, blue places for ${other}.`
+    : `Orange places speak for ${name} more than for the average class, blue `
+      + "places less.")
+    + (last ? ` Together they make its score less ${other
+      ? `that of ${other}` : "the average score"}: ${signed(logits[c] - less)}.`
+      : "");
+  byId("rival").value = rival ?? "";
+  byId("layer").value = layer;
+  byId("number").textContent
+    = `Layer ${maps[layer].layer} of ${facts.layers.at(-1)}`;
+  byId("layer").setAttribute("aria-valuetext", byId("number").textContent);
+}
+
+// Reports what fails.
+async function doing(message, work) {
+  say(message);
+  await work().catch((error) => say(error.message));
+}
+
+function lookAt(file) {
+  state.file = file;
+  return doing("Looking …", () => explain(file));
+}
+
+async function openFiles(files) {
+  const file = files.find(({ name }) => name.endsWith(".onnx"));
+  const facts = files.find(({ name }) => name.endsWith(".json"));
+  if (!file || !facts) {
+    const name = file?.name ?? "model.onnx";
+    throw new Error(`Choose two files together: ${name} and ${name}.json, `
+      + "which `keras-facnn export` writes beside it.");
+  }
+  const url = URL.createObjectURL(file);
+  try {
+    show(await openModel(file.name, url, await facts.text()));
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}
+
+// Only an open model gets here, so that a file that fails leaves what was.
+function show(model) {
+  Object.assign(state, { model, file: null, seen: null, chosen: null });
+  byId("answer").hidden = true;
+  byId("photo").disabled = false;
+  say("");
 }
 
 byId("photo").onchange = async ({ target }) => {
-  if (!target.files.length) return;
-  say("Looking …");
-  await explain(target.files[0]).catch((error) => say(error.message));
+  if (target.files.length) await lookAt(target.files[0]);
   target.value = "";  // So that the same file can be chosen again.
 };
-
 byId("model").onchange = async ({ target }) => {
-  if (!target.files.length) return;
-  say("Loading the model …");
-  const bytes = new Uint8Array(await target.files[0].arrayBuffer());
-  await open(bytes).catch((error) => say(`Not a model: ${error.message}`));
+  const files = [...target.files];
+  if (files.length) {
+    await doing("Loading the model …", () => openFiles(files));
+  }
   target.value = "";
 };
+byId("bars").onclick = ({ target }) => {
+  const button = target.closest("button");
+  if (!button) return;
+  choose({ c: Number(button.dataset.index) });
+  // On a phone it may be out of sight.
+  byId("view").scrollIntoView({ block: "nearest" });
+};
+byId("find").oninput = showBars;
+byId("find").onkeydown = ({ key }) => {
+  if (key === "Enter") byId("bars").querySelector("button")?.click();
+};
+byId("rival").onchange = ({ target }) => choose(
+  { rival: target.value === "" ? null : Number(target.value) });
+byId("layer").oninput = ({ target }) => choose(
+  { layer: Number(target.value) });
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  const [file] = event.dataTransfer.files;
+  if (file && state.model) lookAt(file);
+});
+byId("scale").style.background = scaleColors();
 
 runtime.then(async () => {
-  const response = await fetch("model.onnx");
-  if (!response.ok) throw new Error("there is no model.onnx.");
-  await open(new Uint8Array(await response.arrayBuffer()));
+  const response = await fetch("model.onnx.json");
+  if (!response.ok) throw new Error("there is no model.onnx.json.");
+  show(await openModel("model.onnx", "model.onnx", await response.text()));
 }).catch((error) => runtime.then(
   () => say(`Choose a model below. Beside this page, ${error.message}`),
   () => say(error.message)));
