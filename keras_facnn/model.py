@@ -11,6 +11,7 @@ from keras_facnn._backend.values import read_values
 from keras_facnn._checks.arguments import check_argument_names
 from keras_facnn.architecture.architecture import check_architecture
 from keras_facnn.architecture.backbone_config import backbone_config
+from keras_facnn.architecture.classifiers import read_classifier
 from keras_facnn.architecture.freezing import freeze_layers
 from keras_facnn.architecture.freezing import frozen_layers
 from keras_facnn.architecture.fusing import fuse
@@ -27,6 +28,7 @@ from keras_facnn.training.deep_alignment import DeepAlignment
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 from keras_facnn.types import Padding
+from keras_facnn.types import Projection
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
@@ -53,7 +55,9 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
             `space_to_depth * 2 ** (stages - 1)`. None means `(32, 32, 3)`, or
             the backbone's own.
         depths: Positive integers, the number of FA layers of each stage. None
-            means `(8, 8, 8)`, or `(4,)` with a backbone.
+            means `(8, 8, 8)`, or `(4,)` with a backbone. With a backbone, a
+            stage may have no FA layers: `(0,)` makes the maps of the backbone,
+            `x_0`, the last maps.
         maps_per_class: Positive integers, the number R of maps per class in
             each stage. Each must be a multiple of the one before. None means
             `(3, 6, 12)`, or `(12,)` with a backbone.
@@ -102,6 +106,11 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
         feature_layer: Name of the backbone's layer whose maps to use, or
             several names. Maps of several layers are resized bilinearly to the
             finest, and concatenated. None means the backbone's output.
+        projection: How a hybrid makes `x_0` from a 1x1 convolution of its
+            backbone's maps. `"relu"` applies a norm and ReLU. `"excess"`
+            subtracts, at each location, the least of all classes
+            (`SubtractLeastClass`), as `from_classifier` does. Neither is ever
+            negative.
         padding: What the branches' convolutions see beyond the border of the
             maps: `"zeros"`, or `"edge"` for copies of the outermost cells. With
             zeros, the border of raw maps is darker or brighter in every image.
@@ -156,6 +165,7 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
         threshold: bool = False,
         backbone: keras.Model | dict | None = None,
         feature_layer: str | Sequence[str] | None = None,
+        projection: Projection = "relu",
         padding: Padding = "zeros",
         dtype: Any = None,
         **kwargs: Any,
@@ -174,6 +184,7 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
             space_to_depth=space_to_depth,
             classwise_layers=classwise_layers,
             padding=padding,
+            projection=projection,
             batch_norm_gain=batch_norm_gain,
             synchronized_batch_norm=synchronized_batch_norm,
             stochastic_depth=stochastic_depth,
@@ -199,6 +210,7 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
         self.alphas = architecture.alphas
         self.space_to_depth = architecture.space_to_depth
         self.classwise_layers = architecture.classwise_layers
+        self.projection = architecture.projection
         self.padding = architecture.padding
         self.batch_norm_gain = architecture.batch_norm_gain
         self.synchronized_batch_norm = architecture.synchronized_batch_norm
@@ -207,6 +219,100 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
         self.fused = architecture.fused
         if self.fused:
             self.trainable = False
+
+    @classmethod
+    def from_classifier(
+        cls,
+        classifier: keras.Model,
+        class_names: Sequence[str] | None = None,
+        stride: int | None = None,
+        **options: Any,
+    ) -> Self:
+        """Convert a trained classifier, exactly and without training.
+
+        A classifier that ends in global average pooling and one dense layer
+        already spreads its logits over its last maps: `z_c = W_c . f + b_c` at
+        each location averages to the logit (class activation maps, CAM). The
+        FA-CNN takes the same map from every class, `x_0,c = z_c - min_k z_k`.
+        Then no map is negative, and softmax of the logits is that of the
+        classifier. Theorem 1, completeness, centered maps and contrasts hold
+        for `x_0`, which are the only maps: there are no FA layers, and nothing
+        is claimed of the maps before.
+
+        A classifier with one sigmoid output, or the logit of one, becomes a
+        model of two classes, "no" and "yes" in this order.
+
+        Source: Zhou et al., "Learning Deep Features for Discriminative
+        Localization", arXiv 1512.04150 (CAM).
+
+        Args:
+            classifier: Functional or sequential `keras.Model` from images
+                `(B, H, W, channels)`, 0..255, to `(B, C)`. It ends in
+                `GlobalAveragePooling2D` and one `Dense` (or 1x1 `Conv2D`),
+                maybe with `Dropout` or `Flatten` between them, and with a
+                softmax, one sigmoid, or nothing after them. Any of these
+                layers may be in a nested model. The model must rescale the
+                pixels itself; if it expects other values, put its
+                preprocessing before it: `keras.Sequential([keras.Input(shape),
+                keras.layers.Rescaling(1 / 255), classifier])`. Its layers and
+                weights are shared, except those of the dense layer, which are
+                copied.
+            class_names: Unique strings, the names of the C classes in the
+                order of the outputs. None means no names.
+            stride: Pixels per cell of the maps, such as 16 instead of 32. The
+                last halvings become dilated convolutions with the same weights
+                (copied), so that the maps are finer. The answers then differ
+                slightly. None keeps the classifier's own maps.
+            **options: Further arguments of `FACNN`, such as `depths=(2,)` for
+                FA layers on top, which must then be trained.
+
+        Returns:
+            A `FACNN`, not compiled. Its outputs are logits.
+
+        Raises:
+            ValueError: If the classifier does not end in these layers.
+
+        Example:
+
+        >>> import keras
+        >>> import numpy as np
+        >>> import keras_facnn
+        >>> classifier = keras.Sequential(
+        ...     [
+        ...         keras.Input((32, 32, 3)),
+        ...         keras.layers.Rescaling(1 / 255),
+        ...         keras.layers.Conv2D(8, 3, strides=4, activation="relu"),
+        ...         keras.layers.GlobalAveragePooling2D(),
+        ...         keras.layers.Dense(3, activation="softmax"),
+        ...     ]
+        ... )
+        >>> model = keras_facnn.FACNN.from_classifier(
+        ...     classifier, class_names=["ant", "bee", "cat"]
+        ... )
+        >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
+        >>> expected = classifier.predict(images, verbose=0)
+        >>> got = model.probabilities(model.predict(images, verbose=0))
+        >>> bool(np.allclose(got, expected, atol=1e-6))
+        True
+        >>> model.class_maps(images).shape
+        (2, 8, 8, 3)
+        """
+        found = read_classifier(classifier, stride)
+        model = cls(
+            **{
+                "num_classes": found.num_classes,
+                "depths": (0,),
+                "maps_per_class": (1,),
+                "dtype": found.dtype,
+                **options,
+                "backbone": found.features,
+                "projection": "excess",
+            }
+        )
+        found.give_weights_to(model)
+        if class_names is not None:
+            model.preset_metadata = {"class_names": list(class_names)}
+        return model
 
     def get_config(self) -> dict[str, Any]:
         backbone = self.backbone

@@ -32,6 +32,8 @@ Order: TypeAlias = Literal[
 ]
 # The values of maps beyond their border, for convolutions.
 Padding: TypeAlias = Literal["zeros", "edge"]
+# How a hybrid makes `x_0` from a 1x1 convolution of its backbone's maps.
+Projection: TypeAlias = Literal["relu", "excess"]
 # How weights are stored in a preset.
 WeightsDtype: TypeAlias = Literal["float32", "float16"]
 # A layer: its name, or its number.

@@ -20,12 +20,16 @@ def all_layers(model: keras.Model) -> Iterator[keras.Layer]:
 
 
 def classifier_shapes(
-    model: Any,
+    model: Any, name: str = "model"
 ) -> tuple[tuple[int | None, int | None, int], int]:
     """Return a classifier's image shape `(H, W, channels)` and its classes.
 
+    Args:
+        model: The model.
+        name: The name of the argument, for messages.
+
     Raises:
-        ValueError: If `model` is not a functional Keras model from images to
+        ValueError: If it is not a functional Keras model from images to
             one score per class, or if it takes images with channels first.
     """
     try:
@@ -34,11 +38,11 @@ def classifier_shapes(
         _, _, _ = image_shape
     except (AttributeError, TypeError, ValueError):
         raise ValueError(
-            "`model` must be a functional Keras model from images (B, H, W, "
+            f"`{name}` must be a functional Keras model from images (B, H, W, "
             "channels) to (B, classes), with one input and one output. "
-            f"Received: model={short_repr(model)}"
+            f"Received: {name}={short_repr(model)}"
         ) from None
-    check_channels_last("model", model)
+    check_channels_last(name, model)
     height, width, channels = image_shape
     return (height, width, channels), num_classes
 

@@ -48,14 +48,15 @@ def check_int(
     return value.__index__()
 
 
-def check_ints(name: str, values: Any) -> tuple[int, ...]:
-    """Return a non-empty sequence of positive integers as a tuple, or raise."""
+def check_ints(name: str, values: Any, least: int = 1) -> tuple[int, ...]:
+    """Return a non-empty sequence of integers as a tuple, or raise."""
     if not isinstance(values, (list, tuple)) or not values:
+        kind = "positive" if least == 1 else "non-negative"
         raise ValueError(
-            f"`{name}` must be a non-empty sequence of positive integers. "
+            f"`{name}` must be a non-empty sequence of {kind} integers. "
             f"Received: {name}={short_repr(values)}"
         )
-    return tuple(check_int(name, value) for value in values)
+    return tuple(check_int(name, value, least) for value in values)
 
 
 def check_float(

@@ -15,6 +15,11 @@ from keras_facnn.types import LayerName
 _MOST_LISTED = 60
 
 
+def layer_name(number: int) -> str:
+    """Return the name of the layer of `x_l`, the maps of an FA-CNN."""
+    return f"fa_{number}" if number else "stem"
+
+
 def find_layer_path(model: keras.Model, layer: LayerName) -> str:
     """Return the path of a layer that gives maps.
 
@@ -82,7 +87,10 @@ def _path_of(
     elif is_integer(layer):
         n = len(model.layers)
         if by_number:
-            path = f"fa_{layer.__index__()}"
+            number = layer.__index__()
+            # `x_0` counts as a layer of maps only where it is the last one.
+            if number or not getattr(model, "num_layers", 1):
+                path = layer_name(number)
         elif -n <= layer < n:
             path = model.layers[layer].name
     if path not in outputs:

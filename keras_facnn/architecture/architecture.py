@@ -19,6 +19,7 @@ from keras_facnn.architecture.sizes import MAX_IMAGE_SIDE
 from keras_facnn.architecture.sizes import MAX_LAYERS
 from keras_facnn.architecture.sizes import MAX_PARAMETERS
 from keras_facnn.types import Padding
+from keras_facnn.types import Projection
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Architecture:
     space_to_depth: int
     classwise_layers: int
     padding: Padding
+    projection: Projection
     batch_norm_gain: bool
     synchronized_batch_norm: bool
     stochastic_depth: float
@@ -107,6 +109,7 @@ class Architecture:
             "space_to_depth": self.space_to_depth,
             "classwise_layers": self.classwise_layers,
             "padding": self.padding,
+            "projection": self.projection,
             "batch_norm_gain": self.batch_norm_gain,
             "synchronized_batch_norm": self.synchronized_batch_norm,
             "stochastic_depth": self.stochastic_depth,
@@ -126,6 +129,7 @@ def check_architecture(
     space_to_depth: int = 1,
     classwise_layers: int = 0,
     padding: Padding = "zeros",
+    projection: Projection = "relu",
     batch_norm_gain: bool = False,
     synchronized_batch_norm: bool = False,
     stochastic_depth: float = 0.0,
@@ -168,7 +172,7 @@ def check_architecture(
     if isinstance(alpha, str):
         kept_alpha: str | float | tuple[float, ...] = alpha
     else:
-        kept_alpha = alphas[0] if is_number(alpha) else alphas
+        kept_alpha = float(alpha) if is_number(alpha) else alphas
     architecture = Architecture(
         num_classes=num_classes,
         image_shape=None
@@ -183,6 +187,7 @@ def check_architecture(
             "classwise_layers", classwise_layers, least=0, most=num_layers
         ),
         padding=check_option("padding", padding, get_args(Padding)),
+        projection=_check_projection(projection, hybrid),
         batch_norm_gain=check_bool("batch_norm_gain", batch_norm_gain),
         synchronized_batch_norm=check_bool(
             "synchronized_batch_norm", synchronized_batch_norm
@@ -212,7 +217,8 @@ def _check_stages(
         depths = (4,) if hybrid else (8, 8, 8)
     if maps_per_class is None:
         maps_per_class = (12,) if hybrid else (3, 6, 12)
-    depths = check_ints("depths", depths)
+    # A hybrid's maps can be those of its backbone.
+    depths = check_ints("depths", depths, least=0 if hybrid else 1)
     maps_per_class = check_ints("maps_per_class", maps_per_class)
     if len(depths) != len(maps_per_class):
         raise ValueError(
@@ -231,6 +237,17 @@ def _check_stages(
                 f"before. Received: maps_per_class={maps_per_class}"
             )
     return depths, maps_per_class
+
+
+def _check_projection(projection: Any, hybrid: bool) -> Projection:
+    """Return how `x_0` is made from a backbone's maps, or raise."""
+    check_option("projection", projection, get_args(Projection))
+    if projection != "relu" and not hybrid:
+        raise ValueError(
+            "`projection` needs a `backbone`. "
+            f"Received: projection={projection!r}"
+        )
+    return projection
 
 
 def _check_space_to_depth(space_to_depth: Any, hybrid: bool) -> int:
@@ -299,7 +316,8 @@ def _check_stochastic_depth(
     """Raise if the weight of a branch that is kept would not be below 1."""
     last = len(alphas)
     below = min(
-        (1 - alpha) * last / layer for layer, alpha in enumerate(alphas, 1)
+        [(1 - alpha) * last / layer for layer, alpha in enumerate(alphas, 1)],
+        default=1.0,
     )
     if stochastic_depth >= below:
         raise ValueError(

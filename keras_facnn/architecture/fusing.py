@@ -32,7 +32,7 @@ def fuse(model: Any) -> Any:
         f"conv_{layer}": (f"norm_{layer}", alpha)
         for layer, alpha in enumerate(model.alphas, start=1)
     }
-    if model.backbone is not None:
+    if "project_norm" in [layer.name for layer in model.layers]:
         folds["project"] = ("project_norm", 1.0)
     if not model.fused:
         for name, (norm, alpha) in folds.items():

@@ -19,6 +19,7 @@ from keras_facnn.layers import DampenedSkip
 from keras_facnn.layers import EdgePadding
 from keras_facnn.layers import GlobalAvgPool3DHead
 from keras_facnn.layers import PixelStem
+from keras_facnn.layers import SubtractLeastClass
 
 
 def build_graph(
@@ -33,7 +34,8 @@ def build_graph(
     class-major repeat. Layers are named `stem`, `conv_l`, `norm_l`, `relu_l`
     (the branch), `fa_l`, `pool_s`, `repeat_s` and `head`. The stem copies
     pixels. In a hybrid, a nested model `backbone`, a 1x1 convolution `project`,
-    `project_norm` and the ReLU `stem` make `x_0` instead.
+    `project_norm` and the ReLU `stem` make `x_0` instead. With the projection
+    `"excess"`, `stem` is a `SubtractLeastClass`, and there is no norm.
 
     Args:
         architecture: An `Architecture`.
@@ -107,14 +109,19 @@ def _backbone_features(
     x = layers.Conv2D(
         width,
         1,
-        use_bias=architecture.fused,
+        use_bias=architecture.fused or architecture.projection == "excess",
         data_format="channels_last",
         dtype=architecture.dtype,
         name="project",
     )(features(images))
-    if not architecture.fused:
-        x = _norm(architecture, x, "project_norm")
-    x = layers.ReLU(dtype=architecture.dtype, name="stem")(x)
+    if architecture.projection == "excess":
+        x = SubtractLeastClass(
+            architecture.num_classes, dtype=architecture.dtype, name="stem"
+        )(x)
+    else:
+        if not architecture.fused:
+            x = _norm(architecture, x, "project_norm")
+        x = layers.ReLU(dtype=architecture.dtype, name="stem")(x)
     return images, x, (multiple, least)
 
 
@@ -137,7 +144,7 @@ def _stages(architecture: Architecture, x: Any) -> Any:
     layer = 0
     # A fused graph does not train.
     drop_rate = 0.0 if architecture.fused else architecture.stochastic_depth
-    drop_rate /= architecture.num_layers
+    drop_rate /= max(architecture.num_layers, 1)
     for stage, (depth, maps) in enumerate(
         zip(architecture.depths, architecture.maps_per_class, strict=True)
     ):

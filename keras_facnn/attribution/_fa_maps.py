@@ -11,6 +11,7 @@ from keras_facnn._checks.classes import check_classes_for
 from keras_facnn._checks.images import check_images
 from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import check_fa_model
+from keras_facnn._graph.layer_path import layer_name
 from keras_facnn.explaining.layer_readers import check_layer
 from keras_facnn.explaining.layer_readers import read_layers
 from keras_facnn.maps import pick_classes
@@ -109,7 +110,7 @@ def disagreement(
     images = check_images_for(model, images)
     classes = check_classes_for(model, classes, len(images))
     number = check_layer(model, layer)
-    name = f"fa_{number}"
+    name = layer_name(number)
 
     def spread(outputs: Any) -> Any:
         maps = ops.cast(outputs[name], "float32")

@@ -11,8 +11,8 @@ from keras import ops
 from keras_facnn.attribution import grad_cam
 from keras_facnn.demo.upload_limits import MAX_BYTES
 from keras_facnn.explaining.layer_readers import evidence_reader
-from keras_facnn.explaining.layer_readers import fa_names
 from keras_facnn.explaining.layer_readers import layer_logits_reader
+from keras_facnn.explaining.layer_readers import layer_names
 from keras_facnn.explaining.layer_readers import read_layers
 from keras_facnn.pictures.reading import read_picture
 
@@ -115,7 +115,7 @@ def analyze(model: Any, data: bytes) -> Analysis:
     ((16, 16, 3), (3, 3))
     """
     image, photo, view = _read_pictures(data, model.image_shape)
-    names = fa_names(model)
+    names = layer_names(model)
     sources, evidence_maps = evidence_reader(model)
     layer_logits = layer_logits_reader(model)
 

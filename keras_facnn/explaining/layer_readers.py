@@ -2,7 +2,8 @@
 
 Such a graph is a functional `keras.Model` with layers `stem` (whose output is
 `x_0`), `relu_l` (the branches), `fa_l` and `head`, and with the attributes
-`num_layers`, `depths` and `head`.
+`num_layers`, `depths` and `head`. Without FA layers, `x_0` is the only layer of
+maps, number 0.
 """
 
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from keras_facnn._backend.forward import run_in_batches
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.models import check_finite_outputs
 from keras_facnn._checks.numbers import is_integer
+from keras_facnn._graph.layer_path import layer_name
 from keras_facnn._graph.nodes import check_graph_model
 from keras_facnn.maps import center_maps
 from keras_facnn.types import LayerName
@@ -28,15 +30,25 @@ from keras_facnn.types import LayerName
 Reader = Callable[[dict[str, Any]], Any]
 
 
+def layer_numbers(model: Any) -> list[int]:
+    """Return the numbers of all layers of maps: 1..L, or 0 if L is 0."""
+    return list(range(1, model.num_layers + 1)) or [0]
+
+
+def layer_names(model: Any) -> list[str]:
+    """Return the names of all layers of maps, from the first to the last."""
+    return [layer_name(number) for number in layer_numbers(model)]
+
+
 def check_layer(model: Any, layer: LayerName | None) -> int:
-    """Return the number 1..L of an FA layer, or raise; None means the last."""
+    """Return the number of a layer of maps, or raise; None means the last."""
     if layer is None:
         return model.num_layers
+    numbers = layer_numbers(model)
     number: Any = layer
-    if isinstance(layer, str) and layer.startswith("fa_"):
-        names = [f"fa_{n}" for n in range(model.num_layers + 1)]
-        number = names.index(layer) if layer in names else 0
-    if not is_integer(number) or not 1 <= number <= model.num_layers:
+    if isinstance(layer, str):
+        number = dict(zip(layer_names(model), numbers, strict=True)).get(layer)
+    if not is_integer(number) or number not in numbers:
         raise _no_layer(model, "layer", layer)
     return number.__index__()
 
@@ -52,7 +64,7 @@ def check_layers(
         least: The smallest number of layers that is valid.
     """
     if layers is None:
-        return list(range(1, model.num_layers + 1))
+        return layer_numbers(model)
     if isinstance(layers, str) or is_integer(layers):
         return [check_layer(model, layers)]  # type: ignore[arg-type]
     some: Any = layers
@@ -71,15 +83,16 @@ def check_layers(
 
 def _no_layer(model: Any, name: str, value: Any) -> ValueError:
     kind = "an FA layer" if name == "layer" else "a sequence of FA layers"
+    if not model.num_layers:
+        return ValueError(
+            f"`{name}` must be None or 0, because this model has no FA layers. "
+            'Its maps are x_0, those of the layer "stem". '
+            f"Received: {name}={value!r}"
+        )
     return ValueError(
         f"`{name}` must be {kind}, 1 to {model.num_layers} or "
         f'"fa_1" to "fa_{model.num_layers}". Received: {name}={value!r}'
     )
-
-
-def fa_names(model: Any) -> list[str]:
-    """Return the names of all FA layers, from the first to the last."""
-    return [f"fa_{layer}" for layer in range(1, model.num_layers + 1)]
 
 
 def read_layers(
@@ -136,7 +149,7 @@ def read_class_maps(
     """Return logits and class maps of checked images, at one FA layer."""
     number = check_layer(model, layer)
     centered = check_bool("centered", centered)
-    name = f"fa_{number}"
+    name = layer_name(number)
     logits, maps = read_layers(
         model,
         images,
@@ -149,8 +162,8 @@ def read_class_maps(
 
 
 def layer_logits_reader(model: Any) -> Reader:
-    """Return a function from the FA layers' outputs to logits `(B, L, C)`."""
-    names = fa_names(model)
+    """Return a function from the layers' outputs to logits `(B, L, C)`."""
+    names = layer_names(model)
 
     def read(outputs: dict[str, Any]) -> Any:
         return ops.stack(

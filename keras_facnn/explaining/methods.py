@@ -12,13 +12,14 @@ from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.classes import check_classes_for
 from keras_facnn._checks.classes import check_one_class_per_image
 from keras_facnn._checks.images import check_images_for
+from keras_facnn._graph.layer_path import layer_name
 from keras_facnn._graph.nodes import check_graph_model
 from keras_facnn._graph.probabilities import as_probabilities
 from keras_facnn.explaining.explanation import Explanation
 from keras_facnn.explaining.layer_readers import check_layers
 from keras_facnn.explaining.layer_readers import evidence_reader
-from keras_facnn.explaining.layer_readers import fa_names
 from keras_facnn.explaining.layer_readers import layer_logits_reader
+from keras_facnn.explaining.layer_readers import layer_names
 from keras_facnn.explaining.layer_readers import read_class_maps
 from keras_facnn.explaining.layer_readers import read_layers
 from keras_facnn.maps import center_maps
@@ -75,7 +76,7 @@ class Explaining:
         """
         numbers = check_layers(self, layers, least=1)
         check_graph_model(self)
-        names = [f"fa_{number}" for number in numbers]
+        names = [layer_name(number) for number in numbers]
         return keras.Model(
             self.input, {name: self.get_layer(name).output for name in names}
         )
@@ -214,10 +215,12 @@ class Explaining:
         )
         centered = check_bool("centered", centered)
         if layers is None:
+            # Number 0 is the start of the spread, but it is a layer of maps
+            # only if there are no FA layers.
             spread = np.linspace(0, self.num_layers, 7).round().astype(int)
-            layers = sorted(set(spread.tolist()) - {0})
+            layers = sorted(set(spread.tolist()) - {0}) or None
         numbers = check_layers(self, layers)
-        names = fa_names(self)
+        names = layer_names(self)
         read_layer_logits = layer_logits_reader(self)
 
         def read(outputs: dict[str, Any]) -> dict[str, Any]:
@@ -225,7 +228,8 @@ class Explaining:
                 "maps": self.head.class_maps(outputs[names[-1]]),
                 "layer_logits": read_layer_logits(outputs),
                 "layer_maps": [
-                    self.head.class_maps(outputs[f"fa_{n}"]) for n in numbers
+                    self.head.class_maps(outputs[layer_name(n)])
+                    for n in numbers
                 ],
             }
 
@@ -301,7 +305,7 @@ class Explaining:
         _, logits = read_layers(
             self,
             check_images_for(self, images),
-            fa_names(self),
+            layer_names(self),
             layer_logits_reader(self),
             batch_size,
             key="layer_logits",

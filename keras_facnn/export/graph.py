@@ -12,6 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_facnn._graph.layer_path import layer_name
 from keras_facnn.export.formats import FORMATS
 from keras_facnn.layers import ClassMean
 
@@ -34,7 +35,7 @@ def make_graph(
     for layer in dict.fromkeys([last, *layers]):
         name = "class_maps" if layer == last else f"class_maps_{layer}"
         maps = ClassMean(model.num_classes, name=name)(
-            source.get_layer(f"fa_{layer}").output
+            source.get_layer(layer_name(layer)).output
         )
         if centered:
             maps = maps - ops.mean(maps, axis=-1, keepdims=True)

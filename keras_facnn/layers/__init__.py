@@ -7,6 +7,7 @@ from keras_facnn.layers.dampened_skip import DampenedSkip
 from keras_facnn.layers.edge_padding import EdgePadding
 from keras_facnn.layers.global_avg_pool_3d_head import GlobalAvgPool3DHead
 from keras_facnn.layers.pixel_stem import PixelStem
+from keras_facnn.layers.subtract_least_class import SubtractLeastClass
 
 __all__ = [
     "ClassMajorRepeat",
@@ -16,4 +17,5 @@ __all__ = [
     "EdgePadding",
     "GlobalAvgPool3DHead",
     "PixelStem",
+    "SubtractLeastClass",
 ]

@@ -21,6 +21,7 @@ from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import check_fa_model
 from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.numbers import check_seed
+from keras_facnn._graph.layer_path import layer_name
 from keras_facnn.attribution import grad_cam
 from keras_facnn.attribution._gradient_cam import grad_cam_by_layer
 from keras_facnn.explaining.layer_readers import check_layers
@@ -197,7 +198,7 @@ def similarity_by_layer(
         classes = logits.argmax(axis=-1)
     classes = np.broadcast_to(classes, count)
     rivals = strongest_rivals(logits, classes) if contrast else None
-    names = [f"fa_{n}" for n in numbers]
+    names = [layer_name(n) for n in numbers]
 
     def maps_of(
         which: Any, one_size: bool, function: Callable[..., Any], option: Any

@@ -29,6 +29,7 @@ ADDED_LATER = frozenset(
         "feature_layer",
         "classwise_layers",
         "padding",
+        "projection",
     }
 )
 

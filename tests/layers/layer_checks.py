@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 
-def run_layer_checks(make, input_shapes, output_shape):
+def run_layer_checks(make, input_shapes, output_shape, mixed_atol=1e-2):
     """Check what every layer of the package must do.
 
     The layer is the same after serialization, also inside a saved model. It
@@ -16,6 +16,7 @@ def run_layer_checks(make, input_shapes, output_shape):
         make: Function from keyword arguments to the layer.
         input_shapes: One shape, or a list of shapes, including the batch size.
         output_shape: Shape of the output.
+        mixed_atol: Tolerance of values in half precision.
     """
     many = isinstance(input_shapes, list)
     shapes = input_shapes if many else [input_shapes]
@@ -51,5 +52,5 @@ def run_layer_checks(make, input_shapes, output_shape):
     low = keras.ops.convert_to_numpy(
         keras.ops.cast(mixed(arguments), "float32")
     )
-    np.testing.assert_allclose(low, eager, rtol=2e-2, atol=1e-2)
+    np.testing.assert_allclose(low, eager, rtol=2e-2, atol=mixed_atol)
     return layer
