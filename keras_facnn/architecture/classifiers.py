@@ -59,6 +59,8 @@ def read_classifier(classifier: Any, stride: int | None) -> Classifier:
         stride: As there.
     """
     classifier_shapes(classifier, "classifier")
+    if stride is not None:
+        raise NotImplementedError("`stride` is not implemented yet.")
     head = read_trained_head(classifier, "classifier")
     if isinstance(head.layer, GlobalAvgPool3DHead):
         raise ValueError(

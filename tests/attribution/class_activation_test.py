@@ -284,7 +284,7 @@ def two_denses(x):
             "Conv2D 'c' -> Flatten 'f' -> Dense 'y'",
         ),
         (
-            lambda x: layers.Dense(4, "sigmoid", name="y")(
+            lambda x: layers.Dense(4, "tanh", name="y")(
                 layers.GlobalAveragePooling2D()(x)
             ),
             "Dense 'y'",
@@ -316,6 +316,26 @@ def test_refuses_what_is_not_linear(head, ending, photos):
         ValueError, match=f"`model`.*Received.*which ends in {ending}"
     ):
         cam(model, photos)
+
+
+@pytest.mark.parametrize("head", ["sigmoid", "1x1 convolution"])
+def test_explains_the_logits_of_other_linear_heads(head, photos):
+    inputs = keras.Input(SHAPE)
+    maps = layers.Conv2D(6, 3, name="c")(inputs)
+    x = layers.GlobalAveragePooling2D(keepdims=True)(maps)
+    if head == "sigmoid":
+        last = layers.Dense(4, "sigmoid")
+        outputs = last(layers.Flatten()(x))
+    else:
+        last = layers.Conv2D(4, 1)
+        outputs = layers.Reshape((4,))(last(x))
+    kernel = keras.ops.convert_to_numpy(last.kernel).reshape((6, 4))
+    maps = keras.Model(inputs, maps).predict(photos, verbose=0)
+    np.testing.assert_allclose(
+        cam(keras.Model(inputs, outputs), photos, "all"),
+        maps @ kernel,
+        atol=1e-5,
+    )
 
 
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
