@@ -22,6 +22,9 @@ else:
     from keras_facnn import attribution
     from keras_facnn import layers
     from keras_facnn import metrics
+    from keras_facnn.evaluation import Evaluation
+    from keras_facnn.evaluation import evaluate
+    from keras_facnn.evaluation import fit_temperature
     from keras_facnn.explaining.explanation import Explanation
     from keras_facnn.maps import resize_maps
     from keras_facnn.model import FACNN
@@ -32,12 +35,15 @@ else:
     from keras_facnn.training.losses import EvidencePenalty
 
 __all__ = [
+    "Evaluation",
     "EvidencePenalty",
     "Explanation",
     "FACNN",
     "ImageFolder",
     "__version__",
     "attribution",
+    "evaluate",
+    "fit_temperature",
     "layers",
     "load_folder",
     "load_images",

@@ -39,6 +39,7 @@ ROOMS = [
     "export",
     "model",
     "plots",
+    "evaluation",
     "demo",
     "cli",
     "__main__",

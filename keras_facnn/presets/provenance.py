@@ -1,7 +1,9 @@
 """Where a model's weights came from, and which metadata describes them."""
 
+import contextlib
 import copy
 import dataclasses
+from collections.abc import Iterator
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -11,7 +13,13 @@ from keras_facnn.presets import weights
 from keras_facnn.presets.record import RESERVED
 
 # Metadata that no longer holds after more training of the weights.
-_OF_ITS_WEIGHTS = {"description", "dataset", "trained_on", "training"}
+_OF_ITS_WEIGHTS = {
+    "description",
+    "dataset",
+    "temperature",
+    "trained_on",
+    "training",
+}
 
 
 @dataclasses.dataclass(eq=False)
@@ -103,6 +111,18 @@ class Provenance:
         if weights.digest(saved) != self.preset_digest:
             valid.pop("metrics", None)
         return valid
+
+    @contextlib.contextmanager
+    def keeping_metadata(self, model: keras.Model) -> Iterator[None]:
+        """Change weights in a way that leaves their description true.
+
+        Args:
+            model: The model whose provenance this is.
+        """
+        described = self.loaded_digest == weights.digest(model)
+        yield
+        if described:
+            self.loaded_digest = weights.digest(model)
 
     def of_fused(self, model: keras.Model) -> "Provenance":
         """Return the provenance of a copy of a model whose norms are folded.

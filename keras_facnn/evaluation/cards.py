@@ -1,0 +1,121 @@
+"""Cards of a report: a photo, why it got its class, and what is right."""
+
+import typing
+from collections.abc import Sequence
+
+import numpy as np
+
+from keras_facnn.evaluation.examples import Example
+from keras_facnn.evaluation.page import escaped
+from keras_facnn.evaluation.page import image
+from keras_facnn.evaluation.tables import percent
+
+if typing.TYPE_CHECKING:
+    from keras_facnn.evaluation.evaluation import Evaluation
+
+
+def cards(evaluation: "Evaluation", examples: Sequence[Example]) -> str:
+    """Return a card for each example."""
+    listed = "\n".join(_card(evaluation, example) for example in examples)
+    return f'<div class="cards">\n{listed}\n</div>'
+
+
+def filters(evaluation: "Evaluation", examples: Sequence[Example]) -> str:
+    """Return what chooses among the cards that follow; it needs a script."""
+    names = evaluation.class_names
+    menus = (
+        ("is", "It is", "any class", {x.label for x in examples}),
+        ("said", "Said", "any class", {x.said for x in examples}),
+    )
+    choices = "".join(
+        f'<label>{label} <select name="{name}"><option value="">{every}'
+        "</option>"
+        + "".join(
+            f'<option value="{c}">{escaped(names[c])}</option>'
+            for c in sorted(numbers, key=lambda c: names[c])
+        )
+        + "</select></label>"
+        for name, label, every, numbers in menus
+    )
+    return (
+        f'<div class="filters" hidden>{choices}<label>Order <select '
+        'name="order"><option value="first">surest first</option><option '
+        'value="last">surest last</option><option value="class">by class'
+        '</option></select></label><output class="hint"></output></div>'
+    )
+
+
+def legend() -> str:
+    """Return the colors of maps and contrasts."""
+    from keras_facnn import plots
+
+    gray = np.full((1, 64, 1), 128, "uint8")
+    ramp = np.linspace(0, 1, 64)[None]
+    stops = [
+        [f"rgb({r},{g},{b})" for r, g, b in plots.colorize(gray, m)[0, ::9]]
+        for m in (ramp, -ramp)
+    ]
+    return (
+        '<p class="legend">'
+        + "".join(
+            '<i style="background:linear-gradient(90deg,'
+            f'{",".join(colors)})"></i>{text}'
+            for colors, text in zip(
+                stops,
+                ("speaks for what the model said", "speaks against it"),
+                strict=True,
+            )
+        )
+        + "</p>"
+    )
+
+
+def _card(evaluation: "Evaluation", example: Example) -> str:
+    names = evaluation.class_names
+    said, other = names[example.said], names[example.other]
+    wrong = example.said != example.label
+    p, q = percent(example.said_probability), percent(example.other_probability)
+    second = "is" if wrong else "or"
+    title = (
+        f"<span>said <b>{escaped(said)}</b> <small>{escaped(p)}</small></span>"
+        f"<span>{second} <b>{escaped(other)}</b> <small>{escaped(q)}</small>"
+        + ("" if wrong else " <small>(said is right)</small>")
+        + "</span>"
+    )
+    figures = _figures(example, said, other)
+    columns = {1: " one", 2: " two"}.get(len(figures), "")
+    path = (
+        f'<p class="path">{escaped(example.path)}</p>' if example.path else ""
+    )
+    return (
+        f'<article class="card" data-is="{example.label}" '
+        f'data-said="{example.said}"><h3>{title}</h3>'
+        f'<div class="images{columns}">{"".join(figures)}</div>{path}'
+        "</article>"
+    )
+
+
+def _figures(example: Example, said: str, other: str) -> list[str]:
+    """Return the photo, and what explains it, with captions."""
+    drawn = [(example.photo, "the photo", f"photo that was called {said}")]
+    if example.said_map is not None and example.contrast is not None:
+        from keras_facnn import plots
+
+        drawn += [
+            (
+                plots.colorize(example.photo, np.maximum(example.said_map, 0)),
+                f"why {said}",
+                f"the same photo; bright where it speaks for {said}",
+            ),
+            (
+                plots.colorize(example.photo, example.contrast),
+                f"{said} (yellow) or {other} (blue)",
+                f"the same photo; yellow where it speaks for {said} rather "
+                f"than {other}, blue where it speaks for {other}",
+            ),
+        ]
+    return [
+        f"<figure>{image(pixels, alt)}<figcaption>{escaped(caption)}"
+        "</figcaption></figure>"
+        for pixels, caption, alt in drawn
+    ]

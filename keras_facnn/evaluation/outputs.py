@@ -1,0 +1,69 @@
+"""Run a classifier over photos, a batch at a time."""
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from keras_facnn._backend.forward import compiled_scores_function
+from keras_facnn._backend.forward import progress_bar
+from keras_facnn._backend.forward import run_in_batches
+from keras_facnn._checks.messages import callers_stacklevel
+from keras_facnn._checks.models import check_finite_outputs
+from keras_facnn._checks.numbers import check_int
+from keras_facnn._checks.text import join_first
+from keras_facnn.evaluation.photos import Photos
+from keras_facnn.types import OnError
+
+
+def read_outputs(
+    model: Any,
+    photos: Photos,
+    on_error: OnError,
+    batch_size: int,
+    verbose: int,
+) -> Iterator[tuple[np.ndarray, list[int]]]:
+    """Yield a classifier's outputs, and the indices of their photos.
+
+    Args:
+        model: A classifier.
+        photos: The photos.
+        on_error: As in `load_folder`. A warning at the end names the photos
+            that were skipped.
+        batch_size: Positive integer, images per forward pass.
+        verbose: 1 shows a progress bar, 0 does not.
+
+    Raises:
+        ValueError: If no photo can be read.
+    """
+    broken: list[str] = []
+
+    def on_broken(error: Exception) -> None:
+        if on_error == "raise":
+            raise ValueError(
+                f'{error}. `on_error="skip"` leaves such photos out'
+            ) from error
+        broken.append(str(error))
+
+    size = check_int("batch_size", batch_size)
+    function = compiled_scores_function(model)
+    bar = progress_bar(len(photos), verbose, "photo")
+    for start in range(0, len(photos), size):
+        batch = range(start, min(start + size, len(photos)))
+        images, index = photos.read(batch, on_broken)
+        if index:
+            outputs = run_in_batches(function, images, size, one_size=True)
+            check_finite_outputs(outputs)
+            yield outputs, index
+        bar.add(len(batch))
+    if len(broken) == len(photos):
+        raise ValueError(
+            f"None of {len(photos)} photos can be read: {join_first(broken)}"
+        )
+    if broken:
+        warnings.warn(
+            f"Skipped {len(broken)} of {len(photos)} photos: "
+            f"{join_first(broken, 20)}",
+            stacklevel=callers_stacklevel(),
+        )

@@ -1,0 +1,160 @@
+"""The photos to evaluate on, read a batch at a time."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_facnn._checks.classes import check_labels
+from keras_facnn._checks.images import check_images_for
+from keras_facnn._checks.models import classifier_shapes
+from keras_facnn._checks.text import join_first
+from keras_facnn.evaluation.names import names_of_classes
+from keras_facnn.pictures.class_folders import class_numbers
+from keras_facnn.pictures.image_folder import ImageFolder
+from keras_facnn.pictures.image_folder import load_folder
+from keras_facnn.pictures.reading import read_picture
+from keras_facnn.pictures.sizes import ImageShape
+from keras_facnn.pictures.sizes import shape_to_read
+from keras_facnn.types import Fit
+
+# The shorter side of the photos of a report in pixels, about.
+_SHOWN = 240
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Photos:
+    """Photos with labels, which are read when they are needed.
+
+    Args:
+        labels: Integers `(N,)`, numbers of the model's classes.
+        class_names: List of the names of all classes.
+        image_shape: `(height, width, channels)` of what the model takes.
+        fit: As in `load_images`.
+        images: Array `(N, H, W, channels)`, or None.
+        paths: List of N paths, or None if there are images.
+    """
+
+    labels: np.ndarray
+    class_names: list[str]
+    image_shape: ImageShape
+    fit: Fit
+    images: np.ndarray | None = None
+    paths: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, index: np.ndarray) -> "Photos":
+        """Return some of the photos."""
+        paths = self.paths
+        return dataclasses.replace(
+            self,
+            labels=self.labels[index],
+            images=None if self.images is None else self.images[index],
+            paths=None if paths is None else [paths[i] for i in index],
+        )
+
+    def read(
+        self, index: Sequence[int], on_broken: Callable[[Exception], None]
+    ) -> tuple[np.ndarray, list[int]]:
+        """Read some photos as the model takes them.
+
+        Args:
+            index: The photos.
+            on_broken: Function that is called with the error of each photo that
+                can't be read.
+
+        Returns:
+            Images, and the indices of those that could be read.
+        """
+        if self.images is not None:
+            return self.images[list(index)], list(index)
+        assert self.paths is not None
+        images, kept = [], []
+        for i in index:
+            try:
+                images.append(
+                    read_picture(self.paths[i], self.image_shape, self.fit)
+                )
+            except (OSError, ValueError) as e:
+                on_broken(e)
+            else:
+                kept.append(i)
+        return np.stack(images) if images else np.empty(0), kept
+
+    def read_to_show(self, i: int) -> np.ndarray:
+        """Return what the model sees of a photo, large enough to be shown."""
+        height, width, channels = self.image_shape
+        assert height is not None and width is not None
+        times = max(1, round(_SHOWN / min(height, width)))
+        if self.paths is None:
+            assert self.images is not None
+            image = np.clip(np.asarray(self.images[i], "float32"), 0, 255)
+            image = image.round().astype("uint8")
+            return image.repeat(times, axis=0).repeat(times, axis=1)
+        shape = (height * times, width * times, channels)
+        return read_picture(self.paths[i], shape, self.fit)
+
+
+def find_photos(
+    model: Any,
+    photos: Any,
+    image_size: int | tuple[int, int] | None,
+    fit: Fit,
+) -> tuple[Photos, ImageFolder | None]:
+    """Return the photos, with the model's numbers of their classes.
+
+    Args:
+        model: A classifier.
+        photos: As in `evaluate`.
+        image_size: As in `load_images`.
+        fit: As in `load_images`.
+
+    Returns:
+        The photos, and their `ImageFolder` if they are files.
+    """
+    (height, width, _), count = classifier_shapes(model)
+    if isinstance(photos, (str, os.PathLike)):
+        photos = load_folder(photos, read=False)
+    if isinstance(photos, ImageFolder):
+        if None in (height, width) and image_size is None:
+            raise ValueError(
+                "`image_size` must be given, because the model takes images of "
+                f"any size. Received: image_size={image_size}"
+            )
+        numbers, names = class_numbers(photos.names, model)
+        if len(names) != count:
+            raise ValueError(
+                f"`photos` must have the {count} classes of the model, which "
+                f"does not know their names. Received: {len(names)} folders, "
+                f"{join_first(photos.names, 20)}"
+            )
+        shape = shape_to_read(model, image_size)
+        found = Photos(
+            numbers[photos.labels], names, shape, fit, paths=photos.paths
+        )
+        return found, photos
+    return _find_arrays(model, photos, count), None
+
+
+def _find_arrays(model: Any, photos: Any, count: int) -> Photos:
+    if not isinstance(photos, (tuple, list)) or len(photos) != 2:
+        raise TypeError(
+            "`photos` must be the path of a folder, an `ImageFolder`, which "
+            "`load_folder` returns, or a pair (images, labels). "
+            f"Received: photos of type {type(photos).__name__}"
+        )
+    images = check_images_for(model, photos[0])
+    known = getattr(model, "class_names", None)
+    labels = check_labels(photos[1], len(images), count, known)
+    return Photos(
+        labels,
+        names_of_classes(known, count),
+        images.shape[1:],
+        "crop",
+        images=images,
+    )
