@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from keras_facnn._checks.text import printable
 from keras_facnn.cli import demo
+from keras_facnn.cli import evaluate
 from keras_facnn.cli import explain
 from keras_facnn.cli import export
 from keras_facnn.cli import presets
@@ -24,6 +25,7 @@ from keras_facnn.version import __version__
 # Each module has a `SUMMARY`, a `DESCRIPTION`, `add_arguments` and `run`.
 COMMANDS = {
     "explain": explain,
+    "evaluate": evaluate,
     "export": export,
     "presets": presets,
     "verify": verify,
@@ -46,6 +48,7 @@ examples:
   keras-facnn explain photo.jpg --preset hf://user/repo
   keras-facnn explain cat.jpg --class dog --layer 12 --layer 18
   keras-facnn explain *.jpg --no-figure --json
+  keras-facnn evaluate my_model/ photos/ --output report.html
   keras-facnn export cifar10 cifar10.onnx
   keras-facnn presets
   keras-facnn verify samples/*.jpg --preset cifar10

@@ -3,6 +3,9 @@
 import contextlib
 import os
 import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
 from typing import TextIO
 
 from keras_facnn._checks.text import printable
@@ -45,6 +48,19 @@ def print_note(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
     except OSError:
         silence(sys.stderr)
+
+
+@contextlib.contextmanager
+def warnings_as_notes() -> Iterator[None]:
+    """Print each warning as one line on standard error, without its source."""
+
+    def show(message: Warning | str, *rest: Any, **options: Any) -> None:
+        text = " ".join(str(message).split())
+        print_note(f"keras_facnn: warning: {printable(text)}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def print_error(error: Exception) -> None:

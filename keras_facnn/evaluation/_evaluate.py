@@ -8,9 +8,8 @@ from keras_facnn._checks.numbers import check_int
 from keras_facnn._graph.probabilities import ends_in_probabilities
 from keras_facnn._graph.probabilities import has_several_labels
 from keras_facnn.evaluation.evaluation import Evaluation
-from keras_facnn.evaluation.examples import choose_mistakes
-from keras_facnn.evaluation.examples import choose_unsure
-from keras_facnn.evaluation.examples import make_examples
+from keras_facnn.evaluation.examples import explain_mistakes
+from keras_facnn.evaluation.examples import explain_unsure
 from keras_facnn.evaluation.outputs import read_outputs
 from keras_facnn.evaluation.photos import Photos
 from keras_facnn.evaluation.photos import find_photos
@@ -94,23 +93,26 @@ def evaluate(
     scores, kept = _score_all(
         model, found, several, on_error, batch_size, verbose
     )
+    unreadable = len(found) - len(kept)
+    if unreadable:
+        notes.append(
+            f"{unreadable:,} of {len(found):,} photos can't be read, and are "
+            "not counted."
+        )
     found = found.select(kept)
     return Evaluation(
         scores=scores,
         class_names=found.class_names,
         paths=found.paths,
-        mistakes=make_examples(
-            model, found, scores, choose_mistakes(scores, shown[0])
-        ),
-        unsure=make_examples(
-            model, found, scores, choose_unsure(scores, shown[1])
-        ),
+        mistakes=explain_mistakes(model, found, scores, shown[0]),
+        unsure=explain_unsure(model, found, scores, shown[1]),
         several_labels=several,
         facts={
             "model": model.name,
             "folder": photos if isinstance(photos, str) else None,
             "image_shape": list(found.image_shape),
             "fit": found.fit if found.paths is not None else None,
+            "unreadable": unreadable,
         },
         notes=notes,
     )

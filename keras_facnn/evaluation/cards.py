@@ -1,5 +1,6 @@
 """Cards of a report: a photo, why it got its class, and what is right."""
 
+import pathlib
 import typing
 from collections.abc import Sequence
 
@@ -73,25 +74,36 @@ def legend() -> str:
 def _card(evaluation: "Evaluation", example: Example) -> str:
     names = evaluation.class_names
     said, other = names[example.said], names[example.other]
-    wrong = example.said != example.label
-    p, q = percent(example.said_probability), percent(example.other_probability)
-    second = "is" if wrong else "or"
-    title = (
-        f"<span>said <b>{escaped(said)}</b> <small>{escaped(p)}</small></span>"
-        f"<span>{second} <b>{escaped(other)}</b> <small>{escaped(q)}</small>"
-        + ("" if wrong else " <small>(said is right)</small>")
-        + "</span>"
-    )
+    right = example.said == example.label
+    lines = [
+        _line("said", said, example.said_probability, "right" if right else ""),
+        _line(
+            "is" if example.other == example.label else "or",
+            other,
+            example.other_probability,
+        ),
+    ]
+    if example.label not in (example.said, example.other):
+        lines.append(_line("is", names[example.label]))
     figures = _figures(example, said, other)
-    columns = {1: " one", 2: " two"}.get(len(figures), "")
-    path = (
-        f'<p class="path">{escaped(example.path)}</p>' if example.path else ""
-    )
+    columns = "" if len(figures) > 1 else " one"
+    parts = pathlib.PurePath(example.path or "").parts[-2:]
+    path = f'<p class="path">{escaped("/".join(parts))}</p>' if parts else ""
     return (
         f'<article class="card" data-is="{example.label}" '
-        f'data-said="{example.said}"><h3>{title}</h3>'
+        f'data-said="{example.said}"><h3>{"".join(lines)}</h3>'
         f'<div class="images{columns}">{"".join(figures)}</div>{path}'
         "</article>"
+    )
+
+
+def _line(
+    verb: str, name: str, probability: float | None = None, note: str = ""
+) -> str:
+    number = "" if probability is None else percent(probability)
+    return (
+        f"<span>{verb} <b>{escaped(name)}</b> <small>{escaped(number)} {note}"
+        "</small></span>"
     )
 
 

@@ -22,12 +22,12 @@ def reliability_curve(bins: Sequence[dict[str, Any]]) -> str:
     dots = "".join(_dot(b, most) for b in bins)
     bottom, right = _TOP + _SIDE, _LEFT + _SIDE
     label = "; ".join(
-        f"{100 * b['confidence']:.0f} % sure, right for "
-        f"{100 * b['accuracy']:.0f} % of {b['images']}"
+        f"{b['confidence']:.0%} sure, right for "
+        f"{b['accuracy']:.0%} of {b['images']}"
         for b in bins
     )
     return (
-        f'<svg viewBox="0 0 {right + 12} {bottom + 46}" role="img" '
+        f'<svg viewBox="0 0 {right + 24} {bottom + 46}" role="img" '
         f'aria-label="Reliability curve: {label}">{ticks}'
         f'<path class="axis" d="M{_LEFT} {_TOP}V{bottom}H{right}"/>'
         f'<line class="ideal" x1="{_LEFT}" y1="{bottom}" x2="{right}" '
@@ -48,7 +48,7 @@ def _y(share: float) -> float:
 
 
 def _tick(share: float) -> str:
-    text = f"{100 * share:.0f} %"
+    text = f"{share:.0%}"
     return (
         f'<text x="{_x(share):.0f}" y="{_TOP + _SIDE + 18}" '
         f'text-anchor="middle">{text}</text>'
@@ -60,8 +60,8 @@ def _tick(share: float) -> str:
 def _dot(b: dict[str, Any], most: int) -> str:
     x, radius = _x(b["confidence"]), 3 + 6 * math.sqrt(b["images"] / most)
     title = (
-        f"{b['images']} photos: {100 * b['confidence']:.1f} % sure, right for "
-        f"{100 * b['accuracy']:.1f} %"
+        f"{b['images']} photos: {b['confidence']:.1%} sure, right for "
+        f"{b['accuracy']:.1%}"
     )
     return (
         f'<g><title>{title}</title><line class="range" x1="{x:.1f}" '

@@ -54,7 +54,7 @@ class Evaluation:
     ...     class_names=["ant", "bee"],
     ... )
     >>> evaluation
-    <Evaluation of 3 photos: accuracy 66.7 % (20.8 to 93.9 %)>
+    <Evaluation of 3 photos: accuracy 66.7% (20.8% to 93.9%)>
     >>> evaluation.confusions
     [{'class': 'bee', 'said': 'ant', 'images': 1}]
     """
@@ -105,8 +105,7 @@ class Evaluation:
         low, high = self.interval
         return (
             f"<Evaluation of {self.images} photos: accuracy "
-            f"{100 * self.accuracy:.1f} % ({100 * low:.1f} to "
-            f"{100 * high:.1f} %)>"
+            f"{self.accuracy:.1%} ({low:.1%} to {high:.1%})>"
         )
 
     def __str__(self) -> str:

@@ -23,8 +23,8 @@ class Example:
         path: Its path, or None.
         label: The right class.
         said: The likeliest class.
-        other: The class that `contrast` compares with: the right one if
-            another was said, otherwise the second likeliest.
+        other: The class that `contrast` compares with: the right one of a
+            mistake, the second likeliest of a photo where the model is unsure.
         said_probability: The probability of `said`.
         other_probability: The probability of `other`.
         photo: uint8 array `(H, W, channels)`, what the model saw.
@@ -90,28 +90,54 @@ def choose_unsure(scores: Scores, count: int) -> np.ndarray:
     return np.argsort(scores.margin, kind="stable")[:count]
 
 
-def make_examples(
-    model: Any, photos: Photos, scores: Scores, chosen: np.ndarray
+def explain_mistakes(
+    model: Any, photos: Photos, scores: Scores, count: int
 ) -> list[Example]:
-    """Read some photos again, and explain them.
+    """Return mistakes, each with what decided against the right class.
 
     Args:
         model: A classifier. Only an FA-CNN gives maps.
         photos: The photos, in the order of the scores.
         scores: Their scores.
-        chosen: Indices of the photos.
+        count: The largest number of examples.
     """
+    return _make_examples(
+        model,
+        photos,
+        scores,
+        choose_mistakes(scores, count),
+        scores.label,
+        scores.label_probability,
+    )
+
+
+def explain_unsure(
+    model: Any, photos: Photos, scores: Scores, count: int
+) -> list[Example]:
+    """Return what `explain_mistakes` does, for photos of two likely classes."""
+    return _make_examples(
+        model,
+        photos,
+        scores,
+        choose_unsure(scores, count),
+        scores.rival,
+        scores.rival_probability,
+    )
+
+
+def _make_examples(
+    model: Any,
+    photos: Photos,
+    scores: Scores,
+    chosen: np.ndarray,
+    others: np.ndarray,
+    p_others: np.ndarray,
+) -> list[Example]:
+    """Read some photos again, and explain them against other classes."""
     examples = []
     for start in range(0, len(chosen), _BATCH):
         index = chosen[start : start + _BATCH]
-        said = scores.predicted[index]
-        right = said == scores.label[index]
-        other = np.where(right, scores.rival[index], scores.label[index])
-        p_other = np.where(
-            right,
-            scores.rival_probability[index],
-            scores.label_probability[index],
-        )
+        said, other = scores.predicted[index], others[index]
         said_maps, contrasts = _maps(model, photos, index, said, other)
         examples += [
             Example(
@@ -121,7 +147,7 @@ def make_examples(
                 said=int(said[n]),
                 other=int(other[n]),
                 said_probability=float(scores.probability[i]),
-                other_probability=float(p_other[n]),
+                other_probability=float(p_others[i]),
                 photo=photos.read_to_show(int(i)),
                 said_map=said_maps[n],
                 contrast=contrasts[n],

@@ -50,7 +50,7 @@ def _tiles(evaluation: "Evaluation") -> str:
         (
             percent(evaluation.accuracy),
             "accuracy",
-            f"of {evaluation.images:,} photos; 95 % interval "
+            f"of {evaluation.images:,} photos; 95% interval "
             f"{span(*evaluation.interval)}",
         ),
         (
@@ -118,7 +118,7 @@ def _classes(evaluation: "Evaluation") -> str:
         "Class by class",
         html.paragraph(
             "The weakest class is first. The bar is the accuracy, and the line "
-            "in it the 95 % interval: with few photos, it is long, and the "
+            "in it the 95% interval: with few photos, it is long, and the "
             "class may be better or worse than it seems. Precision is how "
             "often the model is right when it names the class. A click on a "
             "heading sorts.",
@@ -130,7 +130,7 @@ def _classes(evaluation: "Evaluation") -> str:
                 ("accuracy", ""),
                 ("", "number"),
                 ("right", "number"),
-                ("95 % interval", "number"),
+                ("95% interval", "number"),
                 ("most often taken for", "name"),
                 ("precision", "number"),
             ],
@@ -308,7 +308,7 @@ def _terms(evaluation: "Evaluation") -> str:
             "Accuracy is the share of photos whose likeliest class is the "
             "right one; its interval is Wilson's. Balanced accuracy is the "
             "mean of the classes' accuracies, with a normal interval (the "
-            "variances are those of Agresti and Coull). An interval of 95 % "
+            "variances are those of Agresti and Coull). An interval of 95% "
             "holds the accuracy on all photos like these in 19 of 20 cases. It "
             "does not know of photos of another kind. The calibration error is "
             "the expected calibration error (ECE) of the likeliest class, in "

@@ -44,8 +44,8 @@ def in_short(evaluation: "Evaluation") -> list[str]:
     if wrong.any():
         sure = int((evaluation.scores.probability[wrong] > _SURE).sum())
         sentences.append(
-            f"Of its {int(wrong.sum()):,} mistakes, it was more than "
-            f"{100 * _SURE:.0f} % sure of {sure:,}."
+            f"It was more than {_SURE:.0%} sure of {sure:,} of its "
+            f"{int(wrong.sum()):,} mistakes."
         )
     return sentences
 
@@ -73,8 +73,8 @@ def calibration_sentences(evaluation: "Evaluation") -> list[str]:
         f"{advice}",
         "In the figure, photos are in groups by that probability. Each dot is "
         "a group: how sure the model was, and how often it was right, with the "
-        "95 % interval. Large dots are large groups. On the dashed line, 70 % "
-        "sure means right in 70 % of cases. Below it, the model is too sure; "
+        "95% interval. Large dots are large groups. On the dashed line, 70% "
+        "sure means right in 70% of cases. Below it, the model is too sure; "
         "above it, not sure enough.",
         "The calibration error is the mean distance from the dashed line, "
         f"{percent(error['expected_calibration_error'])}. Chance alone makes "

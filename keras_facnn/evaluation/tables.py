@@ -19,15 +19,15 @@ _MOST_LETTERS = 28
 def percent(share: float) -> str:
     """Return a share in percent; one that is not 100 % never reads so."""
     if 0.9995 <= share < 1:
-        return "> 99.9 %"
+        return "> 99.9%"
     if 0 < share < 0.0005:
-        return "< 0.1 %"
-    return f"{100 * share:.1f} %"
+        return "< 0.1%"
+    return f"{share:.1%}"
 
 
 def span(low: float, high: float) -> str:
     """Return an interval in percent."""
-    return f"{100 * low:.1f} to {100 * high:.1f} %"
+    return f"{low:.1%} to {high:.1%}"
 
 
 def as_text(evaluation: "Evaluation") -> str:
@@ -68,7 +68,7 @@ def _classes(evaluation: "Evaluation") -> list[str]:
     names = [_short(c["class"]) for c in shown]
     width = max(map(len, [*names, "class"]))
     lines = [
-        f"{'class':{width}}  photos  right  accuracy      95 % interval  "
+        f"{'class':{width}}  photos  right  accuracy      95% interval  "
         "precision"
     ]
     for name, c in zip(names, shown, strict=True):

@@ -1,0 +1,168 @@
+"""`keras-facnn evaluate`: measure how good a model is on a folder of photos."""
+
+import argparse
+import os
+import sys
+import typing
+from typing import TYPE_CHECKING
+
+from keras_facnn._checks.text import printable
+from keras_facnn.cli.inputs import PRESET_HELP
+from keras_facnn.cli.inputs import add_size
+from keras_facnn.cli.inputs import load_model
+from keras_facnn.cli.streams import ErrorReported
+from keras_facnn.cli.streams import print_note
+from keras_facnn.cli.streams import print_result
+from keras_facnn.cli.streams import warnings_as_notes
+
+if TYPE_CHECKING:
+    # `--help` also works where Keras cannot be imported.
+    from keras_facnn.evaluation import Evaluation
+    from keras_facnn.model import FACNN
+
+SUMMARY = "measure how good a model is on a folder of photos"
+DESCRIPTION = """\
+Measure how good a model is on photos that it was not trained on: the accuracy
+of each class with its 95% interval, what is mixed up with what, and whether its
+probabilities can be believed. The report also shows the surest mistakes, with
+what in the photo caused each. It is one HTML file, which opens in any browser.
+Photos that the model was trained on, by its record, are left out.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    from keras_facnn.types import Fit
+
+    parser.add_argument("preset", metavar="NAME", help=PRESET_HELP)
+    parser.add_argument(
+        "folder",
+        metavar="FOLDER",
+        help="folder of photos, with a folder for each class that has the name "
+        "of the class",
+    )
+    add_size(parser)
+    parser.add_argument(
+        "--output",
+        default="report.html",
+        help="file of the report, .html, or .json for only the numbers; "
+        "default report.html",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print all numbers as JSON; the report is still written",
+    )
+    parser.add_argument(
+        "--fit",
+        choices=typing.get_args(Fit),
+        default="crop",
+        help="what to do with photos of another aspect: crop them around the "
+        "center, pad them with gray, or stretch them; default crop",
+    )
+    parser.add_argument(
+        "--mistakes",
+        type=int,
+        default=30,
+        help="how many mistakes the report shows; default 30",
+    )
+    parser.add_argument(
+        "--include-training-photos",
+        action="store_true",
+        help="score photos that the model was trained on, too; the numbers are "
+        "then too good for new photos",
+    )
+    parser.add_argument(
+        "--calibrate",
+        metavar="NEW_NAME",
+        help="make the model as sure as it is right, by a temperature that is "
+        "fitted on half of the photos, write it as the preset NEW_NAME, and "
+        "measure it on the other half",
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the numbers, and write the report."""
+    _check_output(arguments.output)
+    model = load_model(arguments)
+    with warnings_as_notes():
+        if arguments.calibrate is None:
+            evaluation = _evaluate(arguments, model, arguments.folder)
+        else:
+            evaluation = _calibrate(arguments, model)
+    evaluation.facts["model"] = arguments.preset
+    evaluation.facts["folder"] = arguments.folder
+    # With `--json`, the standard output holds nothing but JSON.
+    say = print_note if arguments.json else print_result
+    print_result(evaluation.to_json() if arguments.json else str(evaluation))
+    try:
+        evaluation.save(arguments.output)
+    except OSError as e:
+        raise OSError(
+            f"--output: {arguments.output} cannot be written "
+            f"({e.strerror or e})"
+        ) from e
+    say(f"The report is {printable(os.path.abspath(arguments.output))}")
+    if evaluation.facts["unreadable"]:
+        # A note already says which.
+        raise ErrorReported
+
+
+def _check_output(output: str) -> None:
+    """Raise early if the report cannot be written."""
+    ending = os.path.splitext(output)[1].lower()
+    if ending not in (".html", ".json"):
+        raise ValueError(
+            f"--output must end in .html or .json. Received: {output}"
+        )
+    folder = os.path.dirname(output) or "."
+    if not os.path.isdir(folder):
+        raise ValueError(f"--output: there is no folder {folder}")
+    if ending == ".html":
+        # The report draws maps, which needs Matplotlib.
+        from keras_facnn import plots  # noqa: F401
+
+
+def _evaluate(
+    arguments: argparse.Namespace,
+    model: "FACNN",
+    photos: typing.Any,
+    **options: typing.Any,
+) -> "Evaluation":
+    """Call `keras_facnn.evaluate` with what the arguments say."""
+    import keras_facnn
+
+    return keras_facnn.evaluate(
+        model,
+        photos,
+        fit=arguments.fit,
+        include_training_photos=arguments.include_training_photos,
+        on_error="skip",
+        verbose=int(sys.stdout.isatty() and not arguments.json),
+        **{"mistakes": arguments.mistakes, **options},
+    )
+
+
+def _calibrate(arguments: argparse.Namespace, model: "FACNN") -> "Evaluation":
+    """Fit the temperature on half of the photos, and judge it on the rest."""
+    import keras_facnn
+
+    folder = keras_facnn.load_folder(arguments.folder, model, read=False)
+    judged, fitted = folder.split(0.5)
+    before = _evaluate(arguments, model, judged, mistakes=0, unsure=0)
+    temperature = keras_facnn.fit_temperature(model, fitted, fit=arguments.fit)
+    stored = (model.preset_metadata or {}).get("weights", {})
+    model.save_to_preset(
+        arguments.calibrate, weights_dtype=stored.get("dtype", "float32")
+    )
+    evaluation = _evaluate(arguments, model, judged)
+    ece = "expected_calibration_error"
+    evaluation.notes.append(
+        f"The temperature {temperature:.3f} was fitted on one half of the "
+        "photos, and these numbers are of the other half. There, it changes "
+        f"the calibration error from {before.calibration[ece]:.1%} to "
+        f"{evaluation.calibration[ece]:.1%}, and the cross-entropy from "
+        f"{before.cross_entropy:.4f} to {evaluation.cross_entropy:.4f}. The "
+        f"preset {printable(arguments.calibrate)} has it."
+    )
+    return evaluation
