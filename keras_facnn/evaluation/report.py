@@ -1,5 +1,6 @@
 """The page of an evaluation."""
 
+import pathlib
 import typing
 from typing import Any
 
@@ -27,9 +28,10 @@ _MOST_PAIRS = 50
 
 def page(evaluation: "Evaluation") -> str:
     """Return the page of an evaluation, in HTML."""
-    model = evaluation.facts.get("model") or "the model"
+    # The name of a preset may be the path of its folder.
+    path = pathlib.PurePath(evaluation.facts.get("model") or "the model")
     return html.page(
-        f"How good is {model}?",
+        f"How good is {path.name}?",
         [
             _tiles(evaluation),
             html.listing(map(escaped, in_short(evaluation))),
@@ -257,13 +259,13 @@ def _meaning(evaluation: "Evaluation") -> str:
             "many classifiers."
         )
     return (
-        "Beside each photo, as the model saw it: what made it give its answer, "
-        "and what decided between its answer and the right one. Yellow parts "
-        "speak for what it said, and blue parts for what is right. These maps "
-        "are no estimate: yellow less blue adds up to the exact difference of "
-        "the two scores. Look for yellow where the thing itself is not. A blue "
-        "photo with one yellow spot shows what misled it. Some labels may be "
-        "wrong, too."
+        "Beside each photo, as the model saw it, are two maps. The first shows "
+        "what made the model give its answer. The second shows what decided "
+        "between its answer and the right one: yellow parts speak for its "
+        "answer, and blue parts for the right one. The maps are exact: yellow "
+        "less blue adds up to the difference of the two scores. Where yellow "
+        "is not on the thing itself, the model used something else. Labels can "
+        "be wrong, too."
     )
 
 

@@ -1,0 +1,113 @@
+import keras
+import numpy as np
+import pytest
+from scipy import special
+
+import keras_facnn
+from keras_facnn import fit_temperature
+
+
+def entropy(logits, labels, temperature):
+    p = special.log_softmax(logits / temperature, axis=-1)
+    return -p[np.arange(len(labels)), labels].mean()
+
+
+def test_divides_logits_and_changes_no_map(folder, model, arrays):
+    images, labels, logits, _ = arrays
+    maps = model.class_maps(images)
+    temperature = fit_temperature(model, folder)
+    fitted = model.predict(images, verbose=0)
+    np.testing.assert_allclose(fitted * temperature, logits, rtol=1e-4)
+    np.testing.assert_array_equal(model.class_maps(images), maps)
+    # It is the best of a grid of temperatures.
+    grid = np.geomspace(0.05, 20, 4001)
+    best = grid[np.argmin([entropy(logits, labels, t) for t in grid])]
+    assert temperature == pytest.approx(best, rel=3e-3)
+    # What is fitted already needs no other.
+    assert fit_temperature(model, folder) == pytest.approx(1, abs=1e-3)
+    record = model.preset_metadata["temperature"]
+    assert record["images"] == len(labels)
+    assert record["value"] == pytest.approx(temperature, rel=2e-3)
+
+
+@pytest.mark.only_on("torch")
+def test_a_threshold_stays_where_it_is(colors_model, rng):
+    images = rng.integers(0, 256, (40, 16, 16, 3)).astype("uint8")
+    images //= rng.integers(1, 5, (40, 1, 1, 3)).astype("uint8")
+    labels = images.mean((1, 2)).argmax(-1)
+    labels[:6] = (labels[:6] + 1) % 3
+    logits = colors_model.predict(images, verbose=0)
+    temperature = fit_temperature(colors_model, (images, labels))
+    fitted = colors_model.predict(images, verbose=0)
+    np.testing.assert_allclose(fitted * temperature, logits, atol=1e-3)
+    np.testing.assert_array_equal(fitted > 0, logits > 0)
+
+
+@pytest.mark.only_on("torch")
+def test_presets_keep_it_with_what_describes_them(model, arrays, tmp_path):
+    images, labels, logits, _ = arrays
+    described = {
+        "class_names": model.class_names,
+        "description": "Finds ants.",
+        "training": {"epochs": 3},
+        "metrics": {"top_1": 0.5},
+    }
+    model.save_to_preset(tmp_path / "before", described)
+    loaded = keras_facnn.FACNN.from_preset(tmp_path / "before")
+    temperature = fit_temperature(loaded, (images, labels))
+    loaded.save_to_preset(tmp_path / "after")
+    again = keras_facnn.FACNN.from_preset(tmp_path / "after")
+    np.testing.assert_allclose(
+        again.predict(images, verbose=0) * temperature, logits, rtol=1e-4
+    )
+    record = again.preset_metadata
+    assert record["temperature"]["value"] == temperature
+    assert record["description"] == "Finds ants."
+    assert record["training"] == {"epochs": 3}
+    assert "transferred_from" not in record
+    # They were measured with other probabilities.
+    assert "metrics" not in record
+
+
+@pytest.mark.only_on("torch")
+def test_more_training_makes_it_stale(model, arrays, tmp_path):
+    images, labels, _, _ = arrays
+    fit_temperature(model, (images, labels))
+    model.save_to_preset(tmp_path / "preset")
+    loaded = keras_facnn.FACNN.from_preset(tmp_path / "preset")
+    conv = loaded.get_layer("conv_1")
+    conv.set_weights([2 * w for w in conv.get_weights()])
+    loaded.save_to_preset(tmp_path / "trained")
+    record = keras_facnn.FACNN.from_preset(tmp_path / "trained").preset_metadata
+    assert "temperature" not in record
+    assert "temperature" in record["transferred_from"]
+
+
+@pytest.mark.only_on("torch")
+def test_photos_that_are_all_right_tell_nothing(model, arrays):
+    images, _, logits, _ = arrays
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="right answers and wrong ones"):
+        fit_temperature(model, (images, logits.argmax(-1)))
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.only_on("torch")
+def test_needs_an_fa_cnn(images):
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.GlobalAveragePooling2D()(inputs)
+    with pytest.raises(ValueError, match="`model` must be an FA-CNN"):
+        fit_temperature(keras.Model(inputs, x), (images, [0] * 5))
+
+
+@pytest.mark.only_on("torch")
+def test_is_not_fitted_on_training_photos(folder, model):
+    train, held_out = keras_facnn.load_folder(folder, read=False).split(0.4)
+    model.preset_metadata = {
+        **train.metadata,
+        "class_names": model.class_names,
+    }
+    with pytest.raises(ValueError, match="trained on all"):
+        fit_temperature(model, train)
+    fit_temperature(model, held_out)
