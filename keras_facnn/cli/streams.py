@@ -60,6 +60,7 @@ def warnings_as_notes() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.showwarning = show
+        warnings.filterwarnings("always", category=UserWarning)
         yield
 
 

@@ -309,12 +309,12 @@ def _terms(evaluation: "Evaluation") -> str:
         html.paragraph(
             "Accuracy is the share of photos whose likeliest class is the "
             "right one; its interval is Wilson's. Balanced accuracy is the "
-            "mean of the classes' accuracies, with a normal interval (the "
-            "variances are those of Agresti and Coull). An interval of 95% "
-            "holds the accuracy on all photos like these in 19 of 20 cases. It "
-            "does not know of photos of another kind. The calibration error is "
-            "the expected calibration error (ECE) of the likeliest class, in "
-            "15 bins of equal width."
+            "mean of the classes' accuracies, and its interval is made of "
+            "theirs (MOVER). An interval of 95% holds the accuracy on all "
+            "photos like these in 19 of 20 cases. It does not know of photos "
+            "of another kind. The calibration error is the expected "
+            "calibration error (ECE) of the likeliest class, in 15 bins of "
+            "equal width."
         ),
         html.paragraph(
             f"The mean cross-entropy is {evaluation.cross_entropy:.4f}.",

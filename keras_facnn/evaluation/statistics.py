@@ -24,16 +24,17 @@ def balanced_interval(
 ) -> tuple[float, float]:
     """Return a 95 % interval of the mean of the classes' accuracies.
 
-    It is normal, and the variance of each accuracy is that of Agresti and
-    Coull, with two right and two wrong photos added. So a class of which every
-    photo is right does not count as certain.
+    It is made of Wilson's intervals of the classes, as Newcombe does for a
+    difference of shares (Zou and Donner, 2008: MOVER). So a class of which
+    every photo is right does not count as certain.
     """
     shares = np.asarray(right) / np.asarray(counts)
-    more = np.asarray(counts) + 4
-    likely = (np.asarray(right) + 2) / more
-    width = 1.96 * math.sqrt((likely * (1 - likely) / more).sum()) / len(more)
+    intervals = map(wilson_interval, right, counts)
+    low, high = np.array(list(intervals)).T
     mean = float(shares.mean())
-    return max(0.0, mean - width), min(1.0, mean + width)
+    below = math.sqrt(((shares - low) ** 2).sum()) / len(shares)
+    above = math.sqrt(((high - shares) ** 2).sum()) / len(shares)
+    return mean - below, mean + above
 
 
 def confusion_matrix(

@@ -54,7 +54,7 @@ def as_text(evaluation: "Evaluation") -> str:
         *_classes(evaluation),
         *_pairs(evaluation),
         *([""] * bool(evaluation.notes)),
-        *evaluation.notes,
+        *map(printable, evaluation.notes),
     ]
     return "\n".join(lines)
 

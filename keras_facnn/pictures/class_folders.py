@@ -1,5 +1,6 @@
 """Find the class folders of a folder, and the pictures in them."""
 
+import difflib
 import os
 import unicodedata
 import warnings
@@ -200,11 +201,19 @@ def class_numbers(
     if unknown:
         raise ValueError(
             "The class folders must have names of the classes of `model`, "
-            f"{join_first(names, 20)}. "
-            f"Received: {join_first(map(repr, unknown))}. If `model` shall "
+            f"{join_first(names, 20)}. Received: "
+            f"{join_first(_with_near(name, names) for name in unknown)}. "
+            "Rename them, or move them out of the folder. If `model` shall "
             "only give the size, pass `image_size` instead"
         )
     return np.array(numbers), list(names)
+
+
+def _with_near(name: str, names: Sequence[str]) -> str:
+    """Return an unknown name, with the most similar names that are known."""
+    near = difflib.get_close_matches(name, names)
+    hint = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
+    return f"{name!r}{hint}"
 
 
 def _composed(name: str) -> str:

@@ -26,7 +26,7 @@ def test_scores_a_folder_as_predict_does(folder, model, arrays):
         scores.margin, np.diff(np.sort(p), axis=-1)[:, -1], atol=1e-5
     )
     # No photo is of the class `cat`, which may still be said.
-    assert [c["class"] for c in evaluation.classes] == ["ant", "bee", "dog"]
+    assert [c["class"] for c in evaluation.classes] == ["ant", "bee"]
     assert sum(c["images"] for c in evaluation.confusions) == (
         len(labels) - (said == labels).sum()
     )
@@ -83,7 +83,7 @@ def test_mistakes_of_every_class_are_shown(rng):
     scores = keras_facnn.Evaluation.from_logits(logits, labels).scores
     shown = choose_mistakes(scores, 10)
     assert len(set(shown)) == 10
-    assert np.bincount(labels[shown]).tolist() == [6, 2, 2]
+    assert np.bincount(labels[shown]).tolist() in ([5, 2, 3], [5, 3, 2])
     assert len(choose_mistakes(scores, 100)) == (scores.rank > 0).sum()
 
 
@@ -114,11 +114,11 @@ def test_leaves_out_photos_that_the_model_was_trained_on(
 
 @pytest.mark.only_on("torch")
 def test_a_folder_of_no_class_is_named(folder, model):
-    os.rename(folder / "bee", folder / "wasp")
-    with pytest.raises(ValueError, match="'wasp'.*Rename"):
+    os.rename(folder / "bee", folder / "bees")
+    with pytest.raises(ValueError, match="'bees' .did you mean 'bee'.*Rename"):
         evaluate(model, folder)
     model.preset_metadata = None
-    with pytest.raises(ValueError, match="must have the 4 classes.*3 folders"):
+    with pytest.raises(ValueError, match="must have the 3 classes.*2 folders"):
         evaluate(model, folder)
 
 
@@ -143,7 +143,7 @@ def test_any_keras_classifier_is_scored(folder, arrays):
     inputs = keras.Input((16, 16, 3))
     x = keras.layers.Conv2D(4, 5, strides=5)(inputs)
     x = keras.layers.GlobalAveragePooling2D()(x)
-    other = keras.Model(inputs, keras.layers.Dense(4, "softmax")(x))
+    other = keras.Model(inputs, keras.layers.Dense(3, "softmax")(x))
     evaluation = evaluate(other, (images, labels))
     p = other.predict(images, verbose=0)
     np.testing.assert_allclose(
