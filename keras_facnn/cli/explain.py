@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 SUMMARY = "classify images and draw which pixels speak for which class"
 DESCRIPTION = """\
 Classify images and draw why, from one forward pass and without a gradient. The
-figure shows the photograph, the maps of the likeliest class and of the
-runner-up on the same color scale, the map of the likeliest class at some
-layers, and how the probability of both classes grows from layer to layer.
-Evidence that all classes share is left out of the maps, unless --raw is given.
+figure shows each photograph beside a dark copy in which the evidence for the
+likeliest class is bright, with a sentence that says the answer. --layers adds
+the map of the runner-up, the map of the likeliest class at some layers, and how
+the probability of both classes grows from layer to layer. Evidence that all
+classes share is left out of the maps, unless --raw is given.
 Images are rotated as their EXIF data say, laid on white where they are
 transparent, cropped to the center and resized to the size that the model takes.
 If an image cannot be read, the command reports it and explains the others.
@@ -73,14 +74,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "class of each image",
     )
     parser.add_argument(
+        "--layers",
+        action="store_true",
+        help="also show the map of the runner-up, the maps of the layers at a "
+        "quarter, half and three quarters of the model, and the probability at "
+        "each layer",
+    )
+    parser.add_argument(
         "--layer",
-        dest="layers",
+        dest="chosen_layers",
         metavar="LAYER",
         type=int,
         action="append",
-        help="number of an FA layer whose map is shown; repeat for more "
-        "layers; default the layers at a quarter, half and three quarters of "
-        "the model",
+        help="like --layers, with the map of the FA layer of this number; "
+        "repeat for more layers",
     )
     parser.add_argument(
         "--raw",
@@ -111,7 +118,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.no_figure:
         _check_output(arguments.output, arguments.images)
     model = load_model(arguments)
-    layers = _find_layers(arguments.layers, model.num_layers)
+    layers = _find_layers(arguments, model.num_layers)
     class_ = _find_class(arguments.class_, model)
     paths, images = read_images(arguments.images, model)
     explanation = model.explain(
@@ -189,18 +196,27 @@ def _check_kind(output: str) -> None:
         )
 
 
-def _find_layers(layers: Sequence[int] | None, num_layers: int) -> list[int]:
+def _find_layers(arguments: argparse.Namespace, num_layers: int) -> list[int]:
     """Return the layers to show, which `--layer` names, or the default."""
-    if not layers:
-        return sorted(
-            {max(1, round(num_layers * share)) for share in _SHARES_OF_LAYERS}
-        )
-    for layer in layers:
+    chosen = arguments.chosen_layers
+    if chosen is None:
+        if not arguments.layers:
+            return []
+        if not num_layers:
+            print_note(
+                "This model has no FA layers: of what --layers adds, the "
+                "figure has only the map of the runner-up."
+            )
+        shares = {round(num_layers * share) for share in _SHARES_OF_LAYERS}
+        return sorted({max(1, n) for n in shares if num_layers})
+    if not num_layers:
+        raise ValueError("--layer: this model has no FA layers")
+    for layer in chosen:
         if not 1 <= layer <= num_layers:
             raise ValueError(
                 f"--layer must be 1 to {num_layers}. Received: {layer}"
             )
-    return list(layers)
+    return list(chosen)
 
 
 def _find_class(text: str | None, model: "FACNN") -> int | None:
@@ -345,6 +361,7 @@ def _draw(
     channels = explanation.images.shape[-1]
     figure = plots.explanation(
         explanation[:rows],
+        layers=arguments.layers or bool(arguments.chosen_layers),
         names=labels[:rows],
         photos=[
             read_picture(path, (_PHOTO, _PHOTO, channels), "within")

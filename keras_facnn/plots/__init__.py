@@ -6,7 +6,6 @@ from keras_facnn.plots._explanation import explanation
 from keras_facnn.plots._maps_by_layer import maps_by_layer
 from keras_facnn.plots._overlay import overlay
 from keras_facnn.plots._pixel_removal import pixel_removal
-from keras_facnn.plots._why import why
 
 __all__ = [
     "colorize",
@@ -15,5 +14,4 @@ __all__ = [
     "maps_by_layer",
     "overlay",
     "pixel_removal",
-    "why",
 ]

@@ -4,7 +4,9 @@ from keras_facnn._checks.numbers import check_float
 from keras_facnn.maps import resize_maps
 from keras_facnn.plots.checks import check_map
 from keras_facnn.plots.color_map import LEAST_VMAX
+from keras_facnn.plots.color_map import OPACITY
 from keras_facnn.plots.color_map import fading_color_map
+from keras_facnn.plots.images import dim_image
 from keras_facnn.plots.images import drawable_image
 
 
@@ -12,13 +14,13 @@ def colorize(
     image: np.ndarray,
     map_: np.ndarray,
     vmax: float | None = None,
-    opacity: float = 0.85,
+    opacity: float = OPACITY,
 ) -> np.ndarray:
     """Return the pixels of an image with a map over it.
 
-    This needs no Matplotlib axes. The colors are those of
-    `overlay(..., color=True)`. Negative values of the map have a second color
-    scale, from black over blue to pale blue.
+    This needs no Matplotlib axes. The colors are those of `overlay`: positive
+    values are red, orange and yellow on a dark, gray copy of the image.
+    Negative values have a second color scale, from blue to pale blue.
 
     Args:
         image: Array `(H, W, 1 or 3)`, 0..255.
@@ -38,7 +40,7 @@ def colorize(
     >>> image = np.full((32, 32, 3), 90, "uint8")
     >>> pixels = keras_facnn.plots.colorize(image, np.eye(8))
     >>> pixels.shape, pixels[0, 31].tolist()
-    ((32, 32, 3), [90, 90, 90])
+    ((32, 32, 3), [45, 45, 45])
     """
     image = drawable_image(image)
     (values,) = resize_maps(check_map("map_", map_)[None], image.shape[:2])
@@ -52,5 +54,5 @@ def colorize(
     negative = values < 0
     colors[negative, :3] = colors[negative, 2::-1]
     alpha = colors[..., 3:]
-    pixels = alpha * colors[..., :3] * 255 + (1 - alpha) * image
+    pixels = alpha * colors[..., :3] * 255 + (1 - alpha) * dim_image(image)
     return pixels.round().astype("uint8")

@@ -4,6 +4,7 @@ from matplotlib.figure import Figure
 from keras_facnn.plots.checks import check_dict
 from keras_facnn.plots.checks import check_map
 from keras_facnn.plots.grid import draw_grid
+from keras_facnn.plots.text import cut_text
 from keras_facnn.plots.text import set_title
 from keras_facnn.types import LayerName
 
@@ -44,8 +45,8 @@ def maps_by_layer(
     figure, ((photo, *axes),) = draw_grid(np.asarray(image)[None], columns)
     for ax, layer in zip(axes, maps, strict=True):
         name = layer if isinstance(layer, str) else f"layer {layer}"
-        set_title(ax, "", name)
+        set_title(ax, cut_text(name))
     if class_name is not None:
-        set_title(photo, "", class_name)
+        set_title(photo, cut_text(class_name))
     figure.supxlabel("colors: each map from 0 to its largest", fontsize=8)
     return figure

@@ -2,10 +2,11 @@ import typing
 
 import numpy as np
 
-from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.numbers import check_float
 from keras_facnn.maps import resize_maps
 from keras_facnn.plots.checks import check_map
+from keras_facnn.plots.color_map import OPACITY
+from keras_facnn.plots.images import dim_image
 from keras_facnn.plots.images import draw_image
 from keras_facnn.plots.images import drawable_image
 from keras_facnn.plots.maps import draw_map
@@ -20,22 +21,22 @@ def overlay(
     image: np.ndarray,
     map_: np.ndarray,
     vmax: float | None = None,
-    opacity: float = 0.65,
-    color: bool = False,
+    opacity: float = OPACITY,
 ) -> "AxesImage":
-    """Draw a map over its image.
+    """Draw a map over a dark, gray copy of its image.
+
+    The larger a value, the yellower and the less transparent it is. All color
+    is the map's, so that it can be seen on an image of any color, also by
+    color-blind readers.
 
     Args:
         ax: Matplotlib axes to draw on.
         image: Array `(H, W, 1 or 3)`, 0..255.
-        map_: Non-negative array `(h, w)`, at any resolution. Black is 0.
+        map_: Array `(h, w)`, at any resolution. Values of at most 0 are not
+            drawn.
         vmax: Value of the brightest color; None is the map's largest value.
             Give maps that are to be compared the same `vmax`.
-        opacity: Float in [0, 1], the opacity of the map.
-        color: If True, the image keeps its colors, and the opacity of the map
-            grows from 0, where the map is 0, to `opacity`, where it is `vmax`.
-            If False, the map has one opacity and lies over a gray copy of the
-            image.
+        opacity: Float in [0, 1], the opacity of the map where it is `vmax`.
 
     Returns:
         The Matplotlib image of the map, for a color bar.
@@ -56,7 +57,5 @@ def overlay(
     opacity = check_float("opacity", opacity, least=0, most=1)
     if vmax is not None:
         vmax = check_float("vmax", vmax, least=0)
-    if not check_bool("color", color):
-        image = image.astype("float32").mean(axis=-1, keepdims=True)
-    draw_image(ax, image)
-    return draw_map(ax, pixels, vmax, opacity, fading=color)
+    draw_image(ax, dim_image(image))
+    return draw_map(ax, pixels, vmax, opacity)

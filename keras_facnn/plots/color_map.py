@@ -1,4 +1,4 @@
-"""The color map of all figures."""
+"""The colors of maps in all figures."""
 
 import functools
 
@@ -6,20 +6,24 @@ import matplotlib
 import numpy as np
 from matplotlib.colors import ListedColormap
 
-# Perceptually uniform and safe for color-blind readers.
-COLOR_MAP = "inferno"
+# The opacity of the brightest color.
+OPACITY = 0.85
 # The smallest end of a color scale, so that it can divide a map of zeros.
 LEAST_VMAX = float(np.finfo("float32").tiny)
 
 
 @functools.cache
-def fading_color_map(opacity: float) -> ListedColormap:
-    """Return the colors of `COLOR_MAP`, transparent at 0.
+def fading_color_map(opacity: float = OPACITY) -> ListedColormap:
+    """Return the colors of a map: red, orange, yellow; transparent at 0.
+
+    They are the upper half of inferno, whose lightness grows evenly, so that
+    color-blind readers can tell them apart. In the lower half, positive and
+    negative values would both be purple.
 
     Args:
         opacity: Float in [0, 1], the opacity of the brightest color.
     """
     values = np.linspace(0, 1, 256)
-    colors = matplotlib.colormaps[COLOR_MAP](values)
-    colors[:, 3] = opacity * values**1.5
+    colors = matplotlib.colormaps["inferno"](0.5 + values / 2)
+    colors[:, 3] = opacity * values
     return ListedColormap(colors)

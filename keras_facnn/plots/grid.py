@@ -45,12 +45,5 @@ def draw_grid(
             map_ = np.maximum(np.asarray(values, "float32"), 0)
             if from_smallest:
                 map_ = map_ - map_.min()
-            overlay(
-                ax,
-                image,
-                map_ / max(map_.max(), 1e-30),
-                vmax=1,
-                opacity=0.85,
-                color=True,
-            )
+            overlay(ax, image, map_ / max(map_.max(), 1e-30), vmax=1)
     return figure, grid

@@ -12,6 +12,10 @@ from keras_facnn.types import Images
 if typing.TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# How much of the light of a photo is left below a map. All colors of maps are
+# brighter, even over a white photo.
+_LIGHT_BELOW_MAPS = 0.5
+
 # Left, right, bottom and top of an image, as `imshow` takes them.
 Extent = tuple[float, float, float, float]
 
@@ -52,6 +56,20 @@ def drawable_images(images: Images) -> np.ndarray:
 def drawable_image(image: np.ndarray) -> np.ndarray:
     """Return one image `(H, W, 1 or 3)` as `drawable_images` does."""
     return drawable_images(np.asarray(image)[None])[0]
+
+
+def dim_image(image: np.ndarray) -> np.ndarray:
+    """Return the dark, gray copy `(H, W, 1)` of an image that maps lie on.
+
+    All color in a figure is then the map's, on clothes of any color.
+
+    Args:
+        image: Array `(H, W, 1 or 3)`, 0..255.
+    """
+    # The luma of ITU-R BT.601, as in Pillow and browsers.
+    weights = [0.299, 0.587, 0.114] if image.shape[-1] == 3 else [1.0]
+    gray = image @ np.array(weights)[:, None]
+    return (_LIGHT_BELOW_MAPS * gray).round().astype("uint8")
 
 
 def draw_image(

@@ -15,7 +15,6 @@ pytestmark = pytest.mark.only_on("torch")
         lambda x: plots.explanation(explanation_of(x), names=list("abc")),
         lambda x: plots.explanation(explanation_of(x), names="ab"),
         lambda x: plots.explanation(explanation_of(x), photos=x[:1]),
-        lambda x: plots.why(explanation_of(x), names=list("abc")),
     ],
 )
 def test_needs_one_name_and_one_photo_per_image(images, draw):
@@ -106,12 +105,6 @@ def test_refuses_what_is_no_dict(images, bad):
     ],
 )
 def test_fields_of_an_explanation_fit_together(images, name, value):
-    parts = {
-        "probabilities": np.full((5, 4), 0.25),
-        "maps": np.ones((5, 4, 4, 4)),
-        "layer_maps": {1: np.ones((5, 8, 8))},
-        "layer_probabilities": np.full((5, 3, 4), 0.25),
-        "class_names": list("abcd"),
-    }
+    explanation = explanation_of(images, "abcd", **{name: value})
     with pytest.raises(ValueError, match=f"`{name}.*` must.*Received"):
-        plots.explanation(images, **{**parts, name: value})
+        plots.explanation(explanation)

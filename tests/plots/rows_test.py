@@ -3,35 +3,49 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from keras_facnn import plots
+from tests.plots.figures import assert_all_text_is_readable
 from tests.plots.figures import drawn_on
 from tests.plots.figures import explanation_of
+from tests.plots.figures import texts_of
 
 pytestmark = pytest.mark.only_on("torch")
 
 
-@pytest.mark.parametrize("layer_maps", [{}, {6: 1, 12: 1, 18: 1}])
+@pytest.mark.parametrize("layers", [False, True])
 @pytest.mark.parametrize("count", [1, 3])
-@pytest.mark.parametrize("draw", [plots.explanation, plots.why])
-def test_a_caption_explains_the_figure(images, layer_maps, count, draw):
+def test_a_caption_explains_the_figure(images, layers, count):
     """It is complete, covers nothing, and mentions pale sides if any."""
-    explanation = explanation_of(
-        images[:count],
-        layer_maps={n: np.ones((count, 4, 4)) for n in layer_maps},
-    )
+    explanation = explanation_of(images[:count])
     wide = np.zeros((40, 120, 3), "uint8")
     with_wide = [*explanation.images[1:], wide]
     for photos, pale in ((None, False), (with_wide, True)):
-        figure = draw(explanation, photos=photos)
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-        caption = " ".join(figure.get_supxlabel().split())
+        figure = plots.explanation(explanation, layers=layers, photos=photos)
+        caption = texts_of(figure)[-1]
         assert "adds to the score" in caption
         assert ("pale" in caption) == pale
-        assert ("one scale" in caption) == (draw is plots.explanation)
-        box = figure._supxlabel.get_window_extent(canvas.get_renderer())
-        assert 0 <= box.x0 and box.x1 <= figure.bbox.x1 and 0 <= box.y0
-        for ax in figure.axes:
-            assert ax.get_tightbbox(canvas.get_renderer()).y0 >= box.y1
+        assert ("one scale" in caption) == layers
+        assert_all_text_is_readable(figure)
+
+
+@pytest.mark.parametrize("layers", [False, True])
+@pytest.mark.parametrize("shape", [(16, 16), (16, 64), (64, 16), (96, 16)])
+def test_texts_are_apart_at_any_shape(rng, layers, shape):
+    pictures = rng.integers(0, 256, (4, *shape, 3)).astype("uint8")
+    figure = plots.explanation(
+        explanation_of(pictures),
+        layers=layers,
+        names=["photo" * 20 + ".jpg"] * 4,
+        photos=[*pictures[:2], pictures[0][:9], pictures[0][:, :9]],
+    )
+    assert_all_text_is_readable(figure)
+
+
+def test_many_photos_make_a_long_figure(images):
+    count = 30
+    many = np.repeat(images[:1], count, 0)
+    figure = plots.explanation(explanation_of(many))
+    assert len(texts_of(figure)) == count + 1
+    assert_all_text_is_readable(figure)
 
 
 def test_photographs_keep_their_aspect_ratio_and_position(images):

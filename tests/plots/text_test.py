@@ -8,7 +8,9 @@ from keras_facnn import plots
 from keras_facnn.metrics import PixelRemoval
 from keras_facnn.plots.text import cut_text
 from keras_facnn.plots.text import fits
+from tests.plots.figures import assert_all_text_is_readable
 from tests.plots.figures import explanation_of
+from tests.plots.figures import texts_of
 
 pytestmark = pytest.mark.only_on("torch")
 
@@ -29,6 +31,11 @@ def test_names_are_drawn_as_given(images, tmp_path, suffix):
     )
     figure = plots.explanation(explanation, names=names)
     figure.savefig(tmp_path / f"explanation.{suffix}")
+    for text, name in zip(figure.texts, names[:3], strict=False):
+        assert f"aid “{name}” (91.0%)" in text.get_text()
+        assert not text.get_parse_math()
+    figure = plots.explanation(explanation, layers=True, names=names)
+    figure.savefig(tmp_path / f"layers.{suffix}")
     axes = np.array(figure.axes).reshape(6, 6)
     for row, name in enumerate(names[:3]):
         assert name in axes[row, 0].get_title()
@@ -73,7 +80,9 @@ def test_long_names_never_overlap(images):
             layer_maps={n: np.ones((1, 4, 4)) for n in (6, 12, 18)},
             classes=np.array([0]),
         )
-        figure = plots.explanation(explanation, names=["photo" * 20 + ".jpg"])
+        figure = plots.explanation(
+            explanation, layers=True, names=["photo" * 20 + ".jpg"]
+        )
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         boxes = [
@@ -89,6 +98,49 @@ def test_long_names_never_overlap(images):
             assert ax.get_title().endswith(number)
 
 
+HEBREW = "\u05e9\u05de\u05dc\u05d4"
+ARABIC = "\u0641\u0633\u062a\u0627\u0646 \u0637\u0648\u064a\u0644"
+
+
+@pytest.mark.filterwarnings("ignore:No installed font")
+@pytest.mark.parametrize("layers", [False, True])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["W " * 250, "x" * 500, "y, z " * 100],
+        ["w" * 60, "an abacus " * 6, "monograph" * 7],
+        ["an abacus, or so", "a bird of prey, the golden eagle", "cat"],
+        ["\u8336\u58f6" * 30, "\u72d7", "\u732b" * 60],
+        [HEBREW * 15, ARABIC, ARABIC * 6],
+    ],
+    ids=["longest", "60 letters", "long", "Chinese", "right to left"],
+)
+def test_long_names_are_never_clipped(images, layers, names):
+    explanation = explanation_of(images[:3], names, classes=np.arange(3))
+    for labels in (None, [1, 1, 2]):
+        figure = plots.explanation(
+            explanation, layers=layers, labels=labels, names=names
+        )
+        assert_all_text_is_readable(figure)
+
+
+def test_names_of_60_letters_are_whole(images):
+    names = ["a golden eagle " * 4, "abc " * 15, "i" * 60]
+    figure = plots.explanation(explanation_of(images[:1], names))
+    said = texts_of(figure)[0]
+    c = explanation_of(images[:1]).classes[0]
+    assert f"“{names[c].strip()}”" in said
+
+
+def test_a_number_after_a_name_from_right_to_left_stays_after_it():
+    """Without a mark, the line would go on from right to left."""
+    mark = "\u200e"
+    assert cut_text(HEBREW, "9.1%") == f"{HEBREW}{mark} 9.1%"
+    assert cut_text("cat", "9.1%") == "cat 9.1%"
+    cut = cut_text(ARABIC * 60, "9.1%", lines=1)
+    assert cut.endswith(f"{mark}… 9.1%")
+
+
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize(
     "names",
@@ -101,7 +153,9 @@ def test_long_names_never_overlap(images):
 def test_long_titles_are_not_clipped_and_drawn_fast(images, count, names):
     explanation = explanation_of(images[:count], names)
     start = time.perf_counter()
-    figure = plots.explanation(explanation, names=["n" * 500] * count)
+    figure = plots.explanation(
+        explanation, layers=True, names=["n" * 500] * count
+    )
     # Measuring letter by letter took ten seconds.
     assert time.perf_counter() - start < 3
     map_ = np.eye(4)
