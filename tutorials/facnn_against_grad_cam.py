@@ -152,7 +152,7 @@ for row in (names.index("horse"), names.index("cat")):
     for column, n in enumerate(layers):
         pair = (fa_by_layer[n][row], cam_by_layer[n][row])
         for ax, map_ in zip(axes[:, column], pair, strict=True):
-            plots.overlay(ax, images[row], map_, color=True, opacity=0.85)
+            plots.overlay(ax, images[row], map_)
         axes[0, column].set_title(f"layer {n}", fontsize=9)
     axes[0, 0].set_ylabel("FA-CNN", fontsize=9)
     axes[1, 0].set_ylabel("Grad-CAM", fontsize=9)

@@ -198,18 +198,17 @@ compile_and_fit(hybrid, large, learning_rate=0.003, epochs=6)
 # ## What they look at
 #
 # The same held-out photographs, first explained by the preset, then by the
-# hybrid. Above a photograph is its true class, above a map the class that the
-# map speaks for.
+# hybrid. Below each is what was said, and of a mistake, what it is.
 
 # %%
 model.preset_metadata = hybrid.preset_metadata = {"class_names": names}
 _, firsts = np.unique(held_out.labels, return_index=True)
 shown = firsts[:4]
-titles = [f"truly {names[label]}" for label in held_out.labels[shown]]
-plots.explanation(model.explain(small[1][shown], layers=[18]), names=titles)
+labels = held_out.labels[shown]
+plots.explanation(model.explain(small[1][shown]), labels=labels)
 
 # %%
-plots.explanation(hybrid.explain(large[1][shown], layers=[2]), names=titles)
+plots.explanation(hybrid.explain(large[1][shown]), labels=labels)
 
 # %% [markdown]
 # When a model is wrong, its map often shows why. The hybrid gets these

@@ -64,7 +64,9 @@ print(model.class_names)
 
 # %%
 explanation = model.explain(images[:4], layers=[12, 18])
-plots.explanation(explanation, names=[path.stem for path in paths[:4]])
+plots.explanation(
+    explanation, layers=True, names=[path.stem for path in paths[:4]]
+)
 
 # %% [markdown]
 # ## The map is the score
@@ -138,7 +140,7 @@ plt.close(figure)
 
 def draw(frame):
     ax.clear()
-    plots.overlay(ax, horse[0], by_depth[frame], color=True, opacity=0.85)
+    plots.overlay(ax, horse[0], by_depth[frame])
     ax.set_title(f"horse, layer {frame + 1}", fontsize=10)
 
 

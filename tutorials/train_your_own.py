@@ -172,7 +172,7 @@ for epoch in range(epochs):
 model.preset_metadata = train.metadata
 _, firsts = np.unique(held_out.labels, return_index=True)
 explanation = model.explain(held_out.images[firsts], layers=[2, 5])
-plots.explanation(explanation)
+plots.explanation(explanation, layers=True)
 
 # %% [markdown]
 # ## What deep alignment does

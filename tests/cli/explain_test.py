@@ -29,7 +29,7 @@ def test_explains_images(tmp_path, capsys):
     assert str(output) in out
     assert err.count("gets one of the 10 classes") == 1
     with Image.open(output) as figure:
-        assert figure.width > 1000
+        assert figure.height > figure.width > 900
         assert np.asarray(figure.convert("L")).std() > 10
 
     model = FACNN.from_preset("cifar10")
@@ -157,6 +157,20 @@ def test_a_figure_of_some_of_many_images(tmp_path, capsys):
         with Image.open(output) as figure:
             heights.append(figure.height)
     assert heights[1] > 1.5 * heights[0]
+
+
+@pytest.mark.only_on("torch")
+def test_layers_add_columns_to_the_figure(tmp_path, photos, preset, capsys):
+    widths = []
+    for options in ([], ["--layers"], ["--layer", 1], ["--layer", 1] * 3):
+        output = tmp_path / "maps.png"
+        command = [photos[0], "--preset", preset, "--size", 16, *options]
+        assert run("explain", *command, "--output", output) == 0
+        with Image.open(output) as figure:
+            widths.append(figure.width)
+    two, three_layers, one, same = widths
+    assert two < one == same < three_layers
+    assert "no FA layers" not in capsys.readouterr().err
 
 
 @pytest.mark.only_on("torch")
