@@ -2,19 +2,16 @@
 
 from collections.abc import Sequence
 from typing import Any
-from typing import TypeAlias
 
 import keras
 from keras import layers
 
+from keras_facnn._graph.nodes import Step
+from keras_facnn._graph.nodes import Steps
+from keras_facnn._graph.nodes import graph_steps
 from keras_facnn._graph.nodes import producing_node
 
 _FIRST, _LAST = 1, 3
-# What `producing_node` returns: a node, and the nested models that it is in.
-_Step: TypeAlias = tuple[Any, tuple[Any, ...]]
-# From each step to the steps that compute its inputs, in the order of
-# computation.
-_Steps: TypeAlias = dict[_Step, list[_Step]]
 _NORMS = (
     layers.BatchNormalization,
     layers.GroupNormalization,
@@ -36,7 +33,7 @@ def channel_axes(tensors: Sequence[keras.KerasTensor]) -> list[int]:
     Returns:
         An integer for each tensor.
     """
-    axes = _axes(_steps(tensors))
+    axes = _axes(graph_steps(tensors))
     return [axes[producing_node(tensor, ())] for tensor in tensors]
 
 
@@ -50,7 +47,7 @@ def channel_axis(model: keras.Model, path: str) -> int:
     Raises:
         ValueError: If the model's output does not depend on the layer.
     """
-    steps = _steps(model.outputs)
+    steps = graph_steps(model.outputs)
     depth = path.count("/") + 1
     for node, calls in steps:
         # The nested models that the layer is in, the outermost first, and the
@@ -66,24 +63,10 @@ def channel_axis(model: keras.Model, path: str) -> int:
     )
 
 
-def _steps(tensors: Sequence[keras.KerasTensor]) -> _Steps:
-    """Return the graph of tensors, as if nested models were not nested."""
-    steps: _Steps = {}
-    to_do = [producing_node(tensor, ()) for tensor in tensors]
-    while to_do:
-        node, calls = to_do[-1]
-        before = [producing_node(x, calls) for x in node.input_tensors]
-        missing = [step for step in before if step not in steps]
-        if not missing:
-            steps.setdefault(to_do.pop(), before)
-        to_do += missing
-    return steps
-
-
-def _axes(steps: _Steps) -> dict[_Step, int]:
+def _axes(steps: Steps) -> dict[Step, int]:
     """Return the axis of the channels in the output of each step."""
     read_as = _read_as(steps)
-    axes: dict[_Step, int] = {}
+    axes: dict[Step, int] = {}
     for step, before in steps.items():
         maps = [s for s in before if len(_shape(s)) == 4]
         axes[step] = _axis(
@@ -133,9 +116,9 @@ def _axis(
     return read_as or next(iter([*same, *(axis for axis, _ in inputs)]), _LAST)
 
 
-def _read_as(steps: _Steps) -> dict[_Step, int]:
+def _read_as(steps: Steps) -> dict[Step, int]:
     """Return the axis that the layers after a step expect, by step."""
-    expected: dict[_Step, int] = {}
+    expected: dict[Step, int] = {}
     for step, before in reversed(steps.items()):
         operation = step[0].operation
         axis = _declared(operation)
@@ -179,5 +162,5 @@ def _is_of_keras(operation: Any) -> bool:
     )
 
 
-def _shape(step: _Step) -> tuple[int | None, ...]:
+def _shape(step: Step) -> tuple[int | None, ...]:
     return tuple(step[0].output_tensors[0].shape)

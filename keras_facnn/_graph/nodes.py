@@ -5,6 +5,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
+from typing import TypeAlias
 from typing import TypeGuard
 from typing import TypeVar
 
@@ -13,6 +14,11 @@ from keras import layers
 from keras import tree
 
 _COMPUTES_GRAPH = "_keras_facnn_computes_graph"
+# What `producing_node` returns: a node, and the nested models that it is in.
+Step: TypeAlias = tuple[Any, tuple[Any, ...]]
+# From each step to the steps that compute its inputs, in the order of
+# computation.
+Steps: TypeAlias = dict[Step, list[Step]]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -63,9 +69,7 @@ def _calls_of_keras() -> tuple[Callable[..., Any], ...]:
     return type(keras.Model(x, x)).call, keras.Sequential.call
 
 
-def producing_node(
-    tensor: Any, calls: Sequence[Any]
-) -> tuple[Any, tuple[Any, ...]]:
+def producing_node(tensor: Any, calls: Sequence[Any]) -> Step:
     """Return the node that makes a tensor of a graph, also in nested models.
 
     Args:
@@ -108,3 +112,17 @@ def call_inputs(
     if isinstance(inputs, dict) and not isinstance(model.input, dict):
         return [inputs[x.name] for x in model.inputs]
     return tree.flatten(inputs)
+
+
+def graph_steps(tensors: Sequence[keras.KerasTensor]) -> Steps:
+    """Return the graph of tensors, as if nested models were not nested."""
+    steps: Steps = {}
+    to_do = [producing_node(tensor, ()) for tensor in tensors]
+    while to_do:
+        node, calls = to_do[-1]
+        before = [producing_node(x, calls) for x in node.input_tensors]
+        missing = [step for step in before if step not in steps]
+        if not missing:
+            steps.setdefault(to_do.pop(), before)
+        to_do += missing
+    return steps
