@@ -68,7 +68,10 @@ def is_pointwise(operation: Any, constants: list[Any]) -> bool:
     if isinstance(operation, _OF_CHANNELS):
         axis = operation.axis
         axes = list(axis) if isinstance(axis, (list, tuple)) else [axis]
-        return all(n in (-1, 3, None) for n in axes)
+        return set(axes) <= {-1, 3} or (
+            # One mean and one variance for all channels.
+            isinstance(operation, layers.Normalization) and axis is None
+        )
     cls = type(operation)
     return isinstance(operation, _LAYERS) or any(
         cls.__module__.startswith(room) and cls.__name__ in names

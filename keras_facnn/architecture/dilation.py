@@ -1,11 +1,8 @@
 """Replace the last halvings of a model's maps with dilation."""
 
 import dataclasses
-import itertools
 import math
-from collections.abc import Sequence
 from typing import Any
-from typing import NoReturn
 from typing import TypeAlias
 
 import keras
@@ -13,30 +10,29 @@ from keras import layers
 from keras import tree
 
 from keras_facnn._checks.numbers import check_int
-from keras_facnn._graph.layer_copies import LayerCopies
 from keras_facnn._graph.nodes import Step
 from keras_facnn._graph.nodes import check_graph_model
 from keras_facnn._graph.nodes import graph_steps
 from keras_facnn._graph.nodes import producing_node
 from keras_facnn._graph.pointwise import is_of_keras
 from keras_facnn._graph.pointwise import is_pointwise
+from keras_facnn.architecture.dilated_layers import CONVOLUTIONS
+from keras_facnn.architecture.dilated_layers import NO_FRAME
+from keras_facnn.architecture.dilated_layers import POOLING
+from keras_facnn.architecture.dilated_layers import Frame
+from keras_facnn.architecture.dilated_layers import NoExactForm
+from keras_facnn.architecture.dilated_layers import aligned_axes
+from keras_facnn.architecture.dilated_layers import axes_after
+from keras_facnn.architecture.dilated_layers import finer_layer
 from keras_facnn.architecture.graph import finalize_layers
+from keras_facnn.architecture.layer_copies import LayerCopies
 from keras_facnn.architecture.windows import Axis
-from keras_facnn.architecture.windows import Window
-from keras_facnn.architecture.windows import finer_windows
 
 # The image size for which layers are aligned if a model takes any size.
 _PROBE = 512
 
-_CONVOLUTIONS = (
-    layers.Conv2D,
-    layers.DepthwiseConv2D,
-    layers.SeparableConv2D,
-)
-_POOLING = (layers.AveragePooling2D, layers.MaxPooling2D)
 _FRAMES = (layers.Cropping2D, layers.ZeroPadding2D)
 _GLOBAL_POOLING = (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D)
-_NO_FRAME = ((0, 0), (0, 0))
 
 # The rows and columns of maps, or None for values that have no locations.
 _Axes: TypeAlias = tuple[Axis, ...] | None
@@ -78,7 +74,7 @@ def dilated(model: keras.Model, stride: int) -> keras.Model:
     inputs = keras.Input(
         batch_shape=probe, dtype=images.dtype, name=images.name
     )
-    copy = _Copy(stride)
+    copy = _Copy(stride, images.name)
     new = keras.Model(inputs, copy.of_graph(maps, inputs), name=model.name)
     if probe != images.shape:
         new = keras.models.clone_model(
@@ -96,8 +92,11 @@ def dilated(model: keras.Model, stride: int) -> keras.Model:
 class _Copy:
     """A copy of a graph, whose layers have other steps and dilations.
 
-    Attributes:
+    Args:
         stride: The largest number of pixels per cell.
+        inputs: The name of the input layer.
+
+    Attributes:
         layers: The copies of the layers.
         axes: The axes of each Keras tensor of the copy, by its identity, and
             the tensor, which is kept so that no other gets this identity.
@@ -105,9 +104,9 @@ class _Copy:
             identity, the one before, and the padding.
     """
 
-    def __init__(self, stride: int) -> None:
+    def __init__(self, stride: int, inputs: str) -> None:
         self.stride = stride
-        self.layers = LayerCopies()
+        self.layers = LayerCopies([inputs])
         self.axes: dict[int, tuple[_Axes, Any]] = {}
         self.unpadded: dict[int, tuple[Any, Any]] = {}
 
@@ -127,7 +126,16 @@ class _Copy:
                 )
             }
             outer = [call.operation.name for call in reversed(calls)]
-            made[step] = self._called(node, values, outer)
+            try:
+                made[step] = self._called(node, values, outer)
+            except NoExactForm as e:
+                raise ValueError(
+                    f"`stride` cannot be {self.stride} for this model: its "
+                    f"layer {node.operation.name!r}, of the class "
+                    f"{type(node.operation).__name__}, {e}. Pass a larger "
+                    "stride, or None, which keeps the model's own maps. "
+                    f"Received: stride={self.stride}"
+                ) from None
         output = made[producing_node(maps, ())]
         own = max((axis.stride for axis in self._of(output) or ()), default=0)
         if self.stride > own:
@@ -149,23 +157,23 @@ class _Copy:
         """
         operation = node.operation
         if not is_of_keras(operation):
-            self._refuse(operation, "is not of Keras' own classes")
+            raise NoExactForm("is not of Keras' own classes")
         if getattr(operation, "data_format", None) == "channels_first":
-            self._refuse(operation, "has the channels first")
+            raise NoExactForm("has the channels first")
         if len(node.output_tensors) != 1:
-            self._refuse(operation, "has several outputs")
+            raise NoExactForm("has several outputs")
         x, *others = values.values()
         if self._of(x) and not others:
-            if isinstance(operation, (*_CONVOLUTIONS, *_POOLING)):
+            if isinstance(operation, (*CONVOLUTIONS, *POOLING)):
                 return self._window(operation, outer, x)
             if isinstance(operation, _FRAMES):
                 return self._frame(operation, outer, x)
             if isinstance(operation, _GLOBAL_POOLING):
-                pool = self._layer(operation, outer)
+                pool = self.layers.copy(operation, outer)
                 return self._set(pool(self._own_cells(operation, x)), None)
         values, axes = self._aligned(operation, values)
         args, kwargs = node.arguments.fill_in(values)
-        output = self._layer(operation, outer)(*args, **kwargs)
+        output = self.layers.copy(operation, outer)(*args, **kwargs)
         constants = [
             value
             for value in tree.flatten((args, kwargs))
@@ -173,93 +181,34 @@ class _Copy:
         ]
         if axes is None:
             if math.prod(output.shape[1:-1]) != 1:
-                self._refuse(operation, "makes maps of values of no location")
+                raise NoExactForm("makes maps of values of no location")
         elif not is_pointwise(operation, constants):
-            axes = self._after_other(operation, axes, output)
+            axes = axes_after(operation, axes, output.shape)
         return self._set(output, axes)
 
     def _window(self, layer: Any, outer: list[str], x: Any) -> Any:
         """Return what a convolution or a pooling layer makes of maps."""
-        axes: Any = self._of(x)
         strides = [
             axis.stride * step
-            for axis, step in zip(axes, layer.strides, strict=True)
+            for axis, step in zip(self._of(x) or (), layer.strides, strict=True)
         ]
         if max(strides) <= self.stride:
-            output = self._layer(layer, outer)(x)
-            return self._set(
-                output, tuple(map(Axis, strides, output.shape[1:3]))
-            )
-        pools = isinstance(layer, _POOLING)
-        frame = _NO_FRAME
-        if id(x) in self.unpadded and not pools and max(layer.strides) > 1:
-            # Smaller steps need other padding to be centered.
+            output = self.layers.copy(layer, outer)(x)
+            size = output.shape[1:3]
+            return self._set(output, tuple(map(Axis, strides, size)))
+        frame = NO_FRAME
+        if (
+            id(x) in self.unpadded
+            and isinstance(layer, CONVOLUTIONS)
+            and max(layer.strides) > 1
+        ):
+            # Smaller steps need other zeros to be centered.
             x, frame = self.unpadded[id(x)]
-        windows, axes = self._finer(layer, x, frame)
-        changes: dict[str, Any] = {
-            "strides": tuple(window.stride for window in windows),
-            "padding": "same" if _are_same(windows, x) else "valid",
-        }
-        if not pools:
-            changes["dilation_rate"] = tuple(window.rate for window in windows)
-        pads = tuple((window.before, window.after) for window in windows)
-        if changes["padding"] == "valid" and pads != _NO_FRAME:
-            x = self.layers.new(
-                layers.ZeroPadding2D,
-                f"{layer.name}_padding",
-                layer,
-                padding=pads,
-            )(x)
-        return self._set(self._layer(layer, outer, changes)(x), axes)
-
-    def _finer(
-        self, layer: Any, x: Any, frame: Any
-    ) -> tuple[tuple[Window, ...], tuple[Axis, ...]]:
-        """Return a layer's windows on finer maps, and the axes of its output.
-
-        Args:
-            layer: A layer of windows.
-            x: The maps.
-            frame: The padding of the maps before the layer.
-        """
-        pools = isinstance(layer, _POOLING)
-        choices = []
-        for i, axis in enumerate(self._of(x) or ()):
-            window = Window(
-                (layer.pool_size if pools else layer.kernel_size)[i],
-                layer.strides[i],
-                1 if pools else layer.dilation_rate[i],
-                *frame[i],
-            )
-            if layer.padding == "same":
-                window = window.padded_same(axis.size)
-            if self.stride % min(
-                self.stride, axis.stride // axis.dilation
-            ) or axis.stride * window.stride % min(
-                self.stride, axis.stride * window.stride
-            ):
-                self._refuse(
-                    layer, "makes maps whose stride is no multiple of it"
-                )
-            if pools and window.size > 1 and axis.dilation > 1:
-                self._refuse(
-                    layer, "pools maps that become finer, and has no dilation"
-                )
-            choices.append(
-                list(finer_windows(window, axis, x.shape[1 + i], self.stride))
-            )
-        for pair in itertools.product(*choices):
-            windows, axes = zip(*pair, strict=True)
-            # Zeros are not neutral to pooling, but "same" is.
-            if (
-                not pools
-                or _are_same(windows, x)
-                or not any(w.before or w.after for w in windows)
-            ):
-                return windows, axes
-        self._refuse(
-            layer, f"has no exact dilated form on maps of {x.shape[1:3]}"
+        changes, pads, axes = finer_layer(
+            layer, self._of(x) or (), x.shape[1:3], frame, self.stride
         )
+        x = self._framed(x, layer.name, pads)
+        return self._set(self.layers.copy(layer, outer, changes)(x), axes)
 
     def _frame(self, layer: Any, outer: list[str], x: Any) -> Any:
         """Return what `ZeroPadding2D` or `Cropping2D` makes of maps."""
@@ -276,27 +225,23 @@ class _Copy:
             tuple(axis.dilation * n for n in ends)
             for axis, ends in zip(axes, frame, strict=True)
         )
-        output = self._layer(layer, outer, {name: wider})(x)
+        output = self.layers.copy(layer, outer, {name: wider})(x)
         if pads:
             self.unpadded[id(output)] = x, frame
         return self._set(output, axes)
 
     def _own_cells(self, layer: Any, x: Any) -> Any:
         """Return the cells of finer maps that the model's maps have."""
-        axes: Any = self._of(x)
+        axes = self._of(x) or ()
         if all(axis.dilation == 1 for axis in axes):
             return x
-        if any(axis.phase for axis in axes):
-            x = self.layers.new(
-                layers.Cropping2D,
-                f"{layer.name}_cropping",
-                layer,
-                cropping=tuple((axis.phase, 0) for axis in axes),
-            )(x)
+        x = self._framed(
+            x, layer.name, tuple((-axis.phase, 0) for axis in axes)
+        )
         return self.layers.new(
             layers.MaxPooling2D,
             f"{layer.name}_cells",
-            layer,
+            x.dtype,
             pool_size=1,
             strides=tuple(axis.dilation for axis in axes),
         )(x)
@@ -306,82 +251,40 @@ class _Copy:
     ) -> tuple[dict[int, Any], _Axes]:
         """Return tensors whose maps have the same axes, and these axes."""
         maps = {key: x for key, x in values.items() if self._of(x)}
-        all_axes: Any = [self._of(x) for x in maps.values()]
-        if not maps or all(axes == all_axes[0] for axes in all_axes):
-            return values, all_axes[0] if maps else None
-        first, *others = maps.values()
-        if any(x.shape[1:3] != first.shape[1:3] for x in others) or any(
-            dataclasses.replace(a, phase=b.phase) != b
-            for axes in all_axes
-            for a, b in zip(axes, all_axes[0], strict=True)
-        ):
-            self._refuse(operation, "joins maps of different sizes")
-        axes = []
-        for column, cells in zip(
-            zip(*all_axes, strict=True), first.shape[1:3], strict=True
-        ):
-            by_phase = sorted(column, key=lambda axis: -axis.phase)
-            fitting = [axis for axis in by_phase if axis.fits(cells)]
-            axes.append(fitting[0])
-        return {
-            **values,
-            **{
-                key: self._shifted(operation, x, axes)
-                for key, x in maps.items()
-            },
-        }, tuple(axes)
+        if not maps:
+            return values, None
+        axes = aligned_axes([self._of(x) or () for x in maps.values()])
+        values = dict(values)
+        for key, x in maps.items():
+            moves = [
+                new.phase - axis.phase
+                for new, axis in zip(axes, self._of(x) or (), strict=True)
+            ]
+            frame = tuple((n, -n) for n in moves)
+            values[key] = self._framed(x, operation.name, frame)
+        return values, axes
 
-    def _shifted(self, operation: Any, x: Any, axes: Sequence[Axis]) -> Any:
-        """Return maps that are moved to the phase of other axes."""
-        by = [
-            new.phase - axis.phase
-            for new, axis in zip(axes, self._of(x) or (), strict=True)
-        ]
-        if not any(by):
-            return x
-        pads = tuple((max(n, 0), max(-n, 0)) for n in by)
-        x = self.layers.new(
-            layers.ZeroPadding2D,
-            f"{operation.name}_padding",
-            operation,
-            padding=pads,
-        )(x)
-        return self.layers.new(
-            layers.Cropping2D,
-            f"{operation.name}_cropping",
-            operation,
-            cropping=tuple(ends[::-1] for ends in pads),
-        )(x)
+    def _framed(self, x: Any, name: str, frame: Frame) -> Any:
+        """Return maps with zeros at their ends, or without some cells.
 
-    def _after_other(self, operation: Any, axes: Any, output: Any) -> _Axes:
-        """Return the axes after an operation that nothing is known of."""
-        if any(axis.dilation > 1 for axis in axes):
-            self._refuse(
-                operation,
-                "joins locations of maps that become finer, and has no "
-                "dilation",
+        Args:
+            x: The maps.
+            name: The first part of the names of new layers.
+            frame: How many zeros to add, or, if negative, cells to cut.
+        """
+        for cls, option, sign in (
+            (layers.ZeroPadding2D, "padding", 1),
+            (layers.Cropping2D, "cropping", -1),
+        ):
+            ends = tuple(
+                tuple(max(sign * n, 0) for n in pair) for pair in frame
             )
-        size = tuple(output.shape[1:3])
-        if len(output.shape) != 4 or (
-            size != tuple(axis.size for axis in axes)
-            # Those of images may resize or crop.
-            and "preprocessing" not in type(operation).__module__
-        ):
-            self._refuse(operation, "changes the shape of maps")
-        return tuple(
-            Axis(axis.stride, n) for axis, n in zip(axes, size, strict=True)
-        )
-
-    def _layer(
-        self,
-        layer: Any,
-        outer: list[str],
-        changes: dict[str, Any] | None = None,
-    ) -> Any:
-        try:
-            return self.layers.copy(layer, outer, changes)
-        except ValueError:
-            self._refuse(layer, "is called with maps of different strides")
+            if ends != NO_FRAME:
+                new = self.layers.new(
+                    cls, f"{name}_{option}", x.dtype, **{option: ends}
+                )
+                x = new(x)
+        return x
 
     def _of(self, tensor: Any) -> _Axes:
         return self.axes[id(tensor)][0]
@@ -389,19 +292,3 @@ class _Copy:
     def _set(self, tensor: Any, axes: _Axes) -> Any:
         self.axes[id(tensor)] = axes, tensor
         return tensor
-
-    def _refuse(self, operation: Any, why: str) -> NoReturn:
-        raise ValueError(
-            f"`stride` cannot be {self.stride} for this model: its layer "
-            f"{operation.name!r}, of the class {type(operation).__name__}, "
-            f"{why}. Pass a larger stride, or None, which keeps the model's "
-            f"own maps. Received: stride={self.stride}"
-        )
-
-
-def _are_same(windows: Sequence[Window], x: Any) -> bool:
-    """Return whether windows on maps have the padding "same" of Keras."""
-    return all(
-        window.padded_same(cells) == window
-        for window, cells in zip(windows, x.shape[1:3], strict=True)
-    )

@@ -63,9 +63,7 @@ class Window:
         """Return the window with the padding that Keras calls "same"."""
         count = math.ceil(cells / self.stride)
         pad = max((count - 1) * self.stride + self.reach + 1 - cells, 0)
-        return dataclasses.replace(
-            self, before=pad // 2, after=pad - pad // 2
-        )
+        return dataclasses.replace(self, before=pad // 2, after=pad - pad // 2)
 
 
 def finer_windows(

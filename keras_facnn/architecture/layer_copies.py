@@ -1,9 +1,12 @@
 """Copies of a model's layers, for a graph that is built anew."""
 
+from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
 import keras
+
+from keras_facnn.architecture.dilated_layers import NoExactForm
 
 
 class LayerCopies:
@@ -12,11 +15,14 @@ class LayerCopies:
     All of them have different names. A copy has its layer's name, or, if an
     earlier copy has it, this name after those of the nested models that the
     layer is in.
+
+    Args:
+        taken: Names that no copy may have.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, taken: Iterable[str]) -> None:
         self._copies: dict[int, tuple[Any, Any, dict[str, Any]]] = {}
-        self._names: set[str] = set()
+        self._names = set(taken)
 
     def copy(
         self,
@@ -27,16 +33,14 @@ class LayerCopies:
         """Return the copy of a layer.
 
         Args:
-            layer: A layer. Another operation has no weights, so it is returned.
+            layer: A layer, or another operation of Keras.
             outer: Names of the nested models that it is in, the outermost
                 first.
             changes: What to change in its config.
 
         Raises:
-            ValueError: If it was copied with other changes before.
+            NoExactForm: If it was copied with other changes before.
         """
-        if not isinstance(layer, keras.Layer):
-            return layer
         changes = changes or {}
         if id(layer) not in self._copies:
             name = self._unused(layer.name, "_".join([*outer, layer.name]))
@@ -45,14 +49,14 @@ class LayerCopies:
             self._copies[id(layer)] = layer, copy, changes
         _, copy, changed = self._copies[id(layer)]
         if changed != changes:
-            raise ValueError("A layer cannot be copied in two ways.")
+            raise NoExactForm("is called with maps of different strides")
         return copy
 
-    def new(self, cls: Any, name: str, like: Any, **options: Any) -> Any:
-        """Return a layer of a class, of the dtype policy of another layer."""
+    def new(self, cls: Any, name: str, dtype: str, **options: Any) -> Any:
+        """Return a layer of a class that reads maps, and has no weights."""
         return cls(
             name=self._unused(name, name),
-            dtype=getattr(like, "dtype_policy", None),
+            dtype=dtype,
             data_format="channels_last",
             **options,
         )
@@ -60,7 +64,8 @@ class LayerCopies:
     def set_weights(self) -> None:
         """Give each copy, after it was called, the weights of its layer."""
         for layer, copy, _ in self._copies.values():
-            copy.set_weights(layer.get_weights())
+            if isinstance(layer, keras.Layer):
+                copy.set_weights(layer.get_weights())
 
     def _unused(self, name: str, longer: str) -> str:
         """Return the first of two names that is not taken, or number it."""
