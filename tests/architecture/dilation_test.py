@@ -9,7 +9,7 @@ from keras import ops
 from keras_facnn import FACNN
 from keras_facnn.architecture.dilation import dilated
 from tests.promises import predict
-from zoo.efficientnet_lite0 import efficientnet_lite0
+from zoo.efficientnet_lite import efficientnet_lite
 
 
 def with_weights(model, rng):
@@ -99,10 +99,11 @@ def test_any_image_size(rng, size):
 @pytest.mark.only_on("torch")
 def test_is_the_same_as_a_backbone_built_so(rng):
     model = with_weights(
-        efficientnet_lite0((64, 96, 3), include_top=False, pretrained=False),
+        efficientnet_lite(0, (64, 96, 3), include_top=False, pretrained=False),
         rng,
     )
-    expected = efficientnet_lite0(
+    expected = efficientnet_lite(
+        0,
         (64, 96, 3),
         include_top=False,
         pretrained=False,
