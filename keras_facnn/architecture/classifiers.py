@@ -12,6 +12,7 @@ from keras import layers
 from keras_facnn._checks.messages import callers_stacklevel
 from keras_facnn._checks.models import classifier_shapes
 from keras_facnn._graph.nodes import is_graph_model
+from keras_facnn.architecture.dilation import dilated
 from keras_facnn.architecture.trained_heads import read_trained_head
 from keras_facnn.layers import GlobalAvgPool3DHead
 
@@ -59,8 +60,6 @@ def read_classifier(classifier: Any, stride: int | None) -> Classifier:
         stride: As there.
     """
     classifier_shapes(classifier, "classifier")
-    if stride is not None:
-        raise NotImplementedError("`stride` is not implemented yet.")
     head = read_trained_head(classifier, "classifier")
     if isinstance(head.layer, GlobalAvgPool3DHead):
         raise ValueError(
@@ -89,6 +88,8 @@ def read_classifier(classifier: Any, stride: int | None) -> Classifier:
         )
     features = head.features
     _warn_without_preprocessing(features)
+    if stride is not None:
+        features = dilated(features, stride)
     return Classifier(features, kernel, bias, head.layer.dtype_policy)
 
 

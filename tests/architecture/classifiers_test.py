@@ -258,6 +258,29 @@ def test_fa_layers_can_be_trained_on_top(photos):
     np.testing.assert_array_equal(trained.predict(photos, verbose=0), before)
 
 
+@pytest.mark.parametrize("kind", ["softmax", "nested pooling"])
+def test_stride_makes_finer_maps_of_the_same_weights(kind, photos, tmp_path):
+    trained = CONVERTS[kind]()
+    model = FACNN.from_classifier(trained, list("abcde"), stride=2)
+    maps = model.class_maps(photos)
+    assert maps.shape == (4, 16, 16, 5)
+    # Keras pads so that the maps of a halving are at odd cells.
+    expected = FACNN.from_classifier(trained).class_maps(photos)
+    np.testing.assert_allclose(maps[:, 1::2, 1::2], expected, atol=1e-5)
+    exact = model.verify(photos)
+    assert exact["theorem_1_correlation"] > 1 - 1e-6
+    assert exact["completeness_error"] < 1e-5
+    model.save_to_preset(tmp_path)
+    np.testing.assert_allclose(
+        FACNN.from_preset(tmp_path).class_maps(photos), maps, atol=1e-5
+    )
+
+
+def test_refuses_a_stride_that_it_cannot_reach():
+    with pytest.raises(ValueError, match="at most.*, 4. Received: stride=8"):
+        FACNN.from_classifier(CONVERTS["softmax"](), stride=8)
+
+
 REFUSED = {
     "Flatten": [layers.Flatten, lambda: layers.Dense(5)],
     "MaxPool": [layers.GlobalMaxPooling2D, lambda: layers.Dense(5)],
