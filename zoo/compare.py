@@ -74,7 +74,8 @@ def define_flags() -> None:
         "Table of the objects' boxes in a folder's images, with the columns "
         "file (split/class/name.jpg), xmin, ymin, xmax, ymax, in pixels, the "
         "last ones included. Only images with a box are compared. Adds the "
-        "pointing games of those whose class is predicted right.",
+        "pointing games and MaxBoxAccV2 of those whose class is predicted "
+        "right.",
     )
     flags.DEFINE_integer("seed", 0, "Seed of RISE's masks and random order.")
 
@@ -167,15 +168,13 @@ def main() -> None:
 def check_boxes_flag() -> None:
     if FLAGS.boxes and (
         not os.path.isdir(FLAGS.data)
-        or FLAGS.classes
         or FLAGS.skip_broken
         or FLAGS.validation_fraction is not None
         or FLAGS.labels
     ):
         raise app.UsageError(
             "--boxes needs a folder as --data, and all of its images: neither "
-            "--classes nor --labels nor --skip_broken nor "
-            "--validation_fraction. "
+            "--labels nor --skip_broken nor --validation_fraction. "
             f"Received: --data {FLAGS.data}"
         )
 
@@ -232,13 +231,21 @@ def read_boxes(images: np.ndarray, fit: str) -> list | None:
     if FLAGS.boxes is None:
         return None
     return boxes.load(
-        FLAGS.boxes, FLAGS.data, FLAGS.split, images.shape[1:], fit
+        FLAGS.boxes,
+        FLAGS.data,
+        FLAGS.split,
+        images.shape[1:],
+        fit,
+        FLAGS.classes,
     )
 
 
 def layers_of(model: keras.Model) -> list[Layer]:
     """Return the numbers of the FA layers to compare at."""
     last = model.num_layers
+    if last == 0:
+        # The maps of a converted classifier, x_0.
+        return [0]
     if not FLAGS.layers:
         return list(dict.fromkeys([last, max(1, 3 * last // 4)]))
     for layer in FLAGS.layers:
@@ -355,7 +362,7 @@ def judge(compared: Compared, method: str, layer: Layer | None) -> Judged:
     columns: dict[str, Any] = {}
     if compared.boxes is not None:
         right = defined & (compared.predictions == labels)
-        columns |= pointing_games(
+        columns |= scores_by_boxes(
             None if maps is None else maps[right],
             [compared.boxes[i] for i in np.flatnonzero(right)],
             images.shape[1:3],
@@ -370,14 +377,18 @@ def judge(compared: Compared, method: str, layer: Layer | None) -> Judged:
     return Judged(maps, curve, columns)
 
 
-def pointing_games(
+def scores_by_boxes(
     maps: np.ndarray | None, boxes: list, size: tuple[int, int]
 ) -> dict[str, float]:
-    """Return the scores of both games; of a random order, those of chance."""
+    """Return the scores by the boxes; of a random order, those of chance.
+
+    The chance of MaxBoxAccV2 is that of a box around the whole image.
+    """
     from keras_facnn import metrics
 
+    best = np.array([np.nan])
     if not len(boxes):
-        pointing = energy = np.array([np.nan])
+        pointing = energy = best
     elif maps is None:
         # Not quite constant: a constant map has no score.
         maps = np.ones((len(boxes), *size))
@@ -386,10 +397,13 @@ def pointing_games(
     else:
         pointing = metrics.pointing_game(maps, boxes, size)
         energy = metrics.energy_pointing_game(maps, boxes, size)
+    if len(boxes):
+        best = metrics.max_box_accuracy(maps, boxes, size).values.mean(axis=0)
     columns: dict[str, float] = {}
     for name, values in (
         ("pointing game", pointing),
         ("energy in box", energy),
+        ("MaxBoxAccV2", best),
     ):
         mean, half_width = mean_and_half_width(values[~np.isnan(values)])
         columns[name] = round(mean, 4)
@@ -485,7 +499,7 @@ def map_figures(
             },
             [names[c] for c in compared.predictions[shown]],
         )
-    if compared.is_facnn:
+    if compared.is_facnn and compared.model.num_layers:
         model, one = compared.model, compared.images[shown[:1]]
         c = int(compared.predictions[shown[0]])
         numbers = inputs.spread(np.arange(1, model.num_layers + 1), 8).tolist()

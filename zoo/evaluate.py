@@ -171,8 +171,16 @@ def by_class(
 
     `low` and `high` are Wilson's interval of an accuracy, which holds the true
     one with a chance of 95 %. For each class, `confusion` counts the classes
-    that are predicted for its images.
+    that are predicted for its images. Nothing is counted if there are fewer
+    images than classes.
     """
+    if len(labels) < len(names):
+        logging.warning(
+            "Too few images to count by class: %d of %d classes.",
+            len(labels),
+            len(names),
+        )
+        return {}
     classes: Report = {}
     confusion: Report = {}
     few = []
@@ -183,7 +191,7 @@ def by_class(
             continue
         if count < FEW:
             few.append(f"{name} {count}")
-        low, high = stats.binomtest(right, count).proportion_ci(method="wilson")
+        low, high = wilson(right, count)
         classes[name] = {
             "images": count,
             "right": right,
@@ -203,6 +211,12 @@ def by_class(
     return {"classes": classes, "confusion": confusion}
 
 
+def wilson(right: int, count: int) -> list[float]:
+    """Return the ends of Wilson's 95 % interval of an accuracy."""
+    interval = stats.binomtest(right, count).proportion_ci(method="wilson")
+    return [interval.low, interval.high]
+
+
 def logits_of(model: keras.Model, images: np.ndarray) -> np.ndarray:
     logits = model.predict(images, batch_size=FLAGS.batch_size, verbose=0)
     if not np.isfinite(logits).all():
@@ -219,7 +233,9 @@ def accuracy(logits: np.ndarray, labels: np.ndarray) -> Report:
     return {
         "images": len(labels),
         "top_1": float((rank < 1).mean()),
+        "top_1_interval": wilson(int((rank < 1).sum()), len(rank)),
         "top_5": float((rank < 5).mean()),
+        "top_5_interval": wilson(int((rank < 5).sum()), len(rank)),
         # The mean of the classes' own accuracies.
         "balanced": float(
             np.mean([(rank[labels == c] < 1).mean() for c in set(labels)])
@@ -409,7 +425,9 @@ def correlations(similarities: dict[str, Any]) -> Report:
 
     def by_layer(numbers: Sequence[float]) -> Report:
         return {
-            f"fa_{layer}": None if math.isnan(number) else number
+            (f"fa_{layer}" if layer else "x_0"): None
+            if math.isnan(number)
+            else number
             for layer, number in zip(
                 similarities[""].layers, numbers, strict=True
             )

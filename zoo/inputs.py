@@ -22,6 +22,7 @@ from absl import logging
 
 import zoo.recipes
 from zoo import settings
+from zoo.recipe import Conversion
 from zoo.recipe import Recipe
 from zoo.recipe import Stage
 
@@ -134,8 +135,8 @@ def define_integers(name: str, default: list[int] | None, help: str) -> None:
     )
 
 
-def define_recipe_flags() -> None:
-    """Define `--recipe`, `--stage` and `--set`."""
+def define_recipe_flag() -> None:
+    """Define `--recipe`."""
     names, lines = [], []
     for module in pkgutil.iter_modules(zoo.recipes.__path__):
         # Without running them, since one with a fault must not stop the others.
@@ -151,6 +152,11 @@ def define_recipe_flags() -> None:
         "\n".join(["Recipe, a module of zoo/recipes:", *lines]),
         required=True,
     )
+
+
+def define_recipe_flags() -> None:
+    """Define `--recipe`, `--stage` and `--set`."""
+    define_recipe_flag()
     flags.DEFINE_string("stage", None, "Name of a single stage of the recipe.")
     flags.DEFINE_multi_string(
         "set",
@@ -175,6 +181,17 @@ def read_stage() -> Stage:
 
 
 def load_recipe(name: str) -> Recipe:
+    """Return the recipe of a module of `zoo/recipes/` that trains."""
+    recipe = load_any_recipe(name)
+    if isinstance(recipe, Conversion):
+        raise ValueError(
+            f"`--recipe {name}` converts a trained classifier, without "
+            f"training: python -m zoo.convert --recipe {name} --workdir FOLDER"
+        )
+    return recipe
+
+
+def load_any_recipe(name: str) -> Recipe | Conversion:
     """Return the recipe of a module of `zoo/recipes/`."""
     where = f"zoo/recipes/{name}.py"
     try:
@@ -182,7 +199,7 @@ def load_recipe(name: str) -> Recipe:
     except (TypeError, ValueError) as e:
         raise ValueError(f"{where}: {e}") from e
     recipe = getattr(module, "recipe", None)
-    if not isinstance(recipe, Recipe):
+    if not isinstance(recipe, (Recipe, Conversion)):
         raise ValueError(
             f"{where} must define `recipe`, a zoo.recipe.Recipe. "
             f"Received: {type(recipe).__name__}"
@@ -287,7 +304,7 @@ def table_of_labels() -> Split | None:
     return labels.find(FLAGS.labels, FLAGS.data)
 
 
-def find(split: str) -> Split:
+def find(split: str, may_lack_classes: bool = False) -> Split:
     """Call `zoo.data.images.find` with what the flags say."""
     from zoo.data import images
 
@@ -297,6 +314,7 @@ def find(split: str) -> Split:
         data_dir=FLAGS.data_dir,
         classes=FLAGS.classes,
         validation_fraction=FLAGS.validation_fraction,
+        may_lack_classes=may_lack_classes,
     )
 
 
@@ -314,7 +332,7 @@ def preset_and_images(
     Returns:
         The model, and the images, labels and class names of the split.
     """
-    found = find(FLAGS.split) if found is None else found
+    found = find(FLAGS.split, True) if found is None else found
     import keras_facnn
 
     model = keras_facnn.FACNN.from_preset(FLAGS.preset)
@@ -375,7 +393,7 @@ def baseline_and_images() -> tuple[
     keras.Model, np.ndarray, np.ndarray, list[str]
 ]:
     """Read a baseline's `model.keras` and images like `preset_and_images`."""
-    found = find(FLAGS.split)
+    found = find(FLAGS.split, True)
     import keras
 
     model = keras.saving.load_model(FLAGS.preset)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Make = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 FLAGS = flags.FLAGS
-OWN = ("facnn", "facnn_centered", "tf_keras_vis", "random")
+OWN = ("facnn", "facnn_centered", "tf_keras_vis", "middle", "random")
 TITLES = {
     "facnn": "FA-CNN",
     "facnn_centered": "FA-CNN, centered",
@@ -35,6 +35,7 @@ TITLES = {
     "integrated_gradients": "Integrated Gradients",
     "rise": "RISE",
     "occlusion": "K-OCC",
+    "middle": "always the middle",
 }
 # Without `--methods`, for an FA-CNN and for other models.
 DEFAULT = ("facnn", "grad_cam", "rise", "occlusion", "random")
@@ -49,6 +50,7 @@ def define_flags() -> None:
         None,
         f"Some of {', '.join(OWN)}, and of the functions of "
         f"keras_facnn.attribution, such as {', '.join(DEFAULT_OF_OTHERS[:4])}. "
+        "middle is always brightest there, a control for --boxes. "
         f"tf_keras_vis needs TensorFlow. The default is {','.join(DEFAULT)}, "
         f"and for a model that is no FA-CNN {','.join(DEFAULT_OF_OTHERS)}.",
     )
@@ -88,7 +90,7 @@ def _makes_maps(function: Callable) -> bool:
 def is_layered(name: str) -> bool:
     """Return whether a method looks at a layer, so that it is made at each."""
     if name in OWN:
-        return name != "random"
+        return name not in ("middle", "random")
     return "layer" in inspect.signature(_function(name)).parameters
 
 
@@ -108,6 +110,8 @@ def maker(
     """Return a function of images and classes to maps; None for random."""
     if name == "random":
         return None
+    if name == "middle":
+        return middle
     batch_size = FLAGS.batch_size
     if name in ("facnn", "facnn_centered"):
         return functools.partial(
@@ -145,9 +149,18 @@ def maker(
     )
 
 
+def middle(images: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return maps that are brightest in the middle: a control for boxes."""
+    import numpy as np
+
+    y, x = (((np.arange(side) + 0.5) / side - 0.5) ** 2 for side in (32, 32))
+    map_ = np.exp(-8 * (y[:, None] + x)).astype("float32")
+    return np.repeat(map_[None], len(images), axis=0)
+
+
 def passes(model: keras.Model, name: str) -> tuple[int | str, int | str]:
     """Return the forward and backward passes per image, "" where unknown."""
-    if name == "random":
+    if name in ("middle", "random"):
         return 0, 0
     if name in ("facnn", "facnn_centered", "cam"):
         return 1, 0

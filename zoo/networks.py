@@ -20,6 +20,8 @@ BACKBONES = {
         efficientnet_lite, 0, include_top=False
     )
 }
+# From images to logits, by the name that a recipe's `Conversion` has.
+CLASSIFIERS = {"efficientnet_lite1": functools.partial(efficientnet_lite, 1)}
 
 
 def build(

@@ -1,4 +1,4 @@
-"""What a recipe of `zoo/recipes/` is: how a preset is trained, in stages."""
+"""What a recipe of `zoo/recipes/` is: how a preset is trained or converted."""
 
 import dataclasses
 import re
@@ -294,6 +294,29 @@ class Recipe(Record):
         for name in ("init", "teacher"):
             del values[name]
         return {"stage": values.pop("name"), **recipe, **values}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Conversion(Record):
+    """How a preset is made of a trained classifier, without training.
+
+    Attributes:
+        about: What the preset says of itself.
+        classifier: Name of the classifier, as in `zoo/networks.py`.
+        image_shape: `(height, width, channels)` of its images.
+        dilate_last_stage: Whether its last maps are of stride 16 instead of 32.
+        weights: The package that has its weights, as pip names it.
+        class_table: Name of a table in `zoo/recipes/`: a header, then a row for
+            each class in the order of the logits: its name in the data, a tab,
+            and what to call it.
+    """
+
+    about: About
+    classifier: Literal["efficientnet_lite1"]
+    image_shape: tuple[Count, Count, Count]
+    dilate_last_stage: bool
+    weights: str
+    class_table: str
 
 
 def _check_pattern(name: str, pattern: str | None) -> None:

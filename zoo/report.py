@@ -42,6 +42,11 @@ COLUMNS = {
         "↑",
         "Share of a map's positive values that is in the object's box.",
     ),
+    "MaxBoxAccV2": (
+        "↑",
+        "How often a box around a bright part of a map fits a box of the "
+        "object, at the best threshold.",
+    ),
 }
 BASELINES = {
     "road": "Removed pixels are filled in from their neighbors, with noise "

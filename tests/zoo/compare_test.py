@@ -27,7 +27,7 @@ METHODS = [
     "layer_cam",
     "saliency",
 ]
-METHODS += ["integrated_gradients", "rise", "occlusion", "random"]
+METHODS += ["integrated_gradients", "rise", "occlusion", "middle", "random"]
 
 
 def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
@@ -81,6 +81,17 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
         found = float(rows["2", "random"][game])
         assert found == pytest.approx(chance, abs=1e-4)
         assert float(a[game]) == pytest.approx(float(b[game]), nan_ok=True)
+    # A box of the whole image fits those that cover enough of it.
+    whole = [
+        np.mean([share >= iou for iou in (0.3, 0.5, 0.7)])
+        for share in (shown[right] % 31 + 1) / 32
+    ]
+    assert float(rows["2", "random"]["MaxBoxAccV2"]) == pytest.approx(
+        np.mean(whole), abs=1e-4
+    )
+    middle = rows["2", "always the middle"]
+    assert middle["forward passes per image"] == "0"
+    assert rows["1", "always the middle"] == {**middle, "layer": "1"}
     # On the last layer of an FA-CNN, Grad-CAM and HiResCAM are the same.
     assert float(rows["2", "HiResCAM"]["accuracy AUC"]) == pytest.approx(
         float(b["accuracy AUC"]), abs=0.05

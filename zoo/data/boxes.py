@@ -19,6 +19,7 @@ def load(
     split: str,
     image_shape: Sequence[int],
     fit: str = "crop",
+    classes: str | None = None,
 ) -> list[np.ndarray]:
     """Load the boxes of each image of a split, in the order of the images.
 
@@ -30,6 +31,7 @@ def load(
         split: Name of the split.
         image_shape: `(height, width, ...)` to which the images are fitted.
         fit: As in `keras_facnn.load_images`.
+        classes: As in `zoo.data.images.find`.
 
     Returns:
         For each image a float array `(N, 4)` of `(left, top, right, bottom)`,
@@ -40,7 +42,8 @@ def load(
     table = read_table(path)
     target = np.array(image_shape[1::-1])
     found = []
-    for image in find(folder, split).sources:
+    images = find(folder, split, classes=classes, may_lack_classes=True)
+    for image in images.sources:
         name = os.path.relpath(image, folder).replace(os.sep, "/")
         boxes = table.pop(name, None)
         if boxes is None:

@@ -287,6 +287,7 @@ def find(
     data_dir: str | None = None,
     classes: str | None = None,
     validation_fraction: float | None = None,
+    may_lack_classes: bool = False,
 ) -> Split:
     """Find the images of one split of a data set, without reading them.
 
@@ -303,6 +304,8 @@ def find(
         validation_fraction: None, or the share of each class that is the split
             `"validation"` of a folder `class/*.jpg`; the rest is `"train"`. The
             choice is always the same.
+        may_lack_classes: Whether the table may name classes that have no
+            folder, which are then classes without an image.
 
     Returns:
         A `Split`.
@@ -319,16 +322,16 @@ def find(
         )
     else:
         sources, labels, folders = read_tfds(data, split, data_dir)
-    kept, names = choose_classes(data, folders, classes)
-    position = np.full(len(folders), -1)
-    position[kept] = np.arange(len(kept))
+    names = choose_classes(data, folders, classes, may_lack_classes)
+    order = {folder: number for number, folder in enumerate(names)}
+    position = np.array([order.get(folder, -1) for folder in folders])
     labels = position[labels].astype("int32")
     chosen = labels >= 0
     return Split(
         sources[chosen],
         labels[chosen],
-        [folders[i] for i in kept],
-        names,
+        list(names),
+        list(names.values()),
         f"{data}, split {split}",
         data if is_folder else None,
     )
@@ -443,25 +446,35 @@ def read_tfds(
 
 
 def choose_classes(
-    data: str, folders: Sequence[str], table: str | None
-) -> tuple[np.ndarray, list[str]]:
-    """Return indices into `folders` of the classes to use, and their names."""
+    data: str,
+    folders: Sequence[str],
+    table: str | None,
+    may_lack_classes: bool = False,
+) -> dict[str, str]:
+    """Return what to call the classes to use, by their names in the data.
+
+    Args:
+        data, may_lack_classes: As in `find`.
+        folders: The sorted names of the classes in the data.
+        table: The `classes` of `find`.
+    """
     own = os.path.join(data, "classes.tsv")
     path = table or own
     if not os.path.exists(path):
         if table:
             raise ValueError(f"`--classes` must be a file. Received: {table!r}")
-        return np.arange(len(folders)), list(folders)
+        return {folder: folder for folder in folders}
     names = read_table(path, folders)
     here = set(folders)
     missing = [folder for folder in names if folder not in here]
-    if missing:
+    if missing and not may_lack_classes:
         raise ValueError(f"{path} names classes that are not there: {missing}.")
     unnamed = [folder for folder in folders if folder not in names]
     if unnamed and not table:
         raise ValueError(f"{path} lacks the class folders {unnamed}.")
-    kept = [i for i, folder in enumerate(folders) if folder in names]
-    return np.array(kept), [names[folders[i]] for i in kept]
+    # In the order of the folders, which TensorFlow Datasets does not sort.
+    order = sorted(names) if missing else [f for f in folders if f in names]
+    return {folder: names[folder] for folder in order}
 
 
 def read_table(path: str, folders: Sequence[str]) -> dict[str, str]:

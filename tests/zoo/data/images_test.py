@@ -68,6 +68,15 @@ def test_a_table_chooses_classes(folder, tmp_path):
     table.write_text("folder\tname\nclass_7\tseven\nclass_x\tx\n")
     with pytest.raises(ValueError, match="not there.*class_x"):
         data.load(str(folder), "test", (32, 32, 3), classes=str(table))
+    # A preset of more classes than the images have.
+    some = data.find(
+        str(folder), "test", classes=str(table), may_lack_classes=True
+    )
+    assert (some.names, some.folders) == (
+        ["seven", "x"],
+        ["class_7", "class_x"],
+    )
+    assert set(some.labels) == {0}
 
 
 def test_names_a_class_folder_without_images(folder, tmp_path):
