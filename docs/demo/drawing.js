@@ -1,24 +1,26 @@
 // Draws evidence over a photo, in the colors of `keras_facnn.plots.colorize`.
 
-// From black over red to pale yellow, every sixteenth color of "inferno".
-const COLORS = ["000004", "0b0724", "210c4a", "3d0965", "57106e", "71196e",
-  "8a226a", "a32c61", "bc3754", "d04545", "e35933", "f1711f", "f98c0a",
-  "fcaa0f", "f9c932", "f2e865", "fcffa4"].map(
+// From red to pale yellow, every sixteenth color of the upper half of "inferno".
+const COLORS = ["bc3754", "d24644", "e45a31", "f1731d", "f98e09", "fcac11",
+  "f9cb35", "f2ea69", "fcffa4"].map(
   (hex) => hex.match(/../g).map((part) => parseInt(part, 16)));
 const OPACITY = 0.85;
+// How much of the photo's light is left. All color is the map's.
+const LIGHT = 0.5;
 
-// Lays a value of -1 to 1 over a color [r, g, b], which it changes. Negative
-// values have the same colors with red and blue exchanged.
+// Lays a value of -1 to 1 over a gray and dark copy of a color [r, g, b], which
+// it changes. Negative values have the same colors with red and blue exchanged.
 function lay(value, color) {
+  const [r, g, b] = color;
+  const gray = LIGHT * (0.299 * r + 0.587 * g + 0.114 * b);
   const size = Math.min(Math.abs(value), 1);
   const at = size * (COLORS.length - 1);
   const low = Math.min(Math.floor(at), COLORS.length - 2);
-  const alpha = OPACITY * size ** 1.5;
   for (let k = 0; k < 3; k++) {
     const part = value < 0 ? 2 - k : k;
     const [from, to] = [COLORS[low][part], COLORS[low + 1][part]];
     const over = from + (to - from) * (at - low);
-    color[k] += alpha * (over - color[k]);
+    color[k] = gray + OPACITY * size * (over - gray);
   }
 }
 
