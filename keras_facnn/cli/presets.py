@@ -8,6 +8,8 @@ from keras_facnn.cli.streams import print_result
 
 SUMMARY = "list the bundled models"
 DESCRIPTION = "List the models that ship with the package."
+# More names would fill a terminal several times.
+_SHOWN_CLASSES = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,14 +33,21 @@ def run(arguments: argparse.Namespace) -> None:
         )
         metrics = metadata["metrics"]
         text = (
-            f"{metadata['description']} {len(metadata['class_names'])} "
+            f"{metadata['description']} {len(metadata['class_names']):,} "
             f"classes, images {size}, {metadata['parameters']:,} parameters, "
-            f"{metrics['top_1']:.1%} top-1 accuracy on the "
-            f"{metrics['split']} split of {metadata['dataset']['name']}. "
+            f"{metrics['top_1']:.1%} top-1 accuracy on {metrics['images']:,} "
+            f"images of the {metrics['split']} split of "
+            f"{metadata['dataset']['name']}. "
             f"License: {metadata['license'].rstrip('.')}."
         )
         # Names of ImageNet's classes are synonyms, joined by commas.
-        classes = "Classes: " + "; ".join(metadata["class_names"]) + "."
+        names = metadata["class_names"]
+        shown = names[:: max(1, len(names) // _SHOWN_CLASSES)]
+        others = len(names) - len(shown)
+        end = (
+            f"; and {others:,} others, which --json prints." if others else "."
+        )
+        classes = "Classes: " + "; ".join(shown) + end
         print_result(name)
         for paragraph in (text, classes):
             print_result(textwrap.indent(textwrap.fill(paragraph, 76), "    "))

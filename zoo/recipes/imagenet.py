@@ -21,12 +21,11 @@ from zoo.recipe import Conversion
 
 recipe = Conversion(
     about=About(
-        description="EfficientNet-Lite1 with the weights of its makers, for "
-        "photographs of the 1,000 classes of ImageNet, converted without "
-        "training: its maps are its class activation maps, made "
-        "non-negative.",
-        dataset="ImageNet (ILSVRC2012), the training images, by the makers of "
-        "EfficientNet-Lite",
+        description="EfficientNet-Lite1 for photographs of the 1,000 classes "
+        "of ImageNet, by its makers, who trained it on ImageNet's training "
+        "images. It was converted without training: its maps are its class "
+        "activation maps, made non-negative.",
+        dataset="ImageNet (ILSVRC2012)",
         dataset_license="Images for non-commercial research: "
         "https://www.image-net.org/download.php",
         license="Apache-2.0; the weights are by the TensorFlow Authors, of "
