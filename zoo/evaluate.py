@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import keras
 
     from keras_facnn import FACNN
+    from keras_facnn import Evaluation
     from zoo.data.images import Split
 
 FLAGS = flags.FLAGS
@@ -91,6 +92,7 @@ def main() -> None:
         model, images, labels, names = inputs.preset_and_images(
             table, lambda found, model: unseen(found, model, report)
         )
+    import keras_facnn
     from zoo import counts
 
     several = not is_baseline and model.threshold
@@ -99,10 +101,8 @@ def main() -> None:
         present = labels if FLAGS.labels else np.eye(len(names))[labels]
         measured = several_labels(model, logits, present == 1, names)
     else:
-        measured = {
-            **accuracy(logits, labels),
-            **by_class(labels, logits.argmax(-1), names),
-        }
+        evaluation = keras_facnn.Evaluation.from_logits(logits, labels, names)
+        measured = {**accuracy(evaluation), **by_class(evaluation)}
     report |= {
         "parameters": model.count_params(),
         "multiply_adds": counts.multiply_adds(model),
@@ -164,57 +164,47 @@ def unseen(found: Split, model: FACNN, report: Report) -> Split:
     return found.select(~seen)
 
 
-def by_class(
-    labels: np.ndarray, predicted: np.ndarray, names: Sequence[str]
-) -> Report:
-    """Count how many images of each class are right, and the confusions.
+def by_class(evaluation: Evaluation) -> Report:
+    """Return how many images of each class are right, and the confusions.
 
     `low` and `high` are Wilson's interval of an accuracy, which holds the true
     one with a chance of 95 %. For each class, `confusion` counts the classes
     that are predicted for its images. Nothing is counted if there are fewer
     images than classes.
     """
-    if len(labels) < len(names):
+    if evaluation.images < len(evaluation.class_names):
         logging.warning(
             "Too few images to count by class: %d of %d classes.",
-            len(labels),
-            len(names),
+            evaluation.images,
+            len(evaluation.class_names),
         )
         return {}
-    classes: Report = {}
-    confusion: Report = {}
-    few = []
-    for label, name in enumerate(names):
-        called = predicted[labels == label]
-        count, right = len(called), int((called == label).sum())
-        if not count:
-            continue
-        if count < FEW:
-            few.append(f"{name} {count}")
-        low, high = wilson(right, count)
-        classes[name] = {
-            "images": count,
-            "right": right,
-            "accuracy": right / count,
-            "low": low,
-            "high": high,
-        }
-        others, counts = np.unique(called, return_counts=True)
-        order = np.argsort(-counts, kind="stable")
-        confusion[name] = {names[others[i]]: int(counts[i]) for i in order}
+    few = [
+        f"{c['class']} {c['images']}"
+        for c in evaluation.classes
+        if c["images"] < FEW
+    ]
     if few:
         logging.warning(
             "Classes of few images, whose accuracy is only known to be between "
             "its `low` and `high`: %s.",
             ", ".join(few),
         )
-    return {"classes": classes, "confusion": confusion}
-
-
-def wilson(right: int, count: int) -> list[float]:
-    """Return the ends of Wilson's 95 % interval of an accuracy."""
-    interval = stats.binomtest(right, count).proportion_ci(method="wilson")
-    return [interval.low, interval.high]
+    kept = ("images", "right", "accuracy", "low", "high")
+    names, matrix = evaluation.class_names, evaluation.confusion_matrix
+    confusion: Report = {}
+    for c in matrix.sum(axis=1).nonzero()[0]:
+        order = np.argsort(-matrix[c], kind="stable")
+        confusion[names[c]] = {
+            names[i]: int(matrix[c, i]) for i in order if matrix[c, i]
+        }
+    return {
+        "classes": {
+            c["class"]: {key: c[key] for key in kept}
+            for c in evaluation.classes
+        },
+        "confusion": confusion,
+    }
 
 
 def logits_of(model: keras.Model, images: np.ndarray) -> np.ndarray:
@@ -224,23 +214,16 @@ def logits_of(model: keras.Model, images: np.ndarray) -> np.ndarray:
     return logits.astype("float64")
 
 
-def accuracy(logits: np.ndarray, labels: np.ndarray) -> Report:
-    rows = np.arange(len(labels))
-    best = np.argsort(-logits, axis=-1, kind="stable")
-    rank = (best == labels[:, None]).argmax(-1)
-    peak = logits.max(-1, keepdims=True)
-    log_sum = peak[:, 0] + np.log(np.exp(logits - peak).sum(-1))
+def accuracy(evaluation: Evaluation) -> Report:
     return {
-        "images": len(labels),
-        "top_1": float((rank < 1).mean()),
-        "top_1_interval": wilson(int((rank < 1).sum()), len(rank)),
-        "top_5": float((rank < 5).mean()),
-        "top_5_interval": wilson(int((rank < 5).sum()), len(rank)),
+        "images": evaluation.images,
+        "top_1": evaluation.accuracy,
+        "top_1_interval": list(evaluation.interval),
+        "top_5": evaluation.top_5_accuracy,
+        "top_5_interval": list(evaluation.top_5_interval),
         # The mean of the classes' own accuracies.
-        "balanced": float(
-            np.mean([(rank[labels == c] < 1).mean() for c in set(labels)])
-        ),
-        "cross_entropy": float((log_sum - logits[rows, labels]).mean()),
+        "balanced": evaluation.balanced_accuracy,
+        "cross_entropy": evaluation.cross_entropy,
     }
 
 

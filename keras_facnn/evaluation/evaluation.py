@@ -139,6 +139,12 @@ class Evaluation:
         return float((self.scores.rank < 5).mean())
 
     @property
+    def top_5_interval(self) -> tuple[float, float]:
+        """The 95 % interval of `top_5_accuracy`, by Wilson."""
+        among = int((self.scores.rank < 5).sum())
+        return statistics.wilson_interval(among, self.images)
+
+    @property
     def balanced_accuracy(self) -> float:
         """The mean of the accuracies of the classes that have photos."""
         return float(np.mean([c["accuracy"] for c in self.classes]))
@@ -172,25 +178,7 @@ class Evaluation:
         photos of any class were `said` to be of this one, with the share of
         these that are of it, the `precision` (None if there are none).
         """
-        matrix = self.confusion_matrix
-        rows = []
-        for c in np.flatnonzero(matrix.sum(axis=1)):
-            count, right = int(matrix[c].sum()), int(matrix[c, c])
-            said = int(matrix[:, c].sum())
-            low, high = statistics.wilson_interval(right, count)
-            rows.append(
-                {
-                    "class": self.class_names[c],
-                    "images": count,
-                    "right": right,
-                    "accuracy": right / count,
-                    "low": low,
-                    "high": high,
-                    "said": said,
-                    "precision": right / said if said else None,
-                }
-            )
-        return rows
+        return statistics.class_rows(self.confusion_matrix, self.class_names)
 
     @functools.cached_property
     def confusions(self) -> list[dict[str, Any]]:
@@ -198,18 +186,9 @@ class Evaluation:
 
         Each dict has the right `class`, what was `said`, and how many `images`.
         """
-        wrong = self.confusion_matrix.copy()
-        np.fill_diagonal(wrong, 0)
-        rows, columns = np.nonzero(wrong)
-        order = np.argsort(-wrong[rows, columns], kind="stable")
-        return [
-            {
-                "class": self.class_names[rows[i]],
-                "said": self.class_names[columns[i]],
-                "images": int(wrong[rows[i], columns[i]]),
-            }
-            for i in order
-        ]
+        return statistics.confusion_rows(
+            self.confusion_matrix, self.class_names
+        )
 
     @functools.cached_property
     def calibration(self) -> dict[str, Any]:
@@ -245,6 +224,7 @@ class Evaluation:
             "balanced_accuracy": self.balanced_accuracy,
             "balanced_interval": list(self.balanced_interval),
             "top_5_accuracy": self.top_5_accuracy,
+            "top_5_interval": list(self.top_5_interval),
             "cross_entropy": self.cross_entropy,
             "several_labels": self.several_labels,
             "calibration": self.calibration,

@@ -28,8 +28,9 @@ class Example:
         said_probability: The probability of `said`.
         other_probability: The probability of `other`.
         photo: uint8 array `(H, W, channels)`, what the model saw.
-        said_map: Array `(h, w)`, the centered map of `said`, or None if the
-            model is not an FA-CNN.
+        said_map: Array `(h, w)`, the map of `said`, or None if the model is
+            not an FA-CNN. It is centered, unless a photo may have several
+            labels: then what all classes share decides, too.
         contrast: Array `(h, w)`, the map of `said` minus that of `other`, or
             None. Positive values speak for `said`.
     """
@@ -164,12 +165,13 @@ def _maps(
     said: np.ndarray,
     other: np.ndarray,
 ) -> tuple[Sequence[Any], Sequence[Any]]:
-    """Return the centered maps of one class, and the contrasts with another."""
+    """Return the maps of one class, and the contrasts with another."""
     if not hasattr(model, "predict_with_maps"):
         return [None] * len(index), [None] * len(index)
     images, _ = photos.read(index.tolist(), _fail)
     _, maps = model.predict_with_maps(images, batch_size=_BATCH)
-    maps = center_maps(maps)
+    if not model.head.threshold:
+        maps = center_maps(maps)
     rows = np.arange(len(index))
     of_said = maps[rows, ..., said]
     return list(of_said), list(of_said - maps[rows, ..., other])

@@ -34,8 +34,8 @@ class Photos:
         class_names: List of the names of all classes.
         image_shape: `(height, width, channels)` of what the model takes.
         fit: As in `load_images`.
-        images: Array `(N, H, W, channels)`, or None.
-        paths: List of N paths, or None if there are images.
+        images: Array `(N, H, W, channels)`, or None to read the paths.
+        paths: List of N paths, or None.
     """
 
     labels: np.ndarray
@@ -91,11 +91,11 @@ class Photos:
         height, width, channels = self.image_shape
         assert height is not None and width is not None
         times = max(1, round(_SHOWN / min(height, width)))
-        if self.paths is None:
-            assert self.images is not None
+        if self.images is not None:
             image = np.clip(np.asarray(self.images[i], "float32"), 0, 255)
             image = image.round().astype("uint8")
             return image.repeat(times, axis=0).repeat(times, axis=1)
+        assert self.paths is not None
         shape = (height * times, width * times, channels)
         return read_picture(self.paths[i], shape, self.fit)
 
@@ -117,28 +117,38 @@ def find_photos(
     Returns:
         The photos, and their `ImageFolder` if they are files.
     """
-    (height, width, _), count = classifier_shapes(model)
+    _, count = classifier_shapes(model)
     if isinstance(photos, (str, os.PathLike)):
         photos = load_folder(photos, read=False)
     if isinstance(photos, ImageFolder):
-        if None in (height, width) and image_size is None:
+        names, labels = _classes(model, photos, count)
+        if photos.images is not None:
+            images = check_images_for(model, photos.images)
+            shape = images.shape[1:]
+            found = Photos(labels, names, shape, fit, images, photos.paths)
+            return found, photos
+        shape = shape_to_read(model, image_size)
+        if None in shape:
             raise ValueError(
                 "`image_size` must be given, because the model takes images of "
                 f"any size. Received: image_size={image_size}"
             )
-        numbers, names = class_numbers(photos.names, model)
-        if len(names) != count:
-            raise ValueError(
-                f"`photos` must have the {count} classes of the model, which "
-                f"does not know their names. Received: {len(names)} folders, "
-                f"{join_first(photos.names, 20)}"
-            )
-        shape = shape_to_read(model, image_size)
-        found = Photos(
-            numbers[photos.labels], names, shape, fit, paths=photos.paths
-        )
-        return found, photos
+        return Photos(labels, names, shape, fit, paths=photos.paths), photos
     return _find_arrays(model, photos, count), None
+
+
+def _classes(
+    model: Any, photos: ImageFolder, count: int
+) -> tuple[list[str], np.ndarray]:
+    """Return the names of the model's classes, and the labels of photos."""
+    numbers, names = class_numbers(photos.names, model)
+    if len(names) != count:
+        raise ValueError(
+            f"`photos` must have the {count} classes of the model, which does "
+            f"not know their names. Received: {len(names)} folders, "
+            f"{join_first(photos.names, 20)}"
+        )
+    return names, numbers[photos.labels]
 
 
 def _find_arrays(model: Any, photos: Any, count: int) -> Photos:

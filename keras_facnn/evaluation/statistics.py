@@ -46,6 +46,48 @@ def confusion_matrix(
     return counts.reshape(num_classes, num_classes)
 
 
+def class_rows(
+    matrix: np.ndarray, class_names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return `Evaluation.classes` of a confusion matrix."""
+    rows = []
+    for c in np.flatnonzero(matrix.sum(axis=1)).tolist():
+        count, right = int(matrix[c].sum()), int(matrix[c, c])
+        said = int(matrix[:, c].sum())
+        low, high = wilson_interval(right, count)
+        rows.append(
+            {
+                "class": class_names[c],
+                "images": count,
+                "right": right,
+                "accuracy": right / count,
+                "low": low,
+                "high": high,
+                "said": said,
+                "precision": right / said if said else None,
+            }
+        )
+    return rows
+
+
+def confusion_rows(
+    matrix: np.ndarray, class_names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return `Evaluation.confusions` of a confusion matrix."""
+    wrong = matrix.copy()
+    np.fill_diagonal(wrong, 0)
+    rows, columns = np.nonzero(wrong)
+    order = np.argsort(-wrong[rows, columns], kind="stable")
+    return [
+        {
+            "class": class_names[rows[i]],
+            "said": class_names[columns[i]],
+            "images": int(wrong[rows[i], columns[i]]),
+        }
+        for i in order
+    ]
+
+
 def calibration_bins(
     probability: np.ndarray, right: np.ndarray, bins: int = BINS
 ) -> list[dict[str, Any]]:

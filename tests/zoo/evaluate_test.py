@@ -250,7 +250,11 @@ def test_says_where_it_cannot_know_what_was_trained_on(evaluated):
 def test_each_class_has_its_accuracy_and_what_it_is_called():
     labels = np.array([0, 0, 0, 1])
     predicted = np.array([0, 1, 1, 1])
-    report = evaluate.by_class(labels, predicted, ["ant", "bee", "none"])
+    report = evaluate.by_class(
+        keras_facnn.Evaluation.from_logits(
+            np.eye(3)[predicted], labels, ["ant", "bee", "none"]
+        )
+    )
     assert report["confusion"] == {
         "ant": {"bee": 2, "ant": 1},
         "bee": {"bee": 1},
