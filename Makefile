@@ -7,7 +7,8 @@
 #   make test-avx2      run a part of the suite as on a CPU without AVX-512
 #   make test-floor     run a part of the suite on the oldest supported Keras
 #   make test-page      click through the page of `keras-facnn demo`
-#   make test-browser   click through docs/demo, where ONNX Runtime runs a preset
+#   make test-browser   click through docs/demo, where ONNX Runtime runs a preset,
+#                       and through the report of an evaluation
 #   make test-wheel     run the first lines of README from the wheel only
 #   make tutorials      run the notebooks on little data
 #   make docs           build the documentation in build/site
@@ -87,8 +88,9 @@ test-page: .venv-test/browser
 	KERAS_BACKEND=torch .venv-test/bin/python -m pytest tests/page.py
 
 test-browser: .venv-test/browser .venv-test/onnxruntime-web/ready
-	@echo "=== An exported preset, in a browser"
-	KERAS_BACKEND=torch .venv-test/bin/python -m pytest tests/browser.py
+	@echo "=== An exported preset, and a report, in a browser"
+	KERAS_BACKEND=torch .venv-test/bin/python -m pytest tests/browser.py \
+		tests/report_page.py
 
 # This test makes an environment of 0.8 GB and removes it.
 test-wheel: .venv-test/ready

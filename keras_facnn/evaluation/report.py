@@ -108,7 +108,7 @@ def _mistakes(evaluation: "Evaluation") -> str:
 def _meaning(evaluation: "Evaluation") -> str:
     if evaluation.mistakes[0].said_map is None:
         return (
-            "Only an FA-CNN can show why: `FACNN.from_classifier` makes one of "
+            "Only an FA-CNN can show why: FACNN.from_classifier makes one of "
             "many classifiers."
         )
     return (
@@ -154,7 +154,7 @@ def _terms(evaluation: "Evaluation") -> str:
     facts = [
         f"{name.replace('_', ' ')}: {value}"
         for name, value in evaluation.facts.items()
-        if value is not None
+        if value not in (None, 0)
     ]
     return html.section(
         "How this was measured",

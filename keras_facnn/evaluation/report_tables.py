@@ -34,7 +34,6 @@ def classes(evaluation: "Evaluation") -> str:
             [
                 (escaped(c["class"]), c["class"]),
                 (_bar(c), c["accuracy"]),
-                (escaped(percent(c["accuracy"])), c["accuracy"]),
                 (f"{c['right']:,} of {c['images']:,}", c["images"]),
                 (escaped(span(c["low"], c["high"])), c["low"]),
                 (escaped(taken), pair.get("images", 0)),
@@ -57,8 +56,7 @@ def classes(evaluation: "Evaluation") -> str:
         html.table(
             [
                 ("class", "name"),
-                ("accuracy", ""),
-                ("", "number"),
+                ("accuracy", "number"),
                 ("right", "number"),
                 ("95% interval", "number"),
                 ("most often taken for", "name"),
@@ -73,8 +71,10 @@ def classes(evaluation: "Evaluation") -> str:
 def _bar(c: dict[str, Any]) -> str:
     low, high = 100 * c["low"], 100 * c["high"]
     return (
-        f'<span class="bar"><i style="width:{100 * c["accuracy"]:.1f}%"></i>'
+        '<span class="barred"><span class="bar">'
+        f'<i style="width:{100 * c["accuracy"]:.1f}%"></i>'
         f'<em style="left:{low:.1f}%;width:{high - low:.1f}%"></em></span>'
+        f"{escaped(percent(c['accuracy']))}</span>"
     )
 
 
@@ -142,11 +142,13 @@ def _matrix(evaluation: "Evaluation", used: np.ndarray) -> str:
         cells = []
         for d in used:
             count = int(matrix[c, d])
-            share = count / matrix[c].sum()
             kind = "zero" if not count else "hit" if c == d else "miss"
+            # Mistakes are rarer, so that their colors are steeper.
+            steep = 1 if c == d else 3
+            share = min(0.05 + steep * count / matrix[c].sum(), 0.85)
             hint = f"{names[c]} called {names[d]}: {count}"
             cells.append(
-                f'<td class="{kind}" style="--share:{0.15 + 0.7 * share:.2f}" '
+                f'<td class="{kind}" style="--share:{share:.2f}" '
                 f'title="{escaped(hint)}">{count or "·"}</td>'
             )
         rows.append(

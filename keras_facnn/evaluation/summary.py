@@ -62,8 +62,8 @@ def calibration_sentences(evaluation: "Evaluation") -> list[str]:
     else:
         verdict = "That fits, as far as so many photos can tell."
     advice = (
-        " `keras-facnn evaluate NAME FOLDER --calibrate NEW_NAME` corrects "
-        "this by one number, the temperature, and changes no answer and no map."
+        " The option --calibrate of keras-facnn evaluate corrects this by one "
+        "number, the temperature. It changes no answer and no map."
         if not low <= mean <= high
         else ""
     )
