@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_facnn._backend.initializers import skip_initializers
 from keras_facnn._backend.values import read_values
 from keras_facnn.architecture.graph import finalize_layers
 
@@ -20,14 +21,14 @@ def fuse(model: Any) -> Any:
         model: A `FACNN`.
     """
     read_values(model.variables)
-    fused = type(model).from_config(
-        {
-            **model.get_config(),
-            "fused": True,
-            "deep_alignment": 0.0,
-            "stochastic_depth": 0.0,
-        }
-    )
+    config = {
+        **model.get_config(),
+        "fused": True,
+        "deep_alignment": 0.0,
+        "stochastic_depth": 0.0,
+    }
+    with skip_initializers():
+        fused = type(model).from_config(config)
     folds = {
         f"conv_{layer}": (f"norm_{layer}", alpha)
         for layer, alpha in enumerate(model.alphas, start=1)

@@ -89,14 +89,17 @@ def _backbone_features(
     feature_layer: str | Sequence[str] | None,
 ) -> tuple[Any, Any, tuple[int, int]]:
     """Return the images, `x_0` from a backbone's maps, and the size rules."""
-    if isinstance(backbone, dict):
+    is_config = isinstance(backbone, dict)
+    if is_config:
         backbone = backbone_from_config(backbone, architecture.dtype.name)
     features, multiple, stride = feature_model(
         backbone, feature_layer, architecture.image_shape
     )
     width = architecture.num_classes * architecture.maps_per_class[0]
     _check_projection(features.output.shape[-1], architecture)
-    warn_of_foreign_classes(features)
+    # A config was checked before it was built.
+    if not is_config:
+        warn_of_foreign_classes(features)
     image_shape = features.inputs[0].shape[1:]
     least = stride * architecture.pooling
     if any(n is not None and n < least for n in image_shape[:2]):

@@ -13,6 +13,7 @@ import keras
 from keras import ops
 
 from keras_facnn._graph.layer_path import layer_name
+from keras_facnn._backend.initializers import skip_initializers
 from keras_facnn.export.formats import FORMATS
 from keras_facnn.layers import ClassMean
 
@@ -84,7 +85,8 @@ def _in_float32(model: Any) -> Any:
     config = model.get_config()
     if config["dtype"] == "float32":
         return model
-    copied = type(model).from_config({**config, "dtype": "float32"})
+    with skip_initializers():
+        copied = type(model).from_config({**config, "dtype": "float32"})
     copied.set_weights(model.get_weights())
     return copied
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_facnn._backend.initializers import skip_initializers
 from keras_facnn._checks.messages import callers_stacklevel
 from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.text import printable
@@ -86,12 +87,14 @@ def read_preset(
         source.read(files.METADATA), data, config["num_classes"], handle
     )
     if "num_classes" not in overrides and "image_shape" not in overrides:
-        model = _build(cls, {**config, **overrides}, handle)
+        with skip_initializers():
+            model = _build(cls, {**config, **overrides}, handle)
         _load_weights(model, source, record, handle)
         model.provenance = Provenance.at_load(model, record, are_preset_s=True)
         return model
 
-    original = _build(cls, config, handle)
+    with skip_initializers():
+        original = _build(cls, config, handle)
     num_classes = check_int(
         "num_classes", overrides.get("num_classes", original.num_classes)
     )

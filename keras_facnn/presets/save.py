@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_facnn._backend.initializers import skip_initializers
 from keras_facnn._checks.text import join_first
 from keras_facnn._files import folders
 from keras_facnn._files.system_files import is_of_system
@@ -128,7 +129,8 @@ def copy_to_save(model: Any, dtype: WeightsDtype) -> Any:
             for value in model.get_weights()
         ]
     config = configs.kept(model.get_config())
-    copy = type(model).from_config({**config, "dtype": dtype})
+    with skip_initializers():
+        copy = type(model).from_config({**config, "dtype": dtype})
     copy.set_weights(values)
     fault = weights.find_fault(copy)
     if fault:
