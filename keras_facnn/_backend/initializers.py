@@ -48,9 +48,7 @@ def skip_initializers() -> Iterator[None]:
             _THREAD.skips = before
 
 
-def call_without_initializers(
-    function: Callable[..., Any], *args: Any
-) -> Any:
+def call_without_initializers(function: Callable[..., Any], *args: Any) -> Any:
     """Call a function that builds a model and sets all its weights."""
     with skip_initializers():
         return function(*args)

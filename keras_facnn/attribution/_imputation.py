@@ -3,9 +3,7 @@
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
-from scipy.sparse import csc_matrix
-from scipy.sparse.linalg import spsolve
+import scipy
 
 from keras_facnn._checks.arrays import finite_array
 from keras_facnn._checks.numbers import is_number
@@ -27,7 +25,8 @@ def baseline_images(images: np.ndarray, baseline: Baseline) -> np.ndarray:
     """
     if isinstance(baseline, str) and baseline == "blur":
         sigma = 0.1 * max(images.shape[1:3])
-        return gaussian_filter(images, (0, sigma, sigma, 0))
+        # SciPy imports its parts when they are first used. It takes a second.
+        return scipy.ndimage.gaussian_filter(images, (0, sigma, sigma, 0))
     values: Any = baseline
     if isinstance(baseline, str) and baseline == "mean":
         values = images.mean(axis=(1, 2), keepdims=True)
@@ -108,7 +107,7 @@ def impute(
         values.append(np.full(missing.sum(), -weight))
         right[inside[~missing]] += weight * flat[neighbors[~missing]]
     n = len(pixels)
-    matrix = csc_matrix(
+    matrix = scipy.sparse.csc_matrix(
         (
             np.concatenate([*values, diagonal]),
             (
@@ -118,7 +117,7 @@ def impute(
         ),
         shape=(n, n),
     )
-    solution = spsolve(matrix, right).reshape(n, channels)
+    solution = scipy.sparse.linalg.spsolve(matrix, right).reshape(n, channels)
     changed = image.reshape(-1, channels).copy()
     changed[pixels] = solution + noise * rng.normal(size=solution.shape)
     return changed.reshape(image.shape)

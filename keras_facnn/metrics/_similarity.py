@@ -1,7 +1,7 @@
 """Compare maps with a reference, value by value."""
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from keras_facnn._checks.arrays import check_maps
 from keras_facnn._checks.arrays import real_array
@@ -59,7 +59,8 @@ def spearman(maps: Maps, reference: Maps) -> np.ndarray:
 
     def ranks(x: np.ndarray) -> np.ndarray:
         flat = x.reshape(x.shape[0], -1, *x.shape[3:])
-        return stats.rankdata(flat, axis=1).reshape(x.shape)
+        # SciPy imports its parts when they are first used. It takes a second.
+        return scipy.stats.rankdata(flat, axis=1).reshape(x.shape)
 
     return pearson(ranks(maps), ranks(reference))
 
