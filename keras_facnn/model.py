@@ -7,6 +7,7 @@ from typing import Self
 
 import keras
 
+from keras_facnn._backend.initializers import call_without_initializers
 from keras_facnn._backend.values import read_values
 from keras_facnn._checks.arguments import check_argument_names
 from keras_facnn.architecture.architecture import check_architecture
@@ -344,6 +345,11 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
             model.trainable = trainable
         freeze_layers(model, frozen)
         return model
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Copies of this model, by `pickle` or `copy.deepcopy`, get its weights.
+        load, arguments = super().__reduce__()
+        return call_without_initializers, (load, *arguments)
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         super().set_weights(weights)

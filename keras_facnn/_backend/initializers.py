@@ -10,23 +10,27 @@ from typing import Any
 import keras
 import numpy as np
 
+# Whether this thread skips initializers.
+_thread = threading.local()
 _LOCK = threading.Lock()
-_THREAD = threading.local()
+# How many scopes are open in all threads, and the method that they replaced.
+_num_open = 0
+_add_weight: Any = None
 
 
 @contextlib.contextmanager
 def skip_initializers() -> Iterator[None]:
-    """Create weights of layers as NaN, without a call of their initializers.
+    """Create the weights of layers as NaN, and call no initializer.
 
-    Use it only where all weights are set right after the layers are built, from
-    a file or another model. Initial values would be lost then, and they take
-    long: JAX compiles each initializer for each shape. Arrays of NaN are
-    NumPy's, so nothing compiles, and a weight that was not set is not mistaken
-    for one that was.
+    Use this only where all weights are set right after the layers are built,
+    from a file or from another model. Initial values would be lost then, and
+    they take long to make: JAX compiles each initializer for each shape. NaN
+    comes from NumPy, which compiles nothing, and a weight that was not set is
+    not mistaken for one that was.
 
-    This affects only the thread that enters the scope. Weights that are not
-    floats and seeds of random layers get their initial values as always. No
-    random number that Keras or Python draws later changes.
+    The scope is that of the thread that enters it. Seeds of random layers and
+    weights of other types than float get their initial values as always.
+    Random numbers that are drawn later stay the same.
 
     Example:
 
@@ -39,13 +43,13 @@ def skip_initializers() -> Iterator[None]:
     [array([[nan],
            [nan]], dtype=float32)]
     """
-    before = getattr(_THREAD, "skips", False)
-    with _changed_add_weight():
-        _THREAD.skips = True
+    outer = _skips()
+    with _replaced_add_weight():
+        _thread.skips = True
         try:
             yield
         finally:
-            _THREAD.skips = before
+            _thread.skips = outer
 
 
 def call_without_initializers(function: Callable[..., Any], *args: Any) -> Any:
@@ -54,59 +58,56 @@ def call_without_initializers(function: Callable[..., Any], *args: Any) -> Any:
         return function(*args)
 
 
-# --- How layers are reached ---
-
-# How many scopes are open, in all threads, and what they replaced.
-_open = 0
-_original: Any = None
+def _skips() -> bool:
+    return getattr(_thread, "skips", False)
 
 
 @contextlib.contextmanager
-def _changed_add_weight() -> Iterator[None]:
-    """Replace `keras.Layer.add_weight` while any thread needs it.
+def _replaced_add_weight() -> Iterator[None]:
+    """Replace `keras.Layer.add_weight` as long as any thread needs it.
 
-    Layers have no other door that all weights go through: the initializers of
-    some are fixed, and a config that names others would be saved with them.
+    All weights of all layers are made there. Some layers name no initializer
+    in their config, and those that do would also save another one.
     """
-    global _open, _original
+    global _num_open, _add_weight
     with _LOCK:
-        if not _open:
-            _original = keras.Layer.add_weight
-            keras.Layer.add_weight = _replacement(_original)
-        _open += 1
+        if not _num_open:
+            _add_weight = keras.Layer.add_weight
+            keras.Layer.add_weight = _skipping(_add_weight)
+        _num_open += 1
     try:
         yield
     finally:
         with _LOCK:
-            _open -= 1
-            if not _open:
-                keras.Layer.add_weight = _original
+            _num_open -= 1
+            if not _num_open:
+                keras.Layer.add_weight = _add_weight
 
 
-def _replacement(add_weight: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `add_weight`, with NaN for initial values in threads that skip."""
+def _skipping(add_weight: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `add_weight` without initializers in threads that skip them."""
 
     @functools.wraps(add_weight)
-    def replaced(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        if getattr(_THREAD, "skips", False):
+    def add(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        if _skips() and len(args) > 1:
             # The initializer comes second, after the shape.
-            if len(args) > 1:
-                args = (args[0], _unset(args[1]), *args[2:])
-            else:
-                kwargs["initializer"] = _unset(kwargs.get("initializer"))
+            args = (args[0], _unset(args[1]), *args[2:])
+        elif _skips():
+            kwargs["initializer"] = _unset(kwargs.get("initializer"))
         return add_weight(layer, *args, **kwargs)
 
-    return replaced
+    return add
 
 
 def _unset(initializer: Any) -> Callable[..., Any]:
-    """Return an initializer that makes NaN, or calls another one for counts."""
+    """Return an initializer of NaN, which leaves other types to the given."""
 
     def initialize(shape: Any, dtype: Any = None) -> Any:
-        if not keras.backend.is_float_dtype(dtype):
-            given = "zeros" if initializer is None else initializer
-            return keras.initializers.get(given)(shape, dtype=dtype)
-        values = np.full(shape, np.nan, "float32")
-        return keras.ops.convert_to_tensor(values, dtype)
+        if keras.backend.is_float_dtype(dtype):
+            nan = np.full(shape, np.nan, "float32")
+            return keras.ops.convert_to_tensor(nan, dtype)
+        # Keras starts from zeros if an integer has no initializer.
+        given = "zeros" if initializer is None else initializer
+        return keras.initializers.get(given)(shape, dtype=dtype)
 
     return initialize

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import keras
 
+from keras_facnn._backend.initializers import skip_initializers
 from keras_facnn._checks.messages import callers_stacklevel
 from keras_facnn.architecture.sizes import MAX_BACKBONE_LAYERS
 from keras_facnn.architecture.sizes import MAX_BACKBONE_PARAMETERS
@@ -173,7 +174,10 @@ def _check_size(config: dict[str, Any]) -> None:
 
     def count() -> int:
         # Variables that are created in this scope have shapes but no values.
-        with keras.StatelessScope(initialize_variables=False):
+        with (
+            skip_initializers(),
+            keras.StatelessScope(initialize_variables=False),
+        ):
             backbone = _build(copy.deepcopy(config))
             return sum(math.prod(v.shape) for v in backbone.variables)
 

@@ -9,6 +9,7 @@ import keras
 from keras import layers
 from keras import tree
 
+from keras_facnn._backend.initializers import skip_initializers
 from keras_facnn._checks.numbers import check_int
 from keras_facnn._graph.nodes import Step
 from keras_facnn._graph.nodes import check_graph_model
@@ -75,7 +76,9 @@ def dilated(model: keras.Model, stride: int) -> keras.Model:
         batch_shape=probe, dtype=images.dtype, name=images.name
     )
     copy = _Copy(stride, images.name)
-    new = keras.Model(inputs, copy.of_graph(maps, inputs), name=model.name)
+    with skip_initializers():
+        outputs = copy.of_graph(maps, inputs)
+    new = keras.Model(inputs, outputs, name=model.name)
     if probe != images.shape:
         new = keras.models.clone_model(
             new,

@@ -12,8 +12,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_facnn._graph.layer_path import layer_name
 from keras_facnn._backend.initializers import skip_initializers
+from keras_facnn._graph.layer_path import layer_name
 from keras_facnn.export.formats import FORMATS
 from keras_facnn.layers import ClassMean
 

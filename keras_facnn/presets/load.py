@@ -1,5 +1,6 @@
 """Build a model from a preset."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -98,10 +99,13 @@ def read_preset(
     num_classes = check_int(
         "num_classes", overrides.get("num_classes", original.num_classes)
     )
-    if num_classes != original.num_classes:
+    keeps_all = num_classes == original.num_classes
+    if not keeps_all:
         config["maps_per_class"] = _widths_kept(original, num_classes)
     configs.check_config({**config, **overrides})
-    model = cls(**{**config, **overrides})
+    # New classes keep initial weights where the preset has none for them.
+    with skip_initializers() if keeps_all else contextlib.nullcontext():
+        model = cls(**{**config, **overrides})
     if model.image_shape[-1] != original.image_shape[-1]:
         raise ValueError(
             f"The weights of {handle!r} were trained on images of "
