@@ -348,7 +348,8 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Copies of this model, by `pickle` or `copy.deepcopy`, get its weights.
-        load, arguments = super().__reduce__()
+        reduced: Any = super().__reduce__()
+        load, arguments = reduced
         return call_without_initializers, (load, *arguments)
 
     def set_weights(self, weights: Sequence[Any]) -> None:
