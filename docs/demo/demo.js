@@ -113,7 +113,7 @@ function fillRivals() {
 const signed = (value) => (value < 0 ? "" : "+") + value.toFixed(2);
 
 function showView() {
-  const { picture, logits, maps } = state.seen;
+  const { picture, logits, maps, order } = state.seen;
   const { c, rival, layer } = state.chosen;
   const { facts } = state.model;
   const view = byId("view");
@@ -122,14 +122,16 @@ function showView() {
   const context = view.getContext("2d", { willReadFrequently: true });
   context.drawImage(middle(picture, view.width, view.height), 0, 0);
   const map = evidence(maps[layer], c, rival);
-  // All classes have one scale, so that little evidence looks like it.
-  const most = rival === null ? maps[layer].most : largest(map.values);
+  // A class with less evidence than the likeliest one looks like it.
+  const most = Math.max(largest(map.values), rival === null
+    ? largest(evidence(maps[layer], order[0], null).values) : 0);
   drawMap(context, map, most);
 
   const [name, other] = [nameOf(c), rival === null ? "" : nameOf(rival)];
   byId("heading").textContent = other
     ? `${name} against ${other}` : `Evidence for ${name}`;
-  view.setAttribute("aria-label", `The photo; in color, where it shows ${name}`);
+  view.setAttribute("aria-label",
+    `The photo in gray; in color, where it shows ${name}`);
   byId("least").textContent = other ? `for ${other}` : "less";
   byId("most").textContent = other ? `for ${name}` : "more";
   const last = layer === maps.length - 1;

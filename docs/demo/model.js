@@ -86,22 +86,16 @@ async function answer({ session, facts }, pixels) {
       ? `class_maps_${layer}` : "class_maps";
     const { data, dims: [, rows, columns, ...rest] } = outputs[name];
     if (`${rest}` !== `${classes}`) throw new Error();
-    return { layer, data, rows, columns, ...centers(data, classes) };
+    return { layer, data, rows, columns, means: meansOf(data, classes) };
   });
   return { logits, maps };
 }
 
-// The mean of all classes' maps, and the most that a class differs from it.
-function centers(data, classes) {
-  const means = new Float32Array(data.length / classes);
-  let most = 0;
-  for (let i = 0; i < means.length; i++) {
-    const values = data.subarray(i * classes, (i + 1) * classes);
-    const mean = values.reduce((a, b) => a + b) / classes;
-    means[i] = mean;
-    for (const value of values) most = Math.max(most, Math.abs(value - mean));
-  }
-  return { means, most };
+// The mean of all classes' maps.
+function meansOf(data, classes) {
+  return Float32Array.from({ length: data.length / classes }, (_, i) =>
+    data.subarray(i * classes, (i + 1) * classes).reduce((a, b) => a + b)
+      / classes);
 }
 
 // By sigmoid, a probability of its own for each class, or by softmax.

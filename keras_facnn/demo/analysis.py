@@ -13,6 +13,7 @@ from keras_facnn.demo.upload_limits import MAX_BYTES
 from keras_facnn.explaining.layer_readers import evidence_reader
 from keras_facnn.explaining.layer_readers import layer_logits_reader
 from keras_facnn.explaining.layer_readers import layer_names
+from keras_facnn.explaining.layer_readers import layer_numbers
 from keras_facnn.explaining.layer_readers import read_layers
 from keras_facnn.pictures.reading import read_picture
 
@@ -42,8 +43,9 @@ class Analysis:
         logits: Array `(C,)`.
         offset: Float, the constant of a head with a threshold. It is part of
             every logit, but not of a map.
-        maps: Dict from the numbers 1..L of the FA layers to arrays `(h, w, C)`.
-        layer_probabilities: Array `(L, C)`.
+        maps: Dict from the numbers of the layers to arrays `(h, w, C)`: 1..L,
+            or only 0 if the model has no FA layers.
+        layer_probabilities: Array `(number of layers, C)`.
         evidence: Array `(L + 1, C)`, each layer's share of the logits.
         source: Description of layer 0.
         several_labels: Whether each class has a separate probability, because
@@ -72,6 +74,11 @@ class Analysis:
     def ranking(self) -> list[int]:
         """Return all classes, the likeliest first."""
         return np.argsort(-self.logits, kind="stable").tolist()
+
+    @property
+    def has_layers(self) -> bool:
+        """Whether there are several layers to look at."""
+        return len(self.maps) > 1
 
     def rival_of(self, index: int) -> int:
         """Return the likeliest other class, or `index` if there is no other."""
@@ -139,7 +146,12 @@ def analyze(model: Any, data: bytes) -> Analysis:
         probabilities=model.probabilities(logits)[0],
         logits=logits[0],
         offset=float(ops.convert_to_numpy(model.head.offset)),
-        maps={n: maps[0] for n, maps in enumerate(values["maps"], start=1)},
+        maps={
+            n: maps[0]
+            for n, maps in zip(
+                layer_numbers(model), values["maps"], strict=True
+            )
+        },
         layer_probabilities=model.probabilities(values["logits"])[0],
         evidence=values["evidence"][0],
         source="the photo itself" if model.backbone is None else "the backbone",
@@ -211,28 +223,35 @@ def of_kind(values: np.ndarray, kind: str, c: int, rival: int) -> np.ndarray:
     return values[..., c]
 
 
-def brightest(maps: np.ndarray, kind: str, c: int, rival: int) -> float:
-    """Return the value that gets the brightest color, for all classes alike.
+def brightest(
+    maps: np.ndarray, kind: str, c: int, rival: int, likeliest: int
+) -> float:
+    """Return the value that gets the brightest color.
+
+    It is the largest of the map and of the likeliest class's map. So a class
+    with less evidence than the answer looks like it, and the maps of all other
+    classes, of which there may be a thousand, are not compared.
 
     Args:
         maps: Array `(h, w, C)` of a layer.
         kind: As in `of_kind`.
         c: The class.
-        rival: The other class, for `"contrast"`.
+        rival: The other class, for `"contrast"`, which only these two classes
+            decide.
+        likeliest: The likeliest class.
 
     Example:
 
     >>> import numpy as np
     >>> import keras_facnn
     >>> maps = np.array([[[1.0, 4.0]]])
-    >>> keras_facnn.demo.analysis.brightest(maps, "raw", 0, 1)
+    >>> keras_facnn.demo.analysis.brightest(maps, "raw", 0, 1, likeliest=1)
     4.0
     """
-    if kind == "contrast":
-        maps = of_kind(maps, kind, c, rival)
-    elif kind == "centered":
-        maps = maps - maps.mean(axis=-1, keepdims=True)
-    return float(np.abs(maps).max())
+    classes = (c,) if kind == "contrast" else (c, likeliest)
+    return max(
+        float(np.abs(of_kind(maps, kind, i, rival)).max()) for i in classes
+    )
 
 
 def see_grad_cam(model: Any, seen: Analysis, c: int, layer: int) -> np.ndarray:

@@ -8,9 +8,9 @@ from typing import Any
 
 from keras_facnn.demo.analysis import Analysis
 from keras_facnn.demo.analysis import analyze
+from keras_facnn.demo.chart import evidence_html
 from keras_facnn.demo.drawing import bars_html
 from keras_facnn.demo.drawing import error_html
-from keras_facnn.demo.drawing import evidence_html
 from keras_facnn.demo.drawing import grad_cam_html
 from keras_facnn.demo.drawing import input_html
 from keras_facnn.demo.drawing import photo_html
@@ -77,7 +77,7 @@ class Answers:
             shown |= {
                 on_page.seen: seen,
                 on_page.photo: gr.update(value=photo_html(seen), visible=True),
-                on_page.class_: class_,
+                on_page.class_: gr.update(value=class_, visible=True),
                 on_page.message: gr.update(value="", visible=False),
                 on_page.results: gr.update(visible=True),
             }
@@ -97,7 +97,9 @@ class Answers:
             ),
             on_page.rival: gr.update(**against),
             on_page.view: view_html(seen, class_, layer, kind, rival),
-            on_page.evidence: evidence_html(seen, class_, layer, kind, rival),
+            on_page.evidence: evidence_html(seen, class_, layer, kind, rival)
+            if seen.has_layers
+            else "",
         }
 
     def draw_beside(

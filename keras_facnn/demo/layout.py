@@ -7,12 +7,12 @@ from typing import Any
 
 from keras_facnn.demo.analysis import names_of
 from keras_facnn.demo.drawing import KINDS
-from keras_facnn.demo.drawing import about_html
-from keras_facnn.demo.drawing import drop_zone_html
-from keras_facnn.demo.drawing import samples_html
 from keras_facnn.demo.scripts import DROP_PHOTO
 from keras_facnn.demo.scripts import PICK_SAMPLE
 from keras_facnn.demo.scripts import PRESS_BAR
+from keras_facnn.demo.surroundings import about_html
+from keras_facnn.demo.surroundings import drop_zone_html
+from keras_facnn.demo.surroundings import samples_html
 from keras_facnn.demo.upload_limits import MAX_BYTES
 
 TITLE = "What does it see, and why?"
@@ -78,7 +78,7 @@ def lay_out(
     gr.HTML(_header(is_local))
     with gr.Row():
         with gr.Column(scale=3, min_width=280):
-            choosing = _choosing(samples)
+            choosing = _choosing(model, samples)
         with gr.Column(scale=9, min_width=280, visible=False) as results:
             showing = _showing(model)
     gr.HTML(about_html(model, preset))
@@ -99,7 +99,11 @@ def _header(is_local: bool) -> str:
     )
 
 
-def _choosing(samples: Sequence[pathlib.Path]) -> dict[str, Any]:
+def _choices(model: Any) -> list[tuple[str, int]]:
+    return [(name, c) for c, name in enumerate(names_of(model))]
+
+
+def _choosing(model: Any, samples: Sequence[pathlib.Path]) -> dict[str, Any]:
     """Create the column where a photo and a class are chosen."""
     import gradio as gr
 
@@ -118,6 +122,14 @@ def _choosing(samples: Sequence[pathlib.Path]) -> dict[str, Any]:
         ),
         "photo": gr.HTML(visible=False, elem_id="fa-photo"),
         "bars": gr.HTML(js_on_load=PRESS_BAR, visible=False, elem_id="fa-bars"),
+        "class_": gr.Dropdown(
+            _choices(model),
+            value=None,
+            label=f"Or find one of all {model.num_classes:,} classes",
+            info="Type a part of its name.",
+            visible=False,
+            elem_id="fa-class",
+        ),
     }
 
 
@@ -126,15 +138,15 @@ def _showing(model: Any) -> dict[str, Any]:
     import gradio as gr
 
     layers = model.num_layers
-    choices = [(name, c) for c, name in enumerate(names_of(model))]
     with gr.Row():
         with gr.Column(min_width=280):
             view = gr.HTML(elem_id="fa-view")
             layer = gr.Slider(
-                1,
-                layers,
+                min(1, layers),
+                max(1, layers),
                 layers,
                 step=1,
+                visible=layers > 1,
                 label="Layer: slide to watch the evidence form",
                 elem_id="fa-layer",
                 buttons=[],
@@ -148,32 +160,22 @@ def _showing(model: Any) -> dict[str, Any]:
             )
     kind = gr.Radio(
         [(label, value) for value, label in KINDS.items()],
-        value="raw",
+        value=next(iter(KINDS)),
         label="What to show",
         elem_id="fa-kind",
     )
-    with gr.Row():
-        class_ = gr.Dropdown(
-            choices,
-            value=None,
-            label="Evidence for",
-            min_width=140,
-            elem_id="fa-class",
-        )
-        rival = gr.Dropdown(
-            choices,
-            label="Against",
-            min_width=140,
-            visible=False,
-            elem_id="fa-rival",
-        )
+    rival = gr.Dropdown(
+        _choices(model),
+        label="Against (type to search)",
+        visible=False,
+        elem_id="fa-rival",
+    )
     return {
         "view": view,
         "layer": layer,
         "beside": beside,
         "grad_cam": grad_cam,
         "kind": kind,
-        "class_": class_,
         "rival": rival,
         "evidence": gr.HTML(elem_id="fa-evidence"),
     }

@@ -1,5 +1,7 @@
+import importlib
 import io
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,10 +9,14 @@ from PIL import ImageFile
 
 import keras_facnn
 from keras_facnn.demo import analysis
+from keras_facnn.demo import chart
 from keras_facnn.demo import drawing
+from keras_facnn.demo import surroundings
 from keras_facnn.explaining import layer_readers as reading
+from keras_facnn.maps import resize_maps
 from tests.demo.pictures import as_file
 
+colorizing = importlib.import_module("keras_facnn.plots._colorize")
 KINDS = ("raw", "centered", "contrast")
 
 
@@ -28,7 +34,7 @@ def test_the_page_needs_one_forward_pass(small_model, data, monkeypatch):
     for layer in (1, 3):
         for kind in KINDS:
             drawing.view_html(seen, 2, layer, kind, 1)
-            drawing.evidence_html(seen, 2, layer, kind, 1)
+            chart.evidence_html(seen, 2, layer, kind, 1)
     drawing.bars_html(seen, 2)
     drawing.photo_html(seen)
     drawing.input_html(seen)
@@ -49,7 +55,7 @@ def test_the_page_needs_one_forward_pass(small_model, data, monkeypatch):
     p /= p.sum(-1, keepdims=True)
     np.testing.assert_allclose(seen.layer_probabilities, p, atol=1e-6)
     np.testing.assert_allclose(seen.probabilities, p[-1], atol=1e-6)
-    assert "gets one of" in drawing.about_html(small_model, "small")
+    assert "gets one of" in surroundings.about_html(small_model, "small")
     assert "several" not in drawing.bars_html(seen, 2)
 
 
@@ -76,13 +82,71 @@ def test_map_and_evidence_add_up_to_the_score(small_model, seen, kind):
     assert analysis.of_kind(seen.evidence, kind, 2, 1).sum() == pytest.approx(
         total, abs=1e-5
     )
-    assert np.abs(map_).max() <= analysis.brightest(seen.maps[3], kind, 2, 1)
+    most = analysis.brightest(seen.maps[3], kind, 2, 1, 0)
+    assert np.abs(map_).max() <= most
 
 
-def test_all_classes_of_a_layer_have_one_color_scale(seen):
-    """A class with little evidence must look like it."""
-    values = {analysis.brightest(seen.maps[2], "raw", c, 0) for c in range(4)}
-    assert values == {float(seen.maps[2].max())}
+def test_a_class_with_less_evidence_than_the_likeliest_looks_like_it():
+    maps = np.array([[[4.0, 1.0, 9.0, 0.0]]])
+    # That of the likeliest class, or its own if that is more.
+    for c, most in ((0, 4.0), (1, 4.0), (2, 9.0)):
+        assert analysis.brightest(maps, "raw", c, 3, likeliest=0) == most
+    assert analysis.brightest(maps, "centered", 1, 3, likeliest=3) == 3.5
+    # Other classes don't count in a contrast.
+    assert analysis.brightest(maps, "contrast", 1, 3, likeliest=2) == 1.0
+
+
+@pytest.fixture
+def converted(rng):
+    """A classifier of 1,000 classes, which has no FA layers."""
+    classifier = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(8, 3, strides=4, activation="relu"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(1000),
+        ]
+    )
+    return keras_facnn.FACNN.from_classifier(
+        classifier, [f"thing {c}" for c in range(1000)]
+    )
+
+
+def test_a_model_without_fa_layers_has_no_layers_to_choose(converted, data):
+    seen = analysis.analyze(converted, data)
+    assert not seen.has_layers
+    logits, maps = converted.predict_with_maps(seen.image)
+    np.testing.assert_allclose(seen.logits, logits[0], atol=1e-5)
+    np.testing.assert_allclose(seen.maps[0], maps[0], atol=1e-5)
+    c, rival = seen.ranking[:2]
+    for kind in KINDS:
+        drawn = drawing.view_html(seen, c, 0, kind, rival)
+        assert "layer" not in drawn
+        assert "make" in drawn
+    drawn = drawing.grad_cam_html(converted, seen, c, 0)
+    assert "r&nbsp;=&nbsp;1.00, that is, it is the same map" in drawn
+    assert "layer" not in drawn
+    about = surroundings.about_html(converted, "many")
+    assert "1,000 classes" in about
+    assert "at the last layer" not in about
+
+
+def test_the_maps_of_all_classes_are_never_resized(
+    converted, data, monkeypatch
+):
+    resized = []
+
+    def resize(maps, size):
+        resized.append(maps.shape)
+        return resize_maps(maps, size)
+
+    monkeypatch.setattr(colorizing, "resize_maps", resize)
+    seen = analysis.analyze(converted, data)
+    drawing.bars_html(seen, 7)
+    drawing.view_html(seen, 7, 0, "centered", 8)
+    # One map, and the color scale.
+    assert [shape[-1] for shape in resized] == [seen.maps[0].shape[1], 32]
 
 
 @pytest.mark.filterwarnings("ignore:Image size .* exceeds limit")

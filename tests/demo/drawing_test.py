@@ -9,7 +9,9 @@ import pytest
 import keras_facnn
 from keras_facnn import attribution
 from keras_facnn.demo import analysis
+from keras_facnn.demo import chart
 from keras_facnn.demo import drawing
+from keras_facnn.demo import surroundings
 from tests.demo.pictures import as_file
 
 KINDS = ("raw", "centered", "contrast")
@@ -24,7 +26,7 @@ def test_each_of_several_labels_has_its_own_probability(colors_model, colors):
     assert shares == ["99.8%", "99.8%", "< 0.1%"]
     assert "several may be there, or none" in bars
     assert drawing.bars_html(gray, 0).count("< 0.1%") == 3
-    about = drawing.about_html(colors_model, "colors")
+    about = surroundings.about_html(colors_model, "colors")
     assert "gets one of" not in about
     assert "a photo may show several of them, or none" in about
 
@@ -40,7 +42,7 @@ def test_the_sentence_on_a_layer_fits_the_kind_of_model(rng, data):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bars_of_evidence_are_drawn_to_scale(seen, kind):
-    drawn = drawing.evidence_html(seen, 2, 1, kind, 1)
+    drawn = chart.evidence_html(seen, 2, 1, kind, 1)
     values = analysis.of_kind(seen.evidence, kind, 2, 1)
     heights = [float(h) for h in re.findall(r'<rect .*?height="(.*?)"', drawn)]
     signs = re.findall(r'class="fa-(for|against)', drawn)
@@ -59,7 +61,7 @@ def test_bars_of_evidence_are_drawn_to_scale(seen, kind):
 @pytest.mark.parametrize("turned", [1, -1])
 def test_the_label_of_the_longest_bar_is_beyond_its_end(seen, turned):
     seen = dataclasses.replace(seen, evidence=turned * abs(seen.evidence))
-    drawn = drawing.evidence_html(seen, 2, 1, "raw", 1)
+    drawn = chart.evidence_html(seen, 2, 1, "raw", 1)
     bars = [
         (float(y), float(y) + float(height))
         for y, height in re.findall(
@@ -76,12 +78,12 @@ def test_the_label_of_the_longest_bar_is_beyond_its_end(seen, turned):
 
 
 def test_bars_show_the_likeliest_and_the_chosen_class(rng, data):
-    model = keras_facnn.FACNN(8, (16, 16, 3), (1,), (1,))
+    model = keras_facnn.FACNN(12, (16, 16, 3), (1,), (1,))
     seen = analysis.analyze(model, data)
     chosen = seen.ranking[-1]
     drawn = drawing.bars_html(seen, chosen)
     shown = [int(i) for i in re.findall(r'data-index="(\d+)"', drawn)]
-    assert shown == [*seen.ranking[:5], chosen]
+    assert shown == [*seen.ranking[:10], chosen]
     assert re.findall(r'data-index="(\d+)" aria-pressed="true"', drawn) == [
         str(chosen)
     ]
@@ -123,9 +125,9 @@ def test_names_are_never_markup(small_model, data, tmp_path):
         drawing.bars_html(seen, 0),
         drawing.view_html(seen, 0, 1, "raw", 3),
         drawing.view_html(seen, 3, 3, "contrast", 0),
-        drawing.evidence_html(seen, 0, 1, "contrast", 3),
+        chart.evidence_html(seen, 0, 1, "contrast", 3),
         drawing.grad_cam_html(model, seen, 0, 2),
-        drawing.about_html(model, evil),
+        surroundings.about_html(model, evil),
         drawing.error_html(evil),
     ):
         assert "<img src=x" not in drawn

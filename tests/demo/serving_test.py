@@ -5,15 +5,15 @@ import pytest
 
 import keras_facnn
 from keras_facnn.cli import main as cli
-from keras_facnn.demo import drawing
 from keras_facnn.demo import serving
+from keras_facnn.demo import surroundings
 
 
 def test_every_bundled_preset_has_sample_pictures():
     for name in keras_facnn.FACNN.presets:
         paths = serving.sample_paths(name)
         assert paths, name
-        assert drawing.samples_html(paths).count("<button") == len(paths)
+        assert surroundings.samples_html(paths).count("<button") == len(paths)
     assert serving.sample_paths("my/preset") == []
     assert serving.sample_paths("..") == []
 
