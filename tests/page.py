@@ -23,11 +23,14 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
 from playwright.sync_api import sync_playwright
+
+import keras_facnn
 
 ROOT = pathlib.Path(__file__).parents[1]
 # Folder to write pictures of the page into, for a person to look at.
@@ -135,6 +138,28 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def url_of_many(temporary, tmp_path_factory):
+    """The page of a converted classifier of 1,000 classes."""
+    keras.utils.set_random_seed(0)
+    classifier = keras.Sequential(
+        [
+            keras.Input((64, 64, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(32, 8, strides=8, activation="relu"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(1000),
+        ]
+    )
+    names = [f"thing {c}" for c in range(998)] + ["tabby cat", "laptop"]
+    preset = str(tmp_path_factory.mktemp("presets") / "many")
+    keras_facnn.FACNN.from_classifier(classifier, names).save_to_preset(preset)
+    process, url = start(temporary, "--preset", preset)
+    yield url
+    process.send_signal(signal.SIGINT)
+    assert "Traceback" not in process.communicate(timeout=60)[1]
+
+
 @pytest.fixture(params=[1280, 390], ids=["wide", "narrow"])
 def page(request, browser, url):
     """The open page; check that no request leaves this computer."""
@@ -210,7 +235,9 @@ def test_shows_what_speaks_for_each_class_at_each_layer(page):
     cat = picture(page)
     heights, total = bars(page)
     assert len(heights) == 25
-    expect(page.locator("#fa-view")).to_contain_text(f"score: {total:.2f}")
+    expect(page.locator("#fa-view")).to_contain_text(
+        f"the average score: {total:+.2f}"
+    )
 
     slide(page, 12)
     expect(heading(page)).to_have_text("Evidence for cat, layer 12")
@@ -236,12 +263,13 @@ def test_shows_what_speaks_for_each_class_at_each_layer(page):
 
 
 def test_shows_what_decides(page):
-    raw = picture(page)
-    whole = bars(page)[1]
-    page.get_by_label("centered").check()
     expect(page.locator("#fa-view")).to_contain_text("the average class")
-    centered = changes(page, raw)
+    centered = picture(page)
     beyond = bars(page)[1]
+    page.get_by_label("raw").check()
+    expect(page.locator("#fa-view")).to_contain_text("its whole score")
+    raw = changes(page, centered)
+    whole = bars(page)[1]
     assert 0 < beyond < whole
 
     expect(page.locator("#fa-rival")).to_be_hidden()
@@ -249,14 +277,16 @@ def test_shows_what_decides(page):
     rival = page.locator("#fa-bars .fa-name").nth(1).inner_text()
     expect(heading(page)).to_have_text(f"cat against {rival}, layer 24")
     expect(page.locator("#fa-rival input")).to_have_value(rival)
-    contrast = changes(page, centered)
+    contrast = changes(page, raw)
     margin = bars(page)[1]
     expect(page.locator("#fa-view")).to_contain_text(
         f"the difference of their scores: {margin:+.2f}"
     )
 
+    # Typing searches.
     page.locator("#fa-rival input").click()
-    page.locator("#fa-rival").get_by_role("option", name="dog").click()
+    page.keyboard.type("do")
+    page.keyboard.press("Enter")
     expect(heading(page)).to_have_text("cat against dog, layer 24")
     changes(page, contrast)
     assert bars(page)[1] > margin - 1e-6
@@ -271,6 +301,46 @@ def test_shows_what_decides(page):
     assert bars(page)[1] < 0
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_finds_one_of_many_classes_by_typing(browser, url_of_many, width):
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    expect.set_options(timeout=120_000)
+    page.goto(url_of_many)
+    expect(page.locator("#fa-file label")).to_be_visible()
+    expect(page.locator("#fa-class")).to_be_hidden()
+    upload(page, "ship.jpg", (ROOT / "samples" / "ship.jpg").read_bytes())
+    names = page.locator("#fa-bars .fa-name")
+    expect(names).to_have_count(10)
+    first = names.first.inner_text()
+    expect(heading(page)).to_have_text(f"Evidence for {first}")
+    # No layers to slide through, and no shares of layers.
+    expect(page.locator("#fa-layer")).to_be_hidden()
+    expect(page.locator("#fa-evidence svg")).to_have_count(0)
+
+    search = page.get_by_label("Or find one of all 1,000 classes")
+    search.click()
+    page.keyboard.type("lapt")
+    page.keyboard.press("Enter")
+    expect(heading(page)).to_have_text("Evidence for laptop")
+    # A class that is not likely has a bar besides.
+    expect(names).to_have_count(11)
+    expect(names.last).to_have_text("laptop")
+    page.get_by_label("contrast").check()
+    expect(heading(page)).to_have_text(f"laptop against {first}")
+    page.get_by_label("Against (type to search)").click()
+    page.keyboard.type("tabby")
+    page.keyboard.press("Enter")
+    expect(heading(page)).to_have_text("laptop against tabby cat")
+    names.nth(1).click()
+    expect(heading(page)).to_contain_text("against tabby cat")
+    # The map is in sight.
+    expect(page.locator("#fa-view img")).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    context.close()
+
+
 def test_compares_with_grad_cam(page):
     beside = page.locator("#fa-second")
     expect(beside).to_contain_text("32 x 32 pixels")
@@ -278,6 +348,8 @@ def test_compares_with_grad_cam(page):
     box.check()
     expect(beside.locator("h3")).to_have_text("Grad-CAM for cat, layer 24")
     expect(beside).to_contain_text("it is the same map")
+    page.get_by_label("raw").check()
+    expect(page.locator("#fa-view")).to_contain_text("its whole score")
     # The colors are the same too, so the pictures are equal.
     last = picture(page, "#fa-second")
     difference = pixels(last) - pixels(picture(page))

@@ -88,7 +88,8 @@ class Answers:
         if class_ is None:
             class_ = seen.ranking[0]
         against: dict[str, Any] = {"visible": kind == "contrast"}
-        if rival is None or rival == class_:
+        # Until a rival can be chosen, it is the likeliest other class.
+        if rival is None or rival == class_ or kind != "contrast":
             rival = against["value"] = seen.rival_of(class_)
         return {
             **shown,

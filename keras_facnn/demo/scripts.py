@@ -58,13 +58,21 @@ element.addEventListener("click", (event) => {
   trigger("click");
 });
 """
-# Mark the bar that was clicked as pressed.
+# Mark the bar that was clicked as pressed, and show the map, which may be out
+# of sight on a phone. Select the name in a list of classes, so that typing
+# starts a search instead of making the name longer.
 PRESS_BAR = """
+const select = ({target}) => {
+  if (target.matches("#fa-class input, #fa-rival input")) target.select();
+};
+document.addEventListener("focusin", select);
+document.addEventListener("click", select);
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-index]");
   if (!button) return;
   for (const other of element.querySelectorAll("button[data-index]"))
     other.setAttribute("aria-pressed", other === button);
+  document.querySelector("#fa-view").scrollIntoView({block: "nearest"});
   trigger("click");
 });
 """
