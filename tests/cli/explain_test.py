@@ -8,6 +8,7 @@ import shutil
 import struct
 import zlib
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -337,3 +338,27 @@ def test_names_the_option_of_a_figure_that_cannot_be_written(
         f"keras_facnn: error: --output: {output} cannot be written (No space "
         "left on device)"
     )
+
+
+@pytest.mark.only_on("torch")
+def test_explains_a_model_without_fa_layers(tmp_path, photos, capsys):
+    """Its only maps are those of its backbone."""
+    inputs = keras.Input((32, 32, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Conv2D(4, 3, strides=4, activation="relu")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    outputs = keras.layers.Dense(3, activation="softmax")(x)
+    model = FACNN.from_classifier(keras.Model(inputs, outputs))
+    model.save_to_preset(tmp_path / "converted")
+    output = tmp_path / "maps.png"
+    command = ["explain", *photos, "--preset", tmp_path / "converted"]
+    command += ["--output", output]
+    widths = []
+    for options, said in (([], False), (["--layers"], True)):
+        assert run(*command, *options) == 0
+        assert ("no FA layers" in capsys.readouterr().err) == said
+        with Image.open(output) as figure:
+            widths.append(figure.width)
+    assert widths[0] != widths[1]
+    assert run(*command, "--layer", 1) == 1
+    assert "--layer: this model has no FA layers" in capsys.readouterr().err
