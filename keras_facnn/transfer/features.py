@@ -1,0 +1,137 @@
+"""Compute the features of photographs with a frozen backbone, once."""
+
+import concurrent.futures
+import hashlib
+import json
+import pathlib
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_facnn._backend.cache import cached_function
+from keras_facnn._backend.forward import progress_bar
+from keras_facnn._backend.forward import run_in_batches
+from keras_facnn.architecture.backbone_config import backbone_config
+from keras_facnn.pictures.copies import file_digest
+from keras_facnn.pictures.random_crop import read_random_crop
+from keras_facnn.pictures.reading import read_picture
+from keras_facnn.presets import weights
+from keras_facnn.transfer.feature_file import FeatureFile
+from keras_facnn.transfer.feature_file import PhotoKey
+from keras_facnn.transfer.feature_file import photo_key
+
+_BATCH = 32
+# Few photos are shown in more versions, because each then teaches more, and
+# there is the time for it.
+_VERSIONS_IN_ALL = 2400
+_MOST_VERSIONS = 8
+
+
+def versions_per_photo(num_photos: int) -> int:
+    """Return in how many versions the features of a photo are computed.
+
+    The first version is the photo as the model will see it, the second is
+    mirrored, and others are random parts.
+    """
+    return min(max(_VERSIONS_IN_ALL // max(num_photos, 1), 2), _MOST_VERSIONS)
+
+
+def compute_features(
+    backbone: keras.Model,
+    paths: Sequence[str],
+    folder: pathlib.Path,
+    versions: int,
+    seed: int,
+    verbose: int,
+) -> tuple[FeatureFile, list[PhotoKey], dict[int, str]]:
+    """Compute the features of all photos that the file in a folder lacks.
+
+    The features of a photo are the means of the backbone's maps, which is all
+    that the logits of a linear projection depend on.
+
+    Args:
+        backbone: A model from images `(B, H, W, channels)` to maps.
+        paths: Paths of the photos.
+        folder: An existing folder for the file.
+        versions: Positive integer, the number of versions per photo.
+        seed: Seed of the random versions.
+        verbose: 1 shows a progress bar, 0 does not.
+
+    Returns:
+        The file, with rows `(versions, channels)`; the key of each photo; and
+        a dict from the index of each photo that cannot be read to the reason.
+    """
+    made_with = {
+        "backbone": backbone_digest(backbone),
+        "image_shape": list(backbone.input_shape[1:]),
+        "seed": seed,
+    }
+    file = FeatureFile(folder, made_with, (versions, backbone.output_shape[-1]))
+    keys = [photo_key(path) for path in paths]
+    missing = [i for i, key in enumerate(keys) if key not in file]
+    pooled = _pooled_function(backbone)
+    unreadable: dict[int, str] = {}
+    bar = progress_bar(len(paths), verbose, "photo")
+    bar.update(len(paths) - len(missing))
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        for start in range(0, len(missing), _BATCH):
+            some = missing[start : start + _BATCH]
+            reading = [
+                threads.submit(
+                    _read, paths[i], backbone.input_shape[1:], versions, seed
+                )
+                for i in some
+            ]
+            images, digests, read = [], [], []
+            for i, future in zip(some, reading, strict=True):
+                try:
+                    shown, digest = future.result()
+                except (OSError, ValueError) as e:
+                    unreadable[i] = str(e)
+                    continue
+                images.append(shown)
+                digests.append(digest)
+                read.append(keys[i])
+            if read:
+                rows = run_in_batches(
+                    pooled, np.concatenate(images), _BATCH, one_size=True
+                )
+                rows = rows.reshape(len(read), versions, -1)
+                file.add(read, digests, rows)
+            bar.add(len(some))
+    return file, keys, unreadable
+
+
+def backbone_digest(backbone: keras.Model) -> str:
+    """Return a hash of all that the maps of a backbone depend on."""
+    config = json.dumps(backbone_config(backbone), sort_keys=True)
+    both = config + weights.digest(backbone)
+    return hashlib.sha256(both.encode("ascii")).hexdigest()
+
+
+def _pooled_function(backbone: keras.Model) -> Callable[[Any], Any]:
+    """Return a compiled function from images to the means of the maps."""
+
+    def pooled(images: Any) -> Any:
+        maps = backbone(images, training=False)
+        return ops.mean(ops.cast(maps, "float32"), axis=(1, 2))
+
+    return cached_function(backbone, "means of the maps", lambda: pooled)
+
+
+def _read(
+    path: str, image_shape: tuple[int, int, int], versions: int, seed: int
+) -> tuple[np.ndarray, bytes]:
+    """Return the versions of a photo, and its digest."""
+    digest = file_digest(path)
+    whole = read_picture(path, image_shape)
+    shown = [whole, whole[:, ::-1]][:versions]
+    # The parts depend on the photo and not on its place among the others.
+    rng = np.random.default_rng([seed, *digest])
+    while len(shown) < versions:
+        shown.append(read_random_crop(path, image_shape, rng))
+    return np.stack(shown), digest

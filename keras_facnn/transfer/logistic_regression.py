@@ -1,0 +1,189 @@
+"""Fit a linear classifier of features that lie on disk."""
+
+import dataclasses
+from collections.abc import Callable
+from collections.abc import Iterator
+
+import numpy as np
+
+# The most values that are in memory at once, 256 MiB of float32.
+_CHUNK_VALUES = 2**26
+_STEPS = 200
+# A step that lowers the loss by less than this share of it is the last.
+_LEAST_GAIN = 1e-5
+# How many earlier steps L-BFGS remembers.
+_MEMORY = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Linear:
+    """A linear classifier: logits are `features @ kernel + bias`.
+
+    Args:
+        kernel: Float array `(channels, C)`.
+        bias: Float array `(C,)`.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        return np.asarray(features, "float32") @ self.kernel + self.bias
+
+
+class LogisticRegression:
+    """Multinomial logistic regression with an L2 penalty, by L-BFGS.
+
+    It minimizes the sum over the photos of the weighted cross-entropy, which is
+    averaged over the versions of each photo, plus half the penalty times the
+    squared norm of the kernel. For the penalty, the features are divided by one
+    number, so that their mean variance is 1.
+
+    Source: Liu and Nocedal, "On the limited memory BFGS method for large scale
+    optimization", 1989.
+
+    Args:
+        rows: Array `(N, versions, channels)`, which may be on disk. At most
+            256 MiB of it are in memory at a time.
+        index: Integers, the rows to fit.
+        labels: Integers, the class of each of these rows.
+        weights: Float array `(C,)`, the weight of each class.
+    """
+
+    def __init__(
+        self,
+        rows: np.ndarray,
+        index: np.ndarray,
+        labels: np.ndarray,
+        weights: np.ndarray,
+    ) -> None:
+        self._rows, self._index, self._labels = rows, index, labels
+        self._weights = weights.astype("float32")
+        _, self._versions, self._channels = rows.shape
+        per_row = self._versions * self._channels
+        self._rows_at_once = max(1, _CHUNK_VALUES // per_row)
+        self._kept: list[tuple[np.ndarray, np.ndarray]] | None = None
+        self._center, self._scale = np.zeros(self._channels), 1.0
+        self._center, self._scale = self._moments()
+        if len(index) <= self._rows_at_once:
+            self._kept = list(self._chunks())
+
+    def fit(self, penalty: float, start: Linear | None = None) -> Linear:
+        """Return the classifier for a penalty.
+
+        Args:
+            penalty: Positive float.
+            start: A classifier to start at, such as that of another penalty.
+        """
+        classes = len(self._weights)
+        x = np.zeros((self._channels + 1, classes))
+        if start is not None:
+            x[:-1] = start.kernel * self._scale
+            x[-1] = start.bias + self._center @ start.kernel
+
+        def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
+            value, gradient = self._cross_entropy(x)
+            value += 0.5 * penalty * float((x[:-1] ** 2).sum())
+            gradient[:-1] += penalty * x[:-1]
+            return value, gradient
+
+        x = _minimize(objective, x)
+        kernel = x[:-1] / self._scale
+        bias = x[-1] - self._center @ kernel
+        return Linear(kernel.astype("float32"), bias.astype("float32"))
+
+    def _cross_entropy(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the cross-entropy of all photos, and its gradient."""
+        value, gradient = 0.0, np.zeros_like(x)
+        kernel, bias = x[:-1].astype("float32"), x[-1].astype("float32")
+        for features, labels in self._chunks():
+            weight = self._weights[labels] / self._versions
+            logits = features @ kernel + bias
+            logits -= logits.max(axis=1, keepdims=True)
+            each = np.arange(len(labels))
+            of_label = logits[each, labels]
+            errors = np.exp(logits, out=logits)
+            total = errors.sum(axis=1, keepdims=True)
+            value += float(weight @ (np.log(total[:, 0]) - of_label))
+            errors /= total
+            errors[each, labels] -= 1
+            errors *= weight[:, None]
+            gradient[:-1] += features.T @ errors
+            gradient[-1] += errors.sum(axis=0)
+        return value, gradient
+
+    def _chunks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield features `(n, channels)`, standardized, and their labels."""
+        if self._kept is not None:
+            yield from self._kept
+            return
+        for start in range(0, len(self._index), self._rows_at_once):
+            part = slice(start, start + self._rows_at_once)
+            features = self._rows[self._index[part]].astype("float32")
+            features -= self._center.astype("float32")
+            features /= np.float32(self._scale)
+            yield (
+                features.reshape(-1, self._channels),
+                np.repeat(self._labels[part], self._versions),
+            )
+
+    def _moments(self) -> tuple[np.ndarray, float]:
+        """Return the mean of each channel, and the mean deviation of all."""
+        first = np.zeros(self._channels)
+        second = np.zeros(self._channels)
+        count = 0
+        for features, _ in self._chunks():
+            first += features.sum(axis=0, dtype="float64")
+            second += np.square(features).sum(axis=0, dtype="float64")
+            count += len(features)
+        center = first / count
+        variance = float(np.maximum(second / count - center**2, 0).mean())
+        return center, np.sqrt(variance) or 1.0
+
+
+def _minimize(
+    objective: Callable[[np.ndarray], tuple[float, np.ndarray]], x: np.ndarray
+) -> np.ndarray:
+    """Return where a smooth convex function is least, by L-BFGS."""
+    value, gradient = objective(x)
+    moves: list[tuple[np.ndarray, np.ndarray]] = []
+    for _ in range(_STEPS):
+        direction = -_inverse_hessian_times(gradient, moves)
+        slope = float((gradient * direction).sum())
+        step = 1.0 if moves else 1 / (float(np.linalg.norm(gradient)) or 1.0)
+        # Halve the step until the function falls as its slope promises.
+        while True:
+            moved = x + step * direction
+            new_value, new_gradient = objective(moved)
+            if new_value <= value + 1e-4 * step * slope:
+                break
+            step /= 2
+            # Rounding hides smaller differences.
+            if step < 1e-8:
+                return x
+        change, bend = moved - x, new_gradient - gradient
+        if (change * bend).sum() > 0:
+            moves = [*moves, (change, bend)][-_MEMORY:]
+        gained = value - new_value
+        x, value, gradient = moved, new_value, new_gradient
+        if gained <= _LEAST_GAIN * value:
+            break
+    return x
+
+
+def _inverse_hessian_times(
+    gradient: np.ndarray, moves: list[tuple[np.ndarray, np.ndarray]]
+) -> np.ndarray:
+    """Return the two-loop recursion of L-BFGS."""
+    x = gradient.copy()
+    shares = []
+    for change, bend in reversed(moves):
+        share = (change * x).sum() / (change * bend).sum()
+        x -= share * bend
+        shares.append(share)
+    if moves:
+        change, bend = moves[-1]
+        x *= (change * bend).sum() / (bend * bend).sum()
+    for (change, bend), share in zip(moves, reversed(shares), strict=True):
+        x += (share - (bend * x).sum() / (change * bend).sum()) * change
+    return x
