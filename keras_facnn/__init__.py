@@ -33,6 +33,7 @@ else:
     from keras_facnn.pictures.reading import load_images
     from keras_facnn.presets import upload_preset
     from keras_facnn.training.losses import EvidencePenalty
+    from keras_facnn.transfer import train
 
 __all__ = [
     "Evaluation",
@@ -51,6 +52,7 @@ __all__ = [
     "plots",
     "printable",
     "resize_maps",
+    "train",
     "upload_preset",
 ]
 # `from keras_facnn import *` needs only what is installed.

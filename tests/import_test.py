@@ -40,6 +40,7 @@ ROOMS = [
     "model",
     "plots",
     "evaluation",
+    "transfer",
     "demo",
     "cli",
     "__main__",

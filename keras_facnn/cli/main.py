@@ -11,6 +11,7 @@ from keras_facnn.cli import evaluate
 from keras_facnn.cli import explain
 from keras_facnn.cli import export
 from keras_facnn.cli import presets
+from keras_facnn.cli import train
 from keras_facnn.cli import verify
 from keras_facnn.cli.start import INTERRUPTED
 from keras_facnn.cli.start import end_start
@@ -25,6 +26,7 @@ from keras_facnn.version import __version__
 # Each module has a `SUMMARY`, a `DESCRIPTION`, `add_arguments` and `run`.
 COMMANDS = {
     "explain": explain,
+    "train": train,
     "evaluate": evaluate,
     "export": export,
     "presets": presets,
@@ -48,6 +50,7 @@ examples:
   keras-facnn explain photo.jpg --preset hf://user/repo
   keras-facnn explain cat.jpg --class dog --layer 12 --layer 18
   keras-facnn explain *.jpg --no-figure --json
+  keras-facnn train photos/ --output mine
   keras-facnn evaluate my_model/ photos/ --output report.html
   keras-facnn export cifar10 cifar10.onnx
   keras-facnn presets

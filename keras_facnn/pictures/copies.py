@@ -67,23 +67,36 @@ def file_digest(path: str) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()[:_DIGEST_BYTES]
 
 
+def digest_record(digests: Iterable[bytes]) -> str:
+    """Return digests as text, for `recorded_digests`."""
+    return base64.b64encode(b"".join(sorted(set(digests)))).decode("ascii")
+
+
+def recorded_digests(record: Any) -> set[bytes]:
+    """Return the digests in an entry of a preset's metadata.
+
+    Args:
+        record: The entry, such as `trained_on` of `ImageFolder.metadata`.
+    """
+    try:
+        data = base64.b64decode(record["sha256"], validate=True)
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            "`trained_on` in the metadata of a preset must be what "
+            "`ImageFolder.metadata` gives. Received: "
+            f"{repr(record)[:200]}"
+        ) from None
+    return {
+        data[i : i + _DIGEST_BYTES] for i in range(0, len(data), _DIGEST_BYTES)
+    }
+
+
 def digests_of_training(record: Any) -> set[bytes]:
     """Return the digests in a preset's metadata, also of earlier trainings."""
     known: set[bytes] = set()
     while isinstance(record, dict):
         own = record.get("trained_on")
         if own is not None:
-            try:
-                data = base64.b64decode(own["sha256"], validate=True)
-            except (KeyError, TypeError, ValueError):
-                raise ValueError(
-                    "`trained_on` in the metadata of a preset must be what "
-                    "`ImageFolder.metadata` gives. Received: "
-                    f"{repr(own)[:200]}"
-                ) from None
-            known |= {
-                data[i : i + _DIGEST_BYTES]
-                for i in range(0, len(data), _DIGEST_BYTES)
-            }
+            known |= recorded_digests(own)
         record = record.get("transferred_from")
     return known

@@ -1,6 +1,5 @@
 """Load pictures with labels from a folder per class. Needs Pillow."""
 
-import base64
 import dataclasses
 import os
 import typing
@@ -18,6 +17,7 @@ from keras_facnn._checks.text import join_first
 from keras_facnn.pictures.class_folders import class_numbers
 from keras_facnn.pictures.class_folders import list_class_folders
 from keras_facnn.pictures.class_folders import warn_about_left_out
+from keras_facnn.pictures.copies import digest_record
 from keras_facnn.pictures.copies import digests_of_training
 from keras_facnn.pictures.copies import file_digest
 from keras_facnn.pictures.copies import group_copies
@@ -163,13 +163,12 @@ class ImageFolder:
         of each picture. By these, `seen_by` recognizes the pictures, even after
         the folder was moved or has grown.
         """
-        own = sorted(set(self._digests()))
         return {
             "class_names": list(self.names),
             "trained_on": {
                 "images": len(self.paths),
                 "held_out": self.held_out,
-                "sha256": base64.b64encode(b"".join(own)).decode("ascii"),
+                "sha256": digest_record(self._digests()),
             },
         }
 

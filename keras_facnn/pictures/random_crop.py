@@ -46,9 +46,7 @@ def read_random_crop(
         image.draft(None, (math.ceil(least), math.ceil(least)))
         image, _ = upright_image(image, "L" if channels == 1 else "RGB", None)
         box = _box(image.size, (width, height), draws, smallest)
-        image = image.resize(
-            (width, height), Image.Resampling.BICUBIC, box=box
-        )
+        image = image.resize((width, height), Image.Resampling.BICUBIC, box=box)
         pixels = np.asarray(image, "float32").reshape(image_shape)
     brightness, contrast = 0.8 + 0.4 * draws[4:6]
     mean = pixels.mean()

@@ -21,6 +21,9 @@ from keras_facnn.presets.load import bundled_presets
 from keras_facnn.types import WeightsDtype
 from keras_facnn.version import __version__
 
+# A file that `keras_facnn.train` writes beside those of a preset.
+REPORT = "report.html"
+
 
 def write_files(
     folder: pathlib.Path,
@@ -107,6 +110,8 @@ def _content_to_keep(target: pathlib.Path) -> str | None:
     }
     if not inside:
         return None
+    # The report is about the model, and is replaced with it.
+    inside.discard(REPORT)
     if inside != set(files.ALL):
         names = sorted(inside - set(files.ALL)) or sorted(inside)
         return f"holds {join_first(map(repr, names))}"

@@ -4,6 +4,7 @@ import concurrent.futures
 import hashlib
 import json
 import pathlib
+import shutil
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
@@ -38,6 +39,20 @@ def versions_per_photo(num_photos: int) -> int:
     mirrored, and others are random parts.
     """
     return min(max(_VERSIONS_IN_ALL // max(num_photos, 1), 2), _MOST_VERSIONS)
+
+
+def check_disk(
+    folder: pathlib.Path, num_photos: int, versions: int, channels: int
+) -> None:
+    """Raise if the disk has no room for the features of all photos."""
+    needed = 2 * num_photos * versions * channels
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(
+            f"The features of {num_photos:,} photos need "
+            f"{needed / 2**30:.1f} GiB on disk, and {str(folder)!r} has "
+            f"{free / 2**30:.1f} GiB"
+        )
 
 
 def compute_features(

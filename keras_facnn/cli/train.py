@@ -1,0 +1,99 @@
+"""`keras-facnn train`: train a classifier of a folder of photos."""
+
+import argparse
+import sys
+
+from keras_facnn._checks.text import printable
+from keras_facnn.cli.inputs import PRESET_HELP
+from keras_facnn.cli.streams import print_note
+from keras_facnn.cli.streams import print_result
+from keras_facnn.cli.streams import warnings_as_notes
+
+SUMMARY = "train a classifier of your own photos"
+DESCRIPTION = """\
+Train a classifier of your own photos, FOLDER/CLASS/*, in minutes. A backbone
+that knows ImageNet computes the features of each photo once, and the maps of
+the classes are fitted to them. A fifth of each class is held out to measure
+the accuracy. The result is a preset, a folder that every command takes, with
+a report of the evaluation. After Ctrl-C or a crash, the same command continues.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument(
+        "folder",
+        metavar="FOLDER",
+        help="folder of photos, with a folder for each class that has the name "
+        "of the class",
+    )
+    parser.add_argument(
+        "--output",
+        metavar="NAME",
+        required=True,
+        help="folder to write: the preset, and its report.html",
+    )
+    parser.add_argument(
+        "--thorough",
+        action="store_true",
+        help="train the backbone, too: more accurate, and takes many times as "
+        "long; goes on from NAME if that is trained already",
+    )
+    parser.add_argument(
+        "--base",
+        metavar="PRESET",
+        default="imagenet",
+        help=f"preset whose backbone to use: {PRESET_HELP}; default imagenet",
+    )
+    parser.add_argument(
+        "--size",
+        type=int,
+        help="side of the images in pixels, if it differs from the preset's",
+    )
+    parser.add_argument(
+        "--validation-share",
+        type=float,
+        default=0.2,
+        help="share of each class to hold out, at least one photo; default 0.2",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="another seed holds out other photos; default 0",
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train, and say how good the model is and what to do with it."""
+    import keras
+
+    import keras_facnn
+
+    if sys.stdout.isatty():
+        print_note(f"Starting on {keras.backend.backend()} ...")
+    try:
+        with warnings_as_notes():
+            model = keras_facnn.train(
+                arguments.folder,
+                arguments.output,
+                thorough=arguments.thorough,
+                base=arguments.base,
+                image_size=arguments.size,
+                validation_share=arguments.validation_share,
+                seed=arguments.seed,
+                verbose=int(sys.stdout.isatty()),
+            )
+    except KeyboardInterrupt:
+        print_note("The same command continues from here.")
+        raise
+    metadata = model.preset_metadata or {}
+    scores = metadata["training"]["validation"]
+    name = printable(arguments.output)
+    print_result(
+        f"{scores['accuracy']:.1%} of {scores['images']:,} photos that were "
+        f"held out are right (mean of the classes: "
+        f"{scores['balanced_accuracy']:.1%})"
+    )
+    print_result(f"The preset is {name}, its report {name}/report.html")
+    print_result(f"Try it: keras-facnn explain PHOTO --preset {name}")

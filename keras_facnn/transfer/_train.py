@@ -1,0 +1,106 @@
+import os
+import shutil
+
+from keras_facnn._checks.arguments import check_bool
+from keras_facnn._checks.arguments import check_verbose
+from keras_facnn._checks.numbers import check_float
+from keras_facnn._checks.numbers import check_int
+from keras_facnn._checks.numbers import check_seed
+from keras_facnn.model import FACNN
+from keras_facnn.presets.save import folder_to_write
+from keras_facnn.transfer.photos import check_apart
+from keras_facnn.transfer.photos import list_photos
+from keras_facnn.transfer.record import Settings
+from keras_facnn.transfer.record import read_record
+from keras_facnn.transfer.run import Run
+
+
+def train(
+    folder: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    thorough: bool = False,
+    base: str | os.PathLike[str] = "imagenet",
+    image_size: int | None = None,
+    validation_share: float = 0.2,
+    seed: int = 0,
+    verbose: int = 1,
+) -> FACNN:
+    """Train a classifier of your own photographs, from a trained backbone.
+
+    The backbone of the preset `base` computes the features of each photo once.
+    They are kept on disk, so that memory does not limit the number of photos.
+    Then the class maps are fitted as a linear function of the features
+    (multinomial logistic regression), which takes seconds. Rare classes count
+    more. With `thorough=True`, the backbone is then trained, too, on random
+    parts of the photos, which takes minutes to hours and is more accurate.
+
+    A part of each class is held out. It chooses the strength of the fit's
+    penalty, and the best round of a thorough training. The preset has a record
+    of the photos on both sides, by which `keras_facnn.evaluate` leaves out
+    those that were trained on.
+
+    If the process is stopped or killed, the same call continues: it computes no
+    feature twice, and a thorough training loses at most a round. Its best model
+    so far is in `output`.
+
+    Args:
+        folder: Path of the photos, `folder/CLASS/*`, as `load_folder` reads
+            them. Files that can't be read are left out, which a warning says.
+        output: Path of the preset to write, a new folder. It also gets
+            `report.html`, the evaluation on the photos that are held out, if
+            Matplotlib is installed. Until the end, `output` + `.training` holds
+            the features.
+        thorough: Whether to train the backbone, too. If `output` was trained
+            without, the training goes on from there.
+        base: The preset whose backbone to use, as in `from_preset`.
+        image_size: Side of the images in pixels. None means that of `base`.
+        validation_share: The share of each class to hold out, above 0 and below
+            1; at least one photo.
+        seed: Non-negative integer, of the split and of all that is random.
+        verbose: 1 shows what is going on and how long it takes, 0 does not.
+
+    Returns:
+        The trained `FACNN`, as `from_preset(output)` loads it.
+
+    Raises:
+        ValueError: If there is only one class, or fewer than two photos of a
+            class that can be read, or if `base` has no backbone.
+        FileExistsError: If `output` is trained already, or holds another model.
+        FileNotFoundError: If there is no such folder.
+
+    Example:
+
+    ```python
+    model = keras_facnn.train("photos", "mine")
+    print(model.class_names, model.preset_metadata["training"]["validation"])
+    ```
+    """
+    settings = Settings(
+        base=os.fspath(base),
+        image_size=None
+        if image_size is None
+        else check_int("image_size", image_size),
+        validation_share=check_float(
+            "validation_share", validation_share, above=0, below=1
+        ),
+        seed=check_seed(seed),
+    )
+    thorough = check_bool("thorough", thorough)
+    verbose = check_verbose(verbose)
+    target = folder_to_write(output)
+    check_apart(target, folder)
+    photos = list_photos(folder)
+    before = read_record(target, settings, photos.names, thorough)
+    work = target.with_name(f"{target.name}.training")
+    work.mkdir(parents=True, exist_ok=True)
+    run = Run(target, work, settings, verbose)
+    if before is None:
+        train_photos, held_out = run.fit(photos)
+    else:
+        train_photos, held_out = run.split_again(photos)
+    if thorough or (before is not None and before.thorough):
+        run.train_thoroughly(train_photos, held_out)
+    model = run.finish(held_out)
+    shutil.rmtree(work)
+    return model

@@ -1,0 +1,71 @@
+"""A classifier that is linear in the features of a frozen backbone."""
+
+import keras
+import numpy as np
+
+from keras_facnn.model import FACNN
+from keras_facnn.transfer.logistic_regression import Linear
+from keras_facnn.transfer.logistic_regression import LogisticRegression
+from keras_facnn.transfer.photos import class_weights
+from keras_facnn.transfer.scores import Scores
+from keras_facnn.transfer.scores import scores_of
+
+# From the strongest on. Each is the start of the next.
+_PENALTIES = (1000.0, 300.0, 100.0, 30.0, 10.0)
+
+
+def fit_linear(
+    features: np.ndarray,
+    train: np.ndarray,
+    train_labels: np.ndarray,
+    held_out: np.ndarray,
+    held_out_labels: np.ndarray,
+) -> tuple[Linear, float, Scores]:
+    """Fit a linear classifier of features, with the best of some penalties.
+
+    The best penalty is that of the least cross-entropy on the photos that are
+    held out.
+
+    Args:
+        features: Array `(N, versions, channels)`, which may be on disk.
+        train: Integers, the rows of the photos to train on.
+        train_labels: Integers, their classes. Each class has a photo.
+        held_out: Integers, the rows of the photos that are held out.
+        held_out_labels: Integers, their classes.
+
+    Returns:
+        The classifier, its penalty, and its scores on the photos held out.
+    """
+    num_classes = int(train_labels.max()) + 1
+    regression = LogisticRegression(
+        features, train, train_labels, class_weights(train_labels, num_classes)
+    )
+    # The first version is the photo as the model will see it.
+    shown = features[held_out, 0]
+    linear, fitted = None, []
+    for penalty in _PENALTIES:
+        linear = regression.fit(penalty, linear)
+        scores = scores_of(linear.logits(shown), held_out_labels)
+        fitted.append((linear, penalty, scores))
+    return min(fitted, key=lambda one: one[2].cross_entropy)
+
+
+def linear_facnn(backbone: keras.Model, linear: Linear) -> FACNN:
+    """Return an FA-CNN whose `x_0` is linear in the maps of a backbone.
+
+    Its logits differ from those of the linear classifier by the same number for
+    each class, which a softmax does not see. It has no FA layers.
+    """
+    model = FACNN(
+        len(linear.bias),
+        depths=(0,),
+        maps_per_class=(1,),
+        projection="excess",
+        backbone=backbone,
+    )
+    model.get_layer("project").set_weights(
+        [linear.kernel[None, None], linear.bias]
+    )
+    # The scale is 1, so the maps are in the units of the logits.
+    model.head.log_scale.assign(0.0)
+    return model

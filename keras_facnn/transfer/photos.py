@@ -1,0 +1,133 @@
+"""List the photographs to train on, and split them."""
+
+import dataclasses
+import os
+import pathlib
+import warnings
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_facnn._checks.messages import callers_stacklevel
+from keras_facnn._checks.text import join_first
+from keras_facnn.pictures.copies import recorded_digests
+from keras_facnn.pictures.copies import warn_about_copies
+from keras_facnn.pictures.image_folder import ImageFolder
+from keras_facnn.pictures.image_folder import load_folder
+
+
+def check_apart(target: pathlib.Path, folder: str | os.PathLike[str]) -> None:
+    """Raise if a preset would be written into a folder of photos."""
+    root = pathlib.Path(os.path.realpath(folder))
+    if target == root or root in target.parents:
+        raise ValueError(
+            "`output` must not be within `folder`, where it would be a class. "
+            f"Received: output={str(target)!r}"
+        )
+
+
+def list_photos(folder: str | os.PathLike[str]) -> ImageFolder:
+    """List the photos of a folder that has a folder for each class."""
+    photos = load_folder(folder, read=False)
+    if len(photos.names) < 2:
+        raise ValueError(
+            "`folder` must hold a folder for each of two classes or more. "
+            f"Received: only {photos.names[0]!r}"
+        )
+    _check_counts(photos)
+    return photos
+
+
+def split_photos(
+    photos: ImageFolder,
+    digests: Sequence[bytes],
+    unreadable: Mapping[int, str],
+    share: float,
+    seed: int,
+) -> tuple[ImageFolder, ImageFolder]:
+    """Split the photos that can be read, each class by the same share.
+
+    Args:
+        photos: Result of `list_photos`.
+        digests: The `file_digest` of each photo; of unreadable ones, any bytes.
+        unreadable: Dict from the index of each photo that cannot be read to the
+            reason.
+        share: The share to hold out, above 0 and below 1.
+        seed: Seed of the split.
+
+    Returns:
+        The photos to train on, and those that are held out.
+    """
+    if unreadable:
+        warnings.warn(
+            f"Left out {len(unreadable)} of {len(photos.paths)} photos: "
+            f"{join_first(unreadable.values(), 20)}",
+            stacklevel=callers_stacklevel(),
+        )
+    readable = [i for i in range(len(photos.paths)) if i not in unreadable]
+    kept = dataclasses.replace(photos, digests=list(digests)).select(readable)
+    _check_counts(kept)
+    warn_about_copies(
+        kept.paths, kept.digests or [], kept.labels, "in several classes"
+    )
+    return kept.split(share, seed)
+
+
+def recorded_part(
+    photos: ImageFolder, record: Mapping[str, Any]
+) -> ImageFolder:
+    """Return the photos that are in an entry of a preset's metadata.
+
+    Args:
+        photos: Photos with their digests.
+        record: The entry, `trained_on` or `validated_on`.
+    """
+    known = recorded_digests(record)
+    index = [i for i, d in enumerate(photos.digests or []) if d in known]
+    if not index:
+        raise ValueError(
+            "`folder` must hold the photos that `output` was trained on, to go "
+            "on with it. Received: other photos"
+        )
+    return photos.select(index)
+
+
+def check_unseen(held_out: ImageFolder, base: Any) -> None:
+    """Raise if the preset of the backbone was trained on photos held out."""
+    seen = held_out.seen_by(base)
+    if seen is not None and seen.any():
+        raise ValueError(
+            "`base` was trained on some of these photos, so that those held "
+            "out would say nothing about new ones. Choose another `base`. "
+            f"Received: {seen.sum()} of {len(seen)} photos held out, such as "
+            f"{held_out.paths[int(seen.argmax())]!r}"
+        )
+
+
+def class_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return weights by which rare classes count more, of mean 1 per photo.
+
+    A class of a fourth of the photos has twice the weight. With the full
+    inverse of its count, few photos would decide about much.
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    weights = 1 / np.sqrt(counts)
+    return weights * len(labels) / (weights @ counts)
+
+
+def _check_counts(photos: ImageFolder) -> None:
+    """Raise if a class has no two photos."""
+    counts = np.bincount(photos.labels, minlength=len(photos.names))
+    few = [
+        f"{name!r} with {count}"
+        for name, count in zip(photos.names, counts, strict=True)
+        if count < 2
+    ]
+    if few:
+        raise ValueError(
+            "Each class of `folder` needs at least 2 photos that can be read, "
+            "one to train on and one to judge by. Add photos, or move the "
+            f"folder of the class away. Received: {join_first(few)}"
+        )

@@ -1,0 +1,210 @@
+"""The steps of a training, each of which a later call can continue."""
+
+import dataclasses
+import importlib.util
+import pathlib
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_facnn._checks.messages import callers_stacklevel
+from keras_facnn._checks.packages import how_to_install
+from keras_facnn._checks.text import printable
+from keras_facnn.evaluation import evaluate
+from keras_facnn.model import FACNN
+from keras_facnn.pictures.copies import file_digest
+from keras_facnn.pictures.image_folder import ImageFolder
+from keras_facnn.presets.save import REPORT
+from keras_facnn.transfer.checkpoint import Checkpoint
+from keras_facnn.transfer.features import check_disk
+from keras_facnn.transfer.features import compute_features
+from keras_facnn.transfer.features import versions_per_photo
+from keras_facnn.transfer.linear_model import fit_linear
+from keras_facnn.transfer.linear_model import linear_facnn
+from keras_facnn.transfer.photos import check_unseen
+from keras_facnn.transfer.photos import recorded_part
+from keras_facnn.transfer.photos import split_photos
+from keras_facnn.transfer.record import Record
+from keras_facnn.transfer.record import Settings
+from keras_facnn.transfer.record import metadata_of
+from keras_facnn.transfer.record import read_metadata
+from keras_facnn.transfer.scores import Scores
+from keras_facnn.transfer.thorough import train_backbone
+
+
+class Run:
+    """One call of `train`.
+
+    Args:
+        target: The folder of the preset.
+        work: The folder of the features and checkpoints.
+        settings: What the result depends on, besides the photos.
+        verbose: Whether to show what is going on.
+    """
+
+    def __init__(
+        self,
+        target: pathlib.Path,
+        work: pathlib.Path,
+        settings: Settings,
+        verbose: int,
+    ) -> None:
+        self.target, self.work = target, work
+        self.settings, self.verbose = settings, verbose
+
+    def fit(self, photos: ImageFolder) -> tuple[ImageFolder, ImageFolder]:
+        """Write the preset of a linear classifier, and return the split."""
+        settings, count = self.settings, len(photos.paths)
+        base = _load_base(settings)
+        backbone: Any = base.backbone
+        versions = versions_per_photo(count)
+        check_disk(self.work, count, versions, backbone.output_shape[-1])
+        self._say(
+            f"Computing the features of {count:,} photos of "
+            f"{len(photos.names)} classes"
+        )
+        file, keys, unreadable = compute_features(
+            backbone,
+            photos.paths,
+            self.work,
+            versions,
+            settings.seed,
+            self.verbose,
+        )
+        sides = split_photos(
+            photos,
+            [file.digest_of.get(key, b"") for key in keys],
+            unreadable,
+            settings.validation_share,
+            settings.seed,
+        )
+        check_unseen(sides[1], base)
+        self._say("Fitting the class maps")
+        row_of = {
+            path: file.row_of[key]
+            for path, key in zip(photos.paths, keys, strict=True)
+            if key in file
+        }
+        rows = [np.array([row_of[path] for path in s.paths]) for s in sides]
+        linear, penalty, scores = fit_linear(
+            file.rows(), rows[0], sides[0].labels, rows[1], sides[1].labels
+        )
+        record = Record(
+            settings.to_json(),
+            False,
+            False,
+            penalty,
+            dataclasses.asdict(scores),
+        )
+        linear_facnn(backbone, linear).save_to_preset(
+            self.target, metadata_of(record, *sides, base.preset_metadata or {})
+        )
+        self._say(
+            f"{scores.accuracy:.1%} of the {scores.images:,} photos held out "
+            "are right"
+        )
+        return sides
+
+    def split_again(
+        self, photos: ImageFolder
+    ) -> tuple[ImageFolder, ImageFolder]:
+        """Return the photos on both sides of the split of an earlier call."""
+        self._say("Reading which photos are held out")
+        metadata = read_metadata(self.target)
+        digests = [file_digest(path) for path in photos.paths]
+        photos = dataclasses.replace(photos, digests=digests)
+        train_photos = recorded_part(photos, metadata["trained_on"])
+        held_out = recorded_part(photos, metadata["validated_on"])
+        return train_photos, held_out
+
+    def train_thoroughly(
+        self, train_photos: ImageFolder, held_out: ImageFolder
+    ) -> None:
+        """Train the backbone, too, and write the preset of the best round."""
+        model, record, metadata = self._load()
+        origin = metadata.get("transferred_from", {})
+
+        def save(scores: Scores) -> None:
+            better = record.with_scores(scores, thorough=True)
+            model.save_to_preset(
+                self.target, metadata_of(better, train_photos, held_out, origin)
+            )
+
+        self._say(
+            "Training the backbone, too. Ctrl-C stops and keeps the best so "
+            "far; the same command continues"
+        )
+        train_backbone(
+            model,
+            train_photos,
+            held_out,
+            Checkpoint(self.work / "thorough.npz"),
+            self.settings.seed,
+            save,
+            self._say,
+            self.verbose,
+        )
+        # Also if no round was better than the start.
+        model, record, metadata = self._load()
+        record = dataclasses.replace(record, thorough=True)
+        model.save_to_preset(self.target, {"training": record.to_json()})
+
+    def finish(self, held_out: ImageFolder) -> FACNN:
+        """Write the report, and mark the preset as finished."""
+        model, record, _ = self._load()
+        record = dataclasses.replace(record, finished=True)
+        model.save_to_preset(self.target, {"training": record.to_json()})
+        model = FACNN.from_preset(self.target)
+        if importlib.util.find_spec("matplotlib") is None:
+            warnings.warn(
+                f"There is no {REPORT}, because it needs Matplotlib: "
+                + how_to_install("plots"),
+                stacklevel=callers_stacklevel(),
+            )
+            return model
+        self._say("Writing the report on the photos held out")
+        evaluation = evaluate(
+            model, held_out, on_error="skip", verbose=self.verbose
+        )
+        evaluation.facts["model"] = self.target.name
+        evaluation.notes.append(
+            "These photos were held out from the training. They chose the "
+            "penalty of the fit, or the best round of a thorough training, so "
+            "the numbers may be slightly too good for new photos."
+        )
+        evaluation.save(self.target / REPORT)
+        return model
+
+    def _load(self) -> tuple[FACNN, Record, dict[str, Any]]:
+        model = FACNN.from_preset(self.target)
+        metadata = model.preset_metadata or {}
+        record = Record.of(metadata)
+        assert record is not None
+        return model, record, metadata
+
+    def _say(self, line: str) -> None:
+        if self.verbose:
+            print(printable(line), flush=True)
+
+
+def _load_base(settings: Settings) -> FACNN:
+    """Return the model whose backbone makes the features."""
+    size = settings.image_size
+    shape: dict[str, Any] = (
+        {} if size is None else {"image_shape": (size, size, 3)}
+    )
+    base = FACNN.from_preset(settings.base, **shape)
+    backbone: keras.Model | None = base.backbone
+    if backbone is None:
+        raise ValueError(
+            "`base` must be a preset with a backbone, such as 'imagenet'. "
+            f"Received: base={settings.base!r}, which takes pixels"
+        )
+    if None in base.image_shape:
+        raise ValueError(
+            "`image_size` must be given, because `base` takes images of any "
+            f"size. Received: base={settings.base!r}"
+        )
+    return base
