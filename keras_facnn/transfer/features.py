@@ -26,8 +26,8 @@ from keras_facnn.transfer.feature_file import PhotoKey
 from keras_facnn.transfer.feature_file import photo_key
 
 _BATCH = 32
-# Few photos are shown in more versions, because each then teaches more, and
-# there is the time for it.
+# Few photos are shown in several versions, from which the fit gains. For many
+# photos it does not, and each version takes as long as the first.
 _VERSIONS_IN_ALL = 2400
 _MOST_VERSIONS = 8
 
@@ -38,7 +38,7 @@ def versions_per_photo(num_photos: int) -> int:
     The first version is the photo as the model will see it, the second is
     mirrored, and others are random parts.
     """
-    return min(max(_VERSIONS_IN_ALL // max(num_photos, 1), 2), _MOST_VERSIONS)
+    return min(max(_VERSIONS_IN_ALL // max(num_photos, 1), 1), _MOST_VERSIONS)
 
 
 def check_disk(

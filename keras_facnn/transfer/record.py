@@ -168,7 +168,11 @@ def read_record(
         raise FileExistsError(
             "`output` is trained already. For other photos, choose another, or "
             "delete it"
-            + ("" if record.thorough else "; to train it more, be thorough")
+            + (
+                ""
+                if record.thorough
+                else "; --thorough or thorough=True trains it more"
+            )
             + f". Received: output={str(target)!r}"
         )
     return record

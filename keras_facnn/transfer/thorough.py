@@ -81,11 +81,15 @@ def train_backbone(
             "photos held out are right"
         )
         state["rounds"] = number + 1
-        # Of equally good ones the later, which has seen more.
-        if scores.accuracy >= state["best"]:
+        if _is_better(scores, state["best"]):
             state["best"] = scores.accuracy
             save(scores)
         checkpoint.save(variables, state)
+
+
+def _is_better(scores: Scores, best: float) -> bool:
+    # Of equally good rounds the later, which has seen more.
+    return scores.accuracy >= best
 
 
 def thaw(model: FACNN) -> None:
