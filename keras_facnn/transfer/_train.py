@@ -71,10 +71,35 @@ def train(
 
     Example:
 
-    ```python
-    model = keras_facnn.train("photos", "mine")
-    print(model.class_names, model.preset_metadata["training"]["validation"])
-    ```
+    `model = keras_facnn.train("photos", "mine")` uses the preset `imagenet`.
+    Here, a small backbone with random weights stands for it:
+
+    >>> import os
+    >>> import tempfile
+    >>> import keras
+    >>> import keras_facnn
+    >>> from PIL import Image
+    >>> folder = tempfile.mkdtemp()
+    >>> for color in ("red", "green"):
+    ...     os.makedirs(f"{folder}/photos/{color}")
+    ...     for i in range(4):
+    ...         photo = Image.new("RGB", (40 + i, 30), color)
+    ...         photo.save(f"{folder}/photos/{color}/{i}.png")
+    >>> inputs = keras.Input((32, 32, 3))
+    >>> x = keras.layers.Rescaling(1 / 255)(inputs)
+    >>> x = keras.layers.Conv2D(8, 3, strides=8, padding="same")(x)
+    >>> base = keras_facnn.FACNN(
+    ...     2, depths=(0,), maps_per_class=(1,), backbone=keras.Model(inputs, x)
+    ... )
+    >>> base.save_to_preset(f"{folder}/base")
+    >>> model = keras_facnn.train(
+    ...     f"{folder}/photos", f"{folder}/mine", base=f"{folder}/base",
+    ...     verbose=0
+    ... )
+    >>> model.class_names
+    ['green', 'red']
+    >>> sorted(os.listdir(f"{folder}/mine"))[-1]
+    'report.html'
     """
     settings = Settings(
         base=os.fspath(base),
