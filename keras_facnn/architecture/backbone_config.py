@@ -105,7 +105,7 @@ def backbone_config(
         dtype = inner.get("dtype")
         if isinstance(dtype, dict) and dtype["config"].get("name") == policy:
             inner["dtype"] = None
-    _check(config)
+    check_only_keras(config)
     return json.loads(json.dumps(config))
 
 
@@ -137,7 +137,7 @@ def backbone_from_config(config: dict[str, Any], policy: str) -> keras.Model:
             model.
     """
     try:
-        _check(config)
+        check_only_keras(config)
         config = copy.deepcopy(config)
     except RecursionError as e:
         raise ValueError("The backbone's config is nested too deep.") from e
@@ -205,7 +205,7 @@ def _entries(config: Any) -> Iterator[dict[str, Any]]:
             yield from _entries(value)
 
 
-def _check(config: Any, layer: str = "backbone") -> None:
+def check_only_keras(config: Any, layer: str = "backbone") -> None:
     """Raise if a config holds anything that is not Keras' own.
 
     Args:
@@ -222,7 +222,7 @@ def _check(config: Any, layer: str = "backbone") -> None:
 
     if isinstance(config, (list, tuple)):
         for value in config:
-            _check(value, layer)
+            check_only_keras(value, layer)
     elif isinstance(config, str):
         # Keras replaces a name with the object that is registered under it.
         if keras.saving.get_registered_object(config) is not None:
@@ -246,7 +246,7 @@ def _check(config: Any, layer: str = "backbone") -> None:
                     + (f", registered as {known_as!r}," if known_as else "")
                 )
         for value in config.values():
-            _check(value, layer)
+            check_only_keras(value, layer)
     elif config is not None and not isinstance(config, (bool, int, float)):
         refuse(f"a value of {type(config)}")
 

@@ -9,7 +9,9 @@ from keras import tree
 
 from keras_facnn._checks.models import check_channels_last
 from keras_facnn._graph.channel_axes import channel_axes
+from keras_facnn._graph.nodes import call_inputs
 from keras_facnn._graph.nodes import check_graph_model
+from keras_facnn._graph.nodes import is_graph_model
 
 # The image size at which strides are measured if a backbone takes any size.
 _PROBE = 512
@@ -191,16 +193,47 @@ def _resized(
             f"Received: image_shape={image_shape}"
         )
     try:
-        return keras.models.clone_model(
-            model,
-            input_tensors=keras.Input(image_shape, name="images"),
-            clone_function=lambda layer: layer,
-        )
+        images = keras.Input(image_shape, name="images")
+        resized = _with_inputs(model, images)
+        return keras.Model(images, list(resized.outputs))
     except (TypeError, ValueError) as e:
         raise ValueError(
             f"The backbone was built for images of shape {own}, and cannot be "
             f"built for others: {e} Received: image_shape={image_shape}"
         ) from e
+
+
+def _with_inputs(model: keras.Model, inputs: Any) -> keras.Model:
+    """Return a model of the same layers for other inputs.
+
+    A nested model also gets inputs of its own, because Keras calls a model only
+    with inputs of the shape that it was built for.
+    """
+
+    def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
+        if is_graph_model(operation) and len(operation.inputs) == 1:
+            (x,) = call_inputs(operation, args, kwargs)
+            inner = keras.Input(
+                batch_shape=x.shape,
+                dtype=operation.inputs[0].dtype,
+                name=operation.inputs[0].name,
+            )
+            nested = _with_inputs(operation, inner)
+            return nested(x, training=kwargs.get("training"))
+        return operation(*args, **kwargs)
+
+    outputs = model.outputs
+    return keras.models.clone_model(
+        # `Sequential` is cloned without `call_function`.
+        keras.Model(
+            model.inputs[0],
+            outputs[0] if len(outputs) == 1 else outputs,
+            name=model.name,
+        ),
+        input_tensors=inputs,
+        clone_function=lambda layer: layer,
+        call_function=call,
+    )
 
 
 def _strides(model: keras.Model) -> list[int]:

@@ -130,8 +130,8 @@ def find_source(handle: Handle) -> Any:
     name = os.fspath(handle) if isinstance(handle, os.PathLike) else handle
     if not isinstance(name, str):
         raise ValueError(
-            "A preset must be a name, a folder, `hf://user/repo` or "
-            f"`https://...`. Received: {handle!r}"
+            "A preset must be a name, a folder, a `.keras` file, "
+            f"`hf://user/repo` or `https://...`. Received: {handle!r}"
         )
     if name.startswith("hf://"):
         return hub.Repository(name)
@@ -153,8 +153,8 @@ def find_source(handle: Handle) -> Any:
     if not name or not folders.exists(folder):
         raise ValueError(
             f"There is no preset {name!r}. Bundled presets: "
-            f"{', '.join(bundled) or 'none'}. A preset can also be "
-            "a local folder, `hf://user/repo` or `https://...`."
+            f"{', '.join(bundled) or 'none'}. A preset can also be a local "
+            "folder, a `.keras` file, `hf://user/repo` or `https://...`."
         )
     return files.Folder(folder)
 
@@ -163,8 +163,11 @@ def _is_a_file(name: str, path: pathlib.Path) -> str:
     """Return the message for a handle that is a file."""
     if path.name in files.ALL:
         hint = f" of a preset. Pass its folder, {str(path.parent)!r}"
-    elif path.suffix in (".keras", ".h5"):
-        hint = ". `keras.saving.load_model` reads files of whole models"
+    elif path.suffix == ".h5":
+        hint = (
+            ". Load a whole model by `keras.saving.load_model`, and save it as "
+            "a `.keras` file, which `from_preset` reads"
+        )
     elif path.suffix in (".zip", ".tar", ".gz", ".tgz"):
         hint = ". Unpack it first"
     else:

@@ -11,6 +11,8 @@ from keras_facnn._files import folders
 from keras_facnn.presets import files
 from keras_facnn.presets import record as records
 from keras_facnn.presets.config import arguments
+from keras_facnn.presets.keras_file import is_keras_file
+from keras_facnn.presets.keras_file import read_keras_file
 from keras_facnn.presets.load import BundledPresets
 from keras_facnn.presets.load import find_source
 from keras_facnn.presets.load import read_preset
@@ -76,8 +78,10 @@ class Presets:
                 `FACNN.presets`), a local folder (`~` is the home folder),
                 `hf://user/repo` or `hf://user/repo@revision` on the Hugging
                 Face Hub (this needs `pip install 'keras-facnn[hub]'`, and
-                respects `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE`), or
-                `https://...`, the URL of a folder.
+                respects `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE`),
+                `https://...`, the URL of a folder, or a `.keras` file of an
+                FA-CNN or of a classifier, which `from_classifier` converts. It
+                may hold only Keras' own layers.
             load_weights: Whether to load the weights. Without them, any
                 argument can be overridden.
             **overrides: Arguments of `FACNN` to change. With weights, only
@@ -118,6 +122,8 @@ class Presets:
         check_argument_names(
             f"{cls.__name__}.from_preset", overrides, arguments(cls)
         )
+        if is_keras_file(handle):
+            return read_keras_file(cls, handle, load_weights, overrides)
         source = find_source(handle)
         read = functools.partial(
             read_preset, cls, source, handle, load_weights, overrides

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import types
+from collections.abc import Iterator
 from typing import Any
 
 import h5py
@@ -111,11 +112,28 @@ def count_values(path: str | os.PathLike) -> int:
     A plain file has no links, and holds uncompressed floats.
     """
     with h5py.File(path) as file:
-        return _count(file)
+        return sum(_checked_size(*item) for item in _datasets(file))
 
 
-def _count(file: Any) -> int:
-    total = 0
+def check_linked_nowhere(
+    path: str | os.PathLike, most: int, parameters: int, handle: Handle
+) -> None:
+    """Raise if a file has links, or too many values of any type.
+
+    Args:
+        path: Path of the file.
+        most: How many values it may hold.
+        parameters: How many of them the model has.
+        handle: Name of the preset in messages.
+    """
+    with _clear_errors(parameters, handle), h5py.File(path) as file:
+        count = sum(_stored_size(*item) for item in _datasets(file))
+        if count > most:
+            raise ValueError(f"the file holds {count:,} values.")
+
+
+def _datasets(file: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the name and the value of all items that are not groups."""
     # A stack and no recursion, which a file could make too deep.
     groups = [file]
     seen = {_address(file)}
@@ -132,8 +150,7 @@ def _count(file: Any) -> int:
             if isinstance(item, h5py.Group):
                 groups.append(item)
             else:
-                total += _checked_size(name, item)
-    return total
+                yield name, item
 
 
 def _address(item: Any) -> Any:
@@ -142,10 +159,7 @@ def _address(item: Any) -> Any:
 
 def _checked_size(name: str, item: Any) -> int:
     """Return how many values a weight in a file has, or raise."""
-    if not isinstance(item, h5py.Dataset):
-        raise ValueError(f"{name!r} in the file is not a weight.")
-    if item.external or item.is_virtual or item.size is None:
-        raise ValueError(f"{name!r} in the file holds no values.")
+    size = _stored_size(name, item)
     is_count = item.dtype in _COUNTS and item.shape == ()
     if item.dtype not in _FLOATS and not is_count:
         raise ValueError(
@@ -153,4 +167,13 @@ def _checked_size(name: str, item: Any) -> int:
         )
     if item.chunks is not None:
         raise ValueError(f"{name!r} in the file is compressed or in pieces.")
+    return size
+
+
+def _stored_size(name: str, item: Any) -> int:
+    """Return how many values of an item are in the file itself, or raise."""
+    if not isinstance(item, h5py.Dataset):
+        raise ValueError(f"{name!r} in the file is not a weight.")
+    if item.external or item.is_virtual or item.size is None:
+        raise ValueError(f"{name!r} in the file holds no values.")
     return item.size
