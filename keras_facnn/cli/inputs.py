@@ -12,14 +12,16 @@ from keras_facnn._checks.text import printable
 from keras_facnn.cli.streams import ErrorReported
 from keras_facnn.cli.streams import print_error
 from keras_facnn.cli.streams import print_note
+from keras_facnn.cli.streams import warnings_as_notes
 
 if TYPE_CHECKING:
     # `--help` also works where Keras cannot be imported.
     from keras_facnn.model import FACNN
 
 PRESET_HELP = (
-    "name of a bundled model, a folder, hf://user/repo or the https URL of a "
-    "folder"
+    "name of a bundled model, a folder, a .keras file of a classifier that "
+    "ends in average pooling and a dense layer, hf://user/repo or the https "
+    "URL of a folder"
 )
 _DEFAULT_PRESET = "cifar10"
 
@@ -30,7 +32,7 @@ def add_images(parser: argparse.ArgumentParser) -> None:
 
 
 def add_preset(parser: argparse.ArgumentParser) -> None:
-    """Add the options `--preset` and `--size`."""
+    """Add the options `--preset`, `--size` and `--class-names`."""
     parser.add_argument(
         "--preset",
         default=_DEFAULT_PRESET,
@@ -40,13 +42,19 @@ def add_preset(parser: argparse.ArgumentParser) -> None:
 
 
 def add_size(parser: argparse.ArgumentParser) -> None:
-    """Add the option `--size`."""
+    """Add the options `--size` and `--class-names`."""
     parser.add_argument(
         "--size",
         type=int,
         help="side of the images in pixels, if it differs from the preset's; "
         "must be a multiple of 4 or 8, because the stages of the preset halve "
         "it",
+    )
+    parser.add_argument(
+        "--class-names",
+        metavar="FILE",
+        help="text file with the name of one class per line, in the order of "
+        "the outputs, for a classifier that does not know them",
     )
 
 
@@ -68,7 +76,8 @@ def load_model(arguments: argparse.Namespace) -> "FACNN":
             f"Loading {printable(arguments.preset)} on "
             f"{keras.backend.backend()}; the first run takes the longest ..."
         )
-    model = FACNN.from_preset(arguments.preset)
+    with warnings_as_notes():
+        model = FACNN.from_preset(arguments.preset)
     height, width, channels = model.image_shape
     if channels not in (1, 3):
         raise ValueError(
@@ -78,17 +87,35 @@ def load_model(arguments: argparse.Namespace) -> "FACNN":
     if arguments.size is not None:
         size = arguments.size
         try:
-            return FACNN.from_preset(
-                arguments.preset, image_shape=(size, size, channels)
-            )
+            with warnings.catch_warnings():
+                # They were shown above.
+                warnings.simplefilter("ignore", UserWarning)
+                model = FACNN.from_preset(
+                    arguments.preset, image_shape=(size, size, channels)
+                )
         except ValueError as e:
             raise ValueError(f"argument --size {size}: {e}") from e
-    if height is None or width is None:
+    elif height is None or width is None:
         raise ValueError(
             "The preset takes images of any size: choose one with --size. "
             f"Received: {model.image_shape}"
         )
+    if arguments.class_names is not None:
+        _name_classes(model, arguments.class_names)
     return model
+
+
+def _name_classes(model: "FACNN", path: str) -> None:
+    """Give a model the class names in a text file."""
+    with open(path, encoding="utf-8-sig") as file:
+        names = file.read().splitlines()
+    try:
+        model.preset_metadata = {
+            **(model.preset_metadata or {}),
+            "class_names": names,
+        }
+    except ValueError as e:
+        raise ValueError(f"argument --class-names {path}: {e}") from e
 
 
 def read_images(
