@@ -101,10 +101,10 @@ def test_files_of_the_system_keep_no_preset_from_a_save(small_model, tmp_path):
 def test_distinguishes_files_from_folders(small_model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small_model.save_to_preset("p")
-    for name in ("m.keras", "p.zip", "p.txt"):
+    for name in ("m.h5", "p.zip", "p.txt"):
         (tmp_path / name).write_text("")
     for handle, hint in (
-        ("m.keras", "which is a file.*`keras.saving.load_model`"),
+        ("m.h5", "which is a file.*`keras.saving.load_model`.*`.keras`"),
         ("p.zip", "which is a file.*Unpack it"),
         ("p.txt", "which is a file$"),
         ("p/config.json", "which is a file of a preset. Pass its folder, 'p'"),
