@@ -93,6 +93,19 @@ def test_rules_of_the_house(path):
             assert room_of(inner) <= room_of(".".join(parts))
 
 
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.name
+)
+def test_parts_of_scipy_are_imported_when_they_are_used(path):
+    """`import scipy` imports none of them; together they take seconds."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert not node.module.startswith("scipy")
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+            assert not any(name.startswith("scipy.") for name in names)
+
+
 def test_no_file_has_the_name_of_a_public_function():
     """Otherwise, `import keras_facnn.metrics.x as m` gives the function."""
     for info in pkgutil.walk_packages(keras_facnn.__path__, "keras_facnn."):

@@ -25,7 +25,6 @@ def baseline_images(images: np.ndarray, baseline: Baseline) -> np.ndarray:
     """
     if isinstance(baseline, str) and baseline == "blur":
         sigma = 0.1 * max(images.shape[1:3])
-        # SciPy imports its parts when they are first used. It takes a second.
         return scipy.ndimage.gaussian_filter(images, (0, sigma, sigma, 0))
     values: Any = baseline
     if isinstance(baseline, str) and baseline == "mean":

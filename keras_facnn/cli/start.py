@@ -11,6 +11,8 @@ from keras_facnn.cli.streams import open_streams
 from keras_facnn.cli.streams import print_note
 
 INTERRUPTED = "keras_facnn: interrupted"
+# With one of these, a command prints its own text and ends.
+_QUICK = {"-h", "--help", "--version"}
 
 
 def start_command() -> None:
@@ -25,6 +27,10 @@ def start_command() -> None:
     # A shell that starts a command in the background has SIGINT ignored.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _exit_at_once)
+    # Show progress only in a terminal. Scripts that read stderr see errors
+    # only.
+    if sys.stderr.isatty() and not _QUICK.intersection(sys.argv):
+        print_note("Starting Keras ...")
 
 
 def end_start() -> None:

@@ -2,8 +2,8 @@ import math
 from typing import Any
 
 import numpy as np
+import scipy
 from keras import ops
-from scipy import optimize
 
 from keras_facnn._checks.models import check_fa_model
 from keras_facnn.evaluation.outputs import read_outputs
@@ -101,7 +101,7 @@ def best_temperature(
     """
     logits = np.asarray(logits, "float64")
     # The cross-entropy is convex in 1 / T, so it has one minimum.
-    found = optimize.minimize_scalar(
+    found = scipy.optimize.minimize_scalar(
         lambda log_t: mean_cross_entropy(
             logits / math.exp(log_t), labels, several_labels
         ),

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import special
+import scipy
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,7 +61,9 @@ def score(
     if several_labels:
         present = np.zeros(outputs.shape, bool)
         present[rows, labels] = True
-        log_rest = special.log_expit(-outputs) if from_logits else np.log1p(-p)
+        log_rest = (
+            scipy.special.log_expit(-outputs) if from_logits else np.log1p(-p)
+        )
         entropy = -np.where(present, log_p, log_rest).mean(axis=-1)
     return Scores(
         label=np.asarray(labels),
@@ -101,5 +103,5 @@ def _log_probabilities(
         # Where a probability is 0, its logarithm stays finite.
         return np.log(np.maximum(outputs, np.finfo("float32").tiny))
     if several_labels:
-        return special.log_expit(outputs)
-    return special.log_softmax(outputs, axis=-1)
+        return scipy.special.log_expit(outputs)
+    return scipy.special.log_softmax(outputs, axis=-1)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 # Guo et al., arXiv 1706.04599, use 15 bins of equal width.
 BINS = 15
@@ -13,7 +13,7 @@ BINS = 15
 
 def wilson_interval(right: int, count: int) -> tuple[float, float]:
     """Return Wilson's 95 % interval of a share."""
-    found = stats.binomtest(int(right), int(count)).proportion_ci(
+    found = scipy.stats.binomtest(int(right), int(count)).proportion_ci(
         method="wilson"
     )
     return float(found.low), float(found.high)
@@ -141,6 +141,6 @@ def calibration_error_by_chance(bins: Sequence[dict[str, Any]]) -> float:
     total = 0.0
     for b in bins:
         n, p = b["images"], min(b["confidence"], 1.0)
-        peak = stats.binom.pmf(math.floor(n * p), n - 1, p)
+        peak = scipy.stats.binom.pmf(math.floor(n * p), n - 1, p)
         total += 2 * n * p * (1 - p) * float(peak)
     return total / max(sum(b["images"] for b in bins), 1)

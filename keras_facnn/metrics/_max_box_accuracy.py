@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from keras_facnn._checks.arrays import check_boxes
 from keras_facnn._checks.arrays import check_maps
@@ -171,14 +171,16 @@ def _part_boxes(mask: np.ndarray) -> np.ndarray:
     """
     height, width = mask.shape
     # Only where the mask is, which is faster.
-    ((rows, columns),) = ndimage.find_objects(mask.astype("int8"))
+    ((rows, columns),) = scipy.ndimage.find_objects(mask.astype("int8"))
     inside = mask[rows, columns]
-    parts = ndimage.find_objects(ndimage.label(inside, NEIGHBORS)[0])
+    parts = scipy.ndimage.find_objects(
+        scipy.ndimage.label(inside, NEIGHBORS)[0]
+    )
     found = np.array(
         [(x.start, y.start, x.stop, y.stop) for y, x in parts], "float64"
     )
     if not inside.all():
-        holes = ndimage.find_objects(ndimage.label(~inside)[0])
+        holes = scipy.ndimage.find_objects(scipy.ndimage.label(~inside)[0])
         # The contour of a hole runs through the pixels around it. What touches
         # the edge is no hole.
         around = np.array(

@@ -59,7 +59,6 @@ def spearman(maps: Maps, reference: Maps) -> np.ndarray:
 
     def ranks(x: np.ndarray) -> np.ndarray:
         flat = x.reshape(x.shape[0], -1, *x.shape[3:])
-        # SciPy imports its parts when they are first used. It takes a second.
         return scipy.stats.rankdata(flat, axis=1).reshape(x.shape)
 
     return pearson(ranks(maps), ranks(reference))

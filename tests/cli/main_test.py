@@ -223,6 +223,31 @@ def test_prints_names_that_the_terminal_cannot(
     assert b"\\u72d7" in raw.getvalue()
 
 
+@pytest.mark.posix
+@pytest.mark.only_on("torch")
+def test_a_terminal_shows_that_keras_starts(tmp_path):
+    """Its import takes seconds, and comes before all else."""
+    (tmp_path / "keras.py").write_text("raise SystemExit(7)")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    environment = {**os.environ, "PYTHONPATH": path}
+
+    def printed(*arguments, stderr):
+        command = [sys.executable, "-m", "keras_facnn", *arguments]
+        ended = subprocess.run(
+            command, stderr=stderr, stdout=subprocess.PIPE, env=environment
+        )
+        assert ended.returncode == 7 and not ended.stdout
+        return ended.stderr
+
+    assert printed("presets", stderr=subprocess.PIPE) == b""
+    terminal, shown = os.openpty()
+    printed("presets", "--help", stderr=shown)
+    printed("presets", stderr=shown)
+    os.close(shown)
+    assert os.read(terminal, 1000) == b"Starting Keras ...\r\n"
+    os.close(terminal)
+
+
 def test_shows_progress_only_in_a_terminal(preset, photos, capsys, monkeypatch):
     arguments = ["explain", photos[0], "--preset", preset, "--size", 16]
     arguments += ["--no-figure"]
