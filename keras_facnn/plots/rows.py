@@ -73,7 +73,7 @@ def make_rows(
     panel = columns[0].width / 72 * min(max(size[0] / size[1], 0.5), 2)
     bottoms, y = [], _PAD
     for above, below in zip(titles, lines, strict=True):
-        y += _TITLE * max(1 + title.count("\n") for title in above)
+        y += _TITLE * max(len(title.splitlines()) for title in above)
         y += _PAD + panel
         bottoms.append(y)
         y += _PAD + _SENTENCE[1] * len(below) + _GAP
