@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 from typing import NoReturn
 
+from keras_facnn._backend.initializers import skip_initializers
 from keras_facnn._checks.text import printable
 from keras_facnn.architecture.backbone_config import backbone_from_config
 from keras_facnn.architecture.backbone_config import check_only_keras
@@ -75,10 +76,12 @@ def read_keras_file(
     with _opened(path, handle) as archive:
         config = _read_config(archive, handle)
         if config.get("registered_name") == configs.CLASS_NAME:
-            model = _facnn(cls, config.get("config"), overrides, handle)
+            with skip_initializers():
+                model = _facnn(cls, config.get("config"), overrides, handle)
             _load_weights(model, archive, handle)
             return model
-        classifier = _classifier(config, handle)
+        with skip_initializers():
+            classifier = _classifier(config, handle)
         _load_weights(classifier, archive, handle)
     return cls.from_classifier(classifier, **overrides)
 

@@ -185,7 +185,13 @@ def preset(model, folder, **overrides):
     return FACNN.from_preset(folder / "preset", **overrides)
 
 
+def keras_file(model, folder):
+    model.save(folder / "model.keras")
+    return FACNN.from_preset(folder / "model.keras")
+
+
 COPIES = {
+    ".keras file": keras_file,
     "preset": preset,
     "resized preset": lambda model, folder: preset(
         model, folder, image_shape=(32, 32, 3)
@@ -223,6 +229,21 @@ def test_exported_copies_make_no_initial_weights(small_model):
     mixed = FACNN.from_config(config)
     with no_float_initialized():
         make_graph(mixed, [1], centered=True, fuse=True)
+
+
+def test_classifiers_in_files_have_all_weights(tmp_path):
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.SeparableConv2D(8, 3, strides=4)(x)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    classifier = keras.Model(inputs, keras.layers.Dense(3)(x))
+    classifier.save(tmp_path / "model.keras")
+    model = FACNN.from_preset(tmp_path / "model.keras")
+    for a, b in zip(
+        model.backbone.weights, classifier.weights[:-2], strict=True
+    ):
+        np.testing.assert_array_equal(array(a), array(b))
 
 
 @pytest.mark.parametrize("preset", ["cifar10", "clothing"])
