@@ -289,6 +289,7 @@ def test_takes_any_photo(page):
         wide.save(file, "JPEG")
         choose(page, f"{name}.jpeg", file.getvalue())
         expect(heading).to_have_text(f"Evidence for {name}")
+        expect(page.locator("#size")).to_contain_text("from the middle")
     choose(page, "text.png", b"I am no picture.")
     message = page.locator("#message")
     expect(message).to_contain_text("text.png is no picture")
@@ -382,6 +383,20 @@ def test_says_what_is_missing_beside_the_page(browser, url):
     page.goto(url)
     expect(message).to_contain_text(
         "model.onnx is missing, or is not the file that model.onnx.json is"
+    )
+    context.close()
+
+
+def test_opens_with_the_photo_beside_it(browser, url):
+    photo = (ROOT / "samples" / "ship.jpg").read_bytes()
+    context = browser.new_context()
+    context.route(f"{CDN}**", from_package)
+    context.route("**/photo.jpg", lambda route: route.fulfill(body=photo))
+    page = context.new_page()
+    page.goto(url)
+    expect(page.locator("#heading")).to_have_text("Evidence for ship")
+    expect(page.locator("#size")).to_have_text(
+        "The network reads 32 x 32 pixels."
     )
     context.close()
 

@@ -51,8 +51,10 @@ async function explain(file) {
   const shares = probabilitiesOf(logits, model.facts);
   state.seen = { picture, logits, maps, order, shares };
   byId("answer").hidden = false;
+  showPhoto();
   byId("find").value = "";
-  byId("find").placeholder = `Type to search ${order.length} classes`;
+  byId("find").placeholder =
+    `Type to search ${order.length.toLocaleString("en")} classes`;
   fillRivals();
   byId("layer").max = maps.length - 1;
   byId("layers").hidden = maps.length === 1;
@@ -110,17 +112,34 @@ function fillRivals() {
     ...state.seen.order.map((c) => option(nameOf(c), c)));
 }
 
+// Draws what the model reads of the photo on a canvas, in its own colors.
+function drawPhoto(canvas) {
+  const { picture } = state.seen;
+  const [height, width] = sidesOf(state.model.facts);
+  canvas.height = Math.round(canvas.width * height / width);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(middle(picture, canvas.width, canvas.height), 0, 0);
+  return context;
+}
+
+function showPhoto() {
+  const { picture } = state.seen;
+  const [height, width] = sidesOf(state.model.facts);
+  drawPhoto(byId("own"));
+  // A pixel more or less is no matter.
+  const cut = Math.abs(picture.width / picture.height - width / height) > 0.01;
+  byId("size").textContent = `The network reads ${width} x ${height} pixels`
+    + (cut ? " from the middle of the photo." : ".");
+}
+
 const signed = (value) => (value < 0 ? "" : "+") + value.toFixed(2);
 
 function showView() {
-  const { picture, logits, maps, order } = state.seen;
+  const { logits, maps, order } = state.seen;
   const { c, rival, layer } = state.chosen;
   const { facts } = state.model;
   const view = byId("view");
-  const [height, width] = sidesOf(facts);
-  view.height = Math.round(view.width * height / width);
-  const context = view.getContext("2d", { willReadFrequently: true });
-  context.drawImage(middle(picture, view.width, view.height), 0, 0);
+  const context = drawPhoto(view);
   const map = evidence(maps[layer], c, rival);
   // A class with less evidence than the likeliest one looks like it.
   const most = Math.max(largest(map.values), rival === null
@@ -224,6 +243,10 @@ runtime.then(async () => {
   const response = await fetch("model.onnx.json");
   if (!response.ok) throw new Error("there is no model.onnx.json.");
   show(await openModel("model.onnx", "model.onnx", await response.text()));
+  const photo = await fetch("photo.jpg");
+  if (!photo.ok) return;
+  const file = new File([await photo.blob()], "photo.jpg");
+  if (!state.file) lookAt(file);
 }).catch((error) => runtime.then(
   () => say(`Choose a model below. Beside this page, ${error.message}`),
   () => say(error.message)));
