@@ -6,6 +6,7 @@ import json
 import pathlib
 import shutil
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
@@ -92,33 +93,50 @@ def compute_features(
     unreadable: dict[int, str] = {}
     bar = progress_bar(len(paths), verbose, "photo")
     bar.update(len(paths) - len(missing))
-    with concurrent.futures.ThreadPoolExecutor() as threads:
-        for start in range(0, len(missing), _BATCH):
-            some = missing[start : start + _BATCH]
-            reading = [
-                threads.submit(
-                    _read, paths[i], backbone.input_shape[1:], versions, seed
-                )
-                for i in some
-            ]
-            images, digests, read = [], [], []
-            for i, future in zip(some, reading, strict=True):
-                try:
-                    shown, digest = future.result()
-                except (OSError, ValueError) as e:
-                    unreadable[i] = str(e)
-                    continue
-                images.append(shown)
-                digests.append(digest)
-                read.append(keys[i])
-            if read:
-                rows = run_in_batches(
-                    pooled, np.concatenate(images), _BATCH, one_size=True
-                )
-                rows = rows.reshape(len(read), versions, -1)
-                file.add(read, digests, rows)
-            bar.add(len(some))
+    for some in _read_ahead(
+        [paths[i] for i in missing],
+        lambda path: _read(path, backbone.input_shape[1:], versions, seed),
+    ):
+        good = []
+        for position, (result, reason) in some:
+            if result is None:
+                unreadable[missing[position]] = reason
+            else:
+                good.append((keys[missing[position]], *result))
+        if good:
+            read, images, digests = zip(*good, strict=True)
+            rows = run_in_batches(
+                pooled, np.concatenate(images), _BATCH, one_size=True
+            )
+            rows = rows.reshape(len(read), versions, -1)
+            file.add(read, digests, rows)
+        bar.add(len(some))
     return file, keys, unreadable
+
+
+def _read_ahead(
+    paths: Sequence[str], read: Callable[[str], Any]
+) -> Iterator[list[tuple[int, tuple[Any, str]]]]:
+    """Read photos in threads, one batch ahead of what is needed.
+
+    Yields:
+        Batches of the position of each path, with what `read` returned, or with
+        None and the reason if the photo cannot be read.
+    """
+
+    def attempt(path: str) -> tuple[Any, str]:
+        try:
+            return read(path), ""
+        except (OSError, ValueError) as e:
+            return None, str(e)
+
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        ahead: list[list[tuple[int, concurrent.futures.Future]]] = []
+        for start in range(0, len(paths) + _BATCH, _BATCH):
+            part = range(start, min(start + _BATCH, len(paths)))
+            ahead.append([(i, threads.submit(attempt, paths[i])) for i in part])
+            if len(ahead) > 1:
+                yield [(i, future.result()) for i, future in ahead.pop(0)]
 
 
 def backbone_digest(backbone: keras.Model) -> str:

@@ -18,7 +18,7 @@ from keras_facnn.transfer.scores import Scores
 from keras_facnn.transfer.scores import scores_of
 
 _BATCH = 32
-_ROUNDS = 8
+_ROUNDS = 4
 # Few photos are shown often, so that the weights can move.
 _LEAST_STEPS_PER_ROUND = 25
 _LEARNING_RATE = 3e-4
