@@ -25,7 +25,7 @@ def classes(evaluation: "Evaluation") -> str:
         first.setdefault(confusion["class"], confusion)
     rows = []
     for c in sorted(
-        evaluation.classes, key=lambda c: (c["accuracy"], c["class"])
+        evaluation.classes, key=lambda c: (c["accuracy"], -c["images"])
     ):
         pair = first.get(c["class"], {})
         taken = f"{pair['said']} ({pair['images']:,})" if pair else ""

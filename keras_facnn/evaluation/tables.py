@@ -62,7 +62,7 @@ def as_text(evaluation: "Evaluation") -> str:
 def _classes(evaluation: "Evaluation") -> list[str]:
     """Return the table of the classes, the worst first."""
     worst = sorted(
-        evaluation.classes, key=lambda c: (c["accuracy"], c["class"])
+        evaluation.classes, key=lambda c: (c["accuracy"], -c["images"])
     )
     shown = worst[:_MOST_ROWS]
     names = [_short(c["class"]) for c in shown]

@@ -1,5 +1,6 @@
 """Leave out photos that a model was trained on."""
 
+import dataclasses
 import warnings
 from typing import Any
 
@@ -7,6 +8,8 @@ import numpy as np
 
 from keras_facnn._checks.messages import callers_stacklevel
 from keras_facnn.evaluation.photos import Photos
+from keras_facnn.pictures.copies import file_digest
+from keras_facnn.pictures.copies import recorded_digests
 from keras_facnn.pictures.image_folder import ImageFolder
 
 
@@ -24,8 +27,13 @@ def leave_out_trained(
     Returns:
         The photos, and sentences about them.
     """
+    record = getattr(model, "preset_metadata", None) or {}
+    if folder is not None and "trained_on" in record:
+        # The files are read only once.
+        digests = folder.digests or [file_digest(p) for p in folder.paths]
+        folder = dataclasses.replace(folder, digests=digests)
     seen = None if folder is None else folder.seen_by(model)
-    if seen is None:
+    if folder is None or seen is None:
         return photos, [
             "The model has no record of the photos that it was trained on, so "
             "some of these may be among them. The numbers hold for new photos "
@@ -33,7 +41,10 @@ def leave_out_trained(
         ]
     known, count = int(seen.sum()), len(photos)
     if not known:
-        return photos, ["The model was trained on none of these photos."]
+        return photos, [
+            "The model was trained on none of these photos.",
+            *_validated(record, folder),
+        ]
     if include:
         return photos, [
             f"The model was trained on {known:,} of these {count:,} photos, so "
@@ -55,4 +66,21 @@ def leave_out_trained(
         names = ", ".join(repr(photos.class_names[c]) for c in sorted(gone))
         note += f" No photo is left of {names}."
     warnings.warn(note, stacklevel=callers_stacklevel())
-    return photos.select(rest), [note]
+    notes = [note, *_validated(record, folder.select(rest))]
+    return photos.select(rest), notes
+
+
+def _validated(record: dict[str, Any], folder: ImageFolder) -> list[str]:
+    """Return a sentence on photos that a training was judged by, if any."""
+    if "validated_on" not in record:
+        return []
+    known = recorded_digests(record["validated_on"])
+    count = sum(digest in known for digest in folder.digests or [])
+    if not count:
+        return []
+    return [
+        f"{count:,} of these {len(folder.paths):,} photos were held out from "
+        "the training. They chose the penalty of the fit, or the best round of "
+        "a thorough training, so the numbers may be slightly too good for new "
+        "photos."
+    ]

@@ -19,6 +19,7 @@ _OF_ITS_WEIGHTS = {
     "temperature",
     "trained_on",
     "training",
+    "validated_on",
 }
 
 

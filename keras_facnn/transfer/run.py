@@ -169,11 +169,6 @@ class Run:
             model, held_out, on_error="skip", verbose=self.verbose
         )
         evaluation.facts["model"] = self.target.name
-        evaluation.notes.append(
-            "These photos were held out from the training. They chose the "
-            "penalty of the fit, or the best round of a thorough training, so "
-            "the numbers may be slightly too good for new photos."
-        )
         evaluation.save(self.target / REPORT)
         return model
 

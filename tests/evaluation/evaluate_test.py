@@ -107,7 +107,18 @@ def test_leaves_out_photos_that_the_model_was_trained_on(
     assert "left out" in evaluation.notes[0]
     both = evaluate(model, moved, include_training_photos=True)
     assert both.images == 30 and "too good" in both.notes[0]
-    assert "none of these photos" in evaluate(model, held_out).notes[0]
+    notes = evaluate(model, held_out).notes
+    assert len(notes) == 1 and "none of these photos" in notes[0]
+    # Some of them chose when the training stopped.
+    some = held_out.select(slice(2))
+    model.preset_metadata = {
+        **record,
+        "validated_on": some.metadata["trained_on"],
+    }
+    notes = evaluate(model, held_out).notes
+    assert f"2 of these {len(held_out.paths)} photos were held out" in notes[1]
+    with pytest.warns(UserWarning, match="were left out"):
+        assert "2 of these" in evaluate(model, moved).notes[1]
     with pytest.raises(ValueError, match="include_training_photos=True"):
         evaluate(model, train)
 
