@@ -67,7 +67,12 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "baseline", "mean", "What replaces removed pixels; mean, blur, road."
     )
-    flags.DEFINE_integer("steps", 20, "Steps of pixel removal.", 1)
+    flags.DEFINE_integer(
+        "steps",
+        20,
+        "Steps of pixel removal; 0 leaves it out, which costs the most passes.",
+        0,
+    )
     flags.DEFINE_string(
         "boxes",
         None,
@@ -118,7 +123,7 @@ class Judged:
 
     Attributes:
         maps: Array `(N, h, w)`, or None for a random order.
-        curve: What `keras_facnn.metrics.pixel_removal` returns.
+        curve: What `keras_facnn.metrics.pixel_removal` returns, or None.
         columns: Other columns of the table, by their names.
     """
 
@@ -145,10 +150,12 @@ def main() -> None:
         )
     find_layers = layers_of if compared.is_facnn else layers_of_other
     layers = find_layers(compared.model)
-    similarity = similarity_by_layer(compared) if compared.is_facnn else None
+    # Without FA layers there is only the last layer, where they are the same.
+    has_fa_layers = compared.is_facnn and compared.model.num_layers > 0
+    similarity = similarity_by_layer(compared) if has_fa_layers else None
     judged, rows = judge_all(compared, chosen, layers, similarity)
     figures = {
-        **removal_figures(judged, chosen, layers),
+        **(removal_figures(judged, chosen, layers) if FLAGS.steps else {}),
         **map_figures(compared, judged, chosen, layers),
     }
     paths = {name: os.path.join(FLAGS.output, name) for name in sorted(figures)}
@@ -314,19 +321,17 @@ def judge_all(
             if key not in judged:
                 logging.info("%s at layer %s", methods.title(method), layer)
                 judged[key] = judge(compared, *key)
+            row = {"layer": layer, "method": methods.title(method)}
             curve = judged[key].curve
-            rows.append(
-                {
-                    "layer": layer,
-                    "method": methods.title(method),
+            if curve is not None:
+                row |= {
                     "accuracy AUC": round(curve.accuracy_auc, 4),
                     "±": round(curve.accuracy_interval, 4),
                     "probability AUC": round(curve.probability_auc, 4),
                     "ties": round(curve.ties, 4),
-                    **judged[key].columns,
                 }
-            )
-            results[f"{method}_{layer}"] = json.loads(curve.to_json())
+                results[f"{method}_{layer}"] = json.loads(curve.to_json())
+            rows.append({**row, **judged[key].columns})
             # After each, since a crash should not lose the hours before it.
             report.write_tables(FLAGS.output, rows, results, similarity)
     return judged, rows
@@ -347,18 +352,20 @@ def judge(compared: Compared, method: str, layer: Layer | None) -> Judged:
             raise ValueError(
                 f"All maps of {methods.title_at(method, layer)!r} are constant."
             )
-    curve = metrics.pixel_removal(
-        compared.model,
-        images[defined],
-        labels[defined],
-        None if maps is None else maps[defined],
-        order="random" if maps is None else "most_relevant_first",
-        fractions=np.linspace(0, 1, FLAGS.steps + 1),
-        baseline=FLAGS.baseline,
-        seed=FLAGS.seed,
-        batch_size=FLAGS.batch_size,
-        verbose=int(sys.stdout.isatty()),
-    )
+    curve = None
+    if FLAGS.steps:
+        curve = metrics.pixel_removal(
+            compared.model,
+            images[defined],
+            labels[defined],
+            None if maps is None else maps[defined],
+            order="random" if maps is None else "most_relevant_first",
+            fractions=np.linspace(0, 1, FLAGS.steps + 1),
+            baseline=FLAGS.baseline,
+            seed=FLAGS.seed,
+            batch_size=FLAGS.batch_size,
+            verbose=int(sys.stdout.isatty()),
+        )
     columns: dict[str, Any] = {}
     if compared.boxes is not None:
         right = defined & (compared.predictions == labels)

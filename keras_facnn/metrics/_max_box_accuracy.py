@@ -171,7 +171,10 @@ def _part_boxes(mask: np.ndarray) -> np.ndarray:
     """
     height, width = mask.shape
     # Only where the mask is, which is faster.
-    ((rows, columns),) = scipy.ndimage.find_objects(mask.astype("int8"))
+    rows, columns = (
+        slice(where[0], where[-1] + 1)
+        for where in (np.flatnonzero(mask.any(axis=i)) for i in (1, 0))
+    )
     inside = mask[rows, columns]
     parts = scipy.ndimage.find_objects(
         scipy.ndimage.label(inside, NEIGHBORS)[0]
@@ -179,7 +182,7 @@ def _part_boxes(mask: np.ndarray) -> np.ndarray:
     found = np.array(
         [(x.start, y.start, x.stop, y.stop) for y, x in parts], "float64"
     )
-    if not inside.all():
+    if len(parts) > _euler_number(inside):
         holes = scipy.ndimage.find_objects(scipy.ndimage.label(~inside)[0])
         # The contour of a hole runs through the pixels around it. What touches
         # the edge is no hole.
@@ -192,6 +195,24 @@ def _part_boxes(mask: np.ndarray) -> np.ndarray:
     found += (columns.start, rows.start) * 2
     found[:, 2:] = np.minimum(found[:, 2:] + 1, (width, height))
     return found
+
+
+def _euler_number(mask: np.ndarray) -> int:
+    """Return how many more parts than holes a mask has.
+
+    Source: Gray, "Local Properties of Binary Images in Two Dimensions", IEEE
+    Transactions on Computers C-20(5), 1971. It is faster than to label holes.
+    """
+    padded = np.pad(mask, 1)
+    a, b, c, d = (
+        padded[i : i + mask.shape[0] + 1, j : j + mask.shape[1] + 1]
+        for i in (0, 1)
+        for j in (0, 1)
+    )
+    count = a.astype("int8") + b + c + d
+    across = (a == d) & (b == c) & (a != b)
+    ends = np.count_nonzero(count == 1) - np.count_nonzero(count == 3)
+    return (ends - 2 * np.count_nonzero(across)) // 4
 
 
 def _ious(found: np.ndarray, boxes: np.ndarray) -> np.ndarray:
