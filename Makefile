@@ -34,7 +34,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 demo: .venv-demo/ready
 	mkdir -p build/demo
 	KERAS_BACKEND=jax .venv-demo/bin/keras-facnn explain \
-		samples/*.jpg --preset cifar10 --output build/demo/cifar10.png
+		samples/imagenet/*.jpg --output build/demo/imagenet.png
 	KERAS_BACKEND=jax .venv-demo/bin/keras-facnn explain \
 		samples/clothing/*.jpg --preset clothing --output build/demo/clothing.png
 

@@ -23,7 +23,7 @@ PRESET_HELP = (
     "ends in average pooling and a dense layer, hf://user/repo or the https "
     "URL of a folder"
 )
-_DEFAULT_PRESET = "cifar10"
+_DEFAULT_PRESET = "imagenet"
 
 
 def add_images(parser: argparse.ArgumentParser) -> None:

@@ -45,10 +45,10 @@ commands:
 
 _EXAMPLES = """\
 examples:
-  keras-facnn explain cat.jpg dog.png --preset cifar10
+  keras-facnn explain cat.jpg dog.png
   keras-facnn explain photo.jpg --preset my_model/ --output why.pdf
   keras-facnn explain photo.jpg --preset hf://user/repo
-  keras-facnn explain cat.jpg --class dog --layer 12 --layer 18
+  keras-facnn explain cat.jpg --class "tabby cat"
   keras-facnn explain *.jpg --no-figure --json
   keras-facnn train photos/ --output mine
   keras-facnn evaluate my_model/ photos/ --output report.html
