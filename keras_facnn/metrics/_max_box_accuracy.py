@@ -212,7 +212,7 @@ def _euler_number(mask: np.ndarray) -> int:
     count = a.astype("int8") + b + c + d
     across = (a == d) & (b == c) & (a != b)
     ends = np.count_nonzero(count == 1) - np.count_nonzero(count == 3)
-    return (ends - 2 * np.count_nonzero(across)) // 4
+    return int(ends - 2 * np.count_nonzero(across)) // 4
 
 
 def _ious(found: np.ndarray, boxes: np.ndarray) -> np.ndarray:
