@@ -74,7 +74,8 @@ def test_a_documented_command_has_known_flags_stages_and_settings(
 def test_the_documentation_names_every_command():
     modules = {module for _, module, _ in COMMANDS}
     assert modules == {
-        *("train", "evaluate", "compare", "cost", "benchmark", "inference")
+        *("train", "evaluate", "compare", "cost", "benchmark", "inference"),
+        *("applications", "finer_maps"),
     }
     recipes = {
         re.search(r"--recipe[ =](\w+)", " ".join(words))[1]
