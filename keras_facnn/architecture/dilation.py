@@ -256,6 +256,8 @@ class _Copy:
         maps = {key: x for key, x in values.items() if self._of(x)}
         if not maps:
             return values, None
+        if len({x.shape[1:3] for x in maps.values()}) > 1:
+            raise NoExactForm("joins maps that would differ in size")
         axes = aligned_axes([self._of(x) or () for x in maps.values()])
         values = dict(values)
         for key, x in maps.items():

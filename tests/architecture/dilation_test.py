@@ -219,6 +219,16 @@ def test_squeeze_and_excitation_in_a_nested_model(rng):
     )
 
 
+def test_refuses_branches_of_different_sizes():
+    """Zeros before pooling are values to it, so they stay as they are."""
+    inputs = keras.Input((16, 16, 3))
+    padded = layers.ZeroPadding2D(((0, 1), (0, 1)))(inputs)
+    pooled = layers.AveragePooling2D(3, 2)(padded)
+    x = layers.Add(name="sum")([layers.Conv2D(3, 1, 2)(inputs), pooled])
+    with pytest.raises(ValueError, match="`stride`.*'sum'.*differ in size"):
+        dilated(keras.Model(inputs, x), 1)
+
+
 def test_strides_of_one_direction_and_of_four(rng):
     model = net(layers.Conv2D(4, 4, strides=4), halving(strides=(2, 1)))
     assert model.output_shape[1:3] == (1, 3)
