@@ -12,6 +12,7 @@ from keras_facnn._backend.values import read_values
 from keras_facnn._checks.arguments import check_argument_names
 from keras_facnn.architecture.architecture import check_architecture
 from keras_facnn.architecture.backbone_config import backbone_config
+from keras_facnn.architecture.classifiers import check_options
 from keras_facnn.architecture.classifiers import read_classifier
 from keras_facnn.architecture.freezing import freeze_layers
 from keras_facnn.architecture.freezing import frozen_layers
@@ -265,13 +266,15 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
                 (copied), so that the maps are finer. The answers then differ
                 slightly. None keeps the classifier's own maps.
             **options: Further arguments of `FACNN`, such as `depths=(2,)` for
-                FA layers on top, which must then be trained.
+                FA layers on top, which must then be trained. The classifier
+                determines `backbone`, `num_classes` and `projection`.
 
         Returns:
             A `FACNN`, not compiled. Its outputs are logits.
 
         Raises:
-            ValueError: If the classifier does not end in these layers.
+            ValueError: If the classifier does not end in these layers, or if
+                another argument has an invalid value.
 
         Example:
 
@@ -298,6 +301,7 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
         >>> model.class_maps(images).shape
         (2, 8, 8, 3)
         """
+        check_options(options)
         found = read_classifier(classifier, stride)
         model = cls(
             **{
@@ -312,7 +316,10 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
         )
         found.give_weights_to(model)
         if class_names is not None:
-            model.preset_metadata = {"class_names": list(class_names)}
+            # A string would be one name per letter.
+            is_text = isinstance(class_names, str)
+            names = class_names if is_text else list(class_names)
+            model.preset_metadata = {"class_names": names}
         return model
 
     def get_config(self) -> dict[str, Any]:

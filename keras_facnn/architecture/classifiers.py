@@ -3,13 +3,16 @@
 import dataclasses
 import math
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers
+from keras import ops
 
 from keras_facnn._checks.messages import callers_stacklevel
+from keras_facnn._checks.messages import short_repr
 from keras_facnn._checks.models import classifier_shapes
 from keras_facnn._graph.nodes import is_graph_model
 from keras_facnn.architecture.dilation import dilated
@@ -50,6 +53,16 @@ class Classifier:
         )
         # The scale is 1, so the maps are in the units of the logits.
         model.head.log_scale.assign(0.0)
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise if arguments of `FACNN` are not free in a conversion."""
+    for name in ("backbone", "num_classes", "projection"):
+        if name in options:
+            raise ValueError(
+                f"`{name}` must not be given, because the classifier "
+                f"determines it. Received: {name}={short_repr(options[name])}"
+            )
 
 
 def read_classifier(classifier: Any, stride: int | None) -> Classifier:
@@ -107,6 +120,22 @@ def _warn_without_preprocessing(features: keras.Model) -> None:
     )
 
 
+def _is_norm_of_bytes(layer: Any) -> bool:
+    """Return whether a layer has statistics of pixels in 0..255.
+
+    Such a layer does not adapt to other pixels. One that saw pixels / 255, or
+    no pixels at all, has a mean and a deviation of about 1 or less.
+    """
+    if isinstance(layer, layers.Normalization):
+        mean, variance = layer.mean, layer.variance
+    elif isinstance(layer, layers.BatchNormalization):
+        mean, variance = layer.moving_mean, layer.moving_variance
+    else:
+        return False
+    sizes = np.abs(ops.convert_to_numpy(mean)), ops.convert_to_numpy(variance)
+    return max(float(size.max()) for size in sizes) > 2
+
+
 def _first_use_of_pixels(model: keras.Model) -> str | None:
     """Return what a model does first with its inputs.
 
@@ -118,16 +147,9 @@ def _first_use_of_pixels(model: keras.Model) -> str | None:
             use = _first_use_of_pixels(operation)
             if use is not None:
                 return use
-        # A norm of the pixels adapts to any range.
         elif isinstance(
-            operation,
-            (
-                layers.Rescaling,
-                layers.Normalization,
-                layers.BatchNormalization,
-                layers.LayerNormalization,
-            ),
-        ):
+            operation, (layers.Rescaling, layers.LayerNormalization)
+        ) or _is_norm_of_bytes(operation):
             return "rescaling"
         elif not isinstance(operation, keras.Layer):
             # An operation such as `images / 255`.

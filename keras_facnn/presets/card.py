@@ -59,7 +59,7 @@ def code(handle: str) -> str:
             'images = load_images(["photo.jpg"], model)',
             "explanation = model.explain(images)",
             "print([explanation.name_of(c) for c in explanation.classes])",
-            'plots.why(explanation).savefig("why.png")',
+            'plots.explanation(explanation).savefig("why.png")',
         )
     )
 

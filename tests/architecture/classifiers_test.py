@@ -339,6 +339,8 @@ def test_refuses_an_fa_cnn(small_model):
 def test_refuses_wrong_class_names():
     with pytest.raises(ValueError, match="class_names"):
         FACNN.from_classifier(CONVERTS["softmax"](), ["a", "b"])
+    with pytest.raises(ValueError, match="class_names.*Received: .*'abcde'"):
+        FACNN.from_classifier(CONVERTS["softmax"](), "abcde")
 
 
 def test_warns_where_nothing_rescales_the_pixels():
@@ -350,6 +352,44 @@ def test_warns_where_nothing_rescales_the_pixels():
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         FACNN.from_classifier(keras.Model(inputs, bare(inputs / 255)))
+
+
+@pytest.mark.only_on("torch")
+@pytest.mark.parametrize(
+    "norm",
+    [layers.BatchNormalization, layers.Normalization],
+)
+@pytest.mark.parametrize("largest", [1, 255])
+def test_warns_where_a_norm_knows_other_pixels(norm, largest, photos):
+    head = [layers.GlobalAveragePooling2D(), layers.Dense(5)]
+    first = norm(axis=-1)
+    trained = keras.Sequential(
+        [keras.Input(SHAPE), first, *features()[1:], *head]
+    )
+    pixels = photos * (largest / 255)
+    if norm is layers.Normalization:
+        first.adapt(pixels)
+    else:
+        first.moving_mean.assign(pixels.mean((0, 1, 2)))
+        first.moving_variance.assign(pixels.var((0, 1, 2)))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        FACNN.from_classifier(trained)
+    said = [str(w.message) for w in caught if "rescales pix" in str(w.message)]
+    assert len(said) == (largest == 1)
+
+
+@pytest.mark.only_on("torch")
+@pytest.mark.parametrize(
+    "options",
+    [{"projection": "relu"}, {"num_classes": 7}, {"backbone": None}],
+)
+def test_refuses_what_the_classifier_determines(options):
+    (name,) = options
+    with pytest.raises(
+        ValueError, match=f"`{name}` must not.*Received: {name}"
+    ):
+        FACNN.from_classifier(CONVERTS["softmax"](), **options)
 
 
 def test_a_model_without_fa_layers_needs_a_backbone():
