@@ -1,5 +1,4 @@
 import os
-import shutil
 
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.arguments import check_verbose
@@ -13,6 +12,8 @@ from keras_facnn.transfer.photos import list_photos
 from keras_facnn.transfer.record import Settings
 from keras_facnn.transfer.record import read_record
 from keras_facnn.transfer.run import Run
+from keras_facnn.transfer.work_folder import holding
+from keras_facnn.transfer.work_folder import work_folder_of
 
 
 def train(
@@ -66,7 +67,9 @@ def train(
     Raises:
         ValueError: If there is only one class, or fewer than two photos of a
             class that can be read, or if `base` has no backbone.
-        FileExistsError: If `output` is trained already, or holds another model.
+        FileExistsError: If `output` is trained already, or holds another model,
+            or if `output` + `.training` holds other files.
+        BlockingIOError: If another call is training `output`.
         FileNotFoundError: If there is no such folder.
 
     Example:
@@ -114,18 +117,19 @@ def train(
     thorough = check_bool("thorough", thorough)
     verbose = check_verbose(verbose)
     target = folder_to_write(output)
-    check_apart(target, folder)
+    work = work_folder_of(target)
+    check_apart(target, work, folder)
     photos = list_photos(folder)
-    before = read_record(target, settings, photos.names, thorough)
-    work = target.with_name(f"{target.name}.training")
-    work.mkdir(parents=True, exist_ok=True)
-    run = Run(target, work, settings, verbose)
-    if before is None:
-        train_photos, held_out = run.fit(photos)
-    else:
-        train_photos, held_out = run.split_again(photos)
-    if thorough or (before is not None and before.thorough):
-        run.train_thoroughly(train_photos, held_out)
-    model = run.finish(held_out)
-    shutil.rmtree(work)
-    return model
+    with holding(work):
+        before = read_record(target, settings, photos.names, thorough)
+        run = Run(target, work, settings, verbose)
+        if before is None:
+            train_photos, held_out = run.fit(photos)
+            todo = thorough
+        else:
+            train_photos, held_out = run.split_again(photos)
+            # Only the report may be missing.
+            todo = not before.finished if before.thorough else thorough
+        if todo:
+            run.train_thoroughly(train_photos, held_out)
+        return run.finish(held_out)

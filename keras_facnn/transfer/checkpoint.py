@@ -19,10 +19,12 @@ class Checkpoint:
 
     Args:
         path: Path of the file, `*.npz`.
+        training: JSON object that says which training it is of.
     """
 
-    def __init__(self, path: pathlib.Path) -> None:
+    def __init__(self, path: pathlib.Path, training: Mapping[str, Any]) -> None:
         self._path = path
+        self._training = dict(training)
 
     def save(
         self, variables: Sequence[keras.Variable], state: Mapping[str, Any]
@@ -33,7 +35,8 @@ class Checkpoint:
             for i, variable in enumerate(variables)
         }
         partial = self._path.with_suffix(".partial.npz")
-        np.savez(partial, state=np.array(json.dumps(state)), **arrays)
+        about = json.dumps({"training": self._training, "state": state})
+        np.savez(partial, about=np.array(about), **arrays)
         os.replace(partial, self._path)
 
     def restore(
@@ -41,18 +44,21 @@ class Checkpoint:
     ) -> dict[str, Any] | None:
         """Give variables their values back, and return the saved state.
 
-        If there is no checkpoint, or if it is of other variables, return None
-        and change nothing.
+        If there is no checkpoint, or if it is of another training or of other
+        variables, return None and change nothing.
         """
         try:
             with np.load(self._path) as file:
                 arrays = {name: file[name] for name in file.files}
         except (FileNotFoundError, ValueError, zipfile.BadZipFile):
             return None
-        state = json.loads(str(arrays.pop("state")))
+        about = json.loads(str(arrays.pop("about", "{}")))
+        if about.get("training") != self._training:
+            return None
         shapes = [arrays[str(i)].shape for i in range(len(arrays))]
         if shapes != [tuple(variable.shape) for variable in variables]:
             return None
         for i, variable in enumerate(variables):
             variable.assign(arrays[str(i)])
+        state: dict[str, Any] = about["state"]
         return state

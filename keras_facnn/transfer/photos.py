@@ -18,13 +18,24 @@ from keras_facnn.pictures.image_folder import ImageFolder
 from keras_facnn.pictures.image_folder import load_folder
 
 
-def check_apart(target: pathlib.Path, folder: str | os.PathLike[str]) -> None:
-    """Raise if a preset would be written into a folder of photos."""
+def check_apart(
+    target: pathlib.Path,
+    work: pathlib.Path,
+    folder: str | os.PathLike[str],
+) -> None:
+    """Raise if a preset, or its features, would be written among photos."""
     root = pathlib.Path(os.path.realpath(folder))
     if target == root or root in target.parents:
         raise ValueError(
             "`output` must not be within `folder`, where it would be a class. "
             f"Received: output={str(target)!r}"
+        )
+    work = pathlib.Path(os.path.realpath(work))
+    if work == root or root in work.parents or work in root.parents:
+        raise ValueError(
+            "`output` + '.training', which holds the features until the end, "
+            "must be apart from `folder`. Choose another `output`. "
+            f"Received: output={str(target)!r}, folder={str(root)!r}"
         )
 
 

@@ -1,6 +1,7 @@
 """What the preset of a training says about it."""
 
 import dataclasses
+import hashlib
 import os
 import pathlib
 from collections.abc import Mapping
@@ -83,10 +84,22 @@ class Record:
         }
 
     def with_scores(self, scores: Scores, thorough: bool) -> "Record":
-        """Return the record of a better model of the same training."""
+        """Return the record of a better model, in a training that goes on."""
         return dataclasses.replace(
-            self, scores=dataclasses.asdict(scores), thorough=thorough
+            self,
+            scores=dataclasses.asdict(scores),
+            thorough=thorough,
+            finished=False,
         )
+
+
+def description_of(record: Record, num_classes: int) -> str:
+    """Return the description of a preset that was trained."""
+    kind = "and trained with it" if record.thorough else "linear in its maps"
+    return (
+        f"FA-CNN for photographs of {num_classes} classes, on the backbone of "
+        f"{record.settings['base']}, {kind}."
+    )
 
 
 def metadata_of(
@@ -103,11 +116,9 @@ def metadata_of(
         held_out: The photos that are held out.
         origin: The metadata of the preset of the backbone.
     """
-    kind = "and trained with it" if record.thorough else "linear in its maps"
     return {
         **train_photos.metadata,
-        "description": f"FA-CNN for photographs of {len(held_out.names)} "
-        f"classes, on the backbone of {record.settings['base']}, {kind}.",
+        "description": description_of(record, len(held_out.names)),
         "validated_on": {
             "images": len(held_out.paths),
             "sha256": digest_record(held_out.digests or []),
@@ -116,6 +127,17 @@ def metadata_of(
         "transferred_from": {
             k: v for k, v in origin.items() if k not in RESERVED
         },
+    }
+
+
+def training_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what tells a training from any other: its settings and split."""
+    sides = [
+        metadata[side]["sha256"] for side in ("trained_on", "validated_on")
+    ]
+    return {
+        "settings": metadata["training"]["settings"],
+        "split": hashlib.sha256(" ".join(sides).encode("ascii")).hexdigest(),
     }
 
 

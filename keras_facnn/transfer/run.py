@@ -16,6 +16,7 @@ from keras_facnn.evaluation import evaluate
 from keras_facnn.model import FACNN
 from keras_facnn.pictures.copies import file_digest
 from keras_facnn.pictures.image_folder import ImageFolder
+from keras_facnn.presets.record import RESERVED
 from keras_facnn.presets.save import REPORT
 from keras_facnn.transfer.checkpoint import Checkpoint
 from keras_facnn.transfer.features import check_disk
@@ -28,10 +29,13 @@ from keras_facnn.transfer.photos import recorded_part
 from keras_facnn.transfer.photos import split_photos
 from keras_facnn.transfer.record import Record
 from keras_facnn.transfer.record import Settings
+from keras_facnn.transfer.record import description_of
 from keras_facnn.transfer.record import metadata_of
 from keras_facnn.transfer.record import read_metadata
+from keras_facnn.transfer.record import training_of
 from keras_facnn.transfer.scores import Scores
 from keras_facnn.transfer.thorough import train_backbone
+from keras_facnn.transfer.work_folder import CHECKPOINT
 
 
 class Run:
@@ -57,6 +61,8 @@ class Run:
     def fit(self, photos: ImageFolder) -> tuple[ImageFolder, ImageFolder]:
         """Write the preset of a linear classifier, and return the split."""
         settings, count = self.settings, len(photos.paths)
+        # It is of a preset that is gone, and of another split, maybe.
+        (self.work / CHECKPOINT).unlink(missing_ok=True)
         base = _load_base(settings)
         backbone: Any = base.backbone
         versions = versions_per_photo(count)
@@ -124,13 +130,16 @@ class Run:
     ) -> None:
         """Train the backbone, too, and write the preset of the best round."""
         model, record, metadata = self._load()
-        origin = metadata.get("transferred_from", {})
+        # Photos that are gone by now stay in the record.
+        kept = {k: v for k, v in metadata.items() if k not in RESERVED}
 
         def save(scores: Scores) -> None:
             better = record.with_scores(scores, thorough=True)
-            model.save_to_preset(
-                self.target, metadata_of(better, train_photos, held_out, origin)
-            )
+            changed = {
+                "description": description_of(better, model.num_classes),
+                "training": better.to_json(),
+            }
+            model.save_to_preset(self.target, {**kept, **changed})
 
         self._say(
             "Training the backbone, too. Ctrl-C stops and keeps the best so "
@@ -140,7 +149,7 @@ class Run:
             model,
             train_photos,
             held_out,
-            Checkpoint(self.work / "thorough.npz"),
+            Checkpoint(self.work / CHECKPOINT, training_of(metadata)),
             self.settings.seed,
             save,
             self._say,
@@ -148,7 +157,7 @@ class Run:
         )
         # Also if no round was better than the start.
         model, record, metadata = self._load()
-        record = dataclasses.replace(record, thorough=True)
+        record = dataclasses.replace(record, thorough=True, finished=False)
         model.save_to_preset(self.target, {"training": record.to_json()})
 
     def finish(self, held_out: ImageFolder) -> FACNN:

@@ -1,5 +1,7 @@
 """`keras_facnn.train`."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -194,6 +196,58 @@ def test_continues_a_thorough_training(
     for before, after in zip(*states[1:], strict=True):
         np.testing.assert_array_equal(before, after)
     assert model.preset_metadata["training"]["finished"]
+
+
+@pytest.fixture
+def stopped(monkeypatch):
+    """Stop each thorough training after one round. Returns the rounds."""
+    fit, rounds = FACNN.fit, []
+
+    def stop(self, batches, **options):
+        rounds.append(options["initial_epoch"])
+        if options["initial_epoch"] == 1:
+            raise KeyboardInterrupt
+        return fit(self, batches, **options)
+
+    monkeypatch.setattr(thorough, "_is_better", lambda scores, best: True)
+    monkeypatch.setattr(FACNN, "fit", stop)
+    return rounds
+
+
+@pytest.mark.only_on("torch")
+def test_does_not_continue_another_training(
+    train, two_rounds, stopped, tmp_path
+):
+    with pytest.raises(KeyboardInterrupt):
+        train(thorough=True)
+    shutil.rmtree(tmp_path / "mine")
+    with pytest.raises(KeyboardInterrupt):
+        train(thorough=True, seed=1)
+    assert stopped == [0, 1, 0, 1]
+
+
+@pytest.mark.only_on("torch")
+def test_does_not_say_finished_before_it_is(
+    train, two_rounds, stopped, tmp_path
+):
+    train()
+    with pytest.raises(KeyboardInterrupt):
+        train(thorough=True)
+    record = FACNN.from_preset(tmp_path / "mine").preset_metadata["training"]
+    assert record["thorough"] and not record["finished"]
+
+
+@pytest.mark.only_on("torch")
+def test_writes_a_missing_report_without_training(
+    train, two_rounds, tmp_path, monkeypatch
+):
+    train(thorough=True)
+    (tmp_path / "mine" / "report.html").unlink()
+    monkeypatch.setattr(FACNN, "fit", None)
+    for thorough_again in (True, False):
+        model = train(thorough=thorough_again)
+        assert model.preset_metadata["training"]["thorough"]
+        (tmp_path / "mine" / "report.html").unlink()
 
 
 @pytest.mark.only_on("torch")
