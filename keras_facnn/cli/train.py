@@ -1,6 +1,7 @@
 """`keras-facnn train`: train a classifier of a folder of photos."""
 
 import argparse
+import os
 import sys
 
 from keras_facnn._checks.text import printable
@@ -69,6 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
     import keras
 
     import keras_facnn
+    from keras_facnn.presets.save import REPORT
 
     if sys.stdout.isatty():
         print_note(f"Starting on {keras.backend.backend()} ...")
@@ -95,5 +97,9 @@ def run(arguments: argparse.Namespace) -> None:
         f"held out are right (mean of the classes: "
         f"{scores['balanced_accuracy']:.1%})"
     )
-    print_result(f"The preset is {name}, its report {name}/report.html")
+    report = os.path.join(os.path.expanduser(arguments.output), REPORT)
+    print_result(
+        f"The preset is {name}"
+        + (f", its report {name}/{REPORT}" if os.path.isfile(report) else "")
+    )
     print_result(f"Try it: keras-facnn explain PHOTO --preset {name}")

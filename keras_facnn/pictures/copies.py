@@ -63,8 +63,11 @@ def file_digest(path: str) -> bytes:
     # A pipe, for example, might never end.
     if not os.path.isfile(path):
         return b""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()[:_DIGEST_BYTES]
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()[:_DIGEST_BYTES]
+    except OSError:
+        return b""
 
 
 def digest_record(digests: Iterable[bytes]) -> str:

@@ -45,6 +45,11 @@ def train(
     feature twice, and a thorough training loses at most a round. Its best model
     so far is in `output`.
 
+    Few photos, up to 1,200, are shown in several versions. If such a folder
+    got or lost photos before the features were done, the number of versions
+    may differ, and then all features are computed anew. If it got photos after
+    `output` was written, they are left out, which a warning says.
+
     Args:
         folder: Path of the photos, `folder/CLASS/*`, as `load_folder` reads
             them. Files that can't be read are left out, which a warning says.

@@ -45,7 +45,7 @@ def versions_per_photo(num_photos: int) -> int:
 def check_disk(
     folder: pathlib.Path, num_photos: int, versions: int, channels: int
 ) -> None:
-    """Raise if the disk has no room for the features of all photos."""
+    """Raise if the disk has no room for the features of some more photos."""
     needed = 2 * num_photos * versions * channels
     free = shutil.disk_usage(folder).free
     if needed > free:
@@ -89,6 +89,7 @@ def compute_features(
     file = FeatureFile(folder, made_with, (versions, backbone.output_shape[-1]))
     keys = [photo_key(path) for path in paths]
     missing = [i for i, key in enumerate(keys) if key not in file]
+    check_disk(folder, len(missing), versions, backbone.output_shape[-1])
     pooled = _pooled_function(backbone)
     unreadable: dict[int, str] = {}
     bar = progress_bar(len(paths), verbose, "photo")

@@ -86,23 +86,48 @@ def split_photos(
     return kept.split(share, seed)
 
 
-def recorded_part(
-    photos: ImageFolder, record: Mapping[str, Any]
-) -> ImageFolder:
-    """Return the photos that are in an entry of a preset's metadata.
+def recorded_split(
+    photos: ImageFolder, metadata: Mapping[str, Any]
+) -> tuple[ImageFolder, ImageFolder]:
+    """Return the photos on both sides of the split of an earlier call.
+
+    A warning counts the photos that are on neither side.
 
     Args:
         photos: Photos with their digests.
-        record: The entry, `trained_on` or `validated_on`.
+        metadata: The metadata of the preset.
+
+    Returns:
+        The photos to train on, and those that are held out.
     """
-    known = recorded_digests(record)
-    index = [i for i, d in enumerate(photos.digests or []) if d in known]
-    if not index:
-        raise ValueError(
-            "`folder` must hold the photos that `output` was trained on, to go "
-            "on with it. Received: other photos"
+    sides = []
+    for entry in ("trained_on", "validated_on"):
+        known = recorded_digests(metadata[entry])
+        sides.append(np.array([d in known for d in photos.digests or []]))
+    for side in sides:
+        _check_present(photos.select(side))
+    new = int((~sides[0] & ~sides[1]).sum())
+    if new:
+        warnings.warn(
+            f"Left out {new:,} of {len(photos.paths):,} photos of `folder`, "
+            "because they were not there, or could not be read, when `output` "
+            "was trained first. To train on them, too, choose another `output`",
+            stacklevel=callers_stacklevel(),
         )
-    return photos.select(index)
+    return photos.select(sides[0]), photos.select(sides[1])
+
+
+def _check_present(side: ImageFolder) -> None:
+    """Raise if a class has no photo on a side of an earlier split."""
+    counts = np.bincount(side.labels, minlength=len(side.names))
+    gone = [side.names[i] for i in np.flatnonzero(counts == 0)]
+    if gone:
+        raise ValueError(
+            "`folder` must hold photos of each class that `output` was trained "
+            "on, and photos that were held out, to go on with it. Put them "
+            "back, or choose another `output`. Received: other photos of "
+            f"{join_first(map(repr, gone))}"
+        )
 
 
 def check_unseen(held_out: ImageFolder, base: Any) -> None:

@@ -36,8 +36,9 @@ class Settings:
     def to_json(self) -> dict[str, Any]:
         # A path says where a user keeps files, so only its name is told.
         base = self.base
-        if os.path.isdir(base):
-            base = os.path.basename(os.path.abspath(base))
+        path = os.path.abspath(os.path.expanduser(base))
+        if os.path.exists(path):
+            base = os.path.basename(path)
         return {**dataclasses.asdict(self), "base": base}
 
 

@@ -19,13 +19,12 @@ from keras_facnn.pictures.image_folder import ImageFolder
 from keras_facnn.presets.record import RESERVED
 from keras_facnn.presets.save import REPORT
 from keras_facnn.transfer.checkpoint import Checkpoint
-from keras_facnn.transfer.features import check_disk
 from keras_facnn.transfer.features import compute_features
 from keras_facnn.transfer.features import versions_per_photo
 from keras_facnn.transfer.linear_model import fit_linear
 from keras_facnn.transfer.linear_model import linear_facnn
 from keras_facnn.transfer.photos import check_unseen
-from keras_facnn.transfer.photos import recorded_part
+from keras_facnn.transfer.photos import recorded_split
 from keras_facnn.transfer.photos import split_photos
 from keras_facnn.transfer.record import Record
 from keras_facnn.transfer.record import Settings
@@ -66,7 +65,6 @@ class Run:
         base = _load_base(settings)
         backbone: Any = base.backbone
         versions = versions_per_photo(count)
-        check_disk(self.work, count, versions, backbone.output_shape[-1])
         self._say(
             f"Computing the features of {count:,} photos of "
             f"{len(photos.names)} classes"
@@ -121,9 +119,7 @@ class Run:
         metadata = read_metadata(self.target)
         digests = [file_digest(path) for path in photos.paths]
         photos = dataclasses.replace(photos, digests=digests)
-        train_photos = recorded_part(photos, metadata["trained_on"])
-        held_out = recorded_part(photos, metadata["validated_on"])
-        return train_photos, held_out
+        return recorded_split(photos, metadata)
 
     def train_thoroughly(
         self, train_photos: ImageFolder, held_out: ImageFolder

@@ -1,5 +1,6 @@
 """`keras-facnn train`."""
 
+import importlib.util
 import os
 
 import numpy as np
@@ -43,6 +44,25 @@ def test_says_what_a_stopped_training_keeps(
     output = tmp_path / "mine"
     assert run("train", folder, "--output", output, "--base", base) == 130
     assert "The same command continues" in capsys.readouterr().err
+
+
+def test_names_no_report_where_there_is_none(
+    folder,  # noqa: F811
+    base,  # noqa: F811
+    tmp_path,
+    capsys,
+    monkeypatch,
+):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name: None if name == "matplotlib" else find(name),
+    )
+    output = tmp_path / "mine"
+    assert run("train", folder, "--output", output, "--base", base) == 0
+    out, err = capsys.readouterr()
+    assert "report.html" not in out and "needs Matplotlib" in err
 
 
 def test_names_broken_photos(tmp_path, base, capsys):  # noqa: F811

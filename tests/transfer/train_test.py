@@ -251,6 +251,71 @@ def test_writes_a_missing_report_without_training(
 
 
 @pytest.mark.only_on("torch")
+def test_does_not_say_where_a_base_lies(train, base, tmp_path):
+    FACNN.from_preset(base).save(tmp_path / "secret.keras")
+    model = train(base=tmp_path / "secret.keras")
+    record = model.preset_metadata
+    assert record["training"]["settings"]["base"] == "secret.keras"
+    assert str(tmp_path) not in str(record)
+
+
+@pytest.mark.only_on("torch")
+def test_counts_photos_that_came_later(
+    train, folder, two_rounds, tmp_path, rng
+):
+    before = train().preset_metadata
+    for i in range(3):
+        write_photo(folder / "blue" / f"new{i}.png", "blue", rng)
+    with pytest.warns(UserWarning, match="Left out 3 of 32 photos"):
+        after = train(thorough=True).preset_metadata
+    assert after["trained_on"] == before["trained_on"]
+
+
+@pytest.mark.only_on("torch")
+def test_names_a_class_whose_photos_are_gone(
+    train, folder, two_rounds, tmp_path, rng
+):
+    train()
+    for i in range(COUNTS["blue"]):
+        write_photo(folder / "blue" / f"{i}.png", "blue", rng)
+    with pytest.raises(ValueError, match="other photos of 'blue'"):
+        train(thorough=True)
+
+
+@pytest.mark.only_on("torch")
+def test_keeps_the_record_of_photos_that_are_gone(
+    train, folder, two_rounds, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(thorough, "_is_better", lambda scores, best: True)
+    model = train()
+    photos = keras_facnn.load_folder(folder, model)
+    gone = photos.select(photos.seen_by(model)).paths[-1]
+    (folder / "red" / gone).unlink()
+    again = train(thorough=True).preset_metadata
+    assert again["trained_on"] == model.preset_metadata["trained_on"]
+
+
+@pytest.mark.only_on("torch")
+def test_needs_disk_only_for_features_to_compute(
+    train, folder, monkeypatch, tmp_path
+):
+    def stop(*args, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("keras_facnn.transfer.run.split_photos", stop)
+        train()
+    # All 29 photos have 8 versions of 8 features of 2 bytes.
+    stored = tmp_path / "mine.training" / "features.float16"
+    assert stored.stat().st_size == 29 * 8 * 8 * 2
+    usage = features.shutil.disk_usage(tmp_path)._replace(free=100)
+    monkeypatch.setattr(features.shutil, "disk_usage", lambda path: usage)
+    train()
+    with pytest.raises(OSError, match="features of 29 photos need"):
+        train("other")
+
+
+@pytest.mark.only_on("torch")
 def test_keeps_norms_and_fine_layers(base):
     model = FACNN.from_preset(base)
     thaw(model)
