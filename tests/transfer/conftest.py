@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 from PIL import Image
 
+import keras_facnn
 from keras_facnn import FACNN
 
 COUNTS = {"blue": 6, "green": 9, "red": 14}
@@ -60,3 +61,14 @@ def features(rng):
     centers = rng.normal(0, 1, (3, 7))
     rows = centers[labels][:, None] + rng.normal(0, 1.5, (60, 2, 7)) + 3
     return rows.astype("float16"), labels
+
+
+@pytest.fixture
+def train(folder, base, tmp_path):
+    """Train on the small base."""
+
+    def train(output="mine", **options):
+        options = {"base": base, "verbose": 0, **options}
+        return keras_facnn.train(folder, tmp_path / output, **options)
+
+    return train
