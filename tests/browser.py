@@ -296,6 +296,21 @@ def test_takes_any_photo(page):
     expect(heading).to_have_text("Evidence for horse")
 
 
+def test_a_replaced_photo_that_fails_late_says_nothing(page):
+    page.evaluate("""() => {
+        const read = createImageBitmap;
+        window.createImageBitmap = (file) => file.name !== "slow.png"
+            ? read(file) : new Promise((_, fail) => { window.fail = fail; });
+    }""")
+    choose(page, "slow.png", b"I am no picture.")
+    expect(page.locator("#message")).to_have_text("Looking …")
+    choose(page, "text.png", b"I am no picture.")
+    message = page.locator("#message")
+    expect(message).to_contain_text("text.png is no picture")
+    page.evaluate("fail(); new Promise((done) => setTimeout(done, 100))")
+    expect(message).to_contain_text("text.png is no picture")
+
+
 def test_each_of_several_labels_has_its_own_share(page, tmp_path):
     """Yellow is red and green, and gray is neither."""
     model = keras_facnn.FACNN(3, (16, 16, 3), (1,), (1,), threshold=True)

@@ -170,15 +170,16 @@ function showView() {
   byId("layer").setAttribute("aria-valuetext", byId("number").textContent);
 }
 
-// Reports what fails.
-async function doing(message, work) {
+// Reports what fails, unless nobody waits for it any more.
+async function doing(message, work, isAwaited = () => true) {
   say(message);
-  await work().catch((error) => say(error.message));
+  await work().catch((error) => { if (isAwaited()) say(error.message); });
 }
 
 function lookAt(file) {
   state.file = file;
-  return doing("Looking …", () => explain(file));
+  return doing("Looking …", () => explain(file),
+    () => file === state.file);
 }
 
 async function openFiles(files) {

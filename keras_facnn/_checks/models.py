@@ -63,9 +63,14 @@ def check_channels_last(name: str, model: keras.Model) -> None:
             )
 
 
+def is_fa_model(model: Any) -> bool:
+    """Return whether a model is an FA-CNN, whose maps belong to classes."""
+    return not isinstance(model, type) and hasattr(model, "predict_with_maps")
+
+
 def check_fa_model(model: Any) -> Any:
     """Return `model` if it is an FA-CNN, whose maps belong to classes."""
-    if isinstance(model, type) or not hasattr(model, "predict_with_maps"):
+    if not is_fa_model(model):
         raise ValueError(
             "`model` must be an FA-CNN, such as `FACNN`, since only its maps "
             "belong to classes; `attribution.grad_cam` explains any Keras "

@@ -93,7 +93,7 @@ def read_trained_head(model: keras.Model, name: str = "model") -> TrainedHead:
             break
         if last is not None and kind is layers.GlobalAveragePooling2D:
             break
-        after = _activation(layer)
+        after = _activation(node)
         if last is None and activation == "linear" and after is not None:
             activation = after
             if _is_linear_map(layer):
@@ -101,7 +101,8 @@ def read_trained_head(model: keras.Model, name: str = "model") -> TrainedHead:
         elif last is None and after == "linear" and _is_linear_map(layer):
             last = layer
         elif not _is_neutral(node):
-            raise _not_linear(model, name, ending)
+            advice = _advice(layer, is_hidden=last is not None)
+            raise _not_linear(model, name, ending, advice)
         (tensor,) = node.input_tensors
     (maps,) = node.input_tensors
     if getattr(layer, "data_format", None) == "channels_first":
@@ -110,16 +111,8 @@ def read_trained_head(model: keras.Model, name: str = "model") -> TrainedHead:
 
 
 def _not_linear(
-    model: keras.Model, name: str, ending: Sequence[str]
+    model: keras.Model, name: str, ending: Sequence[str], advice: str
 ) -> ValueError:
-    first = ending[0].split()[0]
-    advice = {
-        "Flatten": "A Flatten of maps gives each location weights of its own",
-        "GlobalMaxPooling2D": "A maximum is not a mean of maps",
-        "MaxPooling2D": "A maximum is not a mean of maps",
-        "Dense": "A hidden Dense is not linear in the maps",
-        "LayerNormalization": "A norm after the average depends on the image",
-    }.get(first, f"{first} is neither")
     return ValueError(
         f"`{name}` must be a functional Keras model that ends in "
         "GlobalAveragePooling2D and one unquantized Dense (or 1x1 Conv2D). "
@@ -131,10 +124,39 @@ def _not_linear(
     )
 
 
-def _activation(layer: Any) -> str | None:
+def _advice(layer: Any, is_hidden: bool) -> str:
+    """Return why a layer can't be at the end of a classifier.
+
+    Args:
+        layer: The layer.
+        is_hidden: Whether the layer that computes the logits comes after it.
+    """
+    kind = type(layer).__name__
+    if not is_hidden and getattr(layer, "quantization_mode", None) is not None:
+        return f"A quantized {kind} also rounds its inputs"
+    activation = getattr(layer, "activation", None)
+    if not is_hidden and activation not in (None, keras.activations.linear):
+        name = getattr(activation, "__name__", activation)
+        return (
+            f"The activation {name} of {layer.name!r} is no softmax or "
+            "sigmoid, or another one follows"
+        )
+    return {
+        "Flatten": "A Flatten of maps gives each location weights of its own",
+        "GlobalMaxPooling2D": "A maximum is not a mean of maps",
+        "MaxPooling2D": "A maximum is not a mean of maps",
+        "Dense": "A hidden Dense is not linear in the maps",
+        "LayerNormalization": "A norm after the average depends on the image",
+        "Softmax": "A Softmax must be the last activation, over the last axis",
+    }.get(kind, f"{kind} is neither")
+
+
+def _activation(node: Any) -> str | None:
     """Return what a layer applies to logits at its end, or None."""
+    layer = node.operation
     if type(layer) is layers.Softmax:
-        return "softmax"
+        last = len(node.input_tensors[0].shape) - 1
+        return "softmax" if layer.axis in (-1, last) else None
     if type(layer) is layers.Activation or _is_linear_map(layer):
         return _ACTIVATIONS.get(layer.activation)
     return None

@@ -150,7 +150,9 @@ def _calibrate(arguments: argparse.Namespace, model: "FACNN") -> "Evaluation":
     folder = keras_facnn.load_folder(arguments.folder, model, read=False)
     judged, fitted = folder.split(0.5)
     before = _evaluate(arguments, model, judged, mistakes=0, unsure=0)
-    temperature = keras_facnn.fit_temperature(model, fitted, fit=arguments.fit)
+    temperature = keras_facnn.fit_temperature(
+        model, fitted, fit=arguments.fit, on_error="skip"
+    )
     stored = (model.preset_metadata or {}).get("weights", {})
     model.save_to_preset(
         arguments.calibrate, weights_dtype=stored.get("dtype", "float32")

@@ -2,7 +2,6 @@
 
 import base64
 import html
-import io
 import typing
 
 import numpy as np
@@ -50,14 +49,10 @@ def legend(kind: str, least: str, most: str) -> str:
 
 def img(pixels: np.ndarray, alt: str) -> str:
     """Return an `img` element that contains its pixels, as JPEG."""
-    from PIL import Image
+    from keras_facnn.pictures.encoding import jpeg_bytes
 
-    file = io.BytesIO()
     pixels = np.asarray(pixels).round().astype("uint8")
-    Image.fromarray(pixels.squeeze()).convert("RGB").save(
-        file, "JPEG", quality=90, subsampling=0
-    )
-    data = base64.b64encode(file.getvalue()).decode()
+    data = base64.b64encode(jpeg_bytes(pixels, quality=90)).decode()
     height, width = pixels.shape[:2]
     return (
         f'<img alt="{escaped(alt)}" width="{width}" height="{height}" '

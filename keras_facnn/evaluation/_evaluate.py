@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.arguments import check_option
+from keras_facnn._checks.models import is_fa_model
 from keras_facnn._checks.numbers import check_int
 from keras_facnn._graph.probabilities import ends_in_probabilities
 from keras_facnn._graph.probabilities import has_several_labels
@@ -16,6 +17,7 @@ from keras_facnn.evaluation.photos import find_photos
 from keras_facnn.evaluation.scores import Scores
 from keras_facnn.evaluation.scores import join
 from keras_facnn.evaluation.scores import score
+from keras_facnn.evaluation.summary import FA_CNN
 from keras_facnn.evaluation.unseen import leave_out_trained
 from keras_facnn.types import Fit
 from keras_facnn.types import OnError
@@ -109,6 +111,7 @@ def evaluate(
         several_labels=several,
         facts={
             "model": model.name,
+            "kind_of_model": FA_CNN if is_fa_model(model) else "classifier",
             "folder": photos if isinstance(photos, str) else None,
             "image_shape": list(found.image_shape),
             "fit": found.fit if found.paths is not None else None,

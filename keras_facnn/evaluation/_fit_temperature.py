@@ -1,16 +1,19 @@
 import math
+import typing
 from typing import Any
 
 import numpy as np
 import scipy
 from keras import ops
 
+from keras_facnn._checks.arguments import check_option
 from keras_facnn._checks.models import check_fa_model
 from keras_facnn.evaluation.outputs import read_outputs
 from keras_facnn.evaluation.photos import find_photos
 from keras_facnn.evaluation.scores import mean_cross_entropy
 from keras_facnn.evaluation.unseen import leave_out_trained
 from keras_facnn.types import Fit
+from keras_facnn.types import OnError
 
 # Bounds of a temperature. At a bound, the photos can't tell it.
 _LEAST, _MOST = 0.02, 50.0
@@ -22,6 +25,7 @@ def fit_temperature(
     *,
     image_size: int | tuple[int, int] | None = None,
     fit: Fit = "crop",
+    on_error: OnError = "raise",
     batch_size: int = 32,
     verbose: int = 0,
 ) -> float:
@@ -45,6 +49,8 @@ def fit_temperature(
             other photos than these.
         image_size: As in `load_images`.
         fit: As in `load_images`.
+        on_error: `"raise"` an error at the first photo that can't be read, or
+            `"skip"` such photos, which a warning names.
         batch_size: Positive integer, images per forward pass.
         verbose: 1 shows a progress bar, 0 does not.
 
@@ -53,7 +59,7 @@ def fit_temperature(
 
     Raises:
         ValueError: If the photos can't tell the temperature, such as photos
-            that are all right.
+            that are all right, or if a photo can't be read.
 
     Example:
 
@@ -70,11 +76,13 @@ def fit_temperature(
     True
     """
     check_fa_model(model)
+    check_option("on_error", on_error, typing.get_args(OnError))
     found, folder = find_photos(model, photos, image_size, fit)
     found, _ = leave_out_trained(model, found, folder, include=False)
-    read = list(read_outputs(model, found, "raise", batch_size, verbose))
+    read = list(read_outputs(model, found, on_error, batch_size, verbose))
     logits = np.concatenate([outputs for outputs, _ in read])
-    temperature = best_temperature(logits, found.labels, model.head.threshold)
+    labels = np.concatenate([found.labels[index] for _, index in read])
+    temperature = best_temperature(logits, labels, model.head.threshold)
     with model.provenance.keeping_metadata(model):
         head = model.head
         scale = ops.convert_to_numpy(head.log_scale)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_facnn._checks.models import is_fa_model
 from keras_facnn.evaluation.photos import Photos
 from keras_facnn.evaluation.scores import Scores
 from keras_facnn.maps import center_maps
@@ -166,7 +167,7 @@ def _maps(
     other: np.ndarray,
 ) -> tuple[Sequence[Any], Sequence[Any]]:
     """Return the maps of one class, and the contrasts with another."""
-    if not hasattr(model, "predict_with_maps"):
+    if not is_fa_model(model):
         return [None] * len(index), [None] * len(index)
     images, _ = photos.read(index.tolist(), _fail)
     _, maps = model.predict_with_maps(images, batch_size=_BATCH)

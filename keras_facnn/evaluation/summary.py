@@ -10,6 +10,8 @@ from keras_facnn.evaluation.tables import span
 if typing.TYPE_CHECKING:
     from keras_facnn.evaluation.evaluation import Evaluation
 
+# The `kind_of_model` of a model whose temperature can be fitted.
+FA_CNN = "FA-CNN"
 # A mistake that is surer than this is a sure one.
 _SURE = 0.9
 
@@ -65,6 +67,7 @@ def calibration_sentences(evaluation: "Evaluation") -> list[str]:
         " The option --calibrate of keras-facnn evaluate corrects this by one "
         "number, the temperature. It changes no answer and no map."
         if not low <= mean <= high
+        and evaluation.facts.get("kind_of_model") == FA_CNN
         else ""
     )
     return [

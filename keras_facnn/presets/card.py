@@ -33,12 +33,13 @@ def model_card(record: Mapping[str, Any], handle: str) -> str:
 
     Args:
         record: The `preset_metadata` of the preset.
-        handle: Where the preset will be, `hf://user/repo`.
+        handle: Where the preset will be, `hf://user/repo`, or
+            `hf://user/repo@branch`.
     """
     description = _text(record.get("description"))
     parts = [
         f"---\n{_head(record)}\n---",
-        f"# {handle.rpartition('/')[2]}",
+        f"# {handle.partition('@')[0].rpartition('/')[2]}",
         *([description] if description else []),
         "An [FA-CNN](https://arxiv.org/abs/2603.25798) for keras_facnn: an "
         "image classifier whose own feature maps show, for every class, which "

@@ -20,6 +20,17 @@ NOT_IN_PRESETS = frozenset(
         "weights_at_load",
     }
 )
+# Arguments that change neither the classes nor what the weights mean.
+FREE = frozenset(
+    {
+        "image_shape",
+        "synchronized_batch_norm",
+        "deep_alignment",
+        "stochastic_depth",
+        "dtype",
+        "name",
+    }
+)
 # Presets that are older than these arguments do not have them.
 ADDED_LATER = frozenset(
     {

@@ -84,7 +84,8 @@ class Repository:
             if not api.file_exists(
                 self.repository, _CARD, revision=self.revision
             ):
-                card = model_card(record, f"hf://{self.repository}")
+                at = f"@{self.revision}" if self.revision else ""
+                card = model_card(record, f"hf://{self.repository}{at}")
                 contents[_CARD] = card.encode("utf-8")
             commit = api.create_commit(
                 self.repository,

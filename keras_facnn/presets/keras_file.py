@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Any
 from typing import NoReturn
@@ -22,15 +23,8 @@ SUFFIX = ".keras"
 # Beside the weights, a file may hold a few more values for each of them, which
 # its optimizer kept.
 _MOST_PER_WEIGHT = 4
-# What changes neither the classes nor what the weights mean.
-_FREE = {
-    "image_shape",
-    "synchronized_batch_norm",
-    "deep_alignment",
-    "stochastic_depth",
-    "dtype",
-    "name",
-}
+# The bit of a file's flags in an archive.
+_ENCRYPTED = 1
 
 
 def is_keras_file(handle: files.Handle) -> bool:
@@ -65,11 +59,11 @@ def read_keras_file(
             "`load_weights` must be True for a `.keras` file. "
             f"Received: load_weights=False, handle={str(handle)!r}"
         )
-    fixed = {k: overrides[k] for k in sorted(set(overrides) - _FREE)}
+    fixed = {k: overrides[k] for k in sorted(set(overrides) - configs.FREE)}
     if fixed:
         raise ValueError(
             f"The weights of {str(handle)!r} fit only its own architecture. "
-            f"Only {', '.join(sorted(_FREE))} can be changed. "
+            f"Only {', '.join(sorted(configs.FREE))} can be changed. "
             f"Received: {fixed}"
         )
     path = pathlib.Path(os.path.expanduser(os.fspath(handle)))
@@ -94,7 +88,7 @@ def _opened(
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as e:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as e:
         _refuse(handle, f"is damaged, or no `{SUFFIX}` file of Keras 3: {e}")
 
 
@@ -111,10 +105,14 @@ def _entry(
 ) -> Any:
     """Return a file in an archive, open, after a check of its size."""
     try:
-        size = archive.getinfo(name).file_size
+        info = archive.getinfo(name)
     except KeyError:
         _refuse(handle, f"holds no {name}, as those of `model.save` do")
-    files.check_file_size(size, largest, f"{name} in {str(handle)!r}")
+    if info.flag_bits & _ENCRYPTED:
+        _refuse(handle, "is encrypted, so that Keras can't read it either")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        _refuse(handle, f"holds {name} in a compression that Keras never uses")
+    files.check_file_size(info.file_size, largest, f"{name} in {str(handle)!r}")
     return archive.open(name)
 
 

@@ -27,16 +27,8 @@ Handle = str | os.PathLike
 
 _BUNDLED = pathlib.Path(__file__).parent
 
-# Arguments that do not change what the weights mean.
-_FREE = {
-    "num_classes",
-    "image_shape",
-    "synchronized_batch_norm",
-    "deep_alignment",
-    "stochastic_depth",
-    "dtype",
-    "name",
-}
+# Weights can be transferred to other classes.
+_FREE = configs.FREE | {"num_classes"}
 
 
 def bundled_presets() -> dict[str, dict[str, Any]]:

@@ -111,9 +111,9 @@ def _content_to_keep(target: pathlib.Path) -> str | None:
     if not inside:
         return None
     # The report is about the model, and is replaced with it.
-    inside.discard(REPORT)
-    if inside != set(files.ALL):
-        names = sorted(inside - set(files.ALL)) or sorted(inside)
+    known = {*files.ALL, REPORT}
+    if inside | {REPORT} != known:
+        names = sorted(inside - known) or sorted(inside)
         return f"holds {join_first(map(repr, names))}"
     try:
         data = files.Folder(target).read(files.CONFIG)

@@ -315,6 +315,56 @@ def test_refuses_ends_that_are_not_linear(kind):
         FACNN.from_classifier(classifier(*head))
 
 
+@pytest.mark.only_on("torch")
+@pytest.mark.parametrize(
+    "head, why",
+    [
+        ([layers.Dense(5), layers.Dense(5)], "A hidden Dense is not linear"),
+        ([layers.Dense(5, "relu")], "The activation relu of 'last'"),
+        (
+            [layers.Dense(5, "softmax"), layers.Softmax()],
+            "The activation softmax of 'last' .* or another one follows",
+        ),
+        ([layers.Dense(5), layers.Activation("relu")], "The activation relu"),
+    ],
+)
+def test_says_why_an_end_is_refused(head, why):
+    # Layers are built once, so each test makes its own.
+    head = [type(layer).from_config(layer.get_config()) for layer in head]
+    head[0].name = "last"
+    with pytest.raises(ValueError, match=why) as raised:
+        FACNN.from_classifier(
+            classifier(layers.GlobalAveragePooling2D(), *head)
+        )
+    assert ("hidden" in str(raised.value)) == ("hidden" in why)
+
+
+@pytest.mark.only_on("torch")
+def test_says_that_a_quantized_layer_rounds():
+    head = [layers.GlobalAveragePooling2D(), layers.Dense(5)]
+    quantized = classifier(*head)
+    quantized.layers[-1].quantize("int8")
+    with pytest.raises(ValueError, match="A quantized Dense also rounds"):
+        FACNN.from_classifier(quantized)
+
+
+@pytest.mark.only_on("torch")
+def test_takes_only_a_softmax_over_classes(photos):
+    def ending_in(softmax_layer):
+        return classifier(
+            layers.GlobalAveragePooling2D(keepdims=True),
+            layers.Conv2D(5, 1),
+            softmax_layer,
+            layers.Flatten(),
+        )
+
+    trained = ending_in(layers.Softmax(axis=3))
+    expected = trained.predict(photos, verbose=0)
+    assert_same_answers(FACNN.from_classifier(trained), expected, photos)
+    with pytest.raises(ValueError, match="Softmax must be .*the last axis"):
+        FACNN.from_classifier(ending_in(layers.Softmax(axis=1)))
+
+
 def test_refuses_several_sigmoids():
     with pytest.raises(ValueError, match="one output at a time.*5 sigmoids"):
         FACNN.from_classifier(

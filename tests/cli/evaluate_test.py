@@ -81,6 +81,21 @@ def test_writes_a_calibrated_preset(at_16, folder, tmp_path, capsys):
     assert found["cross_entropy"] == pytest.approx(evaluation.cross_entropy)
 
 
+def test_calibrates_without_broken_photos(at_16, folder, tmp_path, capsys):
+    model = keras_facnn.FACNN.from_preset(at_16)
+    halves = keras_facnn.load_folder(folder, model, read=False).split(0.5)
+    with open(halves[1].paths[0], "wb") as file:
+        file.write(b"no picture")
+    options = ["--calibrate", tmp_path / "calibrated"]
+    options += ["--output", tmp_path / "report.json"]
+    run("evaluate", at_16, folder, *options)
+    out, err = capsys.readouterr()
+    assert "The temperature" in out
+    assert "Skipped 1 of 10 photos" in err
+    after = keras_facnn.FACNN.from_preset(tmp_path / "calibrated")
+    assert after.preset_metadata["temperature"]["images"] == 9
+
+
 def test_refuses_before_any_work(at_16, folder, tmp_path, capsys):
     for output, message in (
         ("report.pdf", ".html or .json"),

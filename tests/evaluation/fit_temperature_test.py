@@ -31,6 +31,24 @@ def test_divides_logits_and_changes_no_map(folder, model, arrays):
 
 
 @pytest.mark.only_on("torch")
+def test_photos_that_are_broken_can_be_skipped(folder, model, arrays):
+    images, labels, _, paths = arrays
+    with open(paths[3], "wb") as file:
+        file.write(b"no picture")
+    with pytest.raises(ValueError, match='png.*`on_error="skip"` leaves'):
+        fit_temperature(model, folder)
+    with pytest.raises(ValueError, match="`on_error` must be.*Received: on_e"):
+        fit_temperature(model, folder, on_error="ignore")
+    with pytest.warns(UserWarning, match="Skipped 1 of 30 photos"):
+        temperature = fit_temperature(model, folder, on_error="skip")
+    assert model.preset_metadata["temperature"]["images"] == 29
+    # It is that of the other photos with their own labels.
+    model.head.set_weights([np.log(40.0)])
+    rest = np.delete(images, 3, axis=0), np.delete(labels, 3)
+    assert fit_temperature(model, rest) == pytest.approx(temperature, rel=1e-4)
+
+
+@pytest.mark.only_on("torch")
 def test_a_threshold_stays_where_it_is(colors_model, rng):
     images = rng.integers(0, 256, (40, 16, 16, 3)).astype("uint8")
     images //= rng.integers(1, 5, (40, 1, 1, 3)).astype("uint8")

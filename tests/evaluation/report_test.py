@@ -5,6 +5,7 @@ import html.parser
 import io
 import json
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -71,6 +72,20 @@ def test_the_page_has_all_numbers_and_needs_nothing_else(evaluation, tmp_path):
         assert not {"href", "onclick", "onload"} & set(attributes)
         if tag == "script":
             assert attributes == {}
+
+
+def test_recommends_calibrate_only_where_it_works(arrays, model, tmp_path):
+    images, labels, _, _ = arrays
+    # As sure as can be, and often wrong.
+    model.head.set_weights([np.log(4000.0)])
+    for judged, said in (
+        (model, True),
+        (keras.Model(model.inputs, model.outputs), False),
+    ):
+        evaluate(judged, (images, labels)).save(tmp_path / "report.html")
+        text = (tmp_path / "report.html").read_text("utf-8")
+        assert "So it is surer than it may be." in text
+        assert ("--calibrate" in text) == said
 
 
 def test_every_text_from_outside_is_escaped(arrays, model, tmp_path):

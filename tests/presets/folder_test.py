@@ -98,6 +98,14 @@ def test_files_of_the_system_keep_no_preset_from_a_save(small_model, tmp_path):
     assert (folder / "README.md").read_text() == "mine"
 
 
+@pytest.mark.only_on("torch")
+def test_a_report_without_a_preset_stays(small_model, tmp_path):
+    (tmp_path / "report.html").write_text("mine")
+    with pytest.raises(ValueError, match=r"which holds 'report\.html'$"):
+        small_model.save_to_preset(tmp_path)
+    assert (tmp_path / "report.html").read_text() == "mine"
+
+
 def test_distinguishes_files_from_folders(small_model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small_model.save_to_preset("p")

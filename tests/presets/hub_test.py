@@ -173,6 +173,14 @@ def test_a_model_card_goes_along(hub, small_model, tmp_path):
     assert (hub.folder / "README.md").read_text() == "My own words"
 
 
+def test_the_card_of_a_branch_loads_from_it(hub, small_model, tmp_path):
+    small_model.save_to_preset(tmp_path / "mine", METADATA)
+    keras_facnn.upload_preset("hf://user/repo@v1", tmp_path / "mine")
+    card = (hub.folder / "README.md").read_text("utf-8")
+    assert 'FACNN.from_preset("hf://user/repo@v1")' in card
+    assert "\n# repo\n" in card
+
+
 @pytest.mark.parametrize(
     "license, known",
     [("MIT", "mit"), ("CC0", "other"), ("Ask me.", "other"), (None, None)],

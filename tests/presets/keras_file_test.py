@@ -211,6 +211,45 @@ def test_refuses_code_and_other_weights(trained, images, tmp_path):
         FACNN.from_preset(path)
 
 
+def set_flag(data):
+    """Say that all files of an archive are encrypted."""
+    for start, position in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        parts = data.split(start)
+        for i in range(1, len(parts)):
+            part = bytearray(parts[i])
+            part[position - 4] |= 1
+            parts[i] = bytes(part)
+        data = start.join(parts)
+    return data
+
+
+@pytest.mark.only_on("torch")
+@pytest.mark.parametrize(
+    "compression, edit, message",
+    [
+        # The first byte of compressed data says how it is compressed.
+        (
+            zipfile.ZIP_DEFLATED,
+            lambda data: data[:41] + b"\xff" + data[42:],
+            "is damaged, or no `.keras` file of Keras 3: Error -3",
+        ),
+        (zipfile.ZIP_STORED, set_flag, "is encrypted"),
+        (zipfile.ZIP_LZMA, bytes, "compression that Keras never uses"),
+    ],
+)
+def test_refuses_archives_that_cannot_be_read(
+    tmp_path, compression, edit, message, capsys
+):
+    path = tmp_path / "mine.keras"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("config.json", '{"class_name": "Sequential"}')
+    path.write_bytes(edit(path.read_bytes()))
+    with pytest.raises(ValueError, match=f"mine.keras' .*{message}"):
+        FACNN.from_preset(path)
+    assert main(["explain", "photo.jpg", "--preset", str(path)]) == 1
+    assert "keras_facnn: error: " in capsys.readouterr().err
+
+
 @pytest.mark.only_on("torch")
 def test_refuses_arguments_that_do_not_fit(trained, tmp_path):
     path = tmp_path / "mine.keras"

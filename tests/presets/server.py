@@ -77,6 +77,9 @@ class Server:
         self.http.server_close()
 
 
+BRANCHES = ("main", "v1")
+
+
 class Hub(Server):
     """Imitate the part of the Hugging Face Hub that `user/repo` needs.
 
@@ -96,7 +99,7 @@ class Hub(Server):
             return {"url": f"{self.url}/user/{json.loads(content)['name']}"}
         if path == "/api/validate-yaml":
             return {"errors": [], "warnings": []}
-        if path.endswith("/user/repo/preupload/main"):
+        if path.endswith(tuple(f"/user/repo/preupload/{b}" for b in BRANCHES)):
             return {
                 "files": [
                     {
@@ -107,7 +110,7 @@ class Hub(Server):
                     for file in json.loads(content)["files"]
                 ]
             }
-        if path.endswith("/user/repo/commit/main"):
+        if path.endswith(tuple(f"/user/repo/commit/{b}" for b in BRANCHES)):
             for line in map(json.loads, content.splitlines()):
                 if line["key"] == "file":
                     name, text = line["value"]["path"], line["value"]["content"]
@@ -123,7 +126,7 @@ class Hub(Server):
         start, _, rest = path.partition("/user/repo/resolve/")
         revision, _, name = rest.partition("/")
         file = self.folder / name
-        if start or revision not in ("main", "v1", self.commit):
+        if start or revision not in (*BRANCHES, self.commit):
             handler.send_response(404)
             handler.send_header("X-Error-Code", "RevisionNotFound")
         elif not file.is_file():
