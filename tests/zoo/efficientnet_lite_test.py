@@ -64,7 +64,7 @@ def test_is_the_original(rng, version, size):
     )
     ours = both.predict_on_batch(images)
     np.testing.assert_allclose(ours[0], maps, atol=1e-4)
-    np.testing.assert_allclose(ours[1], logits, atol=1e-5)
+    np.testing.assert_allclose(ours[1], logits, atol=3e-5)
     assert np.ptp(logits) > 1
 
 
