@@ -397,9 +397,10 @@ def scores_by_boxes(
     if not len(boxes):
         pointing = energy = best
     elif maps is None:
-        # Not quite constant: a constant map has no score.
+        # Not quite constant: a constant map has no score. Around all pixels
+        # but a corner is the box of the whole image.
         maps = np.ones((len(boxes), *size))
-        maps[:, 0, 0] += 1e-6
+        maps[:, 0, 0] -= 1e-6
         pointing = energy = metrics.energy_pointing_game(maps, boxes, size)
     else:
         pointing = metrics.pointing_game(maps, boxes, size)
