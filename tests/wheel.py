@@ -108,7 +108,7 @@ def test_the_first_explanation_in_a_shell_runs(programs, tmp_path):
     package = run(programs / "python", "-c", code, cwd=tmp_path)
     photo = tmp_path / words[1]
     photo.parent.mkdir(parents=True, exist_ok=True)
-    samples = pathlib.Path(package.strip(), "samples", "clothing")
+    samples = pathlib.Path(package.strip(), "samples", "imagenet")
     shutil.copy(samples / photo.name, photo)
     run(programs / "keras-facnn", *words, cwd=tmp_path)
     output = tmp_path / words[words.index("--output") + 1]
