@@ -302,19 +302,7 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
         (2, 8, 8, 3)
         """
         check_options(options)
-        found = read_classifier(classifier, stride)
-        model = cls(
-            **{
-                "num_classes": found.num_classes,
-                "depths": (0,),
-                "maps_per_class": (1,),
-                "dtype": found.dtype,
-                **options,
-                "backbone": found.features,
-                "projection": "excess",
-            }
-        )
-        found.give_weights_to(model)
+        model = read_classifier(classifier, stride).convert(cls, **options)
         if class_names is not None:
             # A string would be one name per letter.
             is_text = isinstance(class_names, str)

@@ -28,7 +28,7 @@ class Classifier:
         features: Model from images to the last maps, `(B, h, w, K)`.
         kernel: The weights of the dense layer, `(K, C)`.
         bias: Its bias, `(C,)`.
-        dtype: Its dtype policy.
+        dtype: The dtype policy of the FA-CNN; None means the global one.
     """
 
     features: keras.Model
@@ -41,11 +41,27 @@ class Classifier:
         """C, the number of classes."""
         return self.bias.size
 
-    def give_weights_to(self, model: Any) -> None:
-        """Set the weights of the FA-CNN that this classifier becomes.
+    def convert(self, cls: Any, **options: Any) -> Any:
+        """Return the FA-CNN that this classifier becomes.
 
         With several maps per class, all of them start as the same map.
+
+        Args:
+            cls: The class `FACNN`.
+            **options: Its arguments, except those that the classifier
+                determines.
         """
+        model = cls(
+            **{
+                "num_classes": self.num_classes,
+                "depths": (0,),
+                "maps_per_class": (1,),
+                "dtype": self.dtype,
+                **options,
+                "backbone": self.features,
+                "projection": "excess",
+            }
+        )
         maps = model.maps_per_class[0]
         kernel = self.kernel.repeat(maps, axis=1)
         model.get_layer("project").set_weights(
@@ -53,6 +69,7 @@ class Classifier:
         )
         # The scale is 1, so the maps are in the units of the logits.
         model.head.log_scale.assign(0.0)
+        return model
 
 
 def check_options(options: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_facnn.architecture.classifiers import Classifier
 from keras_facnn.model import FACNN
 from keras_facnn.transfer.logistic_regression import Linear
 from keras_facnn.transfer.logistic_regression import LogisticRegression
@@ -56,16 +57,5 @@ def linear_facnn(backbone: keras.Model, linear: Linear) -> FACNN:
     Its logits differ from those of the linear classifier by the same number for
     each class, which a softmax does not see. It has no FA layers.
     """
-    model = FACNN(
-        len(linear.bias),
-        depths=(0,),
-        maps_per_class=(1,),
-        projection="excess",
-        backbone=backbone,
-    )
-    model.get_layer("project").set_weights(
-        [linear.kernel[None, None], linear.bias]
-    )
-    # The scale is 1, so the maps are in the units of the logits.
-    model.head.log_scale.assign(0.0)
-    return model
+    classifier = Classifier(backbone, linear.kernel, linear.bias, dtype=None)
+    return classifier.convert(FACNN)
