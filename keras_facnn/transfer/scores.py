@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from keras_facnn.evaluation.scores import score
+
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
@@ -25,14 +27,12 @@ class Scores:
 
 def scores_of(logits: np.ndarray, labels: np.ndarray) -> Scores:
     """Return the scores of logits `(B, C)` for labels `(B,)`."""
-    logits = logits - logits.max(axis=1, keepdims=True)
-    log_total = np.log(np.exp(logits).sum(axis=1))
-    of_label = logits[np.arange(len(labels)), labels]
-    right = logits.argmax(axis=1) == labels
+    scores = score(logits, labels)
+    right = scores.predicted == labels
     per_class = [right[labels == label].mean() for label in np.unique(labels)]
     return Scores(
         images=len(labels),
         accuracy=float(right.mean()),
         balanced_accuracy=float(np.mean(per_class)),
-        cross_entropy=float((log_total - of_label).mean()),
+        cross_entropy=float(scores.cross_entropy.mean()),
     )

@@ -7,12 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_facnn._backend.forward import compute_scores
-from keras_facnn._backend.forward import progress_bar
 from keras_facnn._checks.models import all_layers
+from keras_facnn.evaluation.outputs import read_outputs
+from keras_facnn.evaluation.photos import find_photos
 from keras_facnn.model import FACNN
 from keras_facnn.pictures.image_folder import ImageFolder
-from keras_facnn.pictures.reading import read_picture
 from keras_facnn.transfer.checkpoint import Checkpoint
 from keras_facnn.transfer.photo_batches import RandomBatches
 from keras_facnn.transfer.photos import class_weights
@@ -144,15 +143,7 @@ def _compile(model: FACNN, steps: int) -> None:
 
 
 def _score(model: FACNN, photos: ImageFolder, verbose: int) -> Scores:
-    paths, logits = photos.paths, []
-    bar = progress_bar(len(paths), verbose, "photo")
-    for start in range(0, len(paths), _BATCH):
-        images = np.stack(
-            [
-                read_picture(path, model.image_shape)
-                for path in paths[start : start + _BATCH]
-            ]
-        ).astype("float32")
-        logits.append(compute_scores(model, images, _BATCH))
-        bar.add(len(images))
-    return scores_of(np.concatenate(logits), photos.labels)
+    found, _ = find_photos(model, photos, None, "crop")
+    read = read_outputs(model, found, "raise", _BATCH, verbose)
+    logits = np.concatenate([outputs for outputs, _ in read])
+    return scores_of(logits, found.labels)
