@@ -120,3 +120,20 @@ def check_feature_map_shape(
         )
     _, height, width, _ = input_shape
     return height, width, input_shape[-1]
+
+
+def check_class_major_shape(
+    layer: keras.Layer, input_shape: Sequence[int | None], num_classes: int
+) -> tuple[int | None, int | None, int]:
+    """Return `(h, w, channels)` of maps that classes share equally, or raise.
+
+    The number of maps per class may be any.
+    """
+    height, width, channels = check_feature_map_shape(layer, input_shape)
+    if channels % num_classes:
+        raise ValueError(
+            f"Layer `{layer.name}` expects a multiple of "
+            f"num_classes={num_classes} channels. "
+            f"Received: input_shape={tuple(input_shape)}"
+        )
+    return height, width, channels

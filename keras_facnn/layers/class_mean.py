@@ -3,7 +3,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_facnn._checks.models import check_feature_map_shape
+from keras_facnn._checks.models import check_class_major_shape
 from keras_facnn._checks.numbers import check_int
 
 
@@ -72,13 +72,7 @@ class ClassMean(keras.layers.Layer):
         )
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        h, w, channels = check_feature_map_shape(self, input_shape)
-        if channels % self.num_classes:
-            raise ValueError(
-                f"Layer `{self.name}` expects a multiple of num_classes="
-                f"{self.num_classes} channels. "
-                f"Received: input_shape={tuple(input_shape)}"
-            )
+        h, w, _ = check_class_major_shape(self, input_shape, self.num_classes)
         return (input_shape[0], h, w, self.num_classes)
 
     def get_config(self) -> dict[str, Any]:
