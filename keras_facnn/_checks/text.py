@@ -1,7 +1,9 @@
 """Make text safe to print, and shorten lists of names."""
 
+import html
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 # Unicode categories of characters that are not shown: control characters;
 # format characters, such as those that reverse the direction of a line;
@@ -38,6 +40,11 @@ def printable(text: str) -> str:
         else c
         for c in text
     )
+
+
+def escaped(text: Any) -> str:
+    """Return text from outside in which HTML has no markup."""
+    return html.escape(printable(str(text)))
 
 
 def join_first(items: Iterable, most: int = 5) -> str:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from keras_facnn._checks.text import escaped
 from keras_facnn.demo.analysis import Analysis
 from keras_facnn.demo.analysis import of_kind
 from keras_facnn.demo.markup import as_caption
-from keras_facnn.demo.markup import escaped
 from keras_facnn.demo.markup import number
 from keras_facnn.demo.markup import section
 

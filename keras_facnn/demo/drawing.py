@@ -4,12 +4,12 @@ import typing
 
 import numpy as np
 
+from keras_facnn._checks.text import escaped
 from keras_facnn.demo.analysis import Analysis
 from keras_facnn.demo.analysis import brightest
 from keras_facnn.demo.analysis import of_kind
 from keras_facnn.demo.analysis import see_grad_cam
 from keras_facnn.demo.markup import as_caption
-from keras_facnn.demo.markup import escaped
 from keras_facnn.demo.markup import figure
 from keras_facnn.demo.markup import img
 from keras_facnn.demo.markup import legend

@@ -1,10 +1,8 @@
 """Pieces of HTML that all parts of the page are made of."""
 
-import base64
-import html
-import typing
-
 import numpy as np
+
+from keras_facnn._checks.text import escaped
 
 
 def section(title: str, body: str) -> str:
@@ -49,20 +47,14 @@ def legend(kind: str, least: str, most: str) -> str:
 
 def img(pixels: np.ndarray, alt: str) -> str:
     """Return an `img` element that contains its pixels, as JPEG."""
-    from keras_facnn.pictures.encoding import jpeg_bytes
+    from keras_facnn.pictures.encoding import jpeg_uri
 
     pixels = np.asarray(pixels).round().astype("uint8")
-    data = base64.b64encode(jpeg_bytes(pixels, quality=90)).decode()
     height, width = pixels.shape[:2]
     return (
         f'<img alt="{escaped(alt)}" width="{width}" height="{height}" '
-        f'src="data:image/jpeg;base64,{data}">'
+        f'src="{jpeg_uri(pixels, quality=90)}">'
     )
-
-
-def escaped(text: typing.Any) -> str:
-    """Return text in which HTML has no markup."""
-    return html.escape(str(text))
 
 
 def percent(p: float) -> str:

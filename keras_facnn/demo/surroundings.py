@@ -3,7 +3,7 @@
 import pathlib
 import typing
 
-from keras_facnn.demo.markup import escaped
+from keras_facnn._checks.text import escaped
 from keras_facnn.demo.markup import img
 from keras_facnn.demo.markup import section
 from keras_facnn.model import FACNN

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_facnn._checks.text import escaped
 from keras_facnn.evaluation.examples import Example
-from keras_facnn.evaluation.page import escaped
 from keras_facnn.evaluation.page import image
 from keras_facnn.evaluation.tables import percent
 

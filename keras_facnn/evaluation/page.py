@@ -1,13 +1,11 @@
 """Pieces of an HTML page that is one file and needs no network."""
 
-import base64
-import html
 import pathlib
 from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
-from keras_facnn._checks.text import printable
+from keras_facnn._checks.text import escaped
 
 _HERE = pathlib.Path(__file__).parent
 # The page can load nothing, and so can't what a name might smuggle in.
@@ -15,11 +13,6 @@ _POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
     "script-src 'unsafe-inline'"
 )
-
-
-def escaped(text: Any) -> str:
-    """Return text from outside in which HTML has no markup."""
-    return html.escape(printable(str(text)))
 
 
 def page(title: str, body: Iterable[str]) -> str:
@@ -106,11 +99,10 @@ def image(pixels: Any, alt: str) -> str:
         pixels: uint8 array `(H, W, 1 or 3)`.
         alt: What it shows; it is escaped.
     """
-    from keras_facnn.pictures.encoding import jpeg_bytes
+    from keras_facnn.pictures.encoding import jpeg_uri
 
     height, width = pixels.shape[:2]
-    data = base64.b64encode(jpeg_bytes(pixels)).decode("ascii")
     return (
         f'<img alt="{escaped(alt)}" width="{width}" height="{height}" '
-        f'loading="lazy" src="data:image/jpeg;base64,{data}">'
+        f'loading="lazy" src="{jpeg_uri(pixels)}">'
     )

@@ -3,12 +3,12 @@
 import pathlib
 import typing
 
+from keras_facnn._checks.text import escaped
 from keras_facnn.evaluation import page as html
 from keras_facnn.evaluation.cards import cards
 from keras_facnn.evaluation.cards import filters
 from keras_facnn.evaluation.cards import legend
 from keras_facnn.evaluation.curve import reliability_curve
-from keras_facnn.evaluation.page import escaped
 from keras_facnn.evaluation.report_tables import classes
 from keras_facnn.evaluation.report_tables import confusions
 from keras_facnn.evaluation.summary import calibration_sentences

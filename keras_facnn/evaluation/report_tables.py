@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_facnn._checks.text import escaped
 from keras_facnn.evaluation import page as html
-from keras_facnn.evaluation.page import escaped
 from keras_facnn.evaluation.tables import percent
 from keras_facnn.evaluation.tables import span
 

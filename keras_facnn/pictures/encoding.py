@@ -1,17 +1,18 @@
 """Write pixels as a file in memory. Needs Pillow."""
 
+import base64
 import io
 from typing import Any
 
 import numpy as np
 
 
-def jpeg_bytes(pixels: Any, quality: int = 85) -> bytes:
-    """Return pixels as the bytes of a JPEG file.
+def jpeg_uri(pixels: Any, quality: int = 85) -> str:
+    """Return pixels as an address that holds them, for an `img` element.
 
     Args:
         pixels: uint8 array `(H, W, 1 or 3)`.
-        quality: Integer up to 95.
+        quality: Integer up to 95, of the JPEG file.
     """
     from PIL import Image
 
@@ -20,4 +21,5 @@ def jpeg_bytes(pixels: Any, quality: int = 85) -> bytes:
     Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array).convert(
         "RGB"
     ).save(file, "JPEG", quality=quality, subsampling=0)
-    return file.getvalue()
+    data = base64.b64encode(file.getvalue()).decode("ascii")
+    return f"data:image/jpeg;base64,{data}"
