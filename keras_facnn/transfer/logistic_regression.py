@@ -1,18 +1,16 @@
 """Fit a linear classifier of features that lie on disk."""
 
 import dataclasses
-from collections.abc import Callable
 from collections.abc import Iterator
 
 import numpy as np
+import scipy
 
 # The most values that are in memory at once, 256 MiB of float32.
 _CHUNK_VALUES = 2**26
 _STEPS = 200
 # A step that lowers the loss by less than this share of it is the last.
 _LEAST_GAIN = 1e-5
-# How many earlier steps L-BFGS remembers.
-_MEMORY = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +36,6 @@ class LogisticRegression:
     averaged over the versions of each photo, plus half the penalty times the
     squared norm of the kernel. For the penalty, the features are divided by one
     number, so that their mean variance is 1.
-
-    Source: Liu and Nocedal, "On the limited memory BFGS method for large scale
-    optimization", 1989.
 
     Args:
         rows: Array `(N, versions, channels)`, which may be on disk. At most
@@ -81,13 +76,21 @@ class LogisticRegression:
             x[:-1] = start.kernel * self._scale
             x[-1] = start.bias + self._center @ start.kernel
 
-        def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
+        def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+            x = flat.reshape((-1, classes))
             value, gradient = self._cross_entropy(x)
             value += 0.5 * penalty * float((x[:-1] ** 2).sum())
             gradient[:-1] += penalty * x[:-1]
-            return value, gradient
+            return value, gradient.ravel()
 
-        x = _minimize(objective, x)
+        found = scipy.optimize.minimize(
+            objective,
+            x.ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": _STEPS, "ftol": _LEAST_GAIN},
+        )
+        x = found.x.reshape(x.shape)
         kernel = x[:-1] / self._scale
         bias = x[-1] - self._center @ kernel
         return Linear(kernel.astype("float32"), bias.astype("float32"))
@@ -139,51 +142,3 @@ class LogisticRegression:
         center = first / count
         variance = float(np.maximum(second / count - center**2, 0).mean())
         return center, np.sqrt(variance) or 1.0
-
-
-def _minimize(
-    objective: Callable[[np.ndarray], tuple[float, np.ndarray]], x: np.ndarray
-) -> np.ndarray:
-    """Return where a smooth convex function is least, by L-BFGS."""
-    value, gradient = objective(x)
-    moves: list[tuple[np.ndarray, np.ndarray]] = []
-    for _ in range(_STEPS):
-        direction = -_inverse_hessian_times(gradient, moves)
-        slope = float((gradient * direction).sum())
-        step = 1.0 if moves else 1 / (float(np.linalg.norm(gradient)) or 1.0)
-        # Halve the step until the function falls as its slope promises.
-        while True:
-            moved = x + step * direction
-            new_value, new_gradient = objective(moved)
-            if new_value <= value + 1e-4 * step * slope:
-                break
-            step /= 2
-            # Rounding hides smaller differences.
-            if step < 1e-8:
-                return x
-        change, bend = moved - x, new_gradient - gradient
-        if (change * bend).sum() > 0:
-            moves = [*moves, (change, bend)][-_MEMORY:]
-        gained = value - new_value
-        x, value, gradient = moved, new_value, new_gradient
-        if gained <= _LEAST_GAIN * value:
-            break
-    return x
-
-
-def _inverse_hessian_times(
-    gradient: np.ndarray, moves: list[tuple[np.ndarray, np.ndarray]]
-) -> np.ndarray:
-    """Return the two-loop recursion of L-BFGS."""
-    x = gradient.copy()
-    shares = []
-    for change, bend in reversed(moves):
-        share = (change * x).sum() / (change * bend).sum()
-        x -= share * bend
-        shares.append(share)
-    if moves:
-        change, bend = moves[-1]
-        x *= (change * bend).sum() / (bend * bend).sum()
-    for (change, bend), share in zip(moves, reversed(shares), strict=True):
-        x += (share - (bend * x).sum() / (change * bend).sum()) * change
-    return x
