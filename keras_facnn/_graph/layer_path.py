@@ -88,7 +88,7 @@ def _path_of(
         n = len(model.layers)
         if by_number:
             number = layer.__index__()
-            # `x_0` counts as a layer of maps only where it is the last one.
+            # A model with FA layers has no layer of maps with the number 0.
             if number or not getattr(model, "num_layers", 1):
                 path = layer_name(number)
         elif -n <= layer < n:

@@ -57,8 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fit",
         choices=typing.get_args(Fit),
         default="crop",
-        help="what to do with photos of another aspect: crop them around the "
-        "center, pad them with gray, or stretch them; default crop",
+        help="what to do with photos of another aspect ratio: crop them around "
+        "the center, pad them with gray, or stretch them; default crop",
     )
     parser.add_argument(
         "--mistakes",

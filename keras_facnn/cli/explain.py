@@ -306,7 +306,7 @@ def _print_meaning(explanation: "Explanation", labels: Sequence[str]) -> None:
         f"No class is likelier there than not: {listed}"
         if explanation.several_labels
         else f"No class has half of the probability: {listed} This is common "
-        "for pictures of something else."
+        "for pictures of something else, and where classes are much alike."
     )
 
 

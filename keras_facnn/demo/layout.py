@@ -31,7 +31,7 @@ class Components:
         photo: The whole photo.
         bars: The likeliest classes.
         results: The column of all parts that are listed after it. It is hidden
-            until the user chooses a photo.
+            before the user chooses a photo.
         view: The map of a class.
         layer: The slider of layers.
         beside: The picture beside the map: the pixels that the model reads, or

@@ -30,7 +30,7 @@ class Example:
         other_probability: The probability of `other`.
         photo: uint8 array `(H, W, channels)`, what the model saw.
         said_map: Array `(h, w)`, the map of `said`, or None if the model is
-            not an FA-CNN. It is centered, unless a photo may have several
+            not an FA-CNN. It is centered, except if a photo may have several
             labels: then what all classes share decides, too.
         contrast: Array `(h, w)`, the map of `said` minus that of `other`, or
             None. Positive values speak for `said`.

@@ -70,8 +70,8 @@ def _tiles(evaluation: "Evaluation") -> str:
         (
             percent(error["expected_calibration_error"]),
             "calibration error",
-            "how far its probabilities are off; perfect ones would show "
-            f"{percent(error['by_chance'])} on so many photos",
+            "how far its probabilities are off; a perfect model would show "
+            f"{percent(error['by_chance'])} on these photos",
         )
     )
     return (

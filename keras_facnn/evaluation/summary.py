@@ -80,9 +80,9 @@ def calibration_sentences(evaluation: "Evaluation") -> list[str]:
         "sure means right in 70% of cases. Below it, the model is too sure; "
         "above it, not sure enough.",
         "The calibration error is the mean distance from the dashed line, "
-        f"{percent(error['expected_calibration_error'])}. Chance alone makes "
-        f"it {percent(error['by_chance'])} for a perfect model on so many "
-        "photos.",
+        f"{percent(error['expected_calibration_error'])}. On so few photos, "
+        "a perfect model would show an error of "
+        f"{percent(error['by_chance'])}.",
     ]
 
 

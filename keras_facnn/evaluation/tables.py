@@ -48,7 +48,7 @@ def as_text(evaluation: "Evaluation") -> str:
     error = evaluation.calibration
     lines += [
         f"ECE      {percent(error['expected_calibration_error'])}"
-        f"  (chance alone: {percent(error['by_chance'])}): how far "
+        f"  (a perfect model: {percent(error['by_chance'])}): how far "
         "probabilities are from accuracy",
         "",
         *_classes(evaluation),

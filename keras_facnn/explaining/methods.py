@@ -215,8 +215,8 @@ class Explaining:
         )
         centered = check_bool("centered", centered)
         if layers is None:
-            # Number 0 is the start of the spread, but it is a layer of maps
-            # only if there are no FA layers.
+            # Remove 0, at which the spread starts. Without FA layers, nothing
+            # is left, and None means `x_0`.
             spread = np.linspace(0, self.num_layers, 7).round().astype(int)
             layers = sorted(set(spread.tolist()) - {0}) or None
         numbers = check_layers(self, layers)

@@ -57,9 +57,9 @@ def load_images(
         image_size: Optional side, or pair `(height, width)`, in pixels, if
             there is no model or it takes any size. If neither gives a size, the
             pictures keep their own, which must then be equal.
-        fit: What to do with a picture of another aspect: `"crop"` cuts its
-            sides off around the center, `"pad"` shows all of it between bars of
-            middle gray, and `"stretch"` distorts it.
+        fit: What to do with a picture of another aspect ratio: `"crop"` cuts
+            its sides off around the center, `"pad"` shows all of it between
+            bars of middle gray, and `"stretch"` distorts it.
         on_error: `"raise"` an error at the first file that can't be read, or
             `"skip"` such files. A warning then names them, and the result has
             fewer images than there are paths.
