@@ -1,3 +1,4 @@
+import typing
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ def evaluate(
     """
     shown = [check_int("mistakes", mistakes, 0), check_int("unsure", unsure, 0)]
     include = check_bool("include_training_photos", include_training_photos)
-    check_option("on_error", on_error, ("raise", "skip"))
+    check_option("on_error", on_error, typing.get_args(OnError))
     found, folder = find_photos(model, photos, image_size, fit)
     found, notes = leave_out_trained(model, found, folder, include)
     several = has_several_labels(model)
