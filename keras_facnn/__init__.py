@@ -30,8 +30,10 @@ else:
     from keras_facnn.model import FACNN
     from keras_facnn.pictures.image_folder import ImageFolder
     from keras_facnn.pictures.image_folder import load_folder
+    from keras_facnn.pictures.mask_folder import load_regions
     from keras_facnn.pictures.reading import load_images
     from keras_facnn.presets import upload_preset
+    from keras_facnn.regions import boxes_to_masks
     from keras_facnn.training.losses import EvidencePenalty
     from keras_facnn.transfer import train
 
@@ -43,11 +45,13 @@ __all__ = [
     "ImageFolder",
     "__version__",
     "attribution",
+    "boxes_to_masks",
     "evaluate",
     "fit_temperature",
     "layers",
     "load_folder",
     "load_images",
+    "load_regions",
     "metrics",
     "plots",
     "printable",

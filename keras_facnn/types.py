@@ -23,6 +23,8 @@ Classes: TypeAlias = Any
 Labels: TypeAlias = Any
 # Boxes `(B, 4)`, or B arrays `(N, 4)`.
 Boxes: TypeAlias = Any
+# Masks `(B, H, W)`, boxes, or a sequence of one mask, boxes or None per image.
+Regions: TypeAlias = Any
 # How to fit pictures of another aspect ratio, and how to treat unreadable ones.
 Fit: TypeAlias = Literal["crop", "pad", "stretch"]
 OnError: TypeAlias = Literal["raise", "skip"]

@@ -25,6 +25,7 @@ ROOMS = [
     "keras_model",
     "_checks",
     "_files",
+    "regions",
     "pictures",
     "maps",
     "_backend",

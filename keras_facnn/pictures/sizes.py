@@ -46,6 +46,7 @@ def fit_to_size(
     image: Any,
     size: tuple[int, int],
     fit: Literal["crop", "pad", "stretch", "within"],
+    is_mask: bool = False,
 ) -> Any:
     """Return a picture of another size.
 
@@ -53,11 +54,13 @@ def fit_to_size(
         image: Pillow's `Image`.
         size: `(width, height)`.
         fit: As in `read_picture`.
+        is_mask: Whether the picture is a mask, which is averaged over areas,
+            without ringing. Then the bars are black.
     """
     from PIL import Image
     from PIL import ImageOps
 
-    method = Image.Resampling.LANCZOS
+    method = Image.Resampling.BOX if is_mask else Image.Resampling.LANCZOS
     if fit == "crop":
         return ImageOps.fit(image, size, method)
     if fit == "pad":
@@ -66,8 +69,8 @@ def fit_to_size(
             image = image.resize((size[0], 1), method)
         elif round(image.width / image.height * size[1]) < 1:
             image = image.resize((1, size[1]), method)
-        gray = (_GRAY,) * len(image.getbands())
-        return ImageOps.pad(image, size, method, gray)
+        color = (0 if is_mask else _GRAY,) * len(image.getbands())
+        return ImageOps.pad(image, size, method, color)
     if fit == "within":
         image.thumbnail(size, method)
         return image
