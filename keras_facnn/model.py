@@ -19,6 +19,7 @@ from keras_facnn.architecture.freezing import frozen_layers
 from keras_facnn.architecture.fusing import fuse
 from keras_facnn.architecture.graph import build_graph
 from keras_facnn.architecture.graph import finalize_layers
+from keras_facnn.architecture.leaving_out import leave_out
 from keras_facnn.explaining.methods import Explaining
 from keras_facnn.export.methods import Exporting
 from keras_facnn.keras_model import KerasModel
@@ -172,9 +173,10 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
         dtype: Any = None,
         **kwargs: Any,
     ):
-        # This is not a public argument. `fuse` and saved models set it in a
-        # config.
+        # These are not public arguments. `fuse`, `without` and saved models set
+        # them in a config.
         fused = kwargs.pop("fused", False)
+        left_out = kwargs.pop("left_out", None)
         # Keras would ignore unknown arguments.
         check_argument_names("FACNN", kwargs, [*arguments(FACNN), "trainable"])
         architecture = check_architecture(
@@ -193,6 +195,7 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
             fused=fused,
             threshold=threshold,
             hybrid=backbone is not None,
+            left_out=left_out,
             dtype=dtype,
         )
         images, logits, size_rules = build_graph(
@@ -358,6 +361,16 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
         return super().get_weights()
 
     @property
+    def left_out(self) -> dict[str, Any] | None:
+        """What `without` left out, in types of JSON, or None.
+
+        It is a dict of `"maps"`, pairs of class and map, and `"locations"`,
+        triples of class, row and column of the last maps, whose `"size"` it
+        names, too. A class of None means all classes.
+        """
+        return self.architecture.left_out
+
+    @property
     def backbone(self) -> keras.Model | None:
         """The backbone of a hybrid, a model from images to maps, or None."""
         return next((x for x in self.layers if x.name == "backbone"), None)
@@ -417,3 +430,82 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
         fused = fuse(self)
         fused.provenance = self.provenance.of_fused(self)
         return fused
+
+    # --- What if ---
+
+    def without(
+        self,
+        maps: Any = None,
+        places: Any = None,
+        classes: Any = None,
+        reason: Any = None,
+    ) -> Self:
+        """Return a copy that leaves some of its evidence out.
+
+        Some of a class' R maps, or some places of the image, are set to zero
+        before the head. The head still divides by R and by the number of
+        locations, so a logit loses exactly the evidence that is left out:
+
+        - Without places P, `y_c` becomes `y_c - s / (h w) * sum over P of M_c`.
+          Here `M_c` is the class map, and `s` is `head.scale`.
+        - Without map `r` of class `c`, `y_c` becomes
+          `y_c - s / R * mean(x_{c,r})`. Here `x_{c,r}` is channel `c * R + r`
+          of `feature_extractor`.
+
+        So the answers are known from stored maps, without this copy. The copy
+        is for what needs a model: `evaluate`, explanations, exports and
+        training go on without that evidence. Theorem 1 and completeness hold.
+
+        This shows what the evidence is worth to the answer. It does not show
+        what the model would say if nothing were to be seen there, or if it had
+        been trained without it. All layers before the last maps still see the
+        whole image, so evidence at a neighboring location may be due to the
+        same thing. To see that, cover the place in the images.
+
+        Args:
+            maps: The maps to leave out: a dict from classes to numbers of
+                their maps, 0 to R - 1, such as `{"dress": [0, 3]}`, or a
+                sequence of pairs `(class, number)`. Classes are numbers or
+                names.
+            places: The places to leave out: booleans `(h, w)` over the whole
+                image, such as one per location of the last maps or one per
+                pixel; or a box `(left, top, right, bottom)` in pixels of the
+                image, or several `(N, 4)`. Each location that they touch is
+                left out.
+            classes: The class, or the sequence of classes, whose places are
+                left out. None means all of them, as if nothing were known
+                about these places. If places are left out of one class only,
+                its rivals keep their evidence there.
+            reason: A reason of `keras_facnn.audit`, whose `places` are left out
+                for all classes.
+
+        Returns:
+            A `FACNN` with the same weights, copied, not compiled. `left_out`
+            says what it leaves out. Several calls of `without` add up. It
+            fuses, saves and loads like this one, but keeps the size of the
+            images if places are left out.
+
+        Raises:
+            ValueError: If nothing, or all of the evidence, would be left out;
+                if a class, a map or a place does not exist; or if places are
+                left out of a model of any image size.
+
+        Example:
+
+        >>> import keras
+        >>> import numpy as np
+        >>> import keras_facnn
+        >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(4,))
+        >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
+        >>> corner = np.zeros((32, 32), bool)
+        >>> corner[:8, :8] = True
+        >>> logits, maps = model.predict_with_maps(images)
+        >>> scale = float(keras.ops.convert_to_numpy(model.head.scale))
+        >>> lost = scale / 32**2 * maps[:, corner].sum(axis=1)
+        >>> found = model.without(places=corner).predict(images, verbose=0)
+        >>> bool(np.allclose(found, logits - lost, atol=1e-5))
+        True
+        """
+        copy = leave_out(self, maps, places, classes, reason)
+        copy.provenance = self.provenance.of_part(self)
+        return copy

@@ -15,6 +15,7 @@ from keras_facnn._checks.numbers import check_float
 from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.numbers import check_ints
 from keras_facnn._checks.numbers import is_number
+from keras_facnn._graph.layer_path import layer_name
 from keras_facnn.architecture.sizes import MAX_IMAGE_SIDE
 from keras_facnn.architecture.sizes import MAX_LAYERS
 from keras_facnn.architecture.sizes import MAX_PARAMETERS
@@ -37,6 +38,8 @@ class Architecture:
         fused: Whether norms and alphas are folded into the convolutions, as
             `fuse` does for inference.
         hybrid: Whether `x_0` is made from the maps of a backbone.
+        left_out: Arguments of `ClassMajorMask`, the evidence that is left out
+            of the last maps, or None.
         dtype: A `keras.DTypePolicy`, of all layers except those of a backbone.
     """
 
@@ -56,6 +59,7 @@ class Architecture:
     fused: bool
     threshold: bool
     hybrid: bool
+    left_out: dict[str, Any] | None
     dtype: Any
 
     @property
@@ -94,6 +98,14 @@ class Architecture:
         """The side of `x_0`, divided by the side of the last maps."""
         return 2 ** (len(self.depths) - 1)
 
+    def layer_name(self, number: int) -> str:
+        """Return the name of the layer that makes `x_l`.
+
+        If evidence is left out, the layer of that name comes after it.
+        """
+        is_whole = self.left_out is not None and number == self.num_layers
+        return layer_name(number) + "_whole" * is_whole
+
     def config(self) -> dict[str, Any]:
         """Return the arguments of `FACNN`, in types that JSON can hold.
 
@@ -116,6 +128,7 @@ class Architecture:
             "fused": self.fused,
             "threshold": self.threshold,
             "dtype": self.dtype.name,
+            **({"left_out": self.left_out} if self.left_out else {}),
         }
 
 
@@ -136,6 +149,7 @@ def check_architecture(
     fused: bool = False,
     threshold: bool = False,
     hybrid: bool = False,
+    left_out: dict[str, Any] | None = None,
     dtype: str | keras.DTypePolicy | None = None,
 ) -> Architecture:
     """Check arguments of `FACNN`, and return their `Architecture`.
@@ -196,6 +210,7 @@ def check_architecture(
         fused=check_bool("fused", fused),
         threshold=check_bool("threshold", threshold),
         hybrid=hybrid,
+        left_out=_check_left_out(left_out),
         dtype=check_policy(dtype),
     )
     if architecture.num_parameters > MAX_PARAMETERS:
@@ -248,6 +263,25 @@ def _check_projection(projection: Any, hybrid: bool) -> Projection:
             f"Received: projection={projection!r}"
         )
     return projection
+
+
+def _check_left_out(left_out: Any) -> dict[str, Any] | None:
+    """Return arguments of `ClassMajorMask`, or raise.
+
+    The layer checks their values.
+    """
+    if not left_out:
+        return None
+    if not isinstance(left_out, dict) or set(left_out) - {
+        "maps",
+        "locations",
+        "size",
+    }:
+        raise ValueError(
+            "`left_out` must be a dict of maps, locations and size, as "
+            f"`FACNN.without` makes it. Received: left_out={left_out!r}"
+        )
+    return left_out
 
 
 def _check_space_to_depth(space_to_depth: Any, hybrid: bool) -> int:

@@ -8,11 +8,13 @@ import keras
 from keras import layers
 
 from keras_facnn._checks.models import all_layers
+from keras_facnn._graph.layer_path import layer_name
 from keras_facnn.architecture.architecture import Architecture
 from keras_facnn.architecture.backbone_config import backbone_from_config
 from keras_facnn.architecture.backbone_config import warn_of_foreign_classes
 from keras_facnn.architecture.backbones import feature_model
 from keras_facnn.architecture.sizes import MAX_PARAMETERS
+from keras_facnn.layers import ClassMajorMask
 from keras_facnn.layers import ClassMajorRepeat
 from keras_facnn.layers import ClasswiseConv2D
 from keras_facnn.layers import DampenedSkip
@@ -35,7 +37,9 @@ def build_graph(
     (the branch), `fa_l`, `pool_s`, `repeat_s` and `head`. The stem copies
     pixels. In a hybrid, a nested model `backbone`, a 1x1 convolution `project`,
     `project_norm` and the ReLU `stem` make `x_0` instead. With the projection
-    `"excess"`, `stem` is a `SubtractLeastClass`, and there is no norm.
+    `"excess"`, `stem` is a `SubtractLeastClass`, and there is no norm. If
+    evidence is left out, the last of these layers before the head, such as
+    `fa_4`, is called `fa_4_whole`, and `fa_4` is a `ClassMajorMask` after it.
 
     Args:
         architecture: An `Architecture`.
@@ -58,13 +62,14 @@ def build_graph(
         images, x, size_rules = _backbone_features(
             architecture, backbone, feature_layer
         )
+    x = _leave_out(architecture, _stages(architecture, x))
     logits = GlobalAvgPool3DHead(
         architecture.num_classes,
         architecture.maps_per_class[-1],
         threshold=architecture.threshold,
         dtype=architecture.dtype,
         name="head",
-    )(_stages(architecture, x))
+    )(x)
     return images, logits, size_rules
 
 
@@ -119,12 +124,16 @@ def _backbone_features(
     )(features(images))
     if architecture.projection == "excess":
         x = SubtractLeastClass(
-            architecture.num_classes, dtype=architecture.dtype, name="stem"
+            architecture.num_classes,
+            dtype=architecture.dtype,
+            name=architecture.layer_name(0),
         )(x)
     else:
         if not architecture.fused:
             x = _norm(architecture, x, "project_norm")
-        x = layers.ReLU(dtype=architecture.dtype, name="stem")(x)
+        x = layers.ReLU(
+            dtype=architecture.dtype, name=architecture.layer_name(0)
+        )(x)
     return images, x, (multiple, least)
 
 
@@ -170,9 +179,29 @@ def _stages(architecture: Architecture, x: Any) -> Any:
                 drop_rate=drop_rate * layer,
                 folded=architecture.fused,
                 dtype=architecture.dtype,
-                name=f"fa_{layer}",
+                name=architecture.layer_name(layer),
             )([x, _branch(architecture, x, layer, maps)])
     return x
+
+
+def _leave_out(architecture: Architecture, x: Any) -> Any:
+    """Set the evidence to zero that is left out, and return the last maps."""
+    left_out = architecture.left_out
+    if left_out is None:
+        return x
+    size = left_out.get("size")
+    if size is not None and tuple(x.shape[1:3]) != tuple(size):
+        raise ValueError(
+            "`image_shape` must be that with which `without` left places out, "
+            f"of maps of the size {tuple(size)}, because they would be other "
+            f"places of other maps. Received: maps {tuple(x.shape[1:3])}"
+        )
+    return ClassMajorMask(
+        architecture.num_classes,
+        **left_out,
+        dtype=architecture.dtype,
+        name=layer_name(architecture.num_layers),
+    )(x)
 
 
 def _branch(architecture: Architecture, x: Any, layer: int, maps: int) -> Any:

@@ -2,8 +2,8 @@
 
 Such a graph is a functional `keras.Model` with layers `stem` (whose output is
 `x_0`), `relu_l` (the branches), `fa_l` and `head`, and with the attributes
-`num_layers`, `depths` and `head`. Without FA layers, `x_0` is the only layer of
-maps, number 0.
+`num_layers`, `depths`, `alphas`, `fused`, `left_out` and `head`. Without FA
+layers, `x_0` is the only layer of maps, number 0.
 """
 
 from collections.abc import Callable
@@ -176,15 +176,17 @@ def layer_logits_reader(model: Any) -> Reader:
 def evidence_reader(model: Any) -> tuple[list[str], Reader]:
     """Return the layers that give evidence, and a function of their outputs.
 
-    The function returns class maps `(B, L + 1, h, w, C)`.
+    The function returns class maps `(B, L + 1, h, w, C)`. What the last maps
+    leave out is left out of the evidence of each layer.
     """
     layers = range(1, model.num_layers + 1)
+    has_mask = model.left_out is not None
+    last = layer_name(model.num_layers)
     names = ["stem", *(f"relu_{layer}" for layer in layers)]
     weights = [1.0]
-    for layer in layers:
-        skip = model.get_layer(f"fa_{layer}")
-        weights = [w * (1 - skip.alpha) for w in weights]
-        weights.append(skip.branch_weight)
+    for alpha in model.alphas:
+        weights = [w * (1 - alpha) for w in weights]
+        weights.append(1.0 if model.fused else alpha)
     # How many poolings follow the output of each layer, 0..L.
     first_layers = np.cumsum(model.depths)[:-1] + 1
     poolings = [
@@ -194,11 +196,20 @@ def evidence_reader(model: Any) -> tuple[list[str], Reader]:
     def read(outputs: dict[str, Any]) -> Any:
         evidence = []
         for name, weight, n in zip(names, weights, poolings, strict=True):
+            x = outputs[name]
             # Repeats do not change class means. So only the pooling is left to
             # do, on C maps instead of C * R.
-            x = model.head.class_maps(outputs[name])
+            if not has_mask:
+                x = model.head.class_maps(x)
             for _ in range(n):
                 x = ops.average_pool(x, 2, 2, data_format="channels_last")
+            # Without FA layers, this is the output of the mask itself.
+            if has_mask:
+                repeats = model.head.maps_per_class * model.num_classes
+                x = ops.repeat(x, repeats // x.shape[-1], axis=-1)
+                if name != last:
+                    x = model.get_layer(last)(x)
+                x = model.head.class_maps(x)
             evidence.append(weight * x)
         return ops.stack(evidence, axis=1)
 

@@ -1,5 +1,6 @@
 """Order-preserving layers: every channel stays with one class."""
 
+from keras_facnn.layers.class_major_mask import ClassMajorMask
 from keras_facnn.layers.class_major_repeat import ClassMajorRepeat
 from keras_facnn.layers.class_mean import ClassMean
 from keras_facnn.layers.classwise_conv_2d import ClasswiseConv2D
@@ -10,6 +11,7 @@ from keras_facnn.layers.pixel_stem import PixelStem
 from keras_facnn.layers.subtract_least_class import SubtractLeastClass
 
 __all__ = [
+    "ClassMajorMask",
     "ClassMajorRepeat",
     "ClassMean",
     "ClasswiseConv2D",

@@ -41,6 +41,7 @@ ADDED_LATER = frozenset(
         "classwise_layers",
         "padding",
         "projection",
+        "left_out",
     }
 )
 
@@ -77,7 +78,7 @@ def parse_config(cls: Any, data: bytes, handle: files.Handle) -> dict[str, Any]:
             f"Received: class_name={outer.get('class_name')!r}"
         )
     config = outer.get("config")
-    expected = {*arguments(cls), "fused"} - NOT_IN_PRESETS
+    expected = {*arguments(cls), "fused", "left_out"} - NOT_IN_PRESETS
     config = config if isinstance(config, dict) else {}
     received = set(config)
     missing = expected - received - ADDED_LATER
@@ -98,11 +99,12 @@ def parse_config(cls: Any, data: bytes, handle: files.Handle) -> dict[str, Any]:
                 f"`{name}` in {where} must be true or false. "
                 f"Received: {config[name]!r}"
             )
-    if not isinstance(config.get("backbone"), (dict, type(None))):
-        raise ValueError(
-            f"`backbone` in {where} must be the config of a model, or null. "
-            f"Received: {config['backbone']!r}"
-        )
+    for name in ("backbone", "left_out"):
+        if not isinstance(config.get(name), (dict, type(None))):
+            raise ValueError(
+                f"`{name}` in {where} must be a config, or null. "
+                f"Received: {config[name]!r}"
+            )
     return config
 
 

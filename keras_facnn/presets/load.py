@@ -76,6 +76,12 @@ def read_preset(
             f"{ {k: overrides[k] for k in sorted(fixed)} }"
         )
     _check_config(config, handle)
+    if config.get("left_out") and "num_classes" in overrides:
+        raise ValueError(
+            f"The preset {handle!r} leaves evidence of its classes out "
+            "(`FACNN.without`), so it can't be adapted to other classes. "
+            f"Received: num_classes={overrides['num_classes']!r}"
+        )
     record = parse_record(
         source.read(files.METADATA), data, config["num_classes"], handle
     )

@@ -125,6 +125,18 @@ class Provenance:
         if described:
             self.loaded_digest = weights.digest(model)
 
+    def of_part(self, model: keras.Model) -> "Provenance":
+        """Return the provenance of a copy that leaves evidence out.
+
+        It has the same weights, but `"metrics"` do not describe its answers.
+
+        Args:
+            model: The model whose provenance this is.
+        """
+        metadata = copy.deepcopy(self.valid_metadata(model))
+        metadata.pop("metrics", None)
+        return Provenance(metadata or None, weights.digest(model))
+
     def of_fused(self, model: keras.Model) -> "Provenance":
         """Return the provenance of a copy of a model whose norms are folded.
 
