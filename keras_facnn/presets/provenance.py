@@ -22,6 +22,9 @@ _OF_ITS_WEIGHTS = {
     "validated_on",
 }
 
+# What comes before the description of a model that leaves evidence out.
+_PART = "Leaves some evidence out (`left_out` in config.json). "
+
 
 @dataclasses.dataclass(eq=False)
 class Provenance:
@@ -135,6 +138,9 @@ class Provenance:
         """
         metadata = copy.deepcopy(self.valid_metadata(model))
         metadata.pop("metrics", None)
+        if isinstance(metadata.get("description"), str):
+            description = metadata["description"].removeprefix(_PART)
+            metadata["description"] = _PART + description
         return Provenance(metadata or None, weights.digest(model))
 
     def of_fused(self, model: keras.Model) -> "Provenance":

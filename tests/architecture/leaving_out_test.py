@@ -192,10 +192,17 @@ def test_saves_loads_and_pickles(small_model, images, tmp_path):
 def test_is_described_by_what_still_holds(small_model, tmp_path):
     small_model.save_to_preset(
         tmp_path / "whole",
-        {"class_names": list("abcd"), "metrics": {"top_1": 0.9}},
+        {
+            "class_names": list("abcd"),
+            "metrics": {"top_1": 0.9},
+            "description": "All.",
+        },
     )
     whole = FACNN.from_preset(tmp_path / "whole")
-    part = whole.without({"b": 0})
+    part = whole.without({"b": 0}).without({"c": 1})
+    text = part.preset_metadata["description"]
+    assert text.startswith("Leaves some evidence out") and len(text) < 70
+    assert text.endswith(" All.")
     assert part.class_names == list("abcd")
     assert "metrics" not in part.preset_metadata
     assert whole.preset_metadata["metrics"] == {"top_1": 0.9}
