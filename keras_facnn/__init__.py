@@ -35,6 +35,7 @@ else:
     from keras_facnn.presets import upload_preset
     from keras_facnn.regions import boxes_to_masks
     from keras_facnn.training.losses import EvidencePenalty
+    from keras_facnn.training.region_penalty import RegionPenalty
     from keras_facnn.transfer import train
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Explanation",
     "FACNN",
     "ImageFolder",
+    "RegionPenalty",
     "__version__",
     "attribution",
     "boxes_to_masks",

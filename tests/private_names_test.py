@@ -17,7 +17,7 @@ READ = {
         "keras_facnn/architecture/freezing.py",
     },
     "_get_jax_state": {"keras_facnn/training/deep_alignment.py"},
-    "_compile_loss": {"keras_facnn/training/deep_alignment.py"},
+    "_compile_loss": {"keras_facnn/training/custom_loops.py"},
     "_inbound_nodes": {"keras_facnn/_graph/nodes.py"},
     "_keras_history": {"keras_facnn/_graph/nodes.py"},
     "_reduction_axes": {

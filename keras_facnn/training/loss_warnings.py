@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import tree
 
-from keras_facnn.training.losses import EvidencePenalty
+from keras_facnn.training.penalized_loss import losses_within
 
 
 def warn_about_loss(loss: Any, threshold: bool) -> None:
@@ -18,9 +18,8 @@ def warn_about_loss(loss: Any, threshold: bool) -> None:
         threshold: Whether the head has a threshold, so logits can be negative.
     """
     for given in tree.flatten(loss):
-        within = ""
-        while isinstance(given, EvidencePenalty):
-            given, within = given.loss, "within EvidencePenalty "
+        *penalties, given = losses_within(given)
+        within = "".join(f"within {type(p).__name__} " for p in penalties[-1:])
         name, from_logits = _read_loss(given)
         if from_logits is False:
             warnings.warn(

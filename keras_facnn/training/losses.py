@@ -5,11 +5,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_facnn._checks.numbers import check_float
+from keras_facnn.training.penalized_loss import PenalizedLoss
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
-class EvidencePenalty(keras.losses.Loss):
+class EvidencePenalty(PenalizedLoss):
     """Add a penalty on the mean logit to a softmax loss.
 
     A softmax does not change if the same number is added to all logits. So
@@ -64,45 +64,11 @@ class EvidencePenalty(keras.losses.Loss):
         name: str | None = "evidence_penalty",
         **kwargs: Any,
     ):
-        super().__init__(name=name, **kwargs)
-        if not isinstance(loss, keras.losses.Loss):
-            raise TypeError(
-                "`loss` must be a keras.losses.Loss, such as keras.losses."
-                "SparseCategoricalCrossentropy(from_logits=True). "
-                f"Received: loss={loss!r}"
-            )
-        self.loss = loss
-        self.weight = check_float("weight", weight, least=0)
-        self._add = _AddAndKeepMask(dtype=self.dtype)
+        super().__init__(loss, weight, name=name, **kwargs)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        evidence = ops.mean(ops.relu(y_pred), axis=-1)
-        return self._add(self.loss.call(y_true, y_pred), self.weight * evidence)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "loss": keras.saving.serialize_keras_object(self.loss),
-            "weight": self.weight,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "EvidencePenalty":
-        loss = keras.saving.deserialize_keras_object(config["loss"])
-        return cls(**{**config, "loss": loss})
-
-
-class _AddAndKeepMask(keras.layers.Layer):
-    """Add a tensor to the losses, and keep their Keras mask.
-
-    `SparseCategoricalCrossentropy(ignore_class=...)` marks with this mask
-    which images count in the mean. A plain sum would lose it.
-    """
-
-    def __init__(self, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.supports_masking = True
-        self.built = True
-
-    def call(self, losses: Any, more: Any) -> Any:
-        return losses + more
+        # Within this loss, a `RegionPenalty` also reads the maps.
+        is_pair = isinstance(y_pred, (list, tuple))
+        logits = y_pred[0] if is_pair else y_pred
+        evidence = ops.mean(ops.relu(logits), axis=-1)
+        return self.add_penalty(self.loss.call(y_true, y_pred), evidence)
