@@ -47,9 +47,10 @@ def test_every_public_name_has_an_example():
 # Keras defines their signatures.
 OF_KERAS = {
     "build", "call", "compile", "compile_from_config", "compute_loss",
-    "compute_output_shape", "compute_output_spec", "evaluate", "fit",
-    "from_config", "get_config", "get_weights", "make_train_function",
-    "predict", "set_weights", "train_on_batch", "train_step",
+    "compute_metrics", "compute_output_shape", "compute_output_spec",
+    "evaluate", "fit", "from_config", "get_config", "get_weights",
+    "make_train_function", "predict", "set_weights", "test_step",
+    "train_on_batch", "train_step",
 }  # fmt: skip
 
 
