@@ -68,7 +68,7 @@ class DeepAlignment(CustomLoops):
         """
         self._check_not_fused("fit")
         self._check_class_weight(y, kwargs.get("class_weight"))
-        self._check_first(x, y)
+        self._check_first(x, y, training=True)
         with self._keeping_weights():
             return super().fit(x, y, *args, **kwargs)
 
@@ -78,15 +78,21 @@ class DeepAlignment(CustomLoops):
         """Call `keras.Model.train_on_batch`."""
         self._check_not_fused("train_on_batch")
         self._check_class_weight(y, kwargs.get("class_weight"))
-        check_first_regions(y)
+        self._check_regions(y, training=True)
         return super().train_on_batch(x, y, *args, **kwargs)
 
-    def _check_first(self, x: Any, y: Any) -> None:
+    def _check_first(self, x: Any, y: Any, training: bool) -> None:
         check_not_forked()
         warn_about_first_images(x)
         labels, _ = split_regions(y)
         warn_about_first_labels(labels, self.num_classes)
-        check_first_regions(y)
+        self._check_regions(y, training)
+
+    def _check_regions(self, y: Any, training: bool) -> None:
+        # After an error while TensorFlow compiles, the next call fails, too.
+        if y is not None:
+            self._check_penalty_fits(y, training)
+            check_first_regions(y)
 
     def _check_class_weight(self, y: Any, class_weight: Any) -> None:
         # Keras would look for the classes in the dict of labels and regions.
@@ -111,7 +117,7 @@ class DeepAlignment(CustomLoops):
         self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
         """Call `keras.Model.evaluate`, and warn as `fit` does."""
-        self._check_first(x, y)
+        self._check_first(x, y, training=False)
         with self._keeping_weights():
             return super().evaluate(x, y, *args, **kwargs)
 
@@ -222,7 +228,7 @@ class DeepAlignment(CustomLoops):
     ) -> Any:
         labels, regions = split_regions(y)
         sample_weight = weights_of_labels(sample_weight)
-        self._check_penalty_fits(regions, training)
+        self._check_penalty_fits(y, training)
         maps = self._left_maps(y_pred)
         if maps is None and regions is not None:
             maps = self._maps_again(x, training)
@@ -256,15 +262,15 @@ class DeepAlignment(CustomLoops):
         weights = weights_of_labels(sample_weight)
         return super().compute_metrics(x, labels, y_pred, weights)
 
-    def _check_penalty_fits(self, regions: Any, training: bool) -> None:
+    def _check_penalty_fits(self, y: Any, training: bool) -> None:
         """Raise if there is a penalty without regions, or regions without."""
-        if regions is not None and not self._penalizes_regions:
+        if has_regions(y) and not self._penalizes_regions:
             raise ValueError(
                 "`y` has regions, but the loss of `compile` does not read "
                 "them. Compile with keras_facnn.RegionPenalty(loss), or pass "
                 f"only the labels as `y`. Received: loss={self.loss!r}"
             )
-        if regions is None and training and self._penalizes_regions:
+        if training and self._penalizes_regions and not has_regions(y):
             raise ValueError(
                 "RegionPenalty needs regions in training. Pass "
                 'y={"labels": labels, "regions": masks}, with masks (B, H, W) '

@@ -17,9 +17,11 @@ from keras_facnn.training.regions import resize_by_area
 from keras_facnn.training.regions import split_regions
 from keras_facnn.training.regions import widen
 
-# If less than this share of a map's values is positive, the share of it in a
-# region is one of nearly nothing, and its gradient would have no bound.
-_LEAST_POSITIVE = 1e-3
+# If hardly any of a map's values is positive, its share in a region is one of
+# nearly nothing, and the gradient of that share would have no bound. So the sum
+# of positive values counts as at least this share of all values, plus a little.
+_LEAST_SHARE = 1e-3
+_LEAST_SUM = 1e-7
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
@@ -193,10 +195,9 @@ class RegionPenalty(PenalizedLoss):
         positive = ops.relu(evidence)
         total = ops.sum(positive, axis=(1, 2))
         misplaced = ops.sum(positive * wrong[..., None], axis=(1, 2))
-        least = _LEAST_POSITIVE * ops.sum(ops.abs(evidence), axis=(1, 2))
-        shares = ops.divide_no_nan(
-            misplaced, ops.maximum(total, ops.stop_gradient(least))
-        )
+        values = ops.sum(ops.abs(evidence), axis=(1, 2))
+        least = ops.stop_gradient(_LEAST_SHARE * values) + _LEAST_SUM
+        shares = misplaced / ops.maximum(total, least)
         share = ops.divide_no_nan(
             ops.sum(weights * shares, axis=-1), ops.sum(weights, axis=-1)
         )
