@@ -11,6 +11,7 @@ import keras
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.arguments import check_option
 from keras_facnn._checks.arguments import check_policy
+from keras_facnn._checks.messages import short_repr
 from keras_facnn._checks.numbers import check_float
 from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.numbers import check_ints
@@ -19,6 +20,7 @@ from keras_facnn._graph.layer_path import layer_name
 from keras_facnn.architecture.sizes import MAX_IMAGE_SIDE
 from keras_facnn.architecture.sizes import MAX_LAYERS
 from keras_facnn.architecture.sizes import MAX_PARAMETERS
+from keras_facnn.layers import ClassMajorMask
 from keras_facnn.types import Padding
 from keras_facnn.types import Projection
 
@@ -210,7 +212,7 @@ def check_architecture(
         fused=check_bool("fused", fused),
         threshold=check_bool("threshold", threshold),
         hybrid=hybrid,
-        left_out=_check_left_out(left_out),
+        left_out=_check_left_out(left_out, num_classes),
         dtype=check_policy(dtype),
     )
     if architecture.num_parameters > MAX_PARAMETERS:
@@ -265,11 +267,8 @@ def _check_projection(projection: Any, hybrid: bool) -> Projection:
     return projection
 
 
-def _check_left_out(left_out: Any) -> dict[str, Any] | None:
-    """Return arguments of `ClassMajorMask`, or raise.
-
-    The layer checks their values.
-    """
+def _check_left_out(left_out: Any, num_classes: int) -> dict[str, Any] | None:
+    """Return arguments of `ClassMajorMask`, or raise."""
     if not left_out:
         return None
     if not isinstance(left_out, dict) or set(left_out) - {
@@ -279,8 +278,11 @@ def _check_left_out(left_out: Any) -> dict[str, Any] | None:
     }:
         raise ValueError(
             "`left_out` must be a dict of maps, locations and size, as "
-            f"`FACNN.without` makes it. Received: left_out={left_out!r}"
+            "`FACNN.without` makes it. Received: "
+            f"left_out={short_repr(left_out)}"
         )
+    # This checks the values.
+    ClassMajorMask(num_classes, **left_out)
     return left_out
 
 

@@ -290,5 +290,22 @@ def test_places_need_a_size(rng):
     images = rng.uniform(0, 255, (2, 9, 7, 3))
     part = model.without({0: [0, 1]})
     assert (part.class_maps(images, 0) == 0).all()
-    with pytest.raises(ValueError, match="`left_out` must be a dict"):
-        FACNN.from_config({**model.get_config(), "left_out": {"a": 1}})
+
+
+@pytest.mark.only_on("torch")
+@pytest.mark.parametrize(
+    "left_out, match",
+    [
+        ({"a": 1}, "`left_out` must be a dict"),
+        ([1], "`left_out` must be a dict"),
+        ({"maps": [[4, 0]]}, "`maps` must be"),
+        ({"maps": [[0, 4]]}, "more maps per class than 4"),
+        ({"locations": [[None, 0, 0]]}, "`size` must be"),
+        ({"locations": [[None, 0, 0]], "size": 3}, "`size` must be"),
+        ({"locations": [[None, 0, 0]], "size": [9, 9]}, "`image_shape` must"),
+    ],
+)
+def test_refuses_configs_of_what_is_not_there(small_model, left_out, match):
+    config = {**small_model.get_config(), "left_out": left_out}
+    with pytest.raises(ValueError, match=match):
+        FACNN.from_config(config)
