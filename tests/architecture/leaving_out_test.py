@@ -216,12 +216,15 @@ def test_is_described_by_what_still_holds(small_model, tmp_path):
 
 def test_trains_without_that_evidence(small_model, images):
     part = small_model.without(maps={c: 0 for c in range(4)})
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     part.compile(
-        keras.optimizers.SGD(0.1),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        keras.optimizers.SGD(0.1), keras_facnn.RegionPenalty(loss, weight=1.0)
     )
     before = part.get_weights()
-    part.fit(images, np.arange(5) % 4, verbose=0)
+    regions = np.ones((5, 4, 4), "float32")
+    regions[:, :2] = 0
+    labels = np.arange(5) % 4
+    part.fit(images, {"labels": labels, "regions": regions}, verbose=0)
     assert any(
         (a != b).any() for a, b in zip(before, part.get_weights(), strict=True)
     )
