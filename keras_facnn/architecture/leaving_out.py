@@ -1,6 +1,7 @@
 """A copy of a model that leaves some of its evidence out."""
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,22 +36,14 @@ def leave_out(
     locations = {tuple(triple) for triple in before.get("locations", ())}
     if maps is not None:
         pairs |= _map_pairs(model, maps)
-    of: list[int | None] = [None]
-    if classes is not None:
-        of = [*_class_numbers(model, classes, "classes")]
-    for name, value, its_classes in (
-        ("places", places, of),
-        ("reason.places", getattr(reason, "places", reason), [None]),
-    ):
-        if value is not None:
-            rows, columns = np.nonzero(_mask_of(model, name, value))
-            locations |= {
-                (c, row, column)
-                for c in its_classes
-                for row, column in zip(
-                    rows.tolist(), columns.tolist(), strict=True
-                )
-            }
+    if places is not None:
+        of: list[int | None] = [None]
+        if classes is not None:
+            of = [*_class_numbers(model, classes, "classes")]
+        locations |= _locations(model, "places", places, of)
+    if reason is not None:
+        its_places = getattr(reason, "places", reason)
+        locations |= _locations(model, "reason.places", its_places, [None])
     left_out: dict[str, Any] = {}
     if pairs:
         left_out["maps"] = sorted(map(list, pairs))
@@ -86,6 +79,18 @@ def _map_size(model: Any) -> tuple[int, int]:
             f"224, 3)). Received: image_shape={model.image_shape}"
         )
     return height, width
+
+
+def _locations(
+    model: Any, name: str, places: Any, classes: Sequence[int | None]
+) -> set[tuple[int | None, int, int]]:
+    """Return the triples `(class, row, column)` that places touch."""
+    rows, columns = np.nonzero(_mask_of(model, name, places))
+    return {
+        (c, row, column)
+        for c in classes
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
+    }
 
 
 def _mask_of(model: Any, name: str, places: Any) -> np.ndarray:

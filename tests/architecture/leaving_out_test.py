@@ -278,6 +278,10 @@ def test_exports_what_is_left(small_model, images, tmp_path):
         ({"places": np.ones((4, 4), bool)}, "leave some evidence"),
         ({"maps": {c: [0, 1, 2, 3] for c in range(4)}}, "leave some evidence"),
         ({"reason": "dress 1"}, "`reason.places` must be an array"),
+        (
+            {"reason": types.SimpleNamespace(places=None)},
+            "`reason.places` must be an array",
+        ),
     ],
 )
 def test_refuses_what_can_not_be_left_out(small_model, arguments, match):
