@@ -22,6 +22,8 @@ else:
     from keras_facnn import attribution
     from keras_facnn import layers
     from keras_facnn import metrics
+    from keras_facnn.auditing import Audit
+    from keras_facnn.auditing import audit
     from keras_facnn.evaluation import Evaluation
     from keras_facnn.evaluation import evaluate
     from keras_facnn.evaluation import fit_temperature
@@ -39,6 +41,7 @@ else:
     from keras_facnn.transfer import train
 
 __all__ = [
+    "Audit",
     "Evaluation",
     "EvidencePenalty",
     "Explanation",
@@ -47,6 +50,7 @@ __all__ = [
     "RegionPenalty",
     "__version__",
     "attribution",
+    "audit",
     "boxes_to_masks",
     "evaluate",
     "fit_temperature",

@@ -41,6 +41,7 @@ ROOMS = [
     "model",
     "plots",
     "evaluation",
+    "auditing",
     "transfer",
     "demo",
     "cli",

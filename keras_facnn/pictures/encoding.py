@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 
-def jpeg_uri(pixels: Any, quality: int = 85) -> str:
-    """Return pixels as an address that holds them, for an `img` element.
+def jpeg_bytes(pixels: Any, quality: int = 85) -> bytes:
+    """Return the bytes of a JPEG file.
 
     Args:
         pixels: uint8 array `(H, W, 1 or 3)`.
-        quality: Integer up to 95, of the JPEG file.
+        quality: Integer up to 95.
     """
     from PIL import Image
 
@@ -21,5 +21,15 @@ def jpeg_uri(pixels: Any, quality: int = 85) -> str:
     Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array).convert(
         "RGB"
     ).save(file, "JPEG", quality=quality, subsampling=0)
-    data = base64.b64encode(file.getvalue()).decode("ascii")
+    return file.getvalue()
+
+
+def jpeg_uri(pixels: Any, quality: int = 85) -> str:
+    """Return pixels as an address that holds them, for an `img` element.
+
+    Args:
+        pixels: uint8 array `(H, W, 1 or 3)`.
+        quality: Integer up to 95, of the JPEG file.
+    """
+    data = base64.b64encode(jpeg_bytes(pixels, quality)).decode("ascii")
     return f"data:image/jpeg;base64,{data}"

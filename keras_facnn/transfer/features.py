@@ -1,12 +1,10 @@
 """Compute the features of photographs with a frozen backbone, once."""
 
-import concurrent.futures
 import hashlib
 import json
 import pathlib
 import shutil
 from collections.abc import Callable
-from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +18,7 @@ from keras_facnn._backend.forward import run_in_batches
 from keras_facnn.architecture.backbone_config import backbone_config
 from keras_facnn.pictures.copies import file_digest
 from keras_facnn.pictures.random_crop import read_random_crop
+from keras_facnn.pictures.read_ahead import read_ahead
 from keras_facnn.pictures.reading import read_picture
 from keras_facnn.presets import weights
 from keras_facnn.transfer.feature_file import FeatureFile
@@ -94,14 +93,15 @@ def compute_features(
     unreadable: dict[int, str] = {}
     bar = progress_bar(len(paths), verbose, "photo")
     bar.update(len(paths) - len(missing))
-    for some in _read_ahead(
+    for some in read_ahead(
         [paths[i] for i in missing],
         lambda path: _read(path, backbone.input_shape[1:], versions, seed),
+        _BATCH,
     ):
         good = []
-        for position, (result, reason) in some:
-            if result is None:
-                unreadable[missing[position]] = reason
+        for position, result in some:
+            if isinstance(result, Exception):
+                unreadable[missing[position]] = str(result)
             else:
                 good.append((keys[missing[position]], *result))
         if good:
@@ -113,31 +113,6 @@ def compute_features(
             file.add(read, digests, rows)
         bar.add(len(some))
     return file, keys, unreadable
-
-
-def _read_ahead(
-    paths: Sequence[str], read: Callable[[str], Any]
-) -> Iterator[list[tuple[int, tuple[Any, str]]]]:
-    """Read photos in threads, one batch ahead of what is needed.
-
-    Yields:
-        Batches of the position of each path, with what `read` returned, or with
-        None and the reason if the photo cannot be read.
-    """
-
-    def attempt(path: str) -> tuple[Any, str]:
-        try:
-            return read(path), ""
-        except (OSError, ValueError) as e:
-            return None, str(e)
-
-    with concurrent.futures.ThreadPoolExecutor() as threads:
-        ahead: list[list[tuple[int, concurrent.futures.Future]]] = []
-        for start in range(0, len(paths) + _BATCH, _BATCH):
-            part = range(start, min(start + _BATCH, len(paths)))
-            ahead.append([(i, threads.submit(attempt, paths[i])) for i in part])
-            if len(ahead) > 1:
-                yield [(i, future.result()) for i, future in ahead.pop(0)]
 
 
 def backbone_digest(backbone: keras.Model) -> str:

@@ -1,0 +1,235 @@
+"""Batches of the images to audit, from wherever they come."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from keras_facnn._checks.classes import check_labels
+from keras_facnn._checks.images import check_images_for
+from keras_facnn._checks.models import classifier_shapes
+from keras_facnn.evaluation.photos import find_photos
+from keras_facnn.pictures.image_folder import ImageFolder
+from keras_facnn.pictures.read_ahead import read_ahead
+from keras_facnn.pictures.reading import read_picture
+from keras_facnn.pictures.sizes import shape_to_read
+from keras_facnn.types import Fit
+
+# The error of a photo that can't be read.
+OnBroken = Callable[[Exception], None]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Batch:
+    """Some images to audit.
+
+    Args:
+        images: Array `(B, H, W, channels)`, 0..255.
+        labels: Integers `(B,)`, or None.
+        index: Integers `(B,)`, the positions among all images.
+        paths: B paths, or None.
+        regions: What the data say of the regions of these images, or None.
+        count: How many images were taken, with those that can't be read.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None
+    index: np.ndarray
+    paths: list[str] | None = None
+    regions: Any = None
+    count: int = 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Source:
+    """Images that are read batch by batch.
+
+    Args:
+        batches: Function of the size of the batches and of what is called with
+            the error of each photo that can't be read.
+        total: How many images there are, or None if that is not known.
+        paths: The paths of all images, or None.
+    """
+
+    batches: Callable[[int, OnBroken], Iterator[Batch]]
+    total: int | None = None
+    paths: list[str] | None = None
+
+
+def find_source(
+    model: Any,
+    images: Any,
+    labels: Any,
+    image_size: int | tuple[int, int] | None,
+    fit: Fit,
+) -> Source:
+    """Return the images to audit.
+
+    Args:
+        model: An FA-CNN.
+        images: As in `audit`.
+        labels: As in `audit`.
+        image_size: As in `load_images`.
+        fit: As in `load_images`.
+    """
+    if isinstance(images, (os.PathLike, ImageFolder)) or (
+        isinstance(images, str) and os.path.isdir(images)
+    ):
+        _check_no_labels(labels, "the folders are the labels")
+        found, _ = find_photos(model, images, image_size, fit)
+        if found.images is None:
+            assert found.paths is not None
+            height, width, channels = found.image_shape
+            assert height is not None and width is not None
+            shape = height, width, channels
+            return _files(found.paths, found.labels, shape, fit)
+        return _arrays(found.images, found.labels, found.paths)
+    if _are_paths(images):
+        paths = [images] if isinstance(images, str) else list(images)
+        height, width, channels = shape_to_read(model, image_size)
+        if height is None or width is None:
+            raise ValueError(
+                "`image_size` must be given, because the model takes images of "
+                f"any size. Received: image_size={image_size}"
+            )
+        numbers = _numbers(model, labels, len(paths))
+        shape = height, width, channels
+        return _files([os.fspath(p) for p in paths], numbers, shape, fit)
+    if _is_array(images):
+        array = check_images_for(model, images)
+        return _arrays(array, _numbers(model, labels, len(array)), None)
+    _check_no_labels(labels, "each batch of `images` has its own")
+    return _stream(model, images)
+
+
+def _check_no_labels(labels: Any, why: str) -> None:
+    if labels is not None:
+        raise ValueError(
+            f"`labels` must be None, because {why}. "
+            f"Received: labels of type {type(labels).__name__}"
+        )
+
+
+def _are_paths(images: Any) -> bool:
+    return isinstance(images, str) or (
+        isinstance(images, (list, tuple))
+        and len(images) > 0
+        and all(isinstance(x, (str, os.PathLike)) for x in images)
+    )
+
+
+def _is_array(images: Any) -> bool:
+    """Return whether images are one array, and not batches of some."""
+    if isinstance(images, list) and images:
+        first = images[0]
+        return not isinstance(first, (tuple, dict)) and np.ndim(first) == 3
+    return len(getattr(images, "shape", ())) == 4
+
+
+def _numbers(model: Any, labels: Any, count: int) -> np.ndarray | None:
+    if labels is None:
+        return None
+    _, num_classes = classifier_shapes(model)
+    return check_labels(labels, count, num_classes, model.class_names)
+
+
+def _files(
+    paths: list[str],
+    labels: np.ndarray | None,
+    image_shape: tuple[int, int, int],
+    fit: Fit,
+) -> Source:
+    def batches(size: int, on_broken: OnBroken) -> Iterator[Batch]:
+        for some in read_ahead(
+            paths, lambda path: read_picture(path, image_shape, fit), size
+        ):
+            good = [i for i, image in some if not isinstance(image, Exception)]
+            for _, image in some:
+                if isinstance(image, Exception):
+                    on_broken(image)
+            yield Batch(
+                np.stack([x for _, x in some if not isinstance(x, Exception)])
+                if good
+                else np.empty((0, *image_shape), "uint8"),
+                None if labels is None else labels[good],
+                np.array(good, int),
+                [paths[i] for i in good],
+                count=len(some),
+            )
+
+    return Source(batches, len(paths), paths)
+
+
+def _arrays(
+    images: np.ndarray, labels: np.ndarray | None, paths: list[str] | None
+) -> Source:
+    def batches(size: int, on_broken: OnBroken) -> Iterator[Batch]:
+        for start in range(0, len(images), size):
+            part = slice(start, min(start + size, len(images)))
+            yield Batch(
+                np.asarray(images[part]),
+                None if labels is None else labels[part],
+                np.arange(part.start, part.stop),
+                None if paths is None else paths[part],
+                count=part.stop - part.start,
+            )
+
+    return Source(batches, len(images), paths)
+
+
+def _stream(model: Any, data: Any) -> Source:
+    """Return batches of a tf.data.Dataset, PyDataset, DataLoader or generator.
+
+    Each batch is images, or a tuple that begins with images and labels. Labels
+    may be a dict of `"labels"` and `"regions"`, as `RegionPenalty` takes.
+    """
+    if not isinstance(data, Iterable) and not hasattr(data, "__getitem__"):
+        raise TypeError(
+            "`images` must be the path of a folder, an `ImageFolder`, paths, "
+            "an array (B, H, W, channels), or batches: a tf.data.Dataset, a "
+            "keras.utils.PyDataset, a DataLoader or an iterable. "
+            f"Received: images of type {type(data).__name__}"
+        )
+
+    def batches(size: int, on_broken: OnBroken) -> Iterator[Batch]:
+        position = 0
+        for batch in _each(data):
+            parts = batch if isinstance(batch, (tuple, list)) else (batch,)
+            array = check_images_for(model, parts[0])
+            labels = parts[1] if len(parts) > 1 else None
+            regions = None
+            if isinstance(labels, dict):
+                regions, labels = labels.get("regions"), labels.get("labels")
+            yield Batch(
+                array,
+                _numbers(model, _classes(labels), len(array)),
+                np.arange(position, position + len(array)),
+                regions=regions,
+                count=len(array),
+            )
+            position += len(array)
+
+    return Source(batches)
+
+
+def _each(data: Any) -> Iterator[Any]:
+    # A PyDataset has no end: its `__iter__` goes by `__getitem__`.
+    if hasattr(data, "num_batches") and hasattr(data, "__getitem__"):
+        count = data.num_batches
+        if count is not None:
+            yield from (data[i] for i in range(count))
+            return
+    yield from data
+
+
+def _classes(labels: Any) -> Any:
+    """Return one class per image of labels that may be one-hot or a column."""
+    shape = tuple(getattr(labels, "shape", ()))
+    if len(shape) == 2:
+        array = np.asarray(labels)
+        return array[:, 0] if shape[1] == 1 else array.argmax(axis=-1)
+    return labels

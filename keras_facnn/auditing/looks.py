@@ -1,0 +1,82 @@
+"""How an image looks, in few numbers."""
+
+import numpy as np
+
+from keras_facnn.auditing.grid import Grid
+from keras_facnn.regions import area_weights
+
+# Pixels of a thumbnail per cell of the grid, down and across.
+DETAIL = 4
+# Below so much contrast, in 0..255, there is no texture to tell.
+_NOISE = 0.3
+
+
+def thumbnail(pixels: np.ndarray, grid: Grid) -> np.ndarray:
+    """Return an image as the mean colors of parts of the cells.
+
+    Args:
+        pixels: uint8 array `(H, W, channels)`.
+        grid: The grid of an audit.
+
+    Returns:
+        A uint8 array `(rows * DETAIL, columns * DETAIL, channels)`.
+    """
+    rows, columns = grid.shape
+    down = area_weights(pixels.shape[0], rows * DETAIL)
+    across = area_weights(pixels.shape[1], columns * DETAIL)
+    means = np.einsum("yh,hwc,xw->yxc", down, pixels, across, optimize=True)
+    return np.round(means).astype("uint8")
+
+
+def texture(pixels: np.ndarray) -> np.ndarray:
+    """Return how sharp, detailed and blocky an image is, `(9,)`.
+
+    Blurred images have less contrast at the finest scale than at coarser ones.
+    JPEG files of low quality have jumps at every eighth pixel.
+
+    Args:
+        pixels: uint8 array `(H, W, channels)`.
+    """
+    gray = pixels.astype("float32").mean(axis=-1)
+    scales = [_contrast(gray), _contrast(_halved(gray))]
+    scales.append(_contrast(_halved(_halved(gray))))
+    fine, middle, coarse = scales
+    return np.concatenate(
+        [fine - middle, middle - coarse, fine, [2 * _blockiness(gray)]]
+    ).astype("float32")
+
+
+def _halved(gray: np.ndarray) -> np.ndarray:
+    height, width = (n // 2 * 2 for n in gray.shape)
+    if min(height, width) < 6:
+        return gray
+    return (
+        gray[:height, :width]
+        .reshape(height // 2, 2, width // 2, 2)
+        .mean(axis=(1, 3))
+    )
+
+
+def _contrast(gray: np.ndarray) -> np.ndarray:
+    """Return the log of the mean, and of a high, contrast to neighbors."""
+    center = 4 * gray[1:-1, 1:-1]
+    around = gray[2:, 1:-1] + gray[:-2, 1:-1] + gray[1:-1, 2:] + gray[1:-1, :-2]
+    contrast = np.abs(center - around)
+    if not contrast.size:
+        contrast = np.zeros(1)
+    return np.log(
+        [contrast.mean() + _NOISE, np.quantile(contrast, 0.95) + _NOISE]
+    )
+
+
+def _blockiness(gray: np.ndarray) -> float:
+    """Return the log of how much larger the jumps at each eighth pixel are."""
+    at, others = [], []
+    for lines in (gray, gray.T):
+        jumps = np.abs(np.diff(lines, axis=0)).mean(axis=1)
+        by_phase = [
+            jumps[phase::8].mean() for phase in range(min(8, len(jumps)))
+        ]
+        at.append(by_phase[-1] if by_phase else 0.0)
+        others.append(np.median(by_phase) if by_phase else 0.0)
+    return float(np.log((sum(at) + 0.5) / (sum(others) + 0.5)))

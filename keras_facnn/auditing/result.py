@@ -1,0 +1,252 @@
+"""The record of an audit."""
+
+import dataclasses
+import functools
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+from typing import Literal
+
+import numpy as np
+
+from keras_facnn._checks.arguments import check_option
+from keras_facnn.auditing.reason import Reason
+from keras_facnn.auditing.reasons import find_reasons
+from keras_facnn.auditing.sample import Sample
+from keras_facnn.auditing.statistics import Statistics
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Audit:
+    """For which reasons a model gives its answers; the result of `audit`.
+
+    `a + b` is the audit of both parts of a data set, which may have been made
+    by different processes: an audit can be pickled.
+
+    Args:
+        statistics: The sums over all images.
+        sample: The sample of images of each class.
+        class_names: List of the C names.
+        image_shape: `(height, width, channels)` of the images.
+        facts: Dict of what was audited.
+        notes: List of sentences that a reader must know.
+    """
+
+    statistics: Statistics
+    sample: Sample
+    class_names: list[str]
+    image_shape: tuple[int, ...]
+    facts: dict[str, Any] = dataclasses.field(default_factory=dict)
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+    def __repr__(self) -> str:
+        alarms = sum(r.alarm for r in self.reasons)
+        return (
+            f"<Audit of {self.images:,} images: {len(self.reasons)} reasons, "
+            f"{alarms} suspicious>"
+        )
+
+    def __add__(self, other: "Audit") -> "Audit":
+        for name in ("class_names", "image_shape"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine != theirs:
+                raise ValueError(
+                    "Audits can be added only if they are of the same model "
+                    f"and image size. Received: {name} {mine} and {theirs}"
+                )
+        return Audit(
+            statistics=self.statistics + other.statistics,
+            sample=self.sample + other.sample,
+            class_names=self.class_names,
+            image_shape=self.image_shape,
+            facts={
+                **self.facts,
+                **{
+                    name: self.facts.get(name, least)
+                    + other.facts.get(name, least)
+                    for name, least in (("parts", 1), ("unreadable", 0))
+                },
+            },
+            notes=list(dict.fromkeys([*self.notes, *other.notes])),
+        )
+
+    @property
+    def images(self) -> int:
+        """How many images were audited."""
+        return self.statistics.images
+
+    @functools.cached_property
+    def reasons(self) -> list[Reason]:
+        """The reasons of all classes, the most suspicious first."""
+        return find_reasons(
+            self.sample,
+            self.statistics.grid,
+            self.class_names,
+            self.statistics.several_labels,
+        )
+
+    @functools.cached_property
+    def classes(self) -> list[dict[str, Any]]:
+        """Where the evidence for each class lies that was said at all.
+
+        Each dict has the `class`; how many `images` were called so; of those
+        with a label, the share that is right, the `precision` (None if none has
+        a label); and the share of the evidence on the `border`, in the
+        `corners` and in the `center`, each with the share of the area that
+        this part has. If regions were given, `inside` is the share of the
+        evidence inside of them.
+        """
+        s, zones = self.statistics, self.statistics.grid.zones
+        rows = []
+        for c in np.flatnonzero(s.said):
+            share = s.share[c] / s.said[c]
+            labelled, regions = int(s.labelled[c]), int(s.with_regions[c])
+            row: dict[str, Any] = {
+                "class": self.class_names[c],
+                "images": int(s.said[c]),
+                "precision": float(s.right[c] / labelled) if labelled else None,
+            }
+            for name, zone in zones.items():
+                row[name] = float(share[zone.ravel()].sum())
+            if regions:
+                row["inside"] = float(s.inside[c] / regions)
+                row["inside_area"] = float(s.inside_area[c] / regions)
+            rows.append(row)
+        return rows
+
+    @property
+    def areas(self) -> dict[str, float]:
+        """The share of the image's area that each zone has."""
+        grid = self.statistics.grid
+        return {n: float(grid.areas[z].sum()) for n, z in grid.zones.items()}
+
+    @functools.cached_property
+    def confusions(self) -> list[dict[str, Any]]:
+        """Where the evidence lies that decided for a wrong class.
+
+        Each dict has the right `class`, what was `said`, how many `images`,
+        and `evidence`: the mean evidence for what was said, less that for the
+        right class, `(rows, columns)`, in logits.
+        """
+        return [
+            {
+                "class": self.class_names[label],
+                "said": self.class_names[said],
+                "images": count,
+                "evidence": (total / count).reshape(self.statistics.grid.shape),
+            }
+            for (label, said), (count, total) in sorted(
+                self.statistics.confused.items(), key=lambda e: -e[1][0]
+            )
+        ]
+
+    def evidence(self, class_name: str) -> np.ndarray:
+        """Return the mean map of the images that were called a class.
+
+        Returns:
+            Array `(rows, columns)`, the mean share of the positive evidence
+            that lies in each cell. It sums to 1.
+        """
+        check_option("class_name", class_name, self.class_names)
+        c = self.class_names.index(class_name)
+        shares = self.statistics.share[c] / max(self.statistics.said[c], 1)
+        return shares.reshape(self.statistics.grid.shape)
+
+    def reason(self, name: str) -> Reason:
+        """Return the reason of a name, such as `"dress 1"`."""
+        by_name = {r.name: r for r in self.reasons}
+        check_option("name", name, by_name)
+        return by_name[name]
+
+    def regions(self, reason: Reason | str) -> np.ndarray:
+        """Return where the images have a reason, as `RegionPenalty` takes it.
+
+        Args:
+            reason: A `Reason` of this audit, or its name.
+
+        Returns:
+            A float32 array `(images, rows, columns)` in the order in which the
+            images were audited: 1 in the cells of the reason and 0 elsewhere,
+            and NaN for images that are not known to have it. Those are also
+            the images that are not in the sample.
+
+        Raises:
+            ValueError: If the audit is a sum, whose images have no order. Then
+                the `path` of each of `reason.members` tells which it is.
+        """
+        if isinstance(reason, str):
+            reason = self.reason(reason)
+        if self.facts.get("parts", 1) > 1:
+            raise ValueError(
+                "The images of a sum of audits have no order. The paths and "
+                "cells of `reason.members` say where they have the reason"
+            )
+        total = self.images + self.facts.get("unreadable", 0)
+        masks = np.full((total, self.statistics.grid.cells), np.nan, "float32")
+        for member in reason.members:
+            masks[member.pick.index] = 0
+            masks[member.pick.index, member.cells] = 1
+        return masks.reshape(-1, *self.statistics.grid.shape)
+
+    # --- Ways out ---
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all numbers as a dict that JSON can hold."""
+        return {
+            **self.facts,
+            "images": self.images,
+            "grid": list(self.statistics.grid.shape),
+            "areas": self.areas,
+            "classes": self.classes,
+            "confusions": [
+                {**c, "evidence": c["evidence"].tolist()}
+                for c in self.confusions
+            ],
+            "reasons": [r.to_dict() for r in self.reasons],
+            "notes": self.notes,
+        }
+
+    def to_json(self) -> str:
+        """Return all numbers as JSON."""
+        return json.dumps(self.to_dict(), indent=1)
+
+    def to_dataframe(
+        self, table: Literal["reasons", "classes"] = "reasons"
+    ) -> Any:
+        """Return a table as a `pandas.DataFrame`. This needs pandas.
+
+        Args:
+            table: `"reasons"` has a row for each reason, and `"classes"` a row
+                for each class that was said.
+        """
+        import pandas
+
+        check_option("table", table, ("reasons", "classes"))
+        if table == "classes":
+            return pandas.DataFrame(self.classes)
+        rows: Sequence[dict[str, Any]] = [r.to_dict() for r in self.reasons]
+        for row in rows:
+            taken = row.pop("taken")
+            row.pop("members")
+            row.pop("covered")
+            row |= {f"without_{name}": value for name, value in taken.items()}
+        return pandas.DataFrame(rows)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the audit to a file.
+
+        Args:
+            path: Path of the file. It ends in `.json`.
+
+        Raises:
+            ValueError: If the path has another ending.
+        """
+        name = os.fspath(path)
+        ending = os.path.splitext(name)[1].lower()
+        if ending != ".json":
+            raise ValueError(
+                f"`path` must end in .json. Received: path={name!r}"
+            )
+        with open(name, "w", encoding="utf-8") as file:
+            file.write(self.to_json())

@@ -1,0 +1,269 @@
+"""Tests of `keras_facnn.audit` against sums that NumPy makes."""
+
+import functools
+import pickle
+
+import keras
+import numpy as np
+import pytest
+
+import keras_facnn
+from keras_facnn.auditing.grid import Grid
+from keras_facnn.auditing.observing import observe
+from keras_facnn.auditing.repeats import find_repeats
+
+SIDE = 32
+
+
+def make_images(count, seed=0):
+    """Return stripes, horizontal or vertical, of random colors."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    y, x = np.mgrid[:SIDE, :SIDE]
+    images = []
+    for label in labels:
+        along = (y, x)[label]
+        waves = np.sin(along * rng.uniform(0.7, 1.4) + rng.uniform(0, 6))
+        colors = rng.uniform(0, 255, (2, 3))
+        image = colors[0] + (waves[..., None] + 1) / 2 * (colors[1] - colors[0])
+        images.append(image + rng.normal(0, 10, image.shape))
+    return np.clip(images, 0, 255).astype("uint8"), labels
+
+
+def put_tag(images):
+    """Put the same tag at the lower left of images."""
+    tag = np.random.default_rng(1).integers(0, 256, (8, 8, 3))
+    tagged = images.copy()
+    tagged[:, -10:-2, 1:9] = tag
+    return tagged
+
+
+@functools.cache
+def make_model():
+    """Return a model that tells rows from columns by their gradients."""
+    kernels = np.zeros((2, 2, 3, 4), "float32")
+    for axis in range(2):
+        kernels[0, 0, :, 2 * axis] = 1
+        kernels[1 - axis, axis, :, 2 * axis] = -1
+        kernels[..., 2 * axis + 1] = -kernels[..., 2 * axis]
+    classifier = keras.Sequential(
+        [
+            keras.Input((SIDE, SIDE, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(4, 2, use_bias=False, activation="relu"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(2, use_bias=False),
+        ]
+    )
+    down, across = [[9.0, -9.0]] * 2, [[-9.0, 9.0]] * 2
+    classifier.set_weights([kernels, np.array([*down, *across], "float32")])
+    model = keras_facnn.FACNN.from_classifier(classifier, ["rows", "columns"])
+    images, labels = make_images(60, seed=9)
+    said = model.predict(images, verbose=0).argmax(axis=-1)
+    assert (said == labels).mean() > 0.95
+    return model
+
+
+@pytest.mark.parametrize("name", ["fa", "hybrid"])
+def test_evidence_sums_to_the_logits_and_places_have_the_most(name):
+    model = make_model()
+    if name == "fa":
+        keras.utils.set_random_seed(0)
+        model = keras_facnn.FACNN(4, depths=(2,), maps_per_class=(2,))
+    images, _ = make_images(5)
+    side = SIDE if name == "fa" else SIDE - 1
+    grid = Grid(side, side)
+    seen = observe(model, images, grid, batch_size=2)
+    logits, maps = model.predict_with_maps(images)
+    order = np.argsort(-logits, axis=-1)
+    np.testing.assert_array_equal(seen.classes, order)
+    np.testing.assert_allclose(
+        seen.evidence.sum(axis=-1),
+        np.take_along_axis(logits, order, axis=-1),
+        rtol=1e-4,
+    )
+    # The map of the likeliest class, centered, summed over blocks by hand.
+    step = grid.block[0]
+    scale = float(keras.ops.convert_to_numpy(model.head.scale))
+    for i in range(len(images)):
+        centered = maps[i] - maps[i].mean(axis=-1, keepdims=True)
+        chosen = centered[..., order[i, 0]] * scale / side**2
+        blocks = chosen[: side - side % step, : side - side % step]
+        n = len(blocks) // step
+        sums = blocks.reshape(n, step, n, step).sum(axis=(1, 3))
+        got = (seen.evidence[i, 0] - seen.mean_evidence[i]).reshape(grid.shape)
+        np.testing.assert_allclose(got[:n, :n], sums, atol=1e-4)
+        for part, place in zip(grid.parts, seen.places[i], strict=True):
+            assert part[place]
+            assert got.ravel()[place] == got.ravel()[part].max()
+
+
+def test_audit_of_parts_adds_up_to_that_of_the_whole():
+    model = make_model()
+    images, labels = make_images(61)
+    whole = keras_facnn.audit(model, images, labels, batch_size=16)
+    parts = [
+        pickle.loads(pickle.dumps(keras_facnn.audit(model, x, y)))
+        for x, y in ((images[40:], labels[40:]), (images[:40], labels[:40]))
+    ]
+    both = parts[0] + parts[1]
+    assert both.images == whole.images == 61
+    for a, b in zip(both.classes, whole.classes, strict=True):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert a[key] == (
+                pytest.approx(b[key], abs=1e-6)
+                if isinstance(b[key], float)
+                else b[key]
+            )
+    for c in range(2):
+        keys = [p.key for p in both.sample.of_class(c)]
+        assert keys == [p.key for p in whole.sample.of_class(c)]
+    assert [r.name for r in both.reasons] == [r.name for r in whole.reasons]
+    with pytest.raises(ValueError, match="no order"):
+        both.regions(both.reasons[0])
+
+
+def test_shares_are_those_of_the_centered_maps():
+    model = make_model()
+    images, labels = make_images(30)
+    audit = keras_facnn.audit(model, images, labels)
+    logits, maps = model.predict_with_maps(images, centered=True)
+    said = logits.argmax(axis=-1)
+    grid = audit.statistics.grid
+    for row in audit.classes:
+        c = audit.class_names.index(row["class"])
+        chosen = maps[said == c][..., c]
+        assert row["images"] == len(chosen)
+        assert row["precision"] == pytest.approx(
+            (labels[said == c] == c).mean()
+        )
+        cells = np.asarray(grid.sum(chosen)).reshape(len(chosen), -1)
+        positive = np.maximum(cells, 0)
+        share = (positive / positive.sum(axis=-1, keepdims=True)).mean(axis=0)
+        for zone in ("border", "corners", "center"):
+            expected = share[grid.zones[zone].ravel()].sum()
+            assert row[zone] == pytest.approx(expected, abs=1e-4)
+
+
+def test_finds_a_tag_that_one_class_has():
+    model = make_model()
+    images, labels = make_images(120)
+    clean = keras_facnn.audit(model, images, labels)
+    assert not [r for r in clean.reasons if r.alarm]
+    tagged = images.copy()
+    those = np.flatnonzero(labels == 1)[:20]
+    tagged[those] = put_tag(images[those])
+    audit = keras_facnn.audit(model, tagged, labels)
+    first = audit.reasons[0]
+    assert first.alarm and first.kind == "place"
+    assert first.class_name == "columns"
+    assert first.place == "at the lower left"
+    found = {member.pick.index for member in first.members}
+    assert found == set(those.tolist())
+    # Where it is said to be, the images have the tag.
+    masks = audit.regions(first)
+    known = ~np.isnan(masks).any(axis=(1, 2))
+    assert set(np.flatnonzero(known)) == found
+    rows, columns = np.nonzero(masks[those[0]])
+    assert rows.min() >= 5 and columns.max() <= 3
+    assert (
+        "lower left" in first.grounds and f"{first.share:.0%}" in first.grounds
+    )
+
+
+def test_finds_blurred_images_of_one_class():
+    model = make_model()
+    images, labels = make_images(120)
+    blurred = images.copy().astype("float32")
+    those = labels == 1
+    for axis in (1, 2):
+        blurred[those] = (
+            blurred[those]
+            + np.roll(blurred[those], 1, axis)
+            + np.roll(blurred[those], -1, axis)
+        ) / 3
+    audit = keras_facnn.audit(model, blurred, labels)
+    kinds = {(r.kind, r.class_name) for r in audit.reasons if r.alarm}
+    assert ("texture", "columns") in kinds
+
+
+def test_evidence_taken_away_is_the_change_of_the_logits():
+    model = make_model()
+    images, labels = make_images(60)
+    audit = keras_facnn.audit(model, images, labels)
+    reason = next(r for r in audit.reasons if r.kind == "looks")
+    changed = 0
+    for member in reason.members:
+        _, maps = model.predict_with_maps(images[member.pick.index][None])
+        maps = np.array(maps[0])
+        down, across = audit.statistics.grid.block
+        for cell in member.cells:
+            row, column = divmod(int(cell), audit.statistics.grid.shape[1])
+            maps[
+                row * down : (row + 1) * down,
+                column * across : (column + 1) * across,
+            ] = 0
+        changed += maps.mean(axis=(0, 1)).argmax() != member.pick.said
+    assert reason.taken["changed"] == pytest.approx(
+        changed / len(reason.members)
+    )
+
+
+def test_repeats_need_another_class_that_lacks_them():
+    rng = np.random.default_rng(0)
+    alike = np.full((30, 1, 6), 3.0) + rng.normal(0, 0.01, (30, 1, 6))
+    others = rng.normal(0, 1, (30, 1, 6))
+    assert [r.class_index for r in find_repeats({0: alike, 1: others})] == [0]
+    assert not find_repeats({0: alike, 1: alike + 0.001})
+    assert not find_repeats({0: rng.normal(0, 1, (30, 1, 6)), 1: others})
+
+
+@pytest.mark.parametrize("kind", ["batches", "dict", "paths", "regions"])
+def test_takes_images_of_every_kind(kind, tmp_path):
+    model = make_model()
+    images, labels = make_images(12)
+    expected = keras_facnn.audit(model, images, labels).classes
+    if kind == "batches":
+        data = [(images[:5], labels[:5]), (images[5:], labels[5:])]
+        got = keras_facnn.audit(model, data)
+    elif kind == "dict":
+        masks = np.ones((12, 4, 4), "float32")
+        masks[3] = np.nan
+        data = [(images, {"labels": labels, "regions": masks})]
+        got = keras_facnn.audit(model, data)
+        assert all(row["inside"] == pytest.approx(1) for row in got.classes)
+    elif kind == "regions":
+        boxes = [[0, 0, SIDE, SIDE // 2]] * 12
+        got = keras_facnn.audit(model, images, labels, boxes)
+        assert all(0.2 < row["inside"] < 0.8 for row in got.classes)
+    else:
+        image = pytest.importorskip("PIL.Image")
+        paths = [tmp_path / f"{i}.png" for i in range(12)]
+        for path, pixels in zip(paths, images, strict=True):
+            image.fromarray(pixels).save(path)
+        got = keras_facnn.audit(model, paths, labels)
+    for a, b in zip(got.classes, expected, strict=True):
+        for key in b:
+            assert a[key] == (
+                pytest.approx(b[key], abs=1e-5)
+                if isinstance(b[key], float)
+                else b[key]
+            )
+
+
+def test_refuses_what_it_cannot_audit(tmp_path):
+    model = make_model()
+    images, labels = make_images(4)
+    with pytest.raises(ValueError, match="FA-CNN"):
+        keras_facnn.audit(keras.Sequential(), images)
+    with pytest.raises(TypeError, match="images of type int"):
+        keras_facnn.audit(model, 3)
+    with pytest.raises(ValueError, match="`labels` must be None"):
+        keras_facnn.audit(model, iter([images]), labels)
+    with pytest.raises(ValueError, match="at least one image"):
+        keras_facnn.audit(model, iter([]))
+    with pytest.raises(ValueError, match="4 entries"):
+        keras_facnn.audit(model, images, labels, [[0, 0, 1, 1]])
+    with pytest.raises(ValueError, match="must end in"):
+        keras_facnn.audit(model, images).save(tmp_path / "audit.txt")
