@@ -41,6 +41,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "long; goes on from NAME if that is trained already",
     )
     parser.add_argument(
+        "--regions",
+        metavar="MASKS",
+        help="folder of PNG masks with the names of the photos, white where "
+        "the evidence for the class must lie; masks of some photos are enough",
+    )
+    parser.add_argument(
+        "--outside",
+        action="store_true",
+        help="evidence must lie outside of the masks, such as those of a cue",
+    )
+    parser.add_argument(
+        "--region-weight",
+        type=float,
+        default=1.0,
+        help="weight of evidence in wrong places; default 1",
+    )
+    parser.add_argument(
         "--base",
         metavar="PRESET",
         default="imagenet",
@@ -80,6 +97,9 @@ def run(arguments: argparse.Namespace) -> None:
                 arguments.folder,
                 arguments.output,
                 thorough=arguments.thorough,
+                regions=arguments.regions,
+                inside=not arguments.outside,
+                region_weight=arguments.region_weight,
                 base=arguments.base,
                 image_size=arguments.size,
                 validation_share=arguments.validation_share,

@@ -20,8 +20,8 @@ from keras_facnn.training.regions import widen
 # If hardly any of a map's values is positive, its share in a region is one of
 # nearly nothing, and the gradient of that share would have no bound. So the sum
 # of positive values counts as at least this share of all values, plus a little.
-_LEAST_SHARE = 1e-3
-_LEAST_SUM = 1e-7
+LEAST_SHARE = 1e-3
+LEAST_SUM = 1e-7
 
 
 @keras.saving.register_keras_serializable(package="keras_facnn")
@@ -190,21 +190,30 @@ class RegionPenalty(PenalizedLoss):
         [1.0]
         """
         maps = ops.convert_to_tensor(maps, "float32")
-        wrong, known = self._wrong_cells(regions, ops.shape(maps)[1:3])
+        wrong, known = self.wrong_cells(regions, ops.shape(maps)[1:3])
         evidence, weights = self._evidence(labels, maps)
         positive = ops.relu(evidence)
         total = ops.sum(positive, axis=(1, 2))
         misplaced = ops.sum(positive * wrong[..., None], axis=(1, 2))
         values = ops.sum(ops.abs(evidence), axis=(1, 2))
-        least = ops.stop_gradient(_LEAST_SHARE * values) + _LEAST_SUM
+        least = ops.stop_gradient(LEAST_SHARE * values) + LEAST_SUM
         shares = misplaced / ops.maximum(total, least)
         share = ops.divide_no_nan(
             ops.sum(weights * shares, axis=-1), ops.sum(weights, axis=-1)
         )
         return ops.where(known, share, ops.zeros_like(share))
 
-    def _wrong_cells(self, regions: Any, size: tuple[Any, Any]) -> Any:
-        """Return where no evidence may lie, and which images have a region."""
+    def wrong_cells(self, regions: Any, size: tuple[Any, Any]) -> Any:
+        """Return where no evidence may lie, and which images have a region.
+
+        Args:
+            regions: Masks `(B, H, W)`, as in `misplaced_evidence`.
+            size: `(h, w)` of the maps.
+
+        Returns:
+            A pair of tensors: the share of each cell `(B, h, w)` that is wrong,
+            and booleans `(B,)`.
+        """
         masks = ops.cast(ops.convert_to_tensor(regions), "float32")
         check_rank(masks)
         unknown = ops.isnan(masks)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_facnn._checks.arrays import real_array
+from keras_facnn.regions import check_masks
 
 # Reading more of an array on disk would take long.
 _FIRST = 1000
@@ -47,15 +47,7 @@ def check_first_regions(y: Any) -> None:
     _, regions = split_regions(y)
     if not isinstance(regions, (list, np.ndarray)) or not len(regions):
         return
-    masks = real_array("regions", regions[:_FIRST])
-    check_rank(masks)
-    known = masks[~np.isnan(masks)]
-    if known.size and (known.min() < 0 or known.max() > 1):
-        raise ValueError(
-            "`regions` must be masks of values from 0 to 1, or of NaN for an "
-            f"image without a region. Received: values from {known.min():.3g} "
-            f"to {known.max():.3g}"
-        )
+    check_masks("regions", regions[:_FIRST])
 
 
 def check_rank(masks: Any) -> None:

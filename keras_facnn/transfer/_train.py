@@ -21,6 +21,9 @@ def train(
     output: str | os.PathLike[str],
     *,
     thorough: bool = False,
+    regions: str | os.PathLike[str] | None = None,
+    inside: bool = True,
+    region_weight: float = 1.0,
     base: str | os.PathLike[str] = "imagenet",
     image_size: int | None = None,
     validation_share: float = 0.2,
@@ -35,6 +38,11 @@ def train(
     (multinomial logistic regression), which takes seconds. Rare classes count
     more. With `thorough=True`, the backbone is then trained, too, on random
     parts of the photos, which takes minutes to hours and is more accurate.
+
+    With `regions`, evidence for the class of a photo must lie inside of its
+    region, or outside: the fit then also minimizes the share that does not, as
+    `RegionPenalty` does. This unlearns a cue that does not belong to a class,
+    such as a price tag, where the masks show it. The backbone stays as it is.
 
     A part of each class is held out. It chooses the strength of the fit's
     penalty, and the best round of a thorough training. The preset has a record
@@ -59,6 +67,12 @@ def train(
             the features.
         thorough: Whether to train the backbone, too. If `output` was trained
             without, the training goes on from there.
+        regions: Path of a folder of masks, as `load_regions` reads them. Masks
+            of some photos are enough. None means no regions.
+        inside: Whether evidence must lie inside the regions. False means
+            outside of them and of the cells around them.
+        region_weight: Non-negative float, the weight of the share of evidence
+            in wrong places, relative to the cross-entropy of the photo.
         base: The preset whose backbone to use, as in `from_preset`.
         image_size: Side of the images in pixels. None means that of `base`.
         validation_share: The share of each class to hold out, above 0 and below
@@ -71,7 +85,8 @@ def train(
 
     Raises:
         ValueError: If there is only one class, or fewer than two photos of a
-            class that can be read, or if `base` has no backbone.
+            class that can be read, if `base` has no backbone, or if `regions`
+            come with `thorough`.
         FileExistsError: If `output` is trained already, or holds another model,
             or if `output` + `.training` holds other files.
         BlockingIOError: If another call is training `output`.
@@ -118,8 +133,17 @@ def train(
             "validation_share", validation_share, above=0, below=1
         ),
         seed=check_seed(seed),
+        regions=None if regions is None else os.fspath(regions),
+        inside=check_bool("inside", inside),
+        region_weight=check_float("region_weight", region_weight, least=0),
     )
     thorough = check_bool("thorough", thorough)
+    if thorough and regions is not None:
+        raise ValueError(
+            "`regions` works without `thorough`, which would train the "
+            "backbone on random parts of the photos, without regions. "
+            f"Received: thorough=True, regions={settings.regions!r}"
+        )
     verbose = check_verbose(verbose)
     target = folder_to_write(output)
     work = work_folder_of(target)

@@ -23,15 +23,16 @@ def photo_key(path: str) -> PhotoKey:
 class FeatureFile:
     """The features of photographs on disk, also after the process was killed.
 
-    `features.float16` holds one row per photo. `features.jsonl` says in its
-    first line what the features were made with, and in each further line to
-    which photo the next row belongs. If the features were made with something
-    else, the files are started anew.
+    `NAME.float16` holds one row per photo. `NAME.jsonl` says in its first line
+    what the features were made with, and in each further line to which photo
+    the next row belongs. If the features were made with something else, the
+    files are started anew.
 
     Args:
         folder: An existing folder.
         made_with: JSON object: whatever the features depend on.
         shape: The shape of the features of one photo.
+        name: The name of both files.
     """
 
     def __init__(
@@ -39,9 +40,11 @@ class FeatureFile:
         folder: pathlib.Path,
         made_with: Mapping[str, Any],
         shape: Sequence[int],
+        name: str = "features",
     ) -> None:
-        self._rows_path = folder / "features.float16"
-        self._index_path = folder / "features.jsonl"
+        self.folder = folder
+        self._rows_path = folder / f"{name}.float16"
+        self._index_path = folder / f"{name}.jsonl"
         self._header = {**made_with, "shape": list(shape)}
         self._shape = tuple(shape)
         self._row_bytes = 2 * int(np.prod(shape))

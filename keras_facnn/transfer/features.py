@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import pathlib
 import shutil
 from collections.abc import Callable
@@ -42,10 +43,10 @@ def versions_per_photo(num_photos: int) -> int:
 
 
 def check_disk(
-    folder: pathlib.Path, num_photos: int, versions: int, channels: int
+    folder: pathlib.Path, num_photos: int, shape: Sequence[int]
 ) -> None:
     """Raise if the disk has no room for the features of some more photos."""
-    needed = 2 * num_photos * versions * channels
+    needed = 2 * num_photos * math.prod(shape)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise OSError(
@@ -80,16 +81,81 @@ def compute_features(
         The file, with rows `(versions, channels)`; the key of each photo; and
         a dict from the index of each photo that cannot be read to the reason.
     """
-    made_with = {
+    shape = (versions, backbone.output_shape[-1])
+    file = FeatureFile(folder, {**_made_with(backbone), "seed": seed}, shape)
+    keys, unreadable = _add_missing(
+        file, _pooled_function(backbone), backbone, paths, shape, seed, verbose
+    )
+    return file, keys, unreadable
+
+
+def compute_cells(
+    backbone: keras.Model,
+    paths: Sequence[str],
+    folder: pathlib.Path,
+    verbose: int,
+) -> tuple[FeatureFile, list[PhotoKey], dict[int, str]]:
+    """Compute the features of photos at each cell of the backbone's maps.
+
+    Args:
+        backbone: A model from images `(B, H, W, channels)` to maps.
+        paths: Paths of the photos.
+        folder: An existing folder for the file.
+        verbose: 1 shows a progress bar, 0 does not.
+
+    Returns:
+        As `compute_features`, with rows `(h, w, channels)` of the photo as the
+        model will see it.
+    """
+    _, *shape = backbone.compute_output_shape((1, *backbone.input_shape[1:]))
+    file = FeatureFile(folder, _made_with(backbone), shape, name="cells")
+
+    def maps(images: Any) -> Any:
+        return ops.cast(backbone(images, training=False), "float32")
+
+    function = cached_function(backbone, "maps", lambda: maps)
+    keys, unreadable = _add_missing(
+        file, function, backbone, paths, (1, *shape), 0, verbose
+    )
+    return file, keys, unreadable
+
+
+def _made_with(backbone: keras.Model) -> dict[str, Any]:
+    return {
         "backbone": backbone_digest(backbone),
         "image_shape": list(backbone.input_shape[1:]),
-        "seed": seed,
     }
-    file = FeatureFile(folder, made_with, (versions, backbone.output_shape[-1]))
+
+
+def _add_missing(
+    file: FeatureFile,
+    function: Callable[[Any], Any],
+    backbone: keras.Model,
+    paths: Sequence[str],
+    shape: Sequence[int],
+    seed: int,
+    verbose: int,
+) -> tuple[list[PhotoKey], dict[int, str]]:
+    """Add the features of all photos that a file lacks.
+
+    Args:
+        file: The file.
+        function: Compiled function from images to the features of each.
+        backbone: The model that defines the size of the images.
+        paths: Paths of the photos.
+        shape: The number of versions per photo, and the shape of the features
+            of a version.
+        seed: Seed of the random versions.
+        verbose: 1 shows a progress bar, 0 does not.
+
+    Returns:
+        The key of each photo; and a dict from the index of each photo that
+        cannot be read to the reason.
+    """
+    versions = shape[0]
     keys = [photo_key(path) for path in paths]
     missing = [i for i, key in enumerate(keys) if key not in file]
-    check_disk(folder, len(missing), versions, backbone.output_shape[-1])
-    pooled = _pooled_function(backbone)
+    check_disk(file.folder, len(missing), shape)
     unreadable: dict[int, str] = {}
     bar = progress_bar(len(paths), verbose, "photo")
     bar.update(len(paths) - len(missing))
@@ -107,12 +173,11 @@ def compute_features(
         if good:
             read, images, digests = zip(*good, strict=True)
             rows = run_in_batches(
-                pooled, np.concatenate(images), _BATCH, one_size=True
+                function, np.concatenate(images), _BATCH, one_size=True
             )
-            rows = rows.reshape(len(read), versions, -1)
-            file.add(read, digests, rows)
+            file.add(read, digests, rows.reshape(len(read), *shape))
         bar.add(len(some))
-    return file, keys, unreadable
+    return keys, unreadable
 
 
 def backbone_digest(backbone: keras.Model) -> str:

@@ -7,7 +7,7 @@ from keras_facnn.architecture.classifiers import Classifier
 from keras_facnn.model import FACNN
 from keras_facnn.transfer.logistic_regression import Linear
 from keras_facnn.transfer.logistic_regression import LogisticRegression
-from keras_facnn.transfer.photos import class_weights
+from keras_facnn.transfer.misplaced_evidence import MisplacedEvidence
 from keras_facnn.transfer.scores import Scores
 from keras_facnn.transfer.scores import scores_of
 
@@ -19,28 +19,29 @@ def fit_linear(
     features: np.ndarray,
     train: np.ndarray,
     train_labels: np.ndarray,
+    weights: np.ndarray,
     held_out: np.ndarray,
     held_out_labels: np.ndarray,
+    misplaced: MisplacedEvidence | None = None,
 ) -> tuple[Linear, float, Scores]:
     """Fit a linear classifier of features, with the best of some penalties.
 
     The best penalty is that of the least cross-entropy on the photos that are
-    held out.
+    held out. With it, the fit goes on with the misplaced evidence, if any.
 
     Args:
         features: Array `(N, versions, channels)`, which may be on disk.
         train: Integers, the rows of the photos to train on.
         train_labels: Integers, their classes. Each class has a photo.
+        weights: Float array `(C,)`, the weight of each class.
         held_out: Integers, the rows of the photos that are held out.
         held_out_labels: Integers, their classes.
+        misplaced: The evidence of some photos that is in wrong places.
 
     Returns:
         The classifier, its penalty, and its scores on the photos held out.
     """
-    num_classes = int(train_labels.max()) + 1
-    regression = LogisticRegression(
-        features, train, train_labels, class_weights(train_labels, num_classes)
-    )
+    regression = LogisticRegression(features, train, train_labels, weights)
     # The first version is the photo as the model will see it.
     shown = features[held_out, 0]
     linear, fitted = None, []
@@ -48,7 +49,11 @@ def fit_linear(
         linear = regression.fit(penalty, linear)
         scores = scores_of(linear.logits(shown), held_out_labels)
         fitted.append((linear, penalty, scores))
-    return min(fitted, key=lambda one: one[2].cross_entropy)
+    linear, penalty, scores = min(fitted, key=lambda one: one[2].cross_entropy)
+    if misplaced is not None:
+        linear = regression.fit(penalty, linear, misplaced)
+        scores = scores_of(linear.logits(shown), held_out_labels)
+    return linear, penalty, scores
 
 
 def linear_facnn(backbone: keras.Model, linear: Linear) -> FACNN:

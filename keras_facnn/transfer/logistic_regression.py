@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 import scipy
 
+from keras_facnn.transfer.misplaced_evidence import MisplacedEvidence
+
 # The most values that are in memory at once, 256 MiB of float32.
 _CHUNK_VALUES = 2**26
 _STEPS = 200
@@ -63,12 +65,18 @@ class LogisticRegression:
         if len(index) <= self._rows_at_once:
             self._kept = list(self._chunks())
 
-    def fit(self, penalty: float, start: Linear | None = None) -> Linear:
+    def fit(
+        self,
+        penalty: float,
+        start: Linear | None = None,
+        misplaced: MisplacedEvidence | None = None,
+    ) -> Linear:
         """Return the classifier for a penalty.
 
         Args:
             penalty: Positive float.
             start: A classifier to start at, such as that of another penalty.
+            misplaced: What to add to the sum that is minimized.
         """
         classes = len(self._weights)
         x = np.zeros((self._channels + 1, classes))
@@ -81,6 +89,8 @@ class LogisticRegression:
             value, gradient = self._cross_entropy(x)
             value += 0.5 * penalty * float((x[:-1] ** 2).sum())
             gradient[:-1] += penalty * x[:-1]
+            if misplaced is not None:
+                value += self._add_misplaced(misplaced, x, gradient)
             return value, gradient.ravel()
 
         found = scipy.optimize.minimize(
@@ -90,10 +100,25 @@ class LogisticRegression:
             method="L-BFGS-B",
             options={"maxiter": _STEPS, "ftol": _LEAST_GAIN},
         )
-        x = found.x.reshape(x.shape)
-        kernel = x[:-1] / self._scale
-        bias = x[-1] - self._center @ kernel
+        kernel, bias = self._unscaled(found.x.reshape(x.shape))
         return Linear(kernel.astype("float32"), bias.astype("float32"))
+
+    def _unscaled(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return kernel and bias for features as they are."""
+        kernel = x[:-1] / self._scale
+        return kernel, x[-1] - self._center @ kernel
+
+    def _add_misplaced(
+        self, misplaced: MisplacedEvidence, x: np.ndarray, gradient: np.ndarray
+    ) -> float:
+        """Return the misplaced evidence, and add its gradient to another."""
+        value, of_kernel, of_bias = misplaced.value_and_gradients(
+            *self._unscaled(x)
+        )
+        moved = np.outer(self._center, of_bias)
+        gradient[:-1] += (of_kernel - moved) / self._scale
+        gradient[-1] += of_bias
+        return value
 
     def _cross_entropy(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the cross-entropy of all photos, and its gradient."""

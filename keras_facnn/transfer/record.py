@@ -26,20 +26,32 @@ class Settings:
         image_size: Side of the images in pixels, or None.
         validation_share: The share of each class that is held out.
         seed: The seed.
+        regions: The folder of the masks of regions, or None.
+        inside: Whether evidence must lie inside the regions.
+        region_weight: The weight of evidence in wrong places.
     """
 
     base: str
     image_size: int | None
     validation_share: float
     seed: int
+    regions: str | None = None
+    inside: bool = True
+    region_weight: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
-        # A path says where a user keeps files, so only its name is told.
-        base = self.base
-        path = os.path.abspath(os.path.expanduser(base))
-        if os.path.exists(path):
-            base = os.path.basename(path)
-        return {**dataclasses.asdict(self), "base": base}
+        values = {**dataclasses.asdict(self), "base": _name_of(self.base)}
+        if self.regions is not None:
+            return {**values, "regions": _name_of(self.regions)}
+        for name in ("regions", "inside", "region_weight"):
+            del values[name]
+        return values
+
+
+def _name_of(path: str) -> str:
+    """Return only the name of a path, which says where a user keeps files."""
+    full = os.path.abspath(os.path.expanduser(path))
+    return os.path.basename(full) if os.path.exists(full) else path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,14 +189,14 @@ def read_record(
         )
     was = {**record.settings, "classes": metadata.get("class_names")}
     now = {**settings.to_json(), "classes": class_names}
-    changed = [name for name in now if was.get(name) != now[name]]
+    changed = [n for n in {**now, **was} if was.get(n) != now.get(n)]
     if changed:
         raise FileExistsError(
             f"`output` was trained with other settings. Choose another, or "
             f"delete it. Received: output={str(target)!r}, trained with "
             + ", ".join(f"{name}={was.get(name)!r}" for name in changed)
             + " and now "
-            + ", ".join(f"{name}={now[name]!r}" for name in changed)
+            + ", ".join(f"{name}={now.get(name)!r}" for name in changed)
         )
     done = record.finished and (record.thorough or not thorough)
     if done and (target / REPORT).is_file():

@@ -23,7 +23,9 @@ from keras_facnn.transfer.features import compute_features
 from keras_facnn.transfer.features import versions_per_photo
 from keras_facnn.transfer.linear_model import fit_linear
 from keras_facnn.transfer.linear_model import linear_facnn
+from keras_facnn.transfer.misplaced_evidence import MisplacedEvidence
 from keras_facnn.transfer.photos import check_unseen
+from keras_facnn.transfer.photos import class_weights
 from keras_facnn.transfer.photos import recorded_split
 from keras_facnn.transfer.photos import split_photos
 from keras_facnn.transfer.record import Record
@@ -32,6 +34,8 @@ from keras_facnn.transfer.record import description_of
 from keras_facnn.transfer.record import metadata_of
 from keras_facnn.transfer.record import read_metadata
 from keras_facnn.transfer.record import training_of
+from keras_facnn.transfer.regions import masks_of
+from keras_facnn.transfer.regions import read_misplaced
 from keras_facnn.transfer.scores import Scores
 from keras_facnn.transfer.thorough import train_backbone
 from keras_facnn.transfer.work_folder import CHECKPOINT
@@ -85,6 +89,8 @@ class Run:
             settings.seed,
         )
         check_unseen(sides[1], base)
+        weights = class_weights(sides[0].labels, len(photos.names))
+        misplaced = self._misplaced(backbone, sides, weights)
         self._say("Fitting the class maps")
         row_of = {
             path: file.row_of[key]
@@ -93,7 +99,13 @@ class Run:
         }
         rows = [np.array([row_of[path] for path in s.paths]) for s in sides]
         linear, penalty, scores = fit_linear(
-            file.rows(), rows[0], sides[0].labels, rows[1], sides[1].labels
+            file.rows(),
+            rows[0],
+            sides[0].labels,
+            weights,
+            rows[1],
+            sides[1].labels,
+            misplaced,
         )
         record = Record(
             settings.to_json(),
@@ -110,6 +122,27 @@ class Run:
             "are right"
         )
         return sides
+
+    def _misplaced(
+        self,
+        backbone: keras.Model,
+        sides: tuple[ImageFolder, ImageFolder],
+        weights: np.ndarray,
+    ) -> MisplacedEvidence | None:
+        """Return the evidence that is in wrong places, if there are regions."""
+        masks = masks_of(self.settings, *sides)
+        if not masks:
+            return None
+        self._say(f"Computing the maps of {len(masks):,} photos with a mask")
+        return read_misplaced(
+            backbone,
+            sides[0],
+            masks,
+            self.settings,
+            weights,
+            self.work,
+            self.verbose,
+        )
 
     def split_again(
         self, photos: ImageFolder

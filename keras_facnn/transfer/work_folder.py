@@ -14,6 +14,8 @@ _LOCK = "lock"
 _OWN = {
     "features.float16",
     "features.jsonl",
+    "cells.float16",
+    "cells.jsonl",
     CHECKPOINT,
     "thorough.partial.npz",
     _LOCK,

@@ -609,9 +609,9 @@ def test_training_needs_regions(images, masks):
 @pytest.mark.parametrize(
     "change, match",
     [
-        (lambda m: m[..., None], "shape .batch, height, width"),
-        (lambda m: 255 * m, "Received: values from 0 to 255"),
-        (lambda m: m - 1, "Received: values from -1 to 0"),
+        (lambda m: m[..., None], "shape .B, H, W"),
+        (lambda m: 255 * m, "Received: values from 255 to 255"),
+        (lambda m: m - 1, "Received: values from -1 to -1"),
     ],
 )
 def test_what_is_no_mask_is_refused(images, masks, change, match):
