@@ -477,7 +477,8 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
                 about these places. If places are left out of one class only,
                 its rivals keep their evidence there.
             reason: A reason of `keras_facnn.audit`, whose `places` are left out
-                for all classes.
+                for all classes: the locations where at least half of its images
+                have it. A reason without a fixed place has none.
 
         Returns:
             A `FACNN` with the same weights, copied, not compiled. `left_out`

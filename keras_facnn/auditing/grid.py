@@ -119,6 +119,14 @@ class Grid:
         wide = scipy.ndimage.binary_dilation(mask, np.ones((3, 3)))
         return np.flatnonzero(wide)
 
+    def locations(self, cells: np.ndarray) -> np.ndarray:
+        """Return which locations of the maps are in some cells, `(h, w)`."""
+        mask = np.zeros(self.shape, bool)
+        mask.ravel()[cells] = True
+        down, across = self.block
+        fine = mask.repeat(down, axis=0).repeat(across, axis=1)
+        return fine[: self.height, : self.width]
+
     def spread(self, cells: np.ndarray) -> float:
         """Return the mean distance from the median, as a share of the side."""
         y, x = (center[cells] for center in self.centers)

@@ -73,6 +73,9 @@ class Reason:
         spread: How far the places are from their median, as a share of the
             image's side, the mean.
         place: Where in the image they are, in words.
+        places: Booleans `(h, w)`, the locations of the last maps where at least
+            half of its images have it. For a place, this includes the cells
+            around it. `FACNN.without(reason=...)` leaves these out.
         taken: What the answers would be without this evidence: a dict, see
             `keras_facnn.auditing.worth.without_evidence`.
         suspicion: How much more alike these images are than images of two
@@ -95,6 +98,7 @@ class Reason:
     surplus: float | None
     spread: float
     place: str
+    places: np.ndarray
     taken: dict[str, Any]
     suspicion: float = 0.0
     tightness: float | None = None

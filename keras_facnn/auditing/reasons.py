@@ -188,9 +188,11 @@ def _reason(
 ) -> Reason:
     """Return a reason that has no name yet."""
     members, surplus = [], []
+    counts = np.zeros(grid.cells, int)
     rest = np.setdiff1d(np.arange(len(of_class.picks)), list(cells))
     for i, shown in cells.items():
         near = shown if kind == "looks" else grid.grown(shown)
+        counts[near] += 1
         members.append(
             Member(
                 of_class.picks[i],
@@ -217,6 +219,7 @@ def _reason(
         surplus=float(np.mean(surplus)) if len(rest) else None,
         spread=grid.spread(every),
         place=place_in_words(grid, every),
+        places=grid.locations(np.flatnonzero(counts >= len(members) / 2)),
         tightness=None if center is None else float(np.linalg.norm(center)),
         taken=without_evidence(members, grid, grow=kind != "looks"),
         suspicion=suspicion,

@@ -170,6 +170,16 @@ def test_finds_a_tag_that_one_class_has():
     assert (
         "lower left" in first.grounds and f"{first.share:.0%}" in first.grounds
     )
+    # The model without it loses the evidence at its places.
+    assert first.places[23:29, 2:8].all()
+    assert not first.places[:16].any() and not first.places[:, 16:].any()
+    logits, maps = model.predict_with_maps(tagged)
+    lost = maps[:, first.places].sum(axis=1) / first.places.size
+    np.testing.assert_allclose(
+        model.without(reason=first).predict(tagged, verbose=0),
+        logits - lost,
+        atol=1e-4,
+    )
 
 
 def test_finds_blurred_images_of_one_class():
