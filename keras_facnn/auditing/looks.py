@@ -1,5 +1,7 @@
 """How an image looks, in few numbers."""
 
+import functools
+
 import numpy as np
 
 from keras_facnn.auditing.grid import Grid
@@ -22,10 +24,17 @@ def thumbnail(pixels: np.ndarray, grid: Grid) -> np.ndarray:
         A uint8 array `(rows * DETAIL, columns * DETAIL, channels)`.
     """
     rows, columns = grid.shape
-    down = area_weights(pixels.shape[0], rows * DETAIL)
-    across = area_weights(pixels.shape[1], columns * DETAIL)
-    means = np.einsum("yh,hwc,xw->yxc", down, pixels, across, optimize=True)
+    height, width, channels = pixels.shape
+    down = _weights(height, rows * DETAIL)
+    across = _weights(width, columns * DETAIL)
+    lines = down @ pixels.reshape(height, -1).astype("float32")
+    means = across @ lines.reshape(-1, width, channels)
     return np.round(means).astype("uint8")
+
+
+@functools.cache
+def _weights(pixels: int, cells: int) -> np.ndarray:
+    return area_weights(pixels, cells).astype("float32")
 
 
 def texture(pixels: np.ndarray) -> np.ndarray:

@@ -24,7 +24,6 @@ _NUMBERS = (
     "tightness",
     "alike",
     "taken",
-    "covered",
 )
 
 
@@ -84,8 +83,6 @@ class Reason:
             of the mean of their features, each of length 1.
         center: For looks, the mean of their features, `(D,)`.
         alike: Names of the reasons of other classes that look the same.
-        covered: What the answers are if these places are covered, a dict, see
-            `keras_facnn.auditing.covering`, or None if that was not measured.
     """
 
     name: str
@@ -104,7 +101,6 @@ class Reason:
     tightness: float | None = None
     center: np.ndarray | None = None
     alike: list[str] = dataclasses.field(default_factory=list)
-    covered: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
         return f"<Reason {self.name!r}: {self.grounds}>"

@@ -1,5 +1,6 @@
 """Tests of `keras_facnn.audit` against sums that NumPy makes."""
 
+import dataclasses
 import functools
 import pickle
 
@@ -9,6 +10,7 @@ import pytest
 
 import keras_facnn
 from keras_facnn.auditing.grid import Grid
+from keras_facnn.auditing.looks import thumbnail
 from keras_facnn.auditing.observing import observe
 from keras_facnn.auditing.repeats import find_repeats
 
@@ -182,6 +184,30 @@ def test_finds_a_tag_that_one_class_has():
     )
 
 
+def test_covering_the_tag_is_what_the_model_answers_without_it():
+    model = make_model()
+    images, labels = make_images(120)
+    those = np.flatnonzero(labels == 1)[:20]
+    images[those] = put_tag(images[those])
+    audit = keras_facnn.audit(model, images, labels)
+    found = audit.cover(model, audit.reasons[0], pictures=5)
+    assert found["images"] == 5
+    assert audit.coverings == {audit.reasons[0].name: found}
+    # The tag is what has most evidence here, and the control is not on it.
+    assert found["lost"] > found["control_lost"]
+    with pytest.raises(ValueError, match="is there any more"):
+        gone = dataclasses.replace(
+            audit.reasons[0],
+            members=[
+                dataclasses.replace(
+                    m, pick=dataclasses.replace(m.pick, picture=None)
+                )
+                for m in audit.reasons[0].members
+            ],
+        )
+        audit.cover(model, gone)
+
+
 def test_finds_blurred_images_of_one_class():
     model = make_model()
     images, labels = make_images(120)
@@ -277,3 +303,11 @@ def test_refuses_what_it_cannot_audit(tmp_path):
         keras_facnn.audit(model, images, labels, [[0, 0, 1, 1]])
     with pytest.raises(ValueError, match="must end in"):
         keras_facnn.audit(model, images).save(tmp_path / "audit.txt")
+
+
+def test_thumbnail_has_the_mean_colors_of_equal_parts():
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (80, 48, 3), dtype="uint8")
+    small = thumbnail(pixels, Grid(10, 6))
+    expected = pixels.reshape(40, 2, 24, 2, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(small, expected, atol=0.51)
