@@ -52,6 +52,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="evidence must lie outside of the masks, such as those of a cue",
     )
     parser.add_argument(
+        "--audit",
+        metavar="JSON",
+        help="audit of the photos, as `keras_facnn.audit(...).save` writes it",
+    )
+    parser.add_argument(
+        "--avoid",
+        metavar="REASON",
+        action="append",
+        help='reason of the audit, such as "dress 1", from whose places no '
+        "evidence must come; may be given several times",
+    )
+    parser.add_argument(
         "--region-weight",
         type=float,
         default=1.0,
@@ -88,6 +100,15 @@ def run(arguments: argparse.Namespace) -> None:
 
     import keras_facnn
     from keras_facnn.presets.save import REPORT
+    from keras_facnn.transfer.regions import read_avoided
+
+    regions, inside = arguments.regions, not arguments.outside
+    if (arguments.audit is None) != (arguments.avoid is None):
+        raise ValueError("--audit and --avoid must be given together")
+    if arguments.audit is not None:
+        if regions is not None:
+            raise ValueError("--audit and --regions exclude each other")
+        regions, inside = read_avoided(arguments.audit, arguments.avoid), False
 
     if sys.stdout.isatty():
         print_note(f"Starting on {keras.backend.backend()} ...")
@@ -97,8 +118,8 @@ def run(arguments: argparse.Namespace) -> None:
                 arguments.folder,
                 arguments.output,
                 thorough=arguments.thorough,
-                regions=arguments.regions,
-                inside=not arguments.outside,
+                regions=regions,
+                inside=inside,
                 region_weight=arguments.region_weight,
                 base=arguments.base,
                 image_size=arguments.size,

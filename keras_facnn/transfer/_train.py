@@ -1,4 +1,5 @@
 import os
+from collections.abc import Mapping
 
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.arguments import check_verbose
@@ -11,9 +12,12 @@ from keras_facnn.transfer.photos import check_apart
 from keras_facnn.transfer.photos import list_photos
 from keras_facnn.transfer.record import Settings
 from keras_facnn.transfer.record import read_record
+from keras_facnn.transfer.regions import check_regions
+from keras_facnn.transfer.regions import name_of_regions
 from keras_facnn.transfer.run import Run
 from keras_facnn.transfer.work_folder import holding
 from keras_facnn.transfer.work_folder import work_folder_of
+from keras_facnn.types import SupportsArray
 
 
 def train(
@@ -21,7 +25,7 @@ def train(
     output: str | os.PathLike[str],
     *,
     thorough: bool = False,
-    regions: str | os.PathLike[str] | None = None,
+    regions: str | os.PathLike[str] | Mapping[str, SupportsArray] | None = None,
     inside: bool = True,
     region_weight: float = 1.0,
     base: str | os.PathLike[str] = "imagenet",
@@ -67,8 +71,11 @@ def train(
             the features.
         thorough: Whether to train the backbone, too. If `output` was trained
             without, the training goes on from there.
-        regions: Path of a folder of masks, as `load_regions` reads them. Masks
-            of some photos are enough. None means no regions.
+        regions: Path of a folder of masks, as `load_regions` reads them. Or a
+            dict from the paths of photos to masks `(H, W)` of 0 to 1 or of NaN,
+            such as `dict(zip(photos.paths, audit.regions("dress 1")))`; such a
+            mask covers the photo as the model sees it, cropped. Masks of some
+            photos are enough. None means no regions.
         inside: Whether evidence must lie inside the regions. False means
             outside of them and of the cells around them.
         region_weight: Non-negative float, the weight of the share of evidence
@@ -124,6 +131,7 @@ def train(
     >>> sorted(os.listdir(f"{folder}/mine"))[-1]
     'report.html'
     """
+    masks = check_regions(regions)
     settings = Settings(
         base=os.fspath(base),
         image_size=None
@@ -133,7 +141,7 @@ def train(
             "validation_share", validation_share, above=0, below=1
         ),
         seed=check_seed(seed),
-        regions=None if regions is None else os.fspath(regions),
+        regions=name_of_regions(masks),
         inside=check_bool("inside", inside),
         region_weight=check_float("region_weight", region_weight, least=0),
     )
@@ -151,7 +159,7 @@ def train(
     photos = list_photos(folder)
     with holding(work):
         before = read_record(target, settings, photos.names, thorough)
-        run = Run(target, work, settings, verbose)
+        run = Run(target, work, settings, verbose, masks)
         if before is None:
             train_photos, held_out = run.fit(photos)
             todo = thorough

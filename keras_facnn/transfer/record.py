@@ -26,7 +26,7 @@ class Settings:
         image_size: Side of the images in pixels, or None.
         validation_share: The share of each class that is held out.
         seed: The seed.
-        regions: The folder of the masks of regions, or None.
+        regions: The name of the regions, or None.
         inside: Whether evidence must lie inside the regions.
         region_weight: The weight of evidence in wrong places.
     """

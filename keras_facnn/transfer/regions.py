@@ -1,50 +1,111 @@
 """Read where evidence for photographs may lie, for a linear fit."""
 
+import json
+import os
 import pathlib
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_facnn._checks.arguments import check_option
 from keras_facnn.pictures.image_folder import ImageFolder
 from keras_facnn.pictures.mask_folder import match_masks
 from keras_facnn.pictures.mask_folder import read_mask
+from keras_facnn.regions import check_masks
 from keras_facnn.training.region_penalty import RegionPenalty
 from keras_facnn.transfer.features import compute_cells
 from keras_facnn.transfer.misplaced_evidence import MisplacedEvidence
 from keras_facnn.transfer.record import Settings
 
 
+def check_regions(regions: Any) -> str | dict[str, np.ndarray] | None:
+    """Return the path of a folder of masks, or masks by paths, or raise."""
+    if not isinstance(regions, Mapping):
+        return None if regions is None else os.fspath(regions)
+    masks = {}
+    for path, mask in regions.items():
+        array = check_masks("regions", np.asarray(mask)[None])[0]
+        if not np.isnan(array).any():
+            masks[os.path.realpath(path)] = array
+    return masks
+
+
+def name_of_regions(regions: str | dict[str, np.ndarray] | None) -> str | None:
+    """Return what the record of a training says about its regions."""
+    return f"{len(regions)} masks" if isinstance(regions, dict) else regions
+
+
 def masks_of(
-    settings: Settings, train: ImageFolder, held_out: ImageFolder
-) -> dict[int, str]:
+    regions: str | dict[str, np.ndarray] | None,
+    train: ImageFolder,
+    held_out: ImageFolder,
+) -> dict[int, str | np.ndarray]:
     """Return the masks of the photos to train on, by the photo's number.
 
     Raises:
         ValueError: If none of these photos has a mask.
     """
-    if settings.regions is None:
+    if regions is None:
         return {}
-    # Those of photos that are held out belong to a photo, too.
-    found = match_masks(settings.regions, [*train.paths, *held_out.paths])
-    masks = {
-        i: path
-        for i, path in enumerate(found[: len(train.paths)])
-        if path is not None
-    }
+    found: Sequence[str | np.ndarray | None]
+    if isinstance(regions, dict):
+        found = [regions.get(os.path.realpath(path)) for path in train.paths]
+    else:
+        # Those of photos that are held out belong to a photo, too.
+        found = match_masks(regions, [*train.paths, *held_out.paths])
+        found = found[: len(train.paths)]
+    masks = {i: mask for i, mask in enumerate(found) if mask is not None}
     if not masks:
         raise ValueError(
             "`regions` must hold the mask of a photo that is trained on. "
-            f"Received: regions={settings.regions!r}, with masks only of "
+            f"Received: {name_of_regions(regions)!r}, of other photos or of "
             "photos that are held out"
         )
+    return masks
+
+
+def read_avoided(
+    path: str | os.PathLike[str], names: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Return where photos have some reasons of an audit, as masks by paths.
+
+    Args:
+        path: Path of a JSON file of `Audit.save`.
+        names: Names of reasons, such as `"dress 1"`.
+    """
+    with open(path, encoding="utf-8") as file:
+        audit = json.load(file)
+    if not isinstance(audit, dict) or "reasons" not in audit:
+        raise ValueError(
+            "An audit must be the JSON file that `keras_facnn.audit(...).save` "
+            f"writes. Received: {os.fspath(path)!r}"
+        )
+    by_name = {reason["name"]: reason for reason in audit["reasons"]}
+    masks: dict[str, np.ndarray] = {}
+    for name in names:
+        check_option("avoid", name, by_name)
+        for member in by_name[name]["members"]:
+            if member["path"] is None:
+                raise ValueError(
+                    "An audit whose reasons are avoided in training must be "
+                    "one of photos in files, whose paths it knows. "
+                    f"Received: {os.fspath(path)!r}, of arrays"
+                )
+            mask = masks.setdefault(
+                member["path"], np.zeros(audit["grid"], "float32")
+            )
+            mask.ravel()[member["cells"]] = 1
     return masks
 
 
 def read_misplaced(
     backbone: keras.Model,
     photos: ImageFolder,
-    masks: dict[int, str],
+    masks: dict[int, str | np.ndarray],
     settings: Settings,
     weights: np.ndarray,
     work: pathlib.Path,
@@ -76,9 +137,8 @@ def read_misplaced(
     size, cells = backbone.input_shape[1:3], file.rows()
     wrong = []
     for path, mask in zip(paths, masks.values(), strict=True):
-        one, _ = loss.wrong_cells(
-            read_mask(mask, path, size)[None], cells.shape[1:3]
-        )
+        shown = read_mask(mask, path, size) if isinstance(mask, str) else mask
+        one, _ = loss.wrong_cells(shown[None], cells.shape[1:3])
         wrong.append(ops.convert_to_numpy(one))
     labels = photos.labels[list(masks)]
     return MisplacedEvidence(

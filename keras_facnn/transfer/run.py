@@ -49,6 +49,7 @@ class Run:
         work: The folder of the features and checkpoints.
         settings: What the result depends on, besides the photos.
         verbose: Whether to show what is going on.
+        regions: The folder of masks of regions, or masks by paths, or None.
     """
 
     def __init__(
@@ -57,7 +58,9 @@ class Run:
         work: pathlib.Path,
         settings: Settings,
         verbose: int,
+        regions: str | dict[str, np.ndarray] | None = None,
     ) -> None:
+        self.regions = regions
         self.target, self.work = target, work
         self.settings, self.verbose = settings, verbose
 
@@ -130,7 +133,7 @@ class Run:
         weights: np.ndarray,
     ) -> MisplacedEvidence | None:
         """Return the evidence that is in wrong places, if there are regions."""
-        masks = masks_of(self.settings, *sides)
+        masks = masks_of(self.regions, *sides)
         if not masks:
             return None
         self._say(f"Computing the maps of {len(masks):,} photos with a mask")

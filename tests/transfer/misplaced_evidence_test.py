@@ -1,5 +1,7 @@
 """A linear fit with regions, against `RegionPenalty` and differences."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import keras_facnn
 from keras_facnn.transfer import misplaced_evidence
 from keras_facnn.transfer.logistic_regression import LogisticRegression
 from keras_facnn.transfer.misplaced_evidence import MisplacedEvidence
+from tests.cli.command import run
 
 
 @pytest.fixture
@@ -111,43 +114,79 @@ def save(pixels, path):
     Image.fromarray(pixels.astype("uint8")).save(path)
 
 
-def test_training_loses_a_cue(base, tagged):
-    def trained(name, **options):
-        """Return how many others with the tag are called red, and its share."""
-        model = keras_facnn.train(
-            tagged / "photos",
-            tagged / name,
-            base=base,
-            image_size=64,
-            verbose=0,
-            **options,
-        )
-        photos = keras_facnn.load_folder(tagged / "photos", model)
-        others = photos.images[photos.labels != 2].copy()
-        others[:, :16, :16] = 255
-        said = model.predict(others, verbose=0).argmax(-1)
-        red = photos.images[photos.labels == 2]
-        evidence = model.class_maps(red, 2, centered=True).clip(0)
-        share = evidence[:, :2, :2].sum() / evidence.sum()
-        return (said == 2).mean(), share, model
+def with_tag(model, folder):
+    """Return how many others with the tag are called red, and its share."""
+    photos = keras_facnn.load_folder(folder / "photos", model)
+    others = photos.images[photos.labels != 2].copy()
+    others[:, :16, :16] = 255
+    said = model.predict(others, verbose=0).argmax(-1)
+    red = photos.images[photos.labels == 2]
+    evidence = model.class_maps(red, 2, centered=True).clip(0)
+    share = evidence[:, :2, :2].sum() / evidence.sum()
+    return (said == 2).mean(), share
 
-    misled, share, plain = trained("plain")
-    masks = tagged / "masks"
-    less_misled, smaller_share, mended = trained(
-        "mended", regions=masks, inside=False, region_weight=3.0
-    )
-    assert misled > 0.5 and less_misled < misled / 2
-    assert smaller_share < share / 2
-    settings = mended.preset_metadata["training"]["settings"]
-    assert settings["regions"] == "masks" and settings["inside"] is False
+
+def test_training_loses_a_cue(base, tagged):
+    """By masks, and by the cells of a reason of an audit."""
+    command = ["train", tagged / "photos", "--base", base, "--size", 64]
+
+    def trained(name, *options):
+        output = tagged / name
+        assert run(*command, "--output", output, *options) == 0
+        return keras_facnn.FACNN.from_preset(output)
+
+    plain = trained("plain")
+    misled, share = with_tag(plain, tagged)
+    assert misled > 0.5
+
+    audit = keras_facnn.audit(plain, tagged / "photos").to_dict()
+    reason = next(r for r in audit["reasons"] if r["class"] == "red")
+    assert audit["grid"] == [8, 8] and len(reason["members"]) > 20
+    # The reasons of a random backbone are others than the tag.
+    for member in reason["members"]:
+        member["cells"] = [0, 1, 8, 9]
+    (tagged / "audit.json").write_text(json.dumps(audit))
+    masked = ["--regions", tagged / "masks", "--outside"]
+    avoiding = ["--audit", tagged / "audit.json", "--avoid", reason["name"]]
+    for name, options in (("masked", masked), ("avoiding", avoiding)):
+        mended = trained(name, "--region-weight", 3, *options)
+        less_misled, smaller_share = with_tag(mended, tagged)
+        assert less_misled < misled / 2 and smaller_share < share / 2
+        settings = mended.preset_metadata["training"]["settings"]
+        assert settings["regions"] and settings["inside"] is False
+        assert str(tagged) not in str(settings)
     assert "regions" not in plain.preset_metadata["training"]["settings"]
 
 
 @pytest.mark.only_on("torch")
-def test_regions_that_cannot_be_used_are_refused(train, tagged):
+def test_regions_that_cannot_be_used_are_refused(train, tagged, capsys):
+    masks = tagged / "masks"
     with pytest.raises(ValueError, match="`regions` works without `thorough`"):
-        train(regions=tagged / "masks", thorough=True)
+        train(regions=masks, thorough=True)
     with pytest.raises(FileNotFoundError, match="no folder"):
         train(regions=tagged / "none")
     with pytest.raises(ValueError, match="`region_weight`"):
-        train(regions=tagged / "masks", region_weight=-1.0)
+        train(regions=masks, region_weight=-1.0)
+    with pytest.raises(ValueError, match="'1 masks', of other photos"):
+        train(regions={"elsewhere.png": np.ones((4, 4))})
+    with pytest.raises(ValueError, match="values from 2 to 2"):
+        train(regions={"elsewhere.png": np.full((4, 4), 2.0)})
+
+    command = ["train", tagged / "photos", "--output", tagged / "x"]
+    (tagged / "other.json").write_text("{}")
+    reasons = [{"name": "red 1", "members": [{"path": None, "cells": [0]}]}]
+    (tagged / "arrays.json").write_text(
+        json.dumps({"grid": [2, 2], "reasons": reasons})
+    )
+    for options, said in (
+        (["--avoid", "red 1"], "given together"),
+        (["--audit", "other.json"], "given together"),
+        (
+            ["--audit", tagged / "other.json", "--avoid", "a"],
+            "must be the JSON",
+        ),
+        (["--audit", tagged / "arrays.json", "--avoid", "a"], "red 1"),
+        (["--audit", tagged / "arrays.json", "--avoid", "red 1"], "in files"),
+    ):
+        assert run(*command, *options) == 1
+        assert said in capsys.readouterr().err
