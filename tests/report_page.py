@@ -70,7 +70,7 @@ def test_mistakes_are_filtered_by_class(page, evaluation):
     shown = f"{len(own)} of {len(evaluation.mistakes)} shown"
     expect(page.locator("output")).to_have_text(shown)
     page.get_by_label("It is").select_option("")
-    page.get_by_label("Order").select_option("last")
+    page.get_by_label("Order").select_option("reverse")
     first = evaluation.class_names[evaluation.mistakes[-1].label]
     expect(cards.first).to_contain_text(f"is {first}")
 

@@ -60,10 +60,11 @@ def audit(
 
     Args:
         model: A `FACNN`.
-        images: Path of a folder with a folder for each class, an `ImageFolder`,
-            paths of photos, an array `(B, H, W, channels)` of 0..255, or
-            batches of images or of `(images, labels)`: a `tf.data.Dataset`, a
-            `keras.utils.PyDataset`, a `DataLoader`, or another iterable.
+        images: Path of a folder with a folder for each class, or of photos
+            without labels, an `ImageFolder`, paths of photos, an array
+            `(B, H, W, channels)` of 0..255, or batches of images or of
+            `(images, labels)`: a `tf.data.Dataset`, a `keras.utils.PyDataset`,
+            a `DataLoader`, or another iterable.
         labels: The right class of each image, integers or names. None if they
             are not known, or if `images` have them.
         regions: Where the evidence should lie, such as the object: masks

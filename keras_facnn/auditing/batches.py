@@ -13,6 +13,7 @@ from keras_facnn._checks.classes import check_labels
 from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import classifier_shapes
 from keras_facnn.evaluation.photos import find_photos
+from keras_facnn.pictures.class_folders import loose_pictures
 from keras_facnn.pictures.image_folder import ImageFolder
 from keras_facnn.pictures.read_ahead import read_ahead
 from keras_facnn.pictures.reading import read_picture
@@ -79,6 +80,10 @@ def find_source(
     if isinstance(images, (os.PathLike, ImageFolder)) or (
         isinstance(images, str) and os.path.isdir(images)
     ):
+        if not isinstance(images, ImageFolder):
+            loose = loose_pictures(os.fspath(images))
+            if loose:
+                return find_source(model, loose, labels, image_size, fit)
         _check_no_labels(labels, "the folders are the labels")
         found, _ = find_photos(model, images, image_size, fit)
         if found.images is None:

@@ -99,11 +99,7 @@ def _classes(
     }
     if not picks:
         return {}
-    features = {
-        c: stack(p, "features").astype("float32") for c, p in picks.items()
-    }
-    # What all classes have in common tells nothing about looks.
-    mean = np.mean([f.mean(axis=(0, 1)) for f in features.values()], axis=0)
+    mean = mean_features(sample)
     result = {}
     for c, of_class in picks.items():
         evidence = deciding(
@@ -116,9 +112,23 @@ def _classes(
             of_class,
             evidence,
             positive_share(evidence),
-            unit_rows(features[c] - mean),
+            unit_rows(stack(of_class, "features").astype("float32") - mean),
         )
     return result
+
+
+def mean_features(sample: Sample) -> np.ndarray:
+    """Return what the looks of all classes have in common `(D,)`.
+
+    It tells nothing about a place, so it is subtracted from all features. It
+    is the mean over the classes of which there are enough images.
+    """
+    means = [
+        stack(picks, "features").astype("float32").mean(axis=(0, 1))
+        for c in range(sample.num_classes)
+        if len(picks := sample.of_class(c)) >= FEWEST_IMAGES
+    ]
+    return np.mean(means, axis=0)
 
 
 def _repeated(

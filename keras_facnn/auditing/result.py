@@ -13,18 +13,24 @@ import numpy as np
 
 from keras_facnn._checks.arguments import check_option
 from keras_facnn._checks.numbers import check_int
+from keras_facnn.auditing import report
 from keras_facnn.auditing.covering import cover_places
 from keras_facnn.auditing.reason import Reason
 from keras_facnn.auditing.reasons import find_reasons
 from keras_facnn.auditing.sample import Pick
 from keras_facnn.auditing.sample import Sample
 from keras_facnn.auditing.statistics import Statistics
+from keras_facnn.auditing.text import as_text
+from keras_facnn.auditing.unlike import find_unlike
 from keras_facnn.pictures.reading import read_picture
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Audit:
     """For which reasons a model gives its answers; the result of `audit`.
+
+    `print(audit)` shows it as text, and `save("audit.html")` writes a page with
+    pictures that opens in any browser.
 
     `a + b` is the audit of both parts of a data set, which may have been made
     by different processes: an audit can be pickled.
@@ -55,6 +61,9 @@ class Audit:
             f"<Audit of {self.images:,} images: {len(self.reasons)} reasons, "
             f"{alarms} suspicious>"
         )
+
+    def __str__(self) -> str:
+        return as_text(self)
 
     def __add__(self, other: "Audit") -> "Audit":
         for name in ("class_names", "image_shape"):
@@ -149,6 +158,20 @@ class Audit:
                 self.statistics.confused.items(), key=lambda e: -e[1][0]
             )
         ]
+
+    @functools.cached_property
+    def unlike(self) -> list[dict[str, Any]]:
+        """Images whose explanation is unlike that of their class.
+
+        The places of evidence in these images look more like the reasons of
+        another class than like those of their label. The label may be wrong,
+        or the image may show two things. There are at most 30, of the sample
+        of each class, the most unlike first. Each dict has the `class` by the
+        label, what was `said`, the class that it is most `like`, its `index`,
+        `path` and `score`: how much larger the mean cosine with the reasons of
+        that class is. The list is empty without labels.
+        """
+        return find_unlike(self.sample, self.reasons, self.class_names)
 
     def evidence(self, class_name: str) -> np.ndarray:
         """Return the mean map of the images that were called a class.
@@ -285,6 +308,7 @@ class Audit:
                 {**r.to_dict(), "covered": self.coverings.get(r.name)}
                 for r in self.reasons
             ],
+            "unlike": self.unlike,
             "notes": self.notes,
         }
 
@@ -293,19 +317,20 @@ class Audit:
         return json.dumps(self.to_dict(), indent=1)
 
     def to_dataframe(
-        self, table: Literal["reasons", "classes"] = "reasons"
+        self, table: Literal["reasons", "classes", "unlike"] = "reasons"
     ) -> Any:
         """Return a table as a `pandas.DataFrame`. This needs pandas.
 
         Args:
-            table: `"reasons"` has a row for each reason, and `"classes"` a row
-                for each class that was said.
+            table: `"reasons"` has a row for each reason, `"classes"` a row for
+                each class that was said, and `"unlike"` a row for each image
+                of `unlike`.
         """
         import pandas
 
-        check_option("table", table, ("reasons", "classes"))
-        if table == "classes":
-            return pandas.DataFrame(self.classes)
+        check_option("table", table, ("reasons", "classes", "unlike"))
+        if table != "reasons":
+            return pandas.DataFrame(getattr(self, table))
         rows: Sequence[dict[str, Any]] = [r.to_dict() for r in self.reasons]
         for row in rows:
             taken = row.pop("taken")
@@ -317,16 +342,20 @@ class Audit:
         """Write the audit to a file.
 
         Args:
-            path: Path of the file. It ends in `.json`.
+            path: Path of the file. It ends in `.html` for a page that needs no
+                other file and no network, or in `.json` for all numbers. The
+                page needs Pillow and Matplotlib, and the photos where they were
+                when they were audited.
 
         Raises:
             ValueError: If the path has another ending.
         """
         name = os.fspath(path)
         ending = os.path.splitext(name)[1].lower()
-        if ending != ".json":
+        if ending not in (".html", ".json"):
             raise ValueError(
-                f"`path` must end in .json. Received: path={name!r}"
+                f"`path` must end in .html or .json. Received: path={name!r}"
             )
+        text = report.page(self) if ending == ".html" else self.to_json()
         with open(name, "w", encoding="utf-8") as file:
-            file.write(self.to_json())
+            file.write(text)

@@ -10,6 +10,9 @@ from keras_facnn._checks.text import printable
 from keras_facnn.cli.inputs import PRESET_HELP
 from keras_facnn.cli.inputs import add_size
 from keras_facnn.cli.inputs import load_model
+from keras_facnn.cli.reports import add_report
+from keras_facnn.cli.reports import check_report
+from keras_facnn.cli.reports import save_report
 from keras_facnn.cli.streams import ErrorReported
 from keras_facnn.cli.streams import print_note
 from keras_facnn.cli.streams import print_result
@@ -32,8 +35,6 @@ Photos that the model was trained on, by its record, are left out.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    from keras_facnn.types import Fit
-
     parser.add_argument("preset", metavar="NAME", help=PRESET_HELP)
     parser.add_argument(
         "folder",
@@ -42,24 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "of the class",
     )
     add_size(parser)
-    parser.add_argument(
-        "--output",
-        default="report.html",
-        help="file of the report, .html, or .json for only the numbers; "
-        "default report.html",
-    )
-    parser.add_argument(
-        "--json",
-        action="store_true",
-        help="print all numbers as JSON; the report is still written",
-    )
-    parser.add_argument(
-        "--fit",
-        choices=typing.get_args(Fit),
-        default="crop",
-        help="what to do with photos of another aspect ratio: crop them around "
-        "the center, pad them with gray, or stretch them; default crop",
-    )
+    add_report(parser, "report.html")
     parser.add_argument(
         "--mistakes",
         type=int,
@@ -83,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the numbers, and write the report."""
-    _check_output(arguments.output)
+    check_report(arguments.output)
     model = load_model(arguments)
     with warnings_as_notes():
         if arguments.calibrate is None:
@@ -95,32 +79,11 @@ def run(arguments: argparse.Namespace) -> None:
     # With `--json`, the standard output holds nothing but JSON.
     say = print_note if arguments.json else print_result
     print_result(evaluation.to_json() if arguments.json else str(evaluation))
-    try:
-        evaluation.save(arguments.output)
-    except OSError as e:
-        raise OSError(
-            f"--output: {arguments.output} cannot be written "
-            f"({e.strerror or e})"
-        ) from e
+    save_report(evaluation, arguments.output)
     say(f"The report is {printable(os.path.abspath(arguments.output))}")
     if evaluation.facts["unreadable"]:
         # A note already says which.
         raise ErrorReported
-
-
-def _check_output(output: str) -> None:
-    """Raise early if the report cannot be written."""
-    ending = os.path.splitext(output)[1].lower()
-    if ending not in (".html", ".json"):
-        raise ValueError(
-            f"--output must end in .html or .json. Received: {output}"
-        )
-    folder = os.path.dirname(output) or "."
-    if not os.path.isdir(folder):
-        raise ValueError(f"--output: there is no folder {folder}")
-    if ending == ".html":
-        # The report draws maps, which needs Matplotlib.
-        from keras_facnn import plots  # noqa: F401
 
 
 def _evaluate(

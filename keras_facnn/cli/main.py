@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from keras_facnn._checks.text import printable
+from keras_facnn.cli import audit
 from keras_facnn.cli import demo
 from keras_facnn.cli import evaluate
 from keras_facnn.cli import explain
@@ -28,6 +29,7 @@ COMMANDS = {
     "explain": explain,
     "train": train,
     "evaluate": evaluate,
+    "audit": audit,
     "export": export,
     "presets": presets,
     "verify": verify,
@@ -52,6 +54,7 @@ examples:
   keras-facnn explain *.jpg --no-figure --json
   keras-facnn train photos/ --output mine
   keras-facnn evaluate my_model/ photos/ --output report.html
+  keras-facnn audit my_model/ photos/ --output audit.html
   keras-facnn export cifar10 cifar10.onnx
   keras-facnn presets
   keras-facnn verify samples/*.jpg --preset cifar10

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_facnn._checks.text import escaped
+from keras_facnn.evaluation import page as html
 from keras_facnn.evaluation.examples import Example
 from keras_facnn.evaluation.page import image
 from keras_facnn.evaluation.tables import percent
@@ -22,27 +23,23 @@ def cards(evaluation: "Evaluation", examples: Sequence[Example]) -> str:
 
 
 def filters(evaluation: "Evaluation", examples: Sequence[Example]) -> str:
-    """Return what chooses among the cards that follow; it needs a script."""
+    """Return what chooses among the cards that follow."""
     names = evaluation.class_names
-    menus = (
-        ("is", "It is", "any class", {x.label for x in examples}),
-        ("said", "Said", "any class", {x.said for x in examples}),
-    )
-    choices = "".join(
-        f'<label>{label} <select name="{name}"><option value="">{every}'
-        "</option>"
-        + "".join(
-            f'<option value="{c}">{escaped(names[c])}</option>'
-            for c in sorted(numbers, key=lambda c: names[c])
+    menus = [
+        html.menu(
+            name,
+            label,
+            "any class",
+            [(c, names[c]) for c in sorted(numbers, key=lambda c: names[c])],
         )
-        + "</select></label>"
-        for name, label, every, numbers in menus
-    )
-    return (
-        f'<div class="filters" hidden>{choices}<label>Order <select '
-        'name="order"><option value="first">surest first</option><option '
-        'value="last">surest last</option><option value="class">by class'
-        '</option></select></label><output class="hint"></output></div>'
+        for name, label, numbers in (
+            ("is", "It is", {x.label for x in examples}),
+            ("said", "Said", {x.said for x in examples}),
+        )
+    ]
+    orders = [("reverse", "surest last"), ("is", "by class")]
+    return html.filters(
+        *menus, html.menu("order", "Order", "surest first", orders)
     )
 
 

@@ -20,7 +20,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
-// Show the cards of one class, in the order that is asked for.
+// Show the cards that menus choose, in the order that is asked for.
 for (const filters of document.querySelectorAll(".filters")) {
   const list = filters.nextElementSibling;
   const cards = [...list.children];
@@ -28,16 +28,19 @@ for (const filters of document.querySelectorAll(".filters")) {
   const shown = filters.querySelector("output");
   filters.hidden = false;
   const update = () => {
-    const values = Object.fromEntries(selects.map((s) => [s.name, s.value]));
+    const {order, ...wanted} = Object.fromEntries(
+      selects.map((s) => [s.name, s.value]));
     for (const card of cards) {
-      card.hidden = ["is", "said"].some(
-        (name) => values[name] && card.dataset[name] !== values[name]);
+      card.hidden = Object.entries(wanted).some(
+        ([name, value]) => value && card.dataset[name] !== value);
     }
     const sorted = [...cards];
-    if (values.order === "class") {
-      sorted.sort((a, b) => a.dataset.is - b.dataset.is);
-    } else if (values.order === "last") {
+    if (order === "reverse") {
       sorted.reverse();
+    } else if (order) {
+      const key = order.replace("-", "");
+      const sign = order === key ? 1 : -1;
+      sorted.sort((a, b) => sign * (a.dataset[key] - b.dataset[key]));
     }
     list.append(...sorted);
     const count = cards.filter((card) => !card.hidden).length;
@@ -45,4 +48,19 @@ for (const filters of document.querySelectorAll(".filters")) {
   };
   for (const select of selects) select.addEventListener("change", update);
   update();
+}
+// Show a picture large.
+const dialog = document.createElement("dialog");
+dialog.append(document.createElement("img"), document.createElement("p"));
+dialog.addEventListener("click", () => dialog.close());
+document.body.append(dialog);
+for (const button of document.querySelectorAll("button.zoom")) {
+  button.addEventListener("click", () => {
+    const [large, caption] = dialog.children;
+    const small = button.querySelector("img");
+    large.src = small.src;
+    large.alt = small.alt;
+    caption.textContent = button.dataset.caption;
+    dialog.showModal();
+  });
 }

@@ -92,17 +92,68 @@ def table(
     )
 
 
-def image(pixels: Any, alt: str) -> str:
+def filters(*menus: str) -> str:
+    """Return what chooses among the cards that follow; it needs a script.
+
+    Args:
+        *menus: Results of `menu`.
+    """
+    return (
+        f'<div class="filters" hidden>{"".join(menus)}'
+        '<output class="hint"></output></div>'
+    )
+
+
+def menu(
+    name: str, label: str, first: str, choices: Iterable[tuple[Any, str]]
+) -> str:
+    """Return a menu of `filters`.
+
+    Args:
+        name: The `data-` attribute of the cards to choose by, or `"order"`.
+        label: Text, which is escaped.
+        first: What the first choice says, which shows all cards or keeps
+            their order.
+        choices: Pairs of a value of the attribute and a text, both escaped. An
+            order is the attribute to sort by, with a minus for largest first,
+            or `"reverse"`.
+    """
+    listed = "".join(
+        f'<option value="{escaped(value)}">{escaped(text)}</option>'
+        for value, text in choices
+    )
+    return (
+        f'<label>{escaped(label)} <select name="{name}"><option value="">'
+        f"{escaped(first)}</option>{listed}</select></label>"
+    )
+
+
+def zoomed(pixels: Any, alt: str, caption: str) -> str:
+    """Return an image that a click shows large, with a caption.
+
+    Args:
+        pixels: As in `image`.
+        alt: As in `image`.
+        caption: Text, which is escaped.
+    """
+    return (
+        f'<button type="button" class="zoom" title="{escaped(caption)}" '
+        f'data-caption="{escaped(caption)}">{image(pixels, alt, 75)}</button>'
+    )
+
+
+def image(pixels: Any, alt: str, quality: int = 85) -> str:
     """Return an `img` element that holds its pixels, as JPEG.
 
     Args:
         pixels: uint8 array `(H, W, 1 or 3)`.
         alt: What it shows; it is escaped.
+        quality: Integer up to 95, of the JPEG file.
     """
     from keras_facnn.pictures.encoding import jpeg_uri
 
     height, width = pixels.shape[:2]
     return (
         f'<img alt="{escaped(alt)}" width="{width}" height="{height}" '
-        f'loading="lazy" src="{jpeg_uri(pixels)}">'
+        f'loading="lazy" src="{jpeg_uri(pixels, quality)}">'
     )

@@ -73,6 +73,23 @@ def list_class_folders(
     return folders, files, left_out
 
 
+def loose_pictures(root: str) -> list[str]:
+    """Return the paths of the pictures in a folder that has no folders.
+
+    They are in no class folder, and so have no labels. The list is empty if
+    there are folders.
+    """
+    if any(map(_is_folder, _sorted_entries(root))):
+        return []
+    left_out: dict[str, str] = {}
+    found = _list_pictures(root, ".", picture_endings(), left_out, [])
+    if found and left_out:
+        warn_about_left_out(
+            root, {os.path.basename(f): why for f, why in left_out.items()}
+        )
+    return [os.path.join(root, os.path.basename(file)) for file in found]
+
+
 def _check_no_splits(
     root: str, folders: Sequence[str], files: Sequence[Sequence[str]]
 ) -> None:

@@ -24,6 +24,20 @@ def jpeg_bytes(pixels: Any, quality: int = 85) -> bytes:
     return file.getvalue()
 
 
+def png_uri(pixels: Any) -> str:
+    """Return a few pixels as an address that holds them, without loss.
+
+    Args:
+        pixels: uint8 array `(H, W, 3)`.
+    """
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    data = base64.b64encode(file.getvalue()).decode("ascii")
+    return f"data:image/png;base64,{data}"
+
+
 def jpeg_uri(pixels: Any, quality: int = 85) -> str:
     """Return pixels as an address that holds them, for an `img` element.
 

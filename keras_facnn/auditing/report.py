@@ -1,0 +1,150 @@
+"""The page of an audit."""
+
+import pathlib
+import typing
+
+from keras_facnn._checks.text import escaped
+from keras_facnn.auditing.drawing import Pictures
+from keras_facnn.auditing.report_cards import image_name
+from keras_facnn.auditing.report_cards import suspicious
+from keras_facnn.auditing.report_classes import confusions
+from keras_facnn.auditing.report_classes import looks
+from keras_facnn.auditing.report_classes import where
+from keras_facnn.auditing.text import caveats
+from keras_facnn.auditing.text import verdict
+from keras_facnn.evaluation import page as html
+
+if typing.TYPE_CHECKING:
+    from keras_facnn.auditing.result import Audit
+
+# Suspicious reasons to name in the first sentences.
+_FIRST = 3
+
+
+def page(audit: "Audit") -> str:
+    """Return the page of an audit, in HTML."""
+    # The name of a preset may be the path of its folder.
+    path = pathlib.PurePath(audit.facts.get("model") or "the model")
+    pictures = Pictures(audit)
+    sections = [
+        suspicious(audit, pictures),
+        _unlike(audit, pictures),
+        where(audit),
+        looks(audit, pictures),
+        confusions(audit),
+        _terms(audit),
+    ]
+    notes = caveats(audit)
+    if pictures.gone:
+        notes.append(
+            f"{len(pictures.gone):,} photos are not where they were when they "
+            "were audited, and so are not shown."
+        )
+    return html.page(
+        f"Why does {path.name} answer as it does?",
+        [
+            html.paragraph(verdict(audit)),
+            _first(audit),
+            *(html.paragraph(note, "note") for note in notes),
+            *sections,
+        ],
+    )
+
+
+def _first(audit: "Audit") -> str:
+    alarms = [r for r in audit.reasons if r.alarm]
+    if not alarms:
+        return html.paragraph(
+            "A cue that all classes have, or that no two images show alike, is "
+            "not found in this way. So look at what the model goes by, below."
+        )
+    return html.listing(
+        f"<b>{escaped(r.name)}</b>: {escaped(r.grounds)}."
+        for r in alarms[:_FIRST]
+    )
+
+
+def _unlike(audit: "Audit", pictures: Pictures) -> str:
+    """Return images that look like another class than their label."""
+    if not audit.unlike:
+        return ""
+    picks = {
+        pick.index: pick
+        for c in range(audit.sample.num_classes)
+        for pick in audit.sample.of_class(c)
+    }
+    cards = []
+    for row in audit.unlike:
+        pick = picks[row["index"]]
+        pixels = pictures.picture(pick)
+        if pixels is None:
+            continue
+        name = image_name(audit, pick)
+        caption = (
+            f"{name}: labelled {row['class']}, called {row['said']}, looks "
+            f"like {row['like']} (score {row['score']:.2f})"
+        )
+        drawn = html.zoomed(pixels, f"image labelled {row['class']}", caption)
+        cards.append(
+            f"<figure>{drawn}<figcaption>labelled <b>{escaped(row['class'])}"
+            f"</b>, looks like <b>{escaped(row['like'])}</b>; "
+            f"{row['score']:.2f}</figcaption></figure>"
+        )
+    return html.section(
+        "Unlike their class",
+        html.paragraph(
+            "The places of evidence in these images look more like the reasons "
+            "of another class than like those of their label. Is the label "
+            "wrong, or are two things in the picture? The number says how much "
+            "more, as a difference of cosines; the largest is first."
+        ),
+        f'<div class="sheet">{"".join(cards)}</div>' if cards else "",
+        name="unlike",
+    )
+
+
+def _terms(audit: "Audit") -> str:
+    """Return what each number means, and what it does not."""
+    size = audit.sample.size
+    facts = [
+        f"{name.replace('_', ' ')}: {value}"
+        for name, value in audit.facts.items()
+        if value not in (None, 0)
+    ]
+    rows, columns = audit.statistics.grid.shape
+    terms = {
+        "evidence": "A logit of this model is the sum of a map, so each place "
+        "has an exact share of it. What all classes share decides nothing "
+        "among them and is subtracted. Only positive evidence counts in "
+        f"shares. Maps are summed over {rows}x{columns} cells.",
+        "without it": "The evidence of these places is taken out of the sums, "
+        "for all classes. For the sum, that is exact, and needs no further "
+        "run of the model. It is not what the model would say if the thing "
+        "were not there: places nearby see it, too (their receptive fields "
+        "overlap), and evidence there is still counted. The control takes as "
+        "many cells of the same image away, at random.",
+        "suspicious": "The same thing at the same place, or the same sharpness "
+        "or compression, in at least 6% of the images of one class, which is "
+        "nearer to each other than to any image of another class. This looks "
+        "at the pictures, and not at what the model does with them. So it is "
+        "no proof that the model uses it; see what changes without it, and "
+        "cover it.",
+        "goes by": "Groups of places of much evidence whose features are alike "
+        "(k-means). They are described, not judged.",
+        "sample": "The tables of where evidence lies are of all images. "
+        f"Reasons are of a sample of up to {size:,} images per class, and what "
+        "repeats of up to 150 of them. Shares are of these. Copies of an image "
+        "count once.",
+        "not found": "A cue in all classes alike, one at another place in each "
+        "image, or one in fewer than 6% of the images of a class.",
+    }
+    listed = "".join(
+        f"<dt>{escaped(term)}</dt><dd>{escaped(text)}</dd>"
+        for term, text in terms.items()
+    )
+    return html.section(
+        "What the numbers mean",
+        html.listing(map(escaped, facts)),
+        f"<dl>{listed}</dl>",
+        name="terms",
+    )

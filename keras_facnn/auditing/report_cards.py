@@ -1,0 +1,255 @@
+"""Cards of a report: what is suspicious, and what to do about it."""
+
+import os
+import typing
+from collections.abc import Sequence
+
+from keras_facnn._checks.text import escaped
+from keras_facnn._checks.text import join_first
+from keras_facnn.auditing.drawing import Pictures
+from keras_facnn.auditing.reason import Reason
+from keras_facnn.evaluation import page as html
+from keras_facnn.evaluation.tables import percent
+
+if typing.TYPE_CHECKING:
+    from keras_facnn.auditing.result import Audit
+    from keras_facnn.auditing.sample import Pick
+
+# Pictures of all cards, and of one.
+_MOST_PICTURES = 160
+_FEWEST_PER_CARD, _MOST_PER_CARD = 3, 12
+_KINDS = {
+    "place": "the same thing at the same place",
+    "texture": "the same sharpness or compression",
+}
+
+
+def suspicious(audit: "Audit", pictures: Pictures) -> str:
+    """Return the cards of the suspicious reasons, the most suspicious first."""
+    alarms = [r for r in audit.reasons if r.alarm]
+    if not alarms:
+        return ""
+    each = _MOST_PICTURES // len(alarms)
+    each = min(max(each, _FEWEST_PER_CARD), _MOST_PER_CARD)
+    shown = _MOST_PICTURES // each
+    cards = "\n".join(
+        _card(audit, pictures, reason, each if i < shown else 0)
+        for i, reason in enumerate(alarms)
+    )
+    return html.section(
+        "What is suspicious",
+        html.paragraph(
+            "Each card is something that the images of one class have in "
+            "common, and no others. The lines in the pictures show where. A "
+            "click enlarges a picture and names its file. Being suspicious is "
+            "no proof that the model uses it, and it may be a fair reason: "
+            "look, and see what changes without it."
+        ),
+        _filters(alarms) if len(alarms) > 1 else "",
+        f'<div class="cards wide">{cards}</div>',
+        name="suspicious",
+    )
+
+
+def _filters(alarms: Sequence[Reason]) -> str:
+    classes = sorted({(r.said, r.class_name) for r in alarms})
+    kinds = [k for k in _KINDS if any(r.kind == k for r in alarms)]
+    return html.filters(
+        html.menu("class", "Class", "any class", classes),
+        html.menu("kind", "Kind", "any kind", [(k, _KINDS[k]) for k in kinds]),
+        html.menu(
+            "order",
+            "Order",
+            "most suspicious first",
+            [
+                ("-share", "in most images first"),
+                ("-evidence", "most evidence first"),
+                ("-changed", "most changed answers first"),
+            ],
+        ),
+    )
+
+
+def _card(
+    audit: "Audit", pictures: Pictures, reason: Reason, count: int
+) -> str:
+    rows = "".join(
+        f"<dt>{escaped(term)}</dt><dd>{escaped(text)}</dd>"
+        for term, text in _facts(reason)
+    )
+    return (
+        f'<article class="card" data-class="{reason.said}" '
+        f'data-kind="{reason.kind}" data-share="{reason.share:.4f}" '
+        f'data-evidence="{reason.evidence:.4f}" '
+        f'data-changed="{_changed(reason):.4f}">'
+        f"<h3><b>{escaped(reason.name)}</b> "
+        f"<small>{escaped(_KINDS[reason.kind])}</small></h3>"
+        f"{html.paragraph(_sentence(reason.grounds))}"
+        f"{_sheet(audit, pictures, reason, count)}"
+        f'<dl class="facts">{rows}</dl>'
+        "<details><summary>What to do next</summary>"
+        f"{_advice(audit, reason)}</details></article>"
+    )
+
+
+def _changed(reason: Reason) -> float:
+    """Return the share of answers that change, beyond the control's."""
+    if reason.kind == "texture":
+        return 0.0
+    return reason.taken["changed"] - reason.taken["control_changed"]
+
+
+def _sheet(
+    audit: "Audit", pictures: Pictures, reason: Reason, count: int
+) -> str:
+    """Return pictures that have a reason, those of most evidence first."""
+    drawn = []
+    for member in reason.members[:count]:
+        pixels = pictures.outlined(member)
+        if pixels is not None:
+            caption = f"{image_name(audit, member.pick)}: " + (
+                f"{percent(member.share)} of its evidence is inside or beside "
+                "the lines"
+                if reason.kind == "place"
+                else f"called {reason.class_name}"
+            )
+            alt = f"image that was called {reason.class_name}"
+            drawn.append(html.zoomed(pixels, alt, caption))
+    if not drawn:
+        return ""
+    return f'<div class="sheet">{"".join(drawn)}</div>'
+
+
+def image_name(audit: "Audit", pick: "Pick") -> str:
+    """Return the path of an image within its folder, or its position."""
+    if pick.path is None:
+        return f"image {pick.index}"
+    folder = audit.facts.get("folder")
+    if folder and pick.path.startswith(os.path.join(folder, "")):
+        return os.path.relpath(pick.path, folder)
+    return os.path.join(*pick.path.split(os.sep)[-2:])
+
+
+def _facts(reason: Reason) -> list[tuple[str, str]]:
+    """Return the numbers of a reason, each with what it is of."""
+    facts = [
+        (
+            "images",
+            f"{len(reason.members):,} of the {reason.images:,} in the sample "
+            f"that were called {reason.class_name} ({percent(reason.share)})",
+        ),
+        (
+            "strength",
+            f"{reason.suspicion:.2f}; below 0.5, it would be chance. The "
+            "larger, the more alike these images are than images of different "
+            "classes",
+        ),
+    ]
+    if reason.kind == "texture":
+        return facts
+    return [
+        facts[0],
+        (
+            "where",
+            f"{reason.place}; it varies by {reason.spread:.0%} of the image's "
+            "side",
+        ),
+        (
+            "evidence",
+            f"{percent(reason.evidence)} of the evidence for "
+            f"{reason.class_name} in all these images is there"
+            + (
+                ""
+                if reason.surplus is None
+                else f"; {reason.surplus:+.2f} logits compared with the same "
+                "place in its other images"
+            ),
+        ),
+        ("without it", without(reason)),
+        *([("looks like", join_first(reason.alike))] if reason.alike else []),
+        facts[1],
+    ]
+
+
+def without(reason: Reason) -> str:
+    """Return what changes without the evidence of a reason, in words."""
+    taken, count = reason.taken, len(reason.members)
+    changed, control = (
+        round(taken[name] * count) for name in ("changed", "control_changed")
+    )
+    text = (
+        f"{changed:,} of {count:,} answers change; without as many other "
+        f"places, {control:,}"
+    )
+    if taken["accuracy_before"] not in (None, taken["accuracy_after"]):
+        text += (
+            f". Of these answers, {percent(taken['accuracy_before'])} were "
+            f"right; without it, {percent(taken['accuracy_after'])}"
+        )
+    return text
+
+
+def _advice(audit: "Audit", reason: Reason) -> str:
+    """Return what to do about a reason."""
+    name = reason.class_name
+    look = (
+        f"Look at the pictures: is this what {name} is, or did it get there by "
+        "accident?"
+    )
+    collect = (
+        f"More images help most: of {name} without it, and of other classes "
+        "with it."
+    )
+    if reason.kind == "texture":
+        return html.listing(
+            map(
+                escaped,
+                [
+                    look,
+                    f"Save and scale the images of {name} as all others, or "
+                    "blur and compress all of them at random in training.",
+                    collect,
+                ],
+            )
+        )
+    code = (
+        f"masks = audit.regions({reason.name!r})\n"
+        "loss = keras_facnn.RegionPenalty(loss, inside=False)\n"
+        'model.fit(images, {"labels": labels, "regions": masks})'
+    )
+    if audit.facts.get("parts", 1) > 1:
+        code = (
+            f"# The paths and the cells, of which to make masks:\n"
+            f"members = audit.reason({reason.name!r}).members"
+        )
+    return (
+        html.listing(
+            map(
+                escaped,
+                [
+                    look,
+                    "See whether the model uses it: cover it in some of these "
+                    "images, or put it into images of other classes. Do the "
+                    "answers change?",
+                    collect,
+                    "Otherwise, train with a penalty on evidence in these "
+                    "places, or cover them in half of the training images:",
+                ],
+            )
+        )
+        + f"<pre>{escaped_lines(code)}</pre>"
+        + html.paragraph(
+            "Then audit again, and measure the accuracy on images where it is "
+            "in the wrong class, too.",
+            "hint",
+        )
+    )
+
+
+def escaped_lines(text: str) -> str:
+    """Return some lines in which HTML has no markup."""
+    return "\n".join(map(escaped, text.splitlines()))
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

@@ -1,0 +1,78 @@
+"""`keras-facnn audit`: find out for which reasons a model gives its answers."""
+
+import argparse
+import os
+import sys
+
+from keras_facnn._checks.text import printable
+from keras_facnn.cli.inputs import PRESET_HELP
+from keras_facnn.cli.inputs import add_size
+from keras_facnn.cli.inputs import load_model
+from keras_facnn.cli.reports import add_report
+from keras_facnn.cli.reports import check_report
+from keras_facnn.cli.reports import save_report
+from keras_facnn.cli.streams import ErrorReported
+from keras_facnn.cli.streams import print_note
+from keras_facnn.cli.streams import print_result
+from keras_facnn.cli.streams import warnings_as_notes
+
+SUMMARY = "find out for which reasons a model gives its answers"
+DESCRIPTION = """\
+Find out for which reasons a model gives its answers, over a folder of photos:
+where the evidence for each class lies, which places look alike, and what is
+suspicious, because it repeats in the photos of one class and in no others, such
+as a tag, a watermark or a backdrop. Audit the photos that the model was trained
+on to find what it may have learned from. The report is one HTML file, which
+opens in any browser.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("preset", metavar="NAME", help=PRESET_HELP)
+    parser.add_argument(
+        "folder",
+        metavar="FOLDER",
+        help="folder of photos, with a folder for each class that has the name "
+        "of the class, or of photos without labels",
+    )
+    add_size(parser)
+    add_report(parser, "audit.html")
+    parser.add_argument(
+        "--regions",
+        metavar="FOLDER",
+        help="folder of PNG masks that have the names of the photos, white "
+        "where the evidence should lie; the report then says how much of it "
+        "does",
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print what is suspicious, and write the report."""
+    import keras_facnn
+
+    check_report(arguments.output)
+    # A wrong folder is found before the model is loaded.
+    for name in (arguments.folder, arguments.regions):
+        if name is not None and not os.path.isdir(name):
+            raise ValueError(f"There is no folder {name}")
+    model = load_model(arguments)
+    with warnings_as_notes():
+        audit = keras_facnn.audit(
+            model,
+            arguments.folder,
+            regions=arguments.regions,
+            fit=arguments.fit,
+            on_error="skip",
+            verbose=int(sys.stdout.isatty() and not arguments.json),
+        )
+    audit.facts["model"] = arguments.preset
+    # With `--json`, the standard output holds nothing but JSON.
+    say = print_note if arguments.json else print_result
+    print_result(audit.to_json() if arguments.json else str(audit))
+    with warnings_as_notes():
+        save_report(audit, arguments.output)
+    say(f"The report is {printable(os.path.abspath(arguments.output))}")
+    if audit.facts["unreadable"]:
+        # A note already says which.
+        raise ErrorReported
