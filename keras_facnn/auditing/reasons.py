@@ -142,7 +142,7 @@ def _repeated(
         for c, of_class in classes.items()
     }
     found = []
-    for repeat in find_repeats(described):
+    for repeat in find_repeats(described, tight=kind == "place"):
         of_class = classes[repeat.class_index]
         every = np.arange(grid.cells)
         cells = {

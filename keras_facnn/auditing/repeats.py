@@ -37,28 +37,33 @@ class Repeat:
     members: dict[int, np.ndarray]
 
 
-def likeness(own: np.ndarray, others: np.ndarray, count: int) -> np.ndarray:
+def likeness(
+    own: np.ndarray, others: np.ndarray, count: int, tight: bool
+) -> np.ndarray:
     """Return how much more alike vectors are in a class than across classes.
 
     For each vector, it is the log of a ratio: its distance from the nearest
     vector of another class, to its distance from the `count`-th nearest of its
     own class. It is above 0 where `count` vectors of the class are nearer than
-    any of another class. The first distance counts up to half of what is usual
-    between vectors of the other classes. Otherwise, a class of varied images
-    would seem alike only because the other classes are far from it.
+    any of another class.
 
     Args:
         own: Floats `(N, D)` of one class, in standard deviations.
         others: Floats `(M, D)` of all other classes.
         count: Positive integer below N.
+        tight: Whether the first distance counts only up to half of what is
+            usual between vectors of the other classes. Otherwise, a class of
+            varied images is alike if the other classes are far from it.
 
     Returns:
         Floats `(N,)`.
     """
     noise = _NOISE * own.shape[1] ** 0.5
     within = np.partition(_distances(own, own), count, axis=1)[:, count]
-    usual = np.median(np.linalg.norm(others - np.roll(others, 1, 0), axis=1))
-    across = np.minimum(_distances(own, others).min(axis=1), usual / 2)
+    across = _distances(own, others).min(axis=1)
+    if tight:
+        between = np.linalg.norm(others - np.roll(others, 1, axis=0), axis=1)
+        across = np.minimum(across, np.median(between) / 2)
     return np.log((across + noise) / (within + noise))
 
 
@@ -68,14 +73,14 @@ def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def find_repeats(
-    descriptions: Mapping[int, np.ndarray], threshold: float = THRESHOLD
+    descriptions: Mapping[int, np.ndarray], tight: bool
 ) -> list[Repeat]:
     """Return what repeats in one class only.
 
     Args:
         descriptions: For each class, floats `(N, cells, D)` that describe what
             its images show in each cell.
-        threshold: The least score.
+        tight: As in `likeness`.
     """
     used = {c: d[:_COMPARED] for c, d in descriptions.items()}
     if len(used) < 2:
@@ -94,18 +99,16 @@ def find_repeats(
         )
         ratios = np.stack(
             [
-                likeness(own[:, cell], others[:, cell], count)
+                likeness(own[:, cell], others[:, cell], count, tight)
                 for cell in range(own.shape[1])
             ],
             axis=1,
         )
-        found += _repeats(c, ratios, count, threshold)
+        found += _repeats(c, ratios, count)
     return found
 
 
-def _repeats(
-    c: int, ratios: np.ndarray, count: int, threshold: float
-) -> list[Repeat]:
+def _repeats(c: int, ratios: np.ndarray, count: int) -> list[Repeat]:
     """Return the repeats of one class, by `likeness` `(N, cells)`."""
     found: list[Repeat] = []
     left = ratios.copy()
@@ -114,10 +117,10 @@ def _repeats(
         reached = np.sort(left, axis=0)[-count - 1]
         seed = int(reached.argmax())
         score = float(reached[seed])
-        if score < threshold:
+        if score < THRESHOLD:
             break
-        those = np.flatnonzero(left[:, seed] >= threshold)
-        hot = left[those] >= threshold
+        those = np.flatnonzero(left[:, seed] >= THRESHOLD)
+        hot = left[those] >= THRESHOLD
         # Cells that most of the same images repeat, too, belong to it.
         joint = hot.mean(axis=0) >= 0.5
         cells = hot & joint

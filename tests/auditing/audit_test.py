@@ -250,9 +250,11 @@ def test_repeats_need_another_class_that_lacks_them():
     rng = np.random.default_rng(0)
     alike = np.full((30, 1, 6), 3.0) + rng.normal(0, 0.01, (30, 1, 6))
     others = rng.normal(0, 1, (30, 1, 6))
-    assert [r.class_index for r in find_repeats({0: alike, 1: others})] == [0]
-    assert not find_repeats({0: alike, 1: alike + 0.001})
-    assert not find_repeats({0: rng.normal(0, 1, (30, 1, 6)), 1: others})
+    assert [
+        r.class_index for r in find_repeats({0: alike, 1: others}, True)
+    ] == [0]
+    assert not find_repeats({0: alike, 1: alike + 0.001}, True)
+    assert not find_repeats({0: rng.normal(0, 1, (30, 1, 6)), 1: others}, True)
 
 
 @pytest.mark.parametrize("kind", ["batches", "dict", "paths", "regions"])
