@@ -123,17 +123,21 @@ def _repeats(c: int, ratios: np.ndarray, count: int) -> list[Repeat]:
         hot = left[those] >= THRESHOLD
         # Cells that most of the same images repeat, too, belong to it.
         joint = hot.mean(axis=0) >= 0.5
-        cells = hot & joint
-        found.append(
-            Repeat(
-                c,
-                score,
-                {
-                    int(i): np.flatnonzero(row)
-                    for i, row in zip(those, cells, strict=True)
-                },
-            )
-        )
+        members = {
+            int(i): np.flatnonzero(row)
+            for i, row in zip(those, hot & joint, strict=True)
+        }
+        whole = next((r for r in found if _is_part(members, r)), None)
+        if whole is None:
+            found.append(Repeat(c, score, members))
+        else:
+            for i in members.keys() & whole.members.keys():
+                whole.members[i] = np.union1d(whole.members[i], members[i])
         left[np.ix_(those, np.flatnonzero(joint))] = -np.inf
         left[those, seed] = -np.inf
     return found
+
+
+def _is_part(members: Mapping[int, np.ndarray], whole: Repeat) -> bool:
+    """Return whether some images repeat more of what is found already."""
+    return len(members.keys() & whole.members.keys()) >= 0.8 * len(members)

@@ -43,6 +43,18 @@ class Audit:
         facts: Dict of what was audited.
         notes: List of sentences that a reader must know.
         coverings: What `cover` measured, by the names of the reasons.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_facnn
+    >>> model = keras_facnn.FACNN(2, depths=(2,), maps_per_class=(1,))
+    >>> rng = np.random.default_rng(0)
+    >>> parts = rng.uniform(0, 255, (2, 8, 32, 32, 3))
+    >>> one, other = (keras_facnn.audit(model, images) for images in parts)
+    >>> whole = one + other
+    >>> whole.images, sum(row["images"] for row in whole.classes)
+    (16, 16)
     """
 
     statistics: Statistics

@@ -313,3 +313,14 @@ def test_thumbnail_has_the_mean_colors_of_equal_parts():
     small = thumbnail(pixels, Grid(10, 6))
     expected = pixels.reshape(40, 2, 24, 2, 3).mean(axis=(1, 3))
     np.testing.assert_allclose(small, expected, atol=0.51)
+
+
+def test_two_things_in_the_same_images_are_one_repeat():
+    rng = np.random.default_rng(0)
+    own, others = rng.normal(0, 1, (2, 40, 3, 6))
+    own[:20, 0] = 3 + rng.normal(0, 0.01, (20, 6))
+    own[:9, 2] = -3 + rng.normal(0, 0.01, (9, 6))
+    (found,) = find_repeats({0: own, 1: others}, True)
+    assert sorted(found.members) == list(range(20))
+    assert found.members[0].tolist() == [0, 2]
+    assert found.members[15].tolist() == [0]
