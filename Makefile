@@ -8,7 +8,7 @@
 #   make test-floor     run a part of the suite on the oldest supported Keras
 #   make test-page      click through the page of `keras-facnn demo`
 #   make test-browser   click through docs/demo, where ONNX Runtime runs a preset,
-#                       and through the report of an evaluation
+#                       and through the reports of an evaluation and an audit
 #   make test-wheel     run the first lines of README from the wheel only
 #   make tutorials      run the notebooks on little data
 #   make docs           build the documentation in build/site
@@ -88,9 +88,9 @@ test-page: .venv-test/browser
 	KERAS_BACKEND=torch .venv-test/bin/python -m pytest tests/page.py
 
 test-browser: .venv-test/browser .venv-test/onnxruntime-web/ready
-	@echo "=== An exported preset, and a report, in a browser"
+	@echo "=== An exported preset, and reports, in a browser"
 	KERAS_BACKEND=torch .venv-test/bin/python -m pytest tests/browser.py \
-		tests/report_page.py
+		tests/report_page.py tests/audit_page.py
 
 # This test makes an environment of 0.8 GB and removes it.
 test-wheel: .venv-test/ready

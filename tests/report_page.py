@@ -3,6 +3,7 @@
 This needs Chromium and Playwright, so it is not a part of the suite.
 """
 
+import contextlib
 import os
 import shutil
 
@@ -29,14 +30,13 @@ def evaluation():
     return keras_facnn.evaluate(model, (images, np.arange(60) % 4))
 
 
-@pytest.fixture(params=[1280, 390], ids=["wide", "narrow"])
-def page(request, evaluation, tmp_path):
-    """Return the open page, and check that it asks for nothing."""
-    evaluation.save(tmp_path / "report.html")
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+@contextlib.contextmanager
+def opened(path, request):
+    """Open a page at a width, and check that it asks for nothing."""
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox"]
+            executable_path=chromium, args=["--no-sandbox"]
         )
         page = browser.new_page(
             viewport={"width": request.param, "height": 900}
@@ -45,7 +45,7 @@ def page(request, evaluation, tmp_path):
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text))
-        page.goto(f"file://{tmp_path}/report.html")
+        page.goto(f"file://{path}")
         yield page
         if SCREENSHOTS:
             page.screenshot(
@@ -55,9 +55,16 @@ def page(request, evaluation, tmp_path):
         assert width == request.param
         assert errors == []
         assert [url for url in asked if not url.startswith("data:")] == [
-            f"file://{tmp_path}/report.html"
+            f"file://{path}"
         ]
         browser.close()
+
+
+@pytest.fixture(params=[1280, 390], ids=["wide", "narrow"])
+def page(request, evaluation, tmp_path):
+    evaluation.save(tmp_path / "report.html")
+    with opened(tmp_path / "report.html", request) as page:
+        yield page
 
 
 def test_mistakes_are_filtered_by_class(page, evaluation):

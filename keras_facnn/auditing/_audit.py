@@ -1,4 +1,5 @@
 import hashlib
+import os
 import typing
 import warnings
 from typing import Any
@@ -137,7 +138,9 @@ def audit(
         image_shape=running.image_shape,
         facts={
             "model": model.name,
-            "folder": images if isinstance(images, str) else None,
+            "folder": os.fspath(images)
+            if isinstance(images, (str, os.PathLike))
+            else None,
             "fit": fit if source.paths is not None else None,
             "unreadable": len(broken),
         },

@@ -35,10 +35,10 @@ def page(audit: "Audit") -> str:
         _terms(audit),
     ]
     notes = caveats(audit)
-    if pictures.gone:
+    if gone := len(pictures.gone):
+        photos = "1 photo is" if gone == 1 else f"{gone:,} photos are"
         notes.append(
-            f"{len(pictures.gone):,} photos are not where they were when they "
-            "were audited, and so are not shown."
+            f"{photos} no longer where the audit read them, and so not shown."
         )
     return html.page(
         f"Why does {path.name} answer as it does?",
@@ -123,20 +123,22 @@ def _terms(audit: "Audit") -> str:
         "were not there: places nearby see it, too (their receptive fields "
         "overlap), and evidence there is still counted. The control takes as "
         "many cells of the same image away, at random.",
+        "if covered": "What the model says if these places are filled with the "
+        "colors around them. The control fills equally large places elsewhere. "
+        "A fall of the logit is beyond that of all classes.",
         "suspicious": "The same thing at the same place, or the same sharpness "
-        "or compression, in at least 6% of the images of one class, which is "
-        "nearer to each other than to any image of another class. This looks "
-        "at the pictures, and not at what the model does with them. So it is "
-        "no proof that the model uses it; see what changes without it, and "
-        "cover it.",
+        "or compression, in several images of one class, which are more alike "
+        "there than images of different classes ever are. This looks at the "
+        "pictures, and not at what the model does with them. So it is no proof "
+        "that the model uses it; see what changes without it, and cover it.",
         "goes by": "Groups of places of much evidence whose features are alike "
         "(k-means). They are described, not judged.",
         "sample": "The tables of where evidence lies are of all images. "
         f"Reasons are of a sample of up to {size:,} images per class, and what "
-        "repeats of up to 150 of them. Shares are of these. Copies of an image "
-        "count once.",
-        "not found": "A cue in all classes alike, one at another place in each "
-        "image, or one in fewer than 6% of the images of a class.",
+        "is suspicious of a part of it. Shares are of these. Copies of an "
+        "image count once.",
+        "not found": "A cue that all classes have, one that is at another "
+        "place in each image, or one in only a few images.",
     }
     listed = "".join(
         f"<dt>{escaped(term)}</dt><dd>{escaped(text)}</dd>"

@@ -1,6 +1,7 @@
 """Cards of a report: what is suspicious, and what to do about it."""
 
 import os
+import shlex
 import typing
 from collections.abc import Sequence
 
@@ -8,6 +9,9 @@ from keras_facnn._checks.text import escaped
 from keras_facnn._checks.text import join_first
 from keras_facnn.auditing.drawing import Pictures
 from keras_facnn.auditing.reason import Reason
+from keras_facnn.auditing.repeats import THRESHOLD
+from keras_facnn.auditing.text import covered
+from keras_facnn.auditing.text import without
 from keras_facnn.evaluation import page as html
 from keras_facnn.evaluation.tables import percent
 
@@ -19,8 +23,8 @@ if typing.TYPE_CHECKING:
 _MOST_PICTURES = 160
 _FEWEST_PER_CARD, _MOST_PER_CARD = 3, 12
 _KINDS = {
-    "place": "the same thing at the same place",
-    "texture": "the same sharpness or compression",
+    "place": "a thing in the images",
+    "texture": "sharpness or compression of the images",
 }
 
 
@@ -75,7 +79,7 @@ def _card(
 ) -> str:
     rows = "".join(
         f"<dt>{escaped(term)}</dt><dd>{escaped(text)}</dd>"
-        for term, text in _facts(reason)
+        for term, text in _facts(audit, reason)
     )
     return (
         f'<article class="card" data-class="{reason.said}" '
@@ -130,7 +134,7 @@ def image_name(audit: "Audit", pick: "Pick") -> str:
     return os.path.join(*pick.path.split(os.sep)[-2:])
 
 
-def _facts(reason: Reason) -> list[tuple[str, str]]:
+def _facts(audit: "Audit", reason: Reason) -> list[tuple[str, str]]:
     """Return the numbers of a reason, each with what it is of."""
     facts = [
         (
@@ -140,13 +144,14 @@ def _facts(reason: Reason) -> list[tuple[str, str]]:
         ),
         (
             "strength",
-            f"{reason.suspicion:.2f}; below 0.5, it would be chance. The "
-            "larger, the more alike these images are than images of different "
-            "classes",
+            f"{reason.suspicion:.2f}: how much more alike these images are "
+            f"than images of different classes. Below {THRESHOLD:g}, it may "
+            "be chance",
         ),
     ]
     if reason.kind == "texture":
         return facts
+    found = audit.coverings.get(reason.name)
     return [
         facts[0],
         (
@@ -166,27 +171,10 @@ def _facts(reason: Reason) -> list[tuple[str, str]]:
             ),
         ),
         ("without it", without(reason)),
+        *([("if covered", covered(found))] if found else []),
         *([("looks like", join_first(reason.alike))] if reason.alike else []),
         facts[1],
     ]
-
-
-def without(reason: Reason) -> str:
-    """Return what changes without the evidence of a reason, in words."""
-    taken, count = reason.taken, len(reason.members)
-    changed, control = (
-        round(taken[name] * count) for name in ("changed", "control_changed")
-    )
-    text = (
-        f"{changed:,} of {count:,} answers change; without as many other "
-        f"places, {control:,}"
-    )
-    if taken["accuracy_before"] not in (None, taken["accuracy_after"]):
-        text += (
-            f". Of these answers, {percent(taken['accuracy_before'])} were "
-            f"right; without it, {percent(taken['accuracy_after'])}"
-        )
-    return text
 
 
 def _advice(audit: "Audit", reason: Reason) -> str:
@@ -212,32 +200,18 @@ def _advice(audit: "Audit", reason: Reason) -> str:
                 ],
             )
         )
-    code = (
-        f"masks = audit.regions({reason.name!r})\n"
-        "loss = keras_facnn.RegionPenalty(loss, inside=False)\n"
-        'model.fit(images, {"labels": labels, "regions": masks})'
+    use = (
+        "See whether the model uses it: cover it in some of these images, with "
+        f"audit.cover(model, {reason.name!r}), or put it into images of other "
+        "classes. Do the answers change?"
     )
-    if audit.facts.get("parts", 1) > 1:
-        code = (
-            f"# The paths and the cells, of which to make masks:\n"
-            f"members = audit.reason({reason.name!r}).members"
-        )
+    mend = (
+        "Otherwise, train with a penalty on evidence in these places, or cover "
+        "them in half of the training images:"
+    )
     return (
-        html.listing(
-            map(
-                escaped,
-                [
-                    look,
-                    "See whether the model uses it: cover it in some of these "
-                    "images, or put it into images of other classes. Do the "
-                    "answers change?",
-                    collect,
-                    "Otherwise, train with a penalty on evidence in these "
-                    "places, or cover them in half of the training images:",
-                ],
-            )
-        )
-        + f"<pre>{escaped_lines(code)}</pre>"
+        html.listing(map(escaped, [look, use, collect, mend]))
+        + f"<pre>{_code(audit, reason)}</pre>"
         + html.paragraph(
             "Then audit again, and measure the accuracy on images where it is "
             "in the wrong class, too.",
@@ -246,9 +220,29 @@ def _advice(audit: "Audit", reason: Reason) -> str:
     )
 
 
-def escaped_lines(text: str) -> str:
-    """Return some lines in which HTML has no markup."""
-    return "\n".join(map(escaped, text.splitlines()))
+def _code(audit: "Audit", reason: Reason) -> str:
+    """Return the lines that train without a reason."""
+    if audit.facts.get("parts", 1) > 1:
+        lines = [
+            "# Its members have the paths and cells, of which to make masks.",
+            f"audit.reason({reason.name!r}).members",
+        ]
+    else:
+        lines = [
+            "# In Python",
+            f"masks = audit.regions({reason.name!r})",
+            "loss = keras_facnn.RegionPenalty(loss, inside=False)",
+            'model.fit(images, {"labels": labels, "regions": masks})',
+        ]
+        if folder := audit.facts.get("folder"):
+            folder, name = shlex.quote(folder), shlex.quote(reason.name)
+            lines += [
+                "# In a terminal",
+                f"keras-facnn audit NAME {folder} --json > audit.json",
+                f"keras-facnn train {folder} --output NEW_NAME "
+                f"--audit audit.json --avoid {name}",
+            ]
+    return "\n".join(map(escaped, lines))
 
 
 def _sentence(text: str) -> str:

@@ -9,7 +9,7 @@ from keras_facnn.auditing.drawing import Pictures
 from keras_facnn.auditing.drawing import heat_map
 from keras_facnn.auditing.reason import Reason
 from keras_facnn.auditing.report_cards import image_name
-from keras_facnn.auditing.report_cards import without
+from keras_facnn.auditing.text import without
 from keras_facnn.evaluation import page as html
 from keras_facnn.evaluation.cards import legend
 from keras_facnn.evaluation.tables import percent
@@ -37,7 +37,11 @@ def where(audit: "Audit") -> str:
         ]
         if precisions:
             row.append(_share(c["precision"]))
-        row += [_share(c[zone], areas[zone]) for zone in areas]
+        row += [
+            # Much in the center is as it should be.
+            _share(c[zone], None if zone == "center" else area)
+            for zone, area in areas.items()
+        ]
         if regions:
             row.append(_share(c.get("inside"), c.get("inside_area")))
         rows.append(row)
@@ -55,10 +59,10 @@ def where(audit: "Audit") -> str:
         html.paragraph(
             "An image counts for the class that the model says. The mean map "
             "shows where in the image the evidence for it lies on average, "
-            "and the next columns how much of it. Compare with the area: bold "
-            "shares are at least half as much again. A lot on the border or in "
-            "corners is a reason to look closer, unless things are there. A "
-            "click on a heading sorts.",
+            "and the columns how much of it. Compare with the area: a bold "
+            "share on the border or in the corners is at least half as much "
+            "again, which is a reason to look closer. A click on a heading "
+            "sorts.",
             "hint",
         ),
         html.table(headings, rows, "maps"),

@@ -5,7 +5,6 @@ import functools
 import io
 import json
 import os
-from collections.abc import Sequence
 from typing import Any
 from typing import Literal
 
@@ -13,10 +12,13 @@ import numpy as np
 
 from keras_facnn._checks.arguments import check_option
 from keras_facnn._checks.numbers import check_int
+from keras_facnn.auditing import outputs
 from keras_facnn.auditing import report
 from keras_facnn.auditing.covering import cover_places
 from keras_facnn.auditing.reason import Reason
 from keras_facnn.auditing.reasons import find_reasons
+from keras_facnn.auditing.rows import class_rows
+from keras_facnn.auditing.rows import confusion_rows
 from keras_facnn.auditing.sample import Pick
 from keras_facnn.auditing.sample import Sample
 from keras_facnn.auditing.statistics import Statistics
@@ -127,23 +129,7 @@ class Audit:
         this part has. If regions were given, `inside` is the share of the
         evidence inside of them.
         """
-        s, zones = self.statistics, self.statistics.grid.zones
-        rows = []
-        for c in np.flatnonzero(s.said):
-            share = s.share[c] / s.said[c]
-            labelled, regions = int(s.labelled[c]), int(s.with_regions[c])
-            row: dict[str, Any] = {
-                "class": self.class_names[c],
-                "images": int(s.said[c]),
-                "precision": float(s.right[c] / labelled) if labelled else None,
-            }
-            for name, zone in zones.items():
-                row[name] = float(share[zone.ravel()].sum())
-            if regions:
-                row["inside"] = float(s.inside[c] / regions)
-                row["inside_area"] = float(s.inside_area[c] / regions)
-            rows.append(row)
-        return rows
+        return class_rows(self.statistics, self.class_names)
 
     @property
     def areas(self) -> dict[str, float]:
@@ -159,17 +145,7 @@ class Audit:
         and `evidence`: the mean evidence for what was said, less that for the
         right class, `(rows, columns)`, in logits.
         """
-        return [
-            {
-                "class": self.class_names[label],
-                "said": self.class_names[said],
-                "images": count,
-                "evidence": (total / count).reshape(self.statistics.grid.shape),
-            }
-            for (label, said), (count, total) in sorted(
-                self.statistics.confused.items(), key=lambda e: -e[1][0]
-            )
-        ]
+        return confusion_rows(self.statistics, self.class_names)
 
     @functools.cached_property
     def unlike(self) -> list[dict[str, Any]]:
@@ -306,23 +282,7 @@ class Audit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all numbers as a dict that JSON can hold."""
-        return {
-            **self.facts,
-            "images": self.images,
-            "grid": list(self.statistics.grid.shape),
-            "areas": self.areas,
-            "classes": self.classes,
-            "confusions": [
-                {**c, "evidence": c["evidence"].tolist()}
-                for c in self.confusions
-            ],
-            "reasons": [
-                {**r.to_dict(), "covered": self.coverings.get(r.name)}
-                for r in self.reasons
-            ],
-            "unlike": self.unlike,
-            "notes": self.notes,
-        }
+        return outputs.as_dict(self)
 
     def to_json(self) -> str:
         """Return all numbers as JSON."""
@@ -338,17 +298,8 @@ class Audit:
                 each class that was said, and `"unlike"` a row for each image
                 of `unlike`.
         """
-        import pandas
-
         check_option("table", table, ("reasons", "classes", "unlike"))
-        if table != "reasons":
-            return pandas.DataFrame(getattr(self, table))
-        rows: Sequence[dict[str, Any]] = [r.to_dict() for r in self.reasons]
-        for row in rows:
-            taken = row.pop("taken")
-            row.pop("members")
-            row |= {f"without_{name}": value for name, value in taken.items()}
-        return pandas.DataFrame(rows)
+        return outputs.as_dataframe(self, table)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the audit to a file.

@@ -2,10 +2,13 @@
 
 import textwrap
 import typing
+from typing import Any
 
 from keras_facnn._checks.text import join_first
 from keras_facnn._checks.text import printable
+from keras_facnn.auditing.reason import Reason
 from keras_facnn.auditing.reasons import FEWEST_IMAGES
+from keras_facnn.evaluation.tables import percent
 
 if typing.TYPE_CHECKING:
     from keras_facnn.auditing.result import Audit
@@ -21,6 +24,9 @@ def as_text(audit: "Audit") -> str:
     lines = [*_wrapped(verdict(audit)), ""]
     for reason in alarms[:_MOST_REASONS]:
         lines += [printable(reason.name), *_wrapped(reason.grounds, "  ")]
+        if reason.name in audit.coverings:
+            found = covered(audit.coverings[reason.name])
+            lines += _wrapped(f"if it is covered, {found}", "  ")
     if len(alarms) > _MOST_REASONS:
         lines.append(f"... and {len(alarms) - _MOST_REASONS} more")
     if alarms:
@@ -77,6 +83,41 @@ def caveats(audit: "Audit") -> list[str]:
         count = "1 photo" if unreadable == 1 else f"{unreadable:,} photos"
         sentences.append(f"{count} can't be read.")
     return sentences
+
+
+def without(reason: Reason) -> str:
+    """Return what changes without the evidence of a reason."""
+    taken, count = reason.taken, len(reason.members)
+    changed, control = (
+        round(taken[name] * count) for name in ("changed", "control_changed")
+    )
+    text = (
+        f"{changed:,} of {count:,} answers change; without as many other "
+        f"places, {control:,}"
+    )
+    if taken["accuracy_before"] not in (None, taken["accuracy_after"]):
+        text += (
+            f". Of these answers, {percent(taken['accuracy_before'])} were "
+            f"right; without it, {percent(taken['accuracy_after'])}"
+        )
+    return text
+
+
+def covered(found: dict[str, Any]) -> str:
+    """Return what changes if the places of a reason are covered.
+
+    Args:
+        found: The result of `Audit.cover`.
+    """
+    count = found["images"]
+    changed, control = (
+        round(found[name] * count) for name in ("changed", "control_changed")
+    )
+    return (
+        f"{changed:,} of {count:,} answers change; with other places covered, "
+        f"{control:,}. The logit falls by {found['lost']:.2f}; with other "
+        f"places covered, by {found['control_lost']:.2f}"
+    )
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:

@@ -33,27 +33,26 @@ def find_unlike(
         `index` and `path` of the image, and the `score`, how much larger the
         mean cosine with that class is than with the label's.
     """
-    centers: dict[int, list[np.ndarray]] = {}
-    for reason in reasons:
-        if reason.center is not None:
-            centers.setdefault(reason.said, []).append(reason.center)
-    if len(centers) < 2:
+    known = sorted(
+        (r for r in reasons if r.center is not None), key=lambda r: r.said
+    )
+    numbers, starts = np.unique([r.said for r in known], return_index=True)
+    if len(numbers) < 2:
         return []
-    numbers = np.array(list(centers))
-    units = [unit_rows(np.array(c)) for c in centers.values()]
+    centers = unit_rows(np.array([r.center for r in known]))
+    position = {int(c): i for i, c in enumerate(numbers)}
     mean = mean_features(sample)
     rows: list[dict[str, Any]] = []
     for said in range(sample.num_classes):
         for pick in sample.of_class(said):
-            if pick.label is None or pick.label not in centers:
+            if pick.label not in position:
                 continue
             looks = unit_rows(pick.features.astype("float32") - mean)
-            cosines = np.array(
-                [(looks @ c.T).max(axis=1).mean() for c in units]
-            )
-            own = cosines[numbers == pick.label][0]
+            nearest = np.maximum.reduceat(looks @ centers.T, starts, axis=1)
+            cosines = nearest.mean(axis=0)
             like = int(cosines.argmax())
-            if cosines[like] > own:
+            score = float(cosines[like] - cosines[position[pick.label]])
+            if score > 0:
                 rows.append(
                     {
                         "class": class_names[pick.label],
@@ -61,7 +60,7 @@ def find_unlike(
                         "like": class_names[numbers[like]],
                         "index": pick.index,
                         "path": pick.path,
-                        "score": float(cosines[like] - own),
+                        "score": score,
                     }
                 )
     rows.sort(key=lambda row: (-row["score"], row["index"]))

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from keras_facnn._checks.text import printable
 from keras_facnn.cli.inputs import PRESET_HELP
@@ -16,14 +17,23 @@ from keras_facnn.cli.streams import print_note
 from keras_facnn.cli.streams import print_result
 from keras_facnn.cli.streams import warnings_as_notes
 
+if TYPE_CHECKING:
+    # `--help` also works where Keras cannot be imported.
+    from keras_facnn.auditing import Audit
+    from keras_facnn.model import FACNN
+
+# Suspicious reasons whose places are covered in up to 24 photos each.
+_MOST_COVERED = 5
+
 SUMMARY = "find out for which reasons a model gives its answers"
 DESCRIPTION = """\
 Find out for which reasons a model gives its answers, over a folder of photos:
 where the evidence for each class lies, which places look alike, and what is
 suspicious, because it repeats in the photos of one class and in no others, such
-as a tag, a watermark or a backdrop. Audit the photos that the model was trained
-on to find what it may have learned from. The report is one HTML file, which
-opens in any browser.
+as a tag, a watermark or a backdrop. The most suspicious places are covered, to
+see whether the model uses them. Audit the photos that the model was trained on
+to find what it may have learned from. The report is one HTML file, which opens
+in any browser.
 """
 
 
@@ -66,6 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
             on_error="skip",
             verbose=int(sys.stdout.isatty() and not arguments.json),
         )
+        _cover(audit, model)
     audit.facts["model"] = arguments.preset
     # With `--json`, the standard output holds nothing but JSON.
     say = print_note if arguments.json else print_result
@@ -76,3 +87,10 @@ def run(arguments: argparse.Namespace) -> None:
     if audit.facts["unreadable"]:
         # A note already says which.
         raise ErrorReported
+
+
+def _cover(audit: "Audit", model: "FACNN") -> None:
+    """Cover what is suspicious, to see whether the model uses it."""
+    places = [r for r in audit.reasons if r.kind == "place"]
+    for reason in places[:_MOST_COVERED]:
+        audit.cover(model, reason)

@@ -50,17 +50,20 @@ for (const filters of document.querySelectorAll(".filters")) {
   update();
 }
 // Show a picture large.
-const dialog = document.createElement("dialog");
-dialog.append(document.createElement("img"), document.createElement("p"));
-dialog.addEventListener("click", () => dialog.close());
-document.body.append(dialog);
-for (const button of document.querySelectorAll("button.zoom")) {
-  button.addEventListener("click", () => {
-    const [large, caption] = dialog.children;
-    const small = button.querySelector("img");
-    large.src = small.src;
-    large.alt = small.alt;
-    caption.textContent = button.dataset.caption;
-    dialog.showModal();
-  });
+const buttons = document.querySelectorAll("button.zoom");
+if (buttons.length) {
+  const dialog = document.createElement("dialog");
+  const [large, caption] = ["img", "p"].map((x) => document.createElement(x));
+  dialog.append(large, caption);
+  dialog.addEventListener("click", () => dialog.close());
+  document.body.append(dialog);
+  for (const button of buttons) {
+    button.addEventListener("click", () => {
+      const small = button.querySelector("img");
+      large.src = small.src;
+      large.alt = small.alt;
+      caption.textContent = button.dataset.caption;
+      dialog.showModal();
+    });
+  }
 }
