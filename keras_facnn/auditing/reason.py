@@ -55,7 +55,8 @@ class Reason:
     uses them. `"looks"` are places of much evidence that look alike to the
     model, which is how a good reason shows, too.
 
-    All shares are of the images of the sample that the model gave this class.
+    All shares are of the images of the sample that the model gave this class,
+    for `"place"` and `"texture"` of the first 150 of them.
 
     Args:
         name: The name of the class and a number, such as `"dress 1"`.
@@ -63,7 +64,7 @@ class Reason:
         said: The number of that class.
         kind: `"place"`, `"texture"` or `"looks"`.
         members: List of the images that have it, those of most evidence first.
-        images: How many images of the class are in the sample.
+        images: How many images of the class were looked at.
         evidence: The share of the positive evidence for the class that lies in
             these places, 0..1, the mean over all images of the class.
         surplus: How much more evidence there is in these places, in logits,

@@ -12,6 +12,7 @@ from keras_facnn.auditing.grid import Grid
 from keras_facnn.auditing.reason import Kind
 from keras_facnn.auditing.reason import Member
 from keras_facnn.auditing.reason import Reason
+from keras_facnn.auditing.repeats import COMPARED
 from keras_facnn.auditing.repeats import find_repeats
 from keras_facnn.auditing.sample import Pick
 from keras_facnn.auditing.sample import Sample
@@ -48,6 +49,16 @@ class _Class:
     evidence: np.ndarray
     share: np.ndarray
     looks: np.ndarray
+
+    def first(self, count: int) -> "_Class":
+        """Return the class with its first images only."""
+        return _Class(
+            self.index,
+            self.picks[:count],
+            self.evidence[:count],
+            self.share[:count],
+            self.looks[:count],
+        )
 
 
 def find_reasons(
@@ -143,7 +154,8 @@ def _repeated(
     }
     found = []
     for repeat in find_repeats(described, tight=kind == "place"):
-        of_class = classes[repeat.class_index]
+        # The others of the class may have it, too.
+        of_class = classes[repeat.class_index].first(COMPARED)
         every = np.arange(grid.cells)
         cells = {
             i: shown if kind == "place" else every

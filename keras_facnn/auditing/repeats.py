@@ -7,7 +7,7 @@ import numpy as np
 
 # So many images of a class are compared with each other, and so many of all
 # other classes.
-_COMPARED = 150
+COMPARED = 150
 _COMPARED_OTHERS = 1500
 # Of the images of a class, at least this share must show the same.
 _SHARE = 0.06
@@ -82,7 +82,7 @@ def find_repeats(
             its images show in each cell.
         tight: As in `likeness`.
     """
-    used = {c: d[:_COMPARED] for c, d in descriptions.items()}
+    used = {c: d[:COMPARED] for c, d in descriptions.items()}
     if len(used) < 2:
         return []
     every = np.concatenate(list(used.values())).astype("float32")

@@ -324,3 +324,11 @@ def test_two_things_in_the_same_images_are_one_repeat():
     assert sorted(found.members) == list(range(20))
     assert found.members[0].tolist() == [0, 2]
     assert found.members[15].tolist() == [0]
+
+
+def test_share_of_a_tag_is_of_the_images_that_were_compared():
+    images, labels = make_images(420)
+    images[labels == 1] = put_tag(images[labels == 1])
+    audit = keras_facnn.audit(make_model(), images, labels)
+    reason = next(r for r in audit.reasons if r.kind == "place")
+    assert reason.class_name == "columns" and reason.share > 0.65
