@@ -296,8 +296,10 @@ measure("mended", mended)
 # %% [markdown]
 # ## Look again
 #
-# The evidence for a triangle in circles and squares with a sticker, before and
-# after:
+# The evidence for a triangle in circles and squares that the sticker misled,
+# before and after. Each map is drawn up to its own largest value, so that what
+# is left shows, too: some along the edges of the pictures, and none on the
+# sticker.
 
 # %%
 said = model.predict(others_with, verbose=0).argmax(-1)
