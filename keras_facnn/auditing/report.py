@@ -5,6 +5,7 @@ import typing
 
 from keras_facnn._checks.text import escaped
 from keras_facnn.auditing.drawing import Pictures
+from keras_facnn.auditing.repeats import COMPARED
 from keras_facnn.auditing.report_cards import image_name
 from keras_facnn.auditing.report_cards import suspicious
 from keras_facnn.auditing.report_classes import confusions
@@ -135,8 +136,8 @@ def _terms(audit: "Audit") -> str:
         "(k-means). They are described, not judged.",
         "sample": "The tables of where evidence lies are of all images. "
         f"Reasons are of a sample of up to {size:,} images per class, and what "
-        "is suspicious of a part of it. Shares are of these. Copies of an "
-        "image count once.",
+        f"is suspicious of up to {COMPARED} of these, as are their shares. "
+        "Copies of an image count once.",
         "not found": "A cue that all classes have, one that is at another "
         "place in each image, or one in only a few images.",
     }

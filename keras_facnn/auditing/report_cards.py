@@ -139,7 +139,7 @@ def _facts(audit: "Audit", reason: Reason) -> list[tuple[str, str]]:
     facts = [
         (
             "images",
-            f"{len(reason.members):,} of the {reason.images:,} in the sample "
+            f"{len(reason.members):,} of the {reason.images:,} compared images "
             f"that were called {reason.class_name} ({percent(reason.share)})",
         ),
         (

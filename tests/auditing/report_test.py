@@ -69,7 +69,7 @@ def test_the_page_shows_what_is_suspicious_and_needs_nothing_else(
     words = " ".join(page.text.split())
     assert "suspicious reason" in words
     assert f"{reason.name}: {reason.grounds}." in words
-    assert f"20 of the {reason.images} in the sample" in words
+    assert f"20 of the {reason.images} compared images" in words
     assert "3 of 5 answers change; with other places covered, 1" in words
     assert f"--avoid '{reason.name}'" in page.text
     assert f"audit.regions('{reason.name}')" in page.text
