@@ -152,8 +152,12 @@ def _repeated(
         else stack(of_class.picks, field)[:, None]
         for c, of_class in classes.items()
     }
+    labels = {
+        c: np.array([-1 if p.label is None else p.label for p in x.picks])
+        for c, x in classes.items()
+    }
     found = []
-    for repeat in find_repeats(described, tight=kind == "place"):
+    for repeat in find_repeats(described, labels, tight=kind == "place"):
         # The others of the class may have it, too.
         of_class = classes[repeat.class_index].first(COMPARED)
         every = np.arange(grid.cells)

@@ -73,13 +73,18 @@ def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def find_repeats(
-    descriptions: Mapping[int, np.ndarray], tight: bool
+    descriptions: Mapping[int, np.ndarray],
+    labels: Mapping[int, np.ndarray],
+    tight: bool,
 ) -> list[Repeat]:
     """Return what repeats in one class only.
 
     Args:
         descriptions: For each class, floats `(N, cells, D)` that describe what
             its images show in each cell.
+        labels: For each class, integers `(N,)`, the right class of its images,
+            or -1. Images that a model calls another class by mistake are not
+            compared with those of their own class.
         tight: As in `likeness`.
     """
     used = {c: d[:COMPARED] for c, d in descriptions.items()}
@@ -94,9 +99,16 @@ def find_repeats(
         count = max(_FEWEST, int(_SHARE * len(own)))
         if len(own) <= count + 1:
             continue
+        # A mistake does not make it a thing of another class.
         others = np.concatenate(
-            [d[:per_class] for o, d in scaled.items() if o != c]
+            [
+                d[:per_class][labels[o][: len(d[:per_class])] != c]
+                for o, d in scaled.items()
+                if o != c
+            ]
         )
+        if len(others) < 2:
+            continue
         ratios = np.stack(
             [
                 likeness(own[:, cell], others[:, cell], count, tight)

@@ -246,15 +246,20 @@ def test_evidence_taken_away_is_the_change_of_the_logits():
     )
 
 
+def repeats_in(descriptions, **labels):
+    """Return what repeats; all images are right unless labels are given."""
+    known = {c: np.full(len(d), c) for c, d in descriptions.items()}
+    known |= {int(name[2:]): np.array(of) for name, of in labels.items()}
+    return find_repeats(descriptions, known, tight=True)
+
+
 def test_repeats_need_another_class_that_lacks_them():
     rng = np.random.default_rng(0)
     alike = np.full((30, 1, 6), 3.0) + rng.normal(0, 0.01, (30, 1, 6))
     others = rng.normal(0, 1, (30, 1, 6))
-    assert [
-        r.class_index for r in find_repeats({0: alike, 1: others}, True)
-    ] == [0]
-    assert not find_repeats({0: alike, 1: alike + 0.001}, True)
-    assert not find_repeats({0: rng.normal(0, 1, (30, 1, 6)), 1: others}, True)
+    assert [r.class_index for r in repeats_in({0: alike, 1: others})] == [0]
+    assert not repeats_in({0: alike, 1: alike + 0.001})
+    assert not repeats_in({0: rng.normal(0, 1, (30, 1, 6)), 1: others})
 
 
 @pytest.mark.parametrize("kind", ["batches", "dict", "paths", "regions"])
@@ -320,7 +325,7 @@ def test_two_things_in_the_same_images_are_one_repeat():
     own, others = rng.normal(0, 1, (2, 40, 3, 6))
     own[:20, 0] = 3 + rng.normal(0, 0.01, (20, 6))
     own[:9, 2] = -3 + rng.normal(0, 0.01, (9, 6))
-    (found,) = find_repeats({0: own, 1: others}, True)
+    (found,) = repeats_in({0: own, 1: others})
     assert sorted(found.members) == list(range(20))
     assert found.members[0].tolist() == [0, 2]
     assert found.members[15].tolist() == [0]
@@ -332,3 +337,15 @@ def test_share_of_a_tag_is_of_the_images_that_were_compared():
     audit = keras_facnn.audit(make_model(), images, labels)
     reason = next(r for r in audit.reasons if r.kind == "place")
     assert reason.class_name == "columns" and reason.share > 0.65
+
+
+def test_a_mistake_does_not_hide_a_repeat():
+    rng = np.random.default_rng(0)
+    own, others = rng.normal(0, 1, (2, 40, 1, 6))
+    own[:20, 0] = 3 + rng.normal(0, 0.01, (20, 6))
+    # Two images of class 0 are called 1.
+    others[:2, 0] = 3 + rng.normal(0, 0.01, (2, 6))
+    (found,) = repeats_in({0: own, 1: others}, of1=[0] * 2 + [1] * 38)
+    assert sorted(found.members) == list(range(20))
+    # If they are of class 1, it is in both.
+    assert not repeats_in({0: own, 1: others})
