@@ -1,4 +1,5 @@
 import hashlib
+import importlib.util
 import os
 import typing
 import warnings
@@ -184,7 +185,11 @@ class _Running:
         if not self.sample.wants(int(seen.classes[i, 0]), key):
             return
         path = None if batch.paths is None else batch.paths[i]
-        shown = path is None and pixels.shape[-1] in (1, 3)
+        shown = (
+            path is None
+            and pixels.shape[-1] in (1, 3)
+            and importlib.util.find_spec("PIL") is not None
+        )
         self.sample.add(
             Pick(
                 key=key,

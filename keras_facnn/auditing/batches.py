@@ -104,6 +104,15 @@ def find_source(
         numbers = _numbers(model, labels, len(paths))
         shape = height, width, channels
         return _files([os.fspath(p) for p in paths], numbers, shape, fit)
+    if (
+        labels is None
+        and isinstance(images, tuple)
+        and len(images) == 2
+        and _is_array(images[0])
+        and len(np.shape(images[1])) == 1
+    ):
+        # A pair, as `evaluate` takes it, and not two batches.
+        images, labels = images
     if _is_array(images):
         array = check_images_for(model, images)
         return _arrays(array, _numbers(model, labels, len(array)), None)
@@ -236,5 +245,15 @@ def _classes(labels: Any) -> Any:
     shape = tuple(getattr(labels, "shape", ()))
     if len(shape) == 2:
         array = np.asarray(labels)
-        return array[:, 0] if shape[1] == 1 else array.argmax(axis=-1)
+        if shape[1] == 1:
+            return array[:, 0]
+        if not (
+            (array == array.max(axis=-1, keepdims=True)).sum(-1) == 1
+        ).all():
+            raise ValueError(
+                "The labels of a batch must be one class per image, as "
+                "integers or one-hot. Received: several classes for an image, "
+                "or none"
+            )
+        return array.argmax(axis=-1)
     return labels

@@ -1,5 +1,7 @@
 """Group places by their looks."""
 
+import warnings
+
 import numpy as np
 import scipy
 
@@ -25,7 +27,10 @@ def k_means(looks: np.ndarray, count: int, seed: int) -> np.ndarray:
     count = min(count, distinct)
     if count < 2:
         return np.zeros(len(looks), int)
-    _, numbers = scipy.cluster.vq.kmeans2(
-        looks.astype("float64"), count, minit="++", seed=seed, missing="raise"
-    )
+    with warnings.catch_warnings():
+        # A cluster that loses all its vectors is left empty.
+        warnings.filterwarnings("ignore", "One of the clusters is empty")
+        _, numbers = scipy.cluster.vq.kmeans2(
+            looks.astype("float64"), count, minit="++", seed=seed
+        )
     return numbers

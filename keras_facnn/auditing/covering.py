@@ -33,10 +33,10 @@ def cover_places(
         seed: Seed of the control.
 
     Returns:
-        A dict: how many `images`; `changed`, the share that is no longer called
-        the class; `control_changed`, the same for the control; and `lost` and
-        `control_lost`, by how much the logit of the class falls, less the mean
-        fall of all classes, the mean.
+        A dict: how many `images`; `changed`, the share that gets another class
+        than before; `control_changed`, the same for the control; and `lost`
+        and `control_lost`, by how much the logit of the class falls, less the
+        mean fall of all classes, the mean.
     """
     rng = np.random.default_rng(seed)
     whole, covered, control = [], [], []
@@ -58,8 +58,10 @@ def cover_places(
 
     return {
         "images": len(members),
-        "changed": float((after.argmax(axis=-1) != said).mean()),
-        "control_changed": float((other.argmax(axis=-1) != said).mean()),
+        "changed": float((after.argmax(-1) != before.argmax(-1)).mean()),
+        "control_changed": float(
+            (other.argmax(-1) != before.argmax(-1)).mean()
+        ),
         "lost": lost(after),
         "control_lost": lost(other),
     }

@@ -7,14 +7,18 @@ import numpy as np
 import scipy
 from keras import ops
 
-# Larger maps are summed over blocks. A place is then never smaller than a tenth
+from keras_facnn.regions import area_weights
+
+# Larger maps are summed over cells. A place is then never smaller than a tenth
 # of the image, in which a crop still shows something.
 _MOST_CELLS = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """Blocks of the locations of a map.
+    """Equal cells of an image, each of one location of a map or of several.
+
+    Where a location lies in several cells, its value is divided among them.
 
     Args:
         height: The height of the maps.
@@ -25,18 +29,13 @@ class Grid:
     width: int
 
     @property
-    def block(self) -> tuple[int, int]:
-        """How many locations a cell has, down and across."""
-        return (
-            math.ceil(self.height / _MOST_CELLS),
-            math.ceil(self.width / _MOST_CELLS),
-        )
-
-    @property
     def shape(self) -> tuple[int, int]:
         """How many cells there are, `(rows, columns)`."""
-        down, across = self.block
-        return math.ceil(self.height / down), math.ceil(self.width / across)
+        rows, columns = (
+            math.ceil(n / math.ceil(n / _MOST_CELLS))
+            for n in (self.height, self.width)
+        )
+        return rows, columns
 
     @property
     def cells(self) -> int:
@@ -48,43 +47,22 @@ class Grid:
 
         This holds for arrays and for tensors.
         """
-        down, across = self.block
-        rows, columns = self.shape
-        before = tuple(maps.shape[:-2])
-        padding = [(0, 0)] * len(before) + [
-            (0, rows * down - self.height),
-            (0, columns * across - self.width),
-        ]
-        if any(after for _, after in padding):
-            maps = ops.pad(maps, padding)
-        lead = tuple(-1 if n is None else n for n in before)
-        blocks = ops.reshape(maps, (*lead, rows, down, columns, across))
-        return ops.sum(blocks, axis=(-3, -1))
-
-    @property
-    def areas(self) -> np.ndarray:
-        """The share of the map that each cell covers, `(rows, columns)`."""
-        down, across = self.block
-        rows, columns = (
-            np.minimum(step, size - step * np.arange(count)) / size
-            for step, size, count in (
-                (down, self.height, self.shape[0]),
-                (across, self.width, self.shape[1]),
+        down, across = (
+            (area_weights(size, count) * size / count).astype("float32")
+            for size, count in zip(
+                (self.height, self.width), self.shape, strict=True
             )
         )
-        return np.outer(rows, columns)
+        lines = ops.matmul(maps, ops.convert_to_tensor(across.T))
+        return ops.matmul(ops.convert_to_tensor(down), lines)
 
     @property
     def centers(self) -> tuple[np.ndarray, np.ndarray]:
         """The row and column of each cell's center, in 0..1, `(cells,)`."""
-        down, across = self.block
         rows, columns = self.shape
         y, x = (
-            (start + np.minimum(start + step, size)) / 2 / size
-            for start, step, size in (
-                (np.arange(rows) * down, down, self.height),
-                (np.arange(columns) * across, across, self.width),
-            )
+            (np.arange(rows) + 0.5) / rows,
+            (np.arange(columns) + 0.5) / columns,
         )
         return np.repeat(y, columns), np.tile(x, rows)
 
@@ -120,32 +98,26 @@ class Grid:
         return np.flatnonzero(wide)
 
     def locations(self, cells: np.ndarray) -> np.ndarray:
-        """Return which locations of the maps are in some cells, `(h, w)`."""
-        mask = np.zeros(self.shape, bool)
-        mask.ravel()[cells] = True
-        down, across = self.block
-        fine = mask.repeat(down, axis=0).repeat(across, axis=1)
-        return fine[: self.height, : self.width]
+        """Return which locations of the maps touch some cells, `(h, w)`."""
+        mask = np.zeros(self.shape)
+        mask.ravel()[cells] = 1
+        rows, columns = self.shape
+        down = area_weights(rows, self.height)
+        across = area_weights(columns, self.width)
+        return down @ mask @ across.T > 0
 
     def spread(self, cells: np.ndarray) -> float:
         """Return the mean distance from the median, as a share of the side."""
         y, x = (center[cells] for center in self.centers)
         return float(np.hypot(y - np.median(y), x - np.median(x)).mean())
 
-    def box(self, cell: int, grow: float = 0) -> tuple[float, ...]:
-        """Return a cell as `(left, top, right, bottom)`, in 0..1.
-
-        Args:
-            cell: The cell's number, row by row.
-            grow: By how many cells to enlarge the box on each side.
-        """
-        row, column = divmod(int(cell), self.shape[1])
-        down, across = self.block
-        edges = (
-            (column - grow) * across / self.width,
-            (row - grow) * down / self.height,
-            (column + 1 + grow) * across / self.width,
-            (row + 1 + grow) * down / self.height,
+    def box(self, cell: int) -> tuple[float, float, float, float]:
+        """Return a cell as `(left, top, right, bottom)`, in 0..1."""
+        rows, columns = self.shape
+        row, column = divmod(int(cell), columns)
+        return (
+            column / columns,
+            row / rows,
+            (column + 1) / columns,
+            (row + 1) / rows,
         )
-        left, top, right, bottom = (min(max(e, 0.0), 1.0) for e in edges)
-        return left, top, right, bottom

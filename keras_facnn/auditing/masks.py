@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from keras_facnn.auditing.batches import Batch
 from keras_facnn.auditing.batches import Source
@@ -90,7 +89,4 @@ def masks_on_cells(masks: np.ndarray | None, grid: Grid) -> np.ndarray | None:
     """Return the share of each cell that is inside, `(B, cells)`, or None."""
     if masks is None:
         return None
-    fine = regions_on_grid(masks, grid.height, grid.width)
-    locations = grid.areas * grid.height * grid.width
-    means = ops.convert_to_numpy(grid.sum(fine)) / locations
-    return means.reshape(len(masks), grid.cells)
+    return regions_on_grid(masks, *grid.shape).reshape(len(masks), -1)

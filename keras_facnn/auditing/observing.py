@@ -138,10 +138,8 @@ def _on_grid(features: Any, grid: Grid) -> Any:
             data_format="channels_last",
         )
     sums = grid.sum(ops.transpose(features, (0, 3, 1, 2)))
-    cells = ops.convert_to_tensor(
-        (grid.areas * grid.height * grid.width).astype("float32")
-    )
-    return ops.transpose(_flat(sums / cells), (0, 2, 1))
+    per_cell = grid.height * grid.width / grid.cells
+    return ops.transpose(_flat(sums / per_cell), (0, 2, 1))
 
 
 def _projection(channels: int) -> np.ndarray | None:

@@ -80,8 +80,12 @@ class Audit:
         return as_text(self)
 
     def __add__(self, other: "Audit") -> "Audit":
-        for name in ("class_names", "image_shape"):
-            mine, theirs = getattr(self, name), getattr(other, name)
+        for name, mine, theirs in (
+            ("class_names", self.class_names, other.class_names),
+            ("image_shape", self.image_shape, other.image_shape),
+            ("grid", self.statistics.grid, other.statistics.grid),
+            ("fit", self.facts.get("fit"), other.facts.get("fit")),
+        ):
             if mine != theirs:
                 raise ValueError(
                     "Audits can be added only if they are of the same model "
@@ -120,13 +124,13 @@ class Audit:
 
     @functools.cached_property
     def classes(self) -> list[dict[str, Any]]:
-        """Where the evidence for each class lies that was said at all.
+        """Where the evidence lies, for each class that was said at all.
 
         Each dict has the `class`; how many `images` were called so; of those
         with a label, the share that is right, the `precision` (None if none has
         a label); and the share of the evidence on the `border`, in the
-        `corners` and in the `center`, each with the share of the area that
-        this part has. If regions were given, `inside` is the share of the
+        `corners` and in the `center`; `areas` has the share of the image that
+        each of these has. If regions were given, `inside` is the share of the
         evidence inside of them.
         """
         return class_rows(self.statistics, self.class_names)
@@ -135,7 +139,7 @@ class Audit:
     def areas(self) -> dict[str, float]:
         """The share of the image's area that each zone has."""
         grid = self.statistics.grid
-        return {n: float(grid.areas[z].sum()) for n, z in grid.zones.items()}
+        return {n: float(z.mean()) for n, z in grid.zones.items()}
 
     @functools.cached_property
     def confusions(self) -> list[dict[str, Any]]:
@@ -197,6 +201,11 @@ class Audit:
         """
         if isinstance(reason, str):
             reason = self.reason(reason)
+        if reason.kind == "texture":
+            raise ValueError(
+                "A texture is all over the image, so it has no region. "
+                f"Received: reason={reason.name!r}"
+            )
         if self.facts.get("parts", 1) > 1:
             raise ValueError(
                 "The images of a sum of audits have no order. The paths and "

@@ -29,11 +29,8 @@ class Statistics:
         # Of these, those with a label, and those whose label it is.
         self.labelled = np.zeros(num_classes, "int64")
         self.right = np.zeros(num_classes, "int64")
-        # Sums over images: of the evidence in logits, and of the share of the
-        # positive evidence in each cell.
-        self.evidence = np.zeros((num_classes, grid.cells))
+        # Sums over images of the share of the positive evidence in each cell.
         self.share = np.zeros((num_classes, grid.cells))
-        self.share_squared = np.zeros((num_classes, grid.cells))
         # Sums of the share inside the regions, over the images that have some.
         self.inside = np.zeros(num_classes)
         self.inside_area = np.zeros(num_classes)
@@ -67,13 +64,11 @@ class Statistics:
         ).astype("float64")
         share = positive_share(decides)
         np.add.at(self.said, said, 1)
-        np.add.at(self.evidence, said, decides)
         np.add.at(self.share, said, share)
-        np.add.at(self.share_squared, said, share**2)
         if regions is not None:
             known = ~np.isnan(regions).any(axis=-1)
             inside = (share[known] * regions[known]).sum(axis=-1)
-            area = (regions[known] * self.grid.areas.ravel()).sum(axis=-1)
+            area = regions[known].mean(axis=-1)
             np.add.at(self.inside, said[known], inside)
             np.add.at(self.inside_area, said[known], area)
             np.add.at(self.with_regions, said[known], 1)

@@ -50,6 +50,11 @@ def verdict(audit: "Audit") -> str:
     """Return what an audit found, in one or two sentences."""
     alarms = [r for r in audit.reasons if r.alarm]
     images = f"{audit.images:,} {'image' if audit.images == 1 else 'images'}"
+    if sum(_is_compared(audit)) < 2:
+        return (
+            f"In {images}, nothing could be compared, because fewer than two "
+            f"classes were given to at least {FEWEST_IMAGES} different images."
+        )
     if not alarms:
         return (
             f"In {images}, no suspicious reason was found: nothing repeats in "
@@ -66,18 +71,31 @@ def verdict(audit: "Audit") -> str:
     )
 
 
+def _is_compared(audit: "Audit") -> list[bool]:
+    """Return of which classes there are enough images to find reasons."""
+    return [
+        len(audit.sample.of_class(c)) >= FEWEST_IMAGES
+        for c in range(len(audit.class_names))
+    ]
+
+
 def caveats(audit: "Audit") -> list[str]:
     """Return what a reader must know, such as what could not be looked at."""
     sentences = list(audit.notes)
     few = [
-        audit.class_names[c]
-        for c, count in enumerate(audit.statistics.said)
-        if 0 < len(audit.sample.of_class(c)) < FEWEST_IMAGES and count
+        name
+        for name, compared, said in zip(
+            audit.class_names,
+            _is_compared(audit),
+            audit.statistics.said,
+            strict=True,
+        )
+        if said and not compared
     ]
     if few:
         sentences.append(
-            f"Of {len(few)} classes, there are fewer than {FEWEST_IMAGES} "
-            f"images, which is too few to find reasons: {join_first(few)}."
+            f"Fewer than {FEWEST_IMAGES} different images were given these "
+            f"classes, which is too few to find reasons: {join_first(few)}."
         )
     if unreadable := audit.facts.get("unreadable"):
         count = "1 photo" if unreadable == 1 else f"{unreadable:,} photos"

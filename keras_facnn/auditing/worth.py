@@ -20,7 +20,8 @@ def without_evidence(
     what the model would answer if nothing were to be seen there: a neighboring
     place can see the same thing, because it sees more than itself.
 
-    As a control, as many cells of the same image are taken away, at random.
+    As a control, as many other cells of the same image are taken away, at
+    random, or all others if there are fewer.
 
     Args:
         members: The images that have the reason.
@@ -41,10 +42,13 @@ def without_evidence(
     for member in members:
         pick = member.pick
         those = grid.grown(member.cells) if grow else member.cells
+        others = np.setdiff1d(np.arange(grid.cells), those)
         taken = {
             "before": np.empty(0, int),
             "after": those,
-            "control": rng.choice(grid.cells, len(those), replace=False),
+            "control": rng.choice(
+                others, min(len(those), len(others)), replace=False
+            ),
         }
         for name, cells in taken.items():
             rest = pick.logits - pick.evidence[:, cells].sum(axis=1)

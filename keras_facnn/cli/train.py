@@ -103,6 +103,8 @@ def run(arguments: argparse.Namespace) -> None:
     from keras_facnn.transfer.regions import read_avoided
 
     regions, inside = arguments.regions, not arguments.outside
+    if regions is None and arguments.audit is None and arguments.outside:
+        raise ValueError("--outside needs --regions")
     if (arguments.audit is None) != (arguments.avoid is None):
         raise ValueError("--audit and --avoid must be given together")
     if arguments.audit is not None:

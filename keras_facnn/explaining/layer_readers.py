@@ -2,7 +2,7 @@
 
 Such a graph is a functional `keras.Model` with layers `stem` (whose output is
 `x_0`), `relu_l` (the branches), `fa_l` and `head`, and with the attributes
-`num_layers`, `depths`, `alphas`, `fused`, `left_out` and `head`. Without FA
+`num_layers`, `depths`, `architecture`, `left_out` and `head`. Without FA
 layers, `x_0` is the only layer of maps, number 0.
 """
 
@@ -184,9 +184,11 @@ def evidence_reader(model: Any) -> tuple[list[str], Reader]:
     last = layer_name(model.num_layers)
     names = ["stem", *(f"relu_{layer}" for layer in layers)]
     weights = [1.0]
-    for alpha in model.alphas:
-        weights = [w * (1 - alpha) for w in weights]
-        weights.append(1.0 if model.fused else alpha)
+    for layer in layers:
+        # Its alpha may have been changed since the model was made.
+        skip = model.get_layer(model.architecture.layer_name(layer))
+        weights = [w * (1 - skip.alpha) for w in weights]
+        weights.append(skip.branch_weight)
     # How many poolings follow the output of each layer, 0..L.
     first_layers = np.cumsum(model.depths)[:-1] + 1
     poolings = [

@@ -84,10 +84,20 @@ def read_avoided(
             "An audit must be the JSON file that `keras_facnn.audit(...).save` "
             f"writes. Received: {os.fspath(path)!r}"
         )
+    if audit.get("fit") not in (None, "crop"):
+        raise ValueError(
+            "The photos of an audit whose reasons are avoided must be read "
+            f'fit="crop", as in training. Received: fit={audit["fit"]!r}'
+        )
     by_name = {reason["name"]: reason for reason in audit["reasons"]}
     masks: dict[str, np.ndarray] = {}
     for name in names:
         check_option("avoid", name, by_name)
+        if by_name[name].get("kind") == "texture":
+            raise ValueError(
+                "A texture is all over the image, so it can't be avoided by "
+                f"its place. Received: avoid={name!r}"
+            )
         for member in by_name[name]["members"]:
             if member["path"] is None:
                 raise ValueError(

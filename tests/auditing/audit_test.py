@@ -84,17 +84,17 @@ def test_evidence_sums_to_the_logits_and_places_have_the_most(name):
         np.take_along_axis(logits, order, axis=-1),
         rtol=1e-4,
     )
-    # The map of the likeliest class, centered, summed over blocks by hand.
-    step = grid.block[0]
+    # The map of the likeliest class, centered, summed over cells by hand.
     scale = float(keras.ops.convert_to_numpy(model.head.scale))
     for i in range(len(images)):
         centered = maps[i] - maps[i].mean(axis=-1, keepdims=True)
         chosen = centered[..., order[i, 0]] * scale / side**2
-        blocks = chosen[: side - side % step, : side - side % step]
-        n = len(blocks) // step
-        sums = blocks.reshape(n, step, n, step).sum(axis=(1, 3))
+        # Each location in as many parts as there are cells in a line.
+        n = grid.shape[0]
+        fine = chosen.repeat(n, axis=0).repeat(n, axis=1) / n**2
+        sums = fine.reshape(n, side, n, side).sum(axis=(1, 3))
         got = (seen.evidence[i, 0] - seen.mean_evidence[i]).reshape(grid.shape)
-        np.testing.assert_allclose(got[:n, :n], sums, atol=1e-4)
+        np.testing.assert_allclose(got, sums, atol=1e-4)
         for part, place in zip(grid.parts, seen.places[i], strict=True):
             assert part[place]
             assert got.ravel()[place] == got.ravel()[part].max()
@@ -232,15 +232,16 @@ def test_evidence_taken_away_is_the_change_of_the_logits():
     changed = 0
     for member in reason.members:
         _, maps = model.predict_with_maps(images[member.pick.index][None])
-        maps = np.array(maps[0])
-        down, across = audit.statistics.grid.block
+        # Each location in as many parts as there are cells in a line.
+        n, side = audit.statistics.grid.shape[0], maps.shape[1]
+        fine = np.array(maps[0]).repeat(n, axis=0).repeat(n, axis=1)
         for cell in member.cells:
-            row, column = divmod(int(cell), audit.statistics.grid.shape[1])
-            maps[
-                row * down : (row + 1) * down,
-                column * across : (column + 1) * across,
+            row, column = divmod(int(cell), n)
+            fine[
+                row * side : (row + 1) * side,
+                column * side : (column + 1) * side,
             ] = 0
-        changed += maps.mean(axis=(0, 1)).argmax() != member.pick.said
+        changed += fine.mean(axis=(0, 1)).argmax() != member.pick.said
     assert reason.taken["changed"] == pytest.approx(
         changed / len(reason.members)
     )
@@ -349,3 +350,48 @@ def test_a_mistake_does_not_hide_a_repeat():
     assert sorted(found.members) == list(range(20))
     # If they are of class 1, it is in both.
     assert not repeats_in({0: own, 1: others})
+
+
+def test_cells_are_equal_parts_of_the_image_whatever_the_maps():
+    for side in (7, 13, 28, 31, 56):
+        grid = Grid(side, side)
+        n = grid.shape[0]
+        boxes = np.array([grid.box(cell) for cell in range(grid.cells)])
+        areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+        np.testing.assert_allclose(areas, 1 / n**2)
+        ones = np.ones((1, side, side), "float32")
+        sums = keras.ops.convert_to_numpy(grid.sum(ones))
+        np.testing.assert_allclose(sums, side**2 / n**2, rtol=1e-5)
+        # The locations of a cell are those that its box touches.
+        rows = np.flatnonzero(grid.locations(np.array([n + 1])).any(axis=1))
+        top, bottom = side / n, 2 * side / n
+        assert rows.min() == int(top + 1e-9)
+        assert rows.max() == int(np.ceil(bottom - 1e-9)) - 1
+
+
+def test_audits_of_other_images_are_not_added():
+    images, labels = make_images(24)
+    audit = keras_facnn.audit(make_model(), images, labels)
+    other = dataclasses.replace(audit, facts={**audit.facts, "fit": "pad"})
+    with pytest.raises(ValueError, match="fit None and pad"):
+        audit + other
+
+
+def test_one_class_is_no_all_clear():
+    images, labels = make_images(40)
+    audit = keras_facnn.audit(make_model(), images[labels == 0])
+    assert "nothing could be compared" in str(audit)
+
+
+def test_a_pair_is_images_and_labels():
+    images, labels = make_images(24)
+    pair = keras_facnn.audit(make_model(), (images, labels))
+    assert (
+        pair.classes == keras_facnn.audit(make_model(), images, labels).classes
+    )
+
+
+def test_refuses_several_labels_per_image():
+    images, _ = make_images(4)
+    with pytest.raises(ValueError, match="one class per image"):
+        keras_facnn.audit(make_model(), [(images, np.ones((4, 2)))])
