@@ -186,7 +186,7 @@ class _Running:
             return
         path = None if batch.paths is None else batch.paths[i]
         shown = (
-            path is None
+            not batch.from_files
             and pixels.shape[-1] in (1, 3)
             and importlib.util.find_spec("PIL") is not None
         )

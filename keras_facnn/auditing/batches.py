@@ -33,6 +33,8 @@ class Batch:
         labels: Integers `(B,)`, or None.
         index: Integers `(B,)`, the positions among all images.
         paths: B paths, or None.
+        from_files: Whether the images were read from the paths here, so that
+            they can be read in the same way again.
         regions: What the data say of the regions of these images, or None.
         count: How many images were taken, with those that can't be read.
     """
@@ -41,6 +43,7 @@ class Batch:
     labels: np.ndarray | None
     index: np.ndarray
     paths: list[str] | None = None
+    from_files: bool = False
     regions: Any = None
     count: int = 0
 
@@ -172,6 +175,7 @@ def _files(
                 None if labels is None else labels[good],
                 np.array(good, int),
                 [paths[i] for i in good],
+                from_files=True,
                 count=len(some),
             )
 

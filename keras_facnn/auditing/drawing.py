@@ -42,7 +42,7 @@ class Pictures:
         self._read = functools.lru_cache(maxsize=200)(self._read_again)
 
     def _read_again(self, pick: Pick) -> np.ndarray | None:
-        source = pick.path if pick.path is not None else pick.picture
+        source = pick.path if pick.picture is None else pick.picture
         if source is None:
             return None
         from keras_facnn.pictures.reading import read_picture

@@ -70,13 +70,13 @@ def _unlike(audit: "Audit", pictures: Pictures) -> str:
     if not audit.unlike:
         return ""
     picks = {
-        pick.index: pick
+        (pick.path, pick.index): pick
         for c in range(audit.sample.num_classes)
         for pick in audit.sample.of_class(c)
     }
     cards = []
     for row in audit.unlike:
-        pick = picks[row["index"]]
+        pick = picks[row["path"], row["index"]]
         pixels = pictures.picture(pick)
         if pixels is None:
             continue

@@ -238,7 +238,7 @@ def _code(audit: "Audit", reason: Reason) -> str:
             folder, name = shlex.quote(folder), shlex.quote(reason.name)
             lines += [
                 "# In a terminal",
-                f"keras-facnn audit NAME {folder} --json > audit.json",
+                f"keras-facnn audit NAME {folder} --output audit.json",
                 f"keras-facnn train {folder} --output NEW_NAME "
                 f"--audit audit.json --avoid {name}",
             ]

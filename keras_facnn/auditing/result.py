@@ -265,9 +265,9 @@ class Audit:
 
     def has_picture(self, pick: Pick) -> bool:
         """Return whether the pixels of an image of the sample can be read."""
-        if pick.path is not None:
-            return os.path.isfile(pick.path)
-        return pick.picture is not None
+        if pick.picture is not None:
+            return True
+        return pick.path is not None and os.path.isfile(pick.path)
 
     def picture(self, pick: Pick) -> np.ndarray:
         """Return the pixels of an image of the sample, as the model saw them.
@@ -277,15 +277,11 @@ class Audit:
             back from a JPEG copy.
         """
         height, width, channels = self.image_shape
-        source = pick.path
-        if source is None:
-            assert pick.picture is not None
-            return read_picture(
-                io.BytesIO(pick.picture), (height, width, channels)
-            )
-        return read_picture(
-            source, (height, width, channels), self.facts["fit"]
-        )
+        shape = height, width, channels
+        if pick.picture is not None:
+            return read_picture(io.BytesIO(pick.picture), shape)
+        assert pick.path is not None
+        return read_picture(pick.path, shape, self.facts["fit"])
 
     # --- Ways out ---
 

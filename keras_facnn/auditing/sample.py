@@ -17,8 +17,8 @@ class Pick:
         index: The position of the image among all that were audited.
         label: The number of the right class, or None.
         path: The path of the image, or None.
-        picture: The bytes of a JPEG file of what the model saw, or None if it
-            has a path.
+        picture: The bytes of a JPEG file of what the model saw, or None if the
+            audit read it from its path.
         thumbnail: uint8 array, see `looks.thumbnail`.
         texture: Floats, see `looks.texture`.
         classes: Integers `(K,)`, the likeliest classes, as in `Observations`.

@@ -395,3 +395,25 @@ def test_refuses_several_labels_per_image():
     images, _ = make_images(4)
     with pytest.raises(ValueError, match="one class per image"):
         keras_facnn.audit(make_model(), [(images, np.ones((4, 2)))])
+
+
+def test_pictures_of_a_folder_that_was_read_are_those_that_were_audited(
+    tmp_path,
+):
+    image = pytest.importorskip("PIL.Image")
+    images, labels = make_images(24)
+    for i, (pixels, label) in enumerate(zip(images, labels, strict=True)):
+        folder = tmp_path / ("rows", "columns")[label]
+        folder.mkdir(exist_ok=True)
+        # Twice as wide as the model takes it.
+        wide = np.concatenate([pixels, 255 - pixels], axis=1)
+        image.fromarray(wide).save(folder / f"{i:02}.png")
+    model = make_model()
+    read = keras_facnn.load_folder(tmp_path, model, fit="pad")
+    audit = keras_facnn.audit(model, read)
+    for c in range(2):
+        for pick in audit.sample.of_class(c):
+            assert pick.path == read.paths[pick.index]
+            got = audit.picture(pick).astype(int)
+            # Within what a JPEG copy changes.
+            assert np.abs(got - read.images[pick.index]).mean() < 12
