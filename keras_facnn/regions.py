@@ -40,6 +40,22 @@ def area_weights(pixels: int, cells: int) -> np.ndarray:
     return np.maximum(ends - np.maximum(starts, cell_starts), 0) / pixels
 
 
+def touched(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return which cells of a grid any part of a region lies in.
+
+    Args:
+        mask: Array `(H, W)` of 0..1, or of booleans.
+        size: `(height, width)` of the grid.
+
+    Returns:
+        Booleans `(height, width)`.
+    """
+    rows, columns = (
+        area_weights(*sides) for sides in zip(mask.shape, size, strict=True)
+    )
+    return rows @ mask @ columns.T > 0
+
+
 def regions_on_grid(masks: Any, height: int, width: int) -> np.ndarray:
     """Return which share of each location of a grid is inside the regions.
 

@@ -13,8 +13,8 @@ from keras_facnn._checks.classes import check_classes_for
 from keras_facnn._checks.messages import short_repr
 from keras_facnn._checks.numbers import is_integer
 from keras_facnn.architecture.graph import finalize_layers
-from keras_facnn.regions import area_weights
 from keras_facnn.regions import boxes_to_masks
+from keras_facnn.regions import touched
 
 
 def leave_out(
@@ -98,7 +98,7 @@ def _mask_of(model: Any, name: str, places: Any) -> np.ndarray:
     size = _map_size(model)
     array = real_array(name, places)
     if array.dtype == bool and array.ndim == 2:
-        mask = array.astype("float64")
+        mask = array
     elif array.dtype != bool and array.shape[-1:] == (4,) and array.ndim <= 2:
         (mask,) = boxes_to_masks([array], model.image_shape[:2])
     else:
@@ -107,16 +107,13 @@ def _mask_of(model: Any, name: str, places: Any) -> np.ndarray:
             "image is left out, or boxes (left, top, right, bottom) in pixels. "
             f"Received: shape {array.shape}, dtype {array.dtype}"
         )
-    rows, columns = (
-        area_weights(*sides) for sides in zip(mask.shape, size, strict=True)
-    )
-    touched = rows @ mask @ columns.T > 0
-    if not touched.any():
+    locations = touched(mask, size)
+    if not locations.any():
         raise ValueError(
             f"`{name}` must mark at least one location. Received: {name} that "
             "mark none"
         )
-    return touched
+    return locations
 
 
 def _map_pairs(model: Any, maps: Any) -> set[tuple[int, int]]:

@@ -2,17 +2,14 @@ import hashlib
 import importlib.util
 import os
 import typing
-import warnings
 from typing import Any
 
 import numpy as np
 
 from keras_facnn._backend.forward import progress_bar
 from keras_facnn._checks.arguments import check_option
-from keras_facnn._checks.messages import callers_stacklevel
 from keras_facnn._checks.models import check_fa_model
 from keras_facnn._checks.numbers import check_int
-from keras_facnn._checks.text import join_first
 from keras_facnn.auditing.batches import Batch
 from keras_facnn.auditing.batches import find_source
 from keras_facnn.auditing.looks import texture
@@ -26,6 +23,7 @@ from keras_facnn.auditing.result import Audit
 from keras_facnn.auditing.sample import Pick
 from keras_facnn.auditing.sample import Sample
 from keras_facnn.auditing.statistics import Statistics
+from keras_facnn.evaluation.broken import Broken
 from keras_facnn.evaluation.names import names_of_classes
 from keras_facnn.pictures.encoding import jpeg_bytes
 from keras_facnn.types import Fit
@@ -103,35 +101,20 @@ def audit(
     size = check_int("batch_size", batch_size)
     source = find_source(model, images, labels, image_size, fit)
     masks = find_masks(source, regions, fit)
-    broken: list[str] = []
-
-    def on_broken(error: Exception) -> None:
-        if on_error == "raise":
-            raise ValueError(
-                f'{error}. `on_error="skip"` leaves such photos out'
-            ) from error
-        broken.append(str(error))
-
+    broken = Broken(on_error)
     bar = progress_bar(source.total or 0, verbose, "image")
     running: _Running | None = None
-    for batch in source.batches(size, on_broken):
+    for batch in source.batches(size, broken.add):
         if len(batch.images):
             if running is None:
                 height, width, channels = batch.images.shape[1:]
                 running = _Running(model, (height, width, channels))
             running.add(batch, masks(batch), size)
         bar.add(batch.count)
+    if source.total is not None:
+        broken.warn(source.total)
     if running is None:
-        raise ValueError(
-            f"None of {len(broken)} photos can be read: {join_first(broken)}"
-            if broken
-            else "`images` must hold at least one image"
-        )
-    if broken:
-        warnings.warn(
-            f"Skipped {len(broken)} photos: {join_first(broken, 20)}",
-            stacklevel=callers_stacklevel(),
-        )
+        raise ValueError("`images` must hold at least one image")
     return Audit(
         statistics=running.statistics,
         sample=running.sample,
@@ -154,6 +137,10 @@ class _Running:
     def __init__(self, model: Any, image_shape: tuple[int, int, int]) -> None:
         least, most = _SAMPLED_PER_CLASS
         per_class = _SAMPLED // model.num_classes
+        self.can_show = (
+            image_shape[-1] in (1, 3)
+            and importlib.util.find_spec("PIL") is not None
+        )
         self.model = model
         self.image_shape = image_shape
         self.grid = grid_of(model, image_shape)
@@ -185,26 +172,28 @@ class _Running:
         if not self.sample.wants(int(seen.classes[i, 0]), key):
             return
         path = None if batch.paths is None else batch.paths[i]
-        shown = (
-            not batch.from_files
-            and pixels.shape[-1] in (1, 3)
-            and importlib.util.find_spec("PIL") is not None
-        )
+        shown = not batch.from_files and self.can_show
         self.sample.add(
             Pick(
                 key=key,
                 index=int(batch.index[i]),
-                label=None if batch.labels is None else int(batch.labels[i]),
+                label=int(batch.labels[i]),
                 path=path,
                 picture=jpeg_bytes(pixels, quality=92) if shown else None,
                 thumbnail=thumbnail(pixels, self.grid),
                 texture=texture(pixels),
-                classes=seen.classes[i],
-                logits=seen.logits[i],
-                evidence=seen.evidence[i],
-                mean_evidence=seen.mean_evidence[i],
-                places=seen.places[i],
                 features=seen.features[i].astype("float16"),
+                # A part of an array would keep that of the whole batch.
+                **{
+                    name: getattr(seen, name)[i].copy()
+                    for name in (
+                        "classes",
+                        "logits",
+                        "evidence",
+                        "mean_evidence",
+                        "places",
+                    )
+                },
             )
         )
 

@@ -12,15 +12,15 @@ import numpy as np
 from keras_facnn._checks.classes import check_labels
 from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import classifier_shapes
+from keras_facnn.evaluation.photos import Photos
 from keras_facnn.evaluation.photos import find_photos
 from keras_facnn.pictures.class_folders import loose_pictures
 from keras_facnn.pictures.image_folder import ImageFolder
-from keras_facnn.pictures.read_ahead import read_ahead
-from keras_facnn.pictures.reading import read_picture
-from keras_facnn.pictures.sizes import shape_to_read
+from keras_facnn.pictures.image_folder import load_folder
+from keras_facnn.pictures.sizes import fixed_shape_to_read
 from keras_facnn.types import Fit
 
-# The error of a photo that can't be read.
+# Takes the error of a photo that can't be read.
 OnBroken = Callable[[Exception], None]
 
 
@@ -30,7 +30,7 @@ class Batch:
 
     Args:
         images: Array `(B, H, W, channels)`, 0..255.
-        labels: Integers `(B,)`, or None.
+        labels: Integers `(B,)`, -1 where they are not known.
         index: Integers `(B,)`, the positions among all images.
         paths: B paths, or None.
         from_files: Whether the images were read from the paths here, so that
@@ -40,7 +40,7 @@ class Batch:
     """
 
     images: np.ndarray
-    labels: np.ndarray | None
+    labels: np.ndarray
     index: np.ndarray
     paths: list[str] | None = None
     from_files: bool = False
@@ -80,33 +80,27 @@ def find_source(
         image_size: As in `load_images`.
         fit: As in `load_images`.
     """
-    if isinstance(images, (os.PathLike, ImageFolder)) or (
+    if isinstance(images, os.PathLike) or (
         isinstance(images, str) and os.path.isdir(images)
     ):
-        if not isinstance(images, ImageFolder):
-            loose = loose_pictures(os.fspath(images))
-            if loose:
-                return find_source(model, loose, labels, image_size, fit)
+        # Without class folders, they are photos without labels.
+        loose = loose_pictures(os.fspath(images))
+        images = loose or load_folder(images, read=False)
+    if isinstance(images, ImageFolder):
         _check_no_labels(labels, "the folders are the labels")
         found, _ = find_photos(model, images, image_size, fit)
-        if found.images is None:
-            assert found.paths is not None
-            height, width, channels = found.image_shape
-            assert height is not None and width is not None
-            shape = height, width, channels
-            return _files(found.paths, found.labels, shape, fit)
-        return _arrays(found.images, found.labels, found.paths)
+        return _of_photos(found)
     if _are_paths(images):
         paths = [images] if isinstance(images, str) else list(images)
-        height, width, channels = shape_to_read(model, image_size)
-        if height is None or width is None:
-            raise ValueError(
-                "`image_size` must be given, because the model takes images of "
-                f"any size. Received: image_size={image_size}"
+        return _of_photos(
+            Photos(
+                _numbers(model, labels, len(paths)),
+                [],
+                fixed_shape_to_read(model, image_size),
+                fit,
+                paths=[os.fspath(p) for p in paths],
             )
-        numbers = _numbers(model, labels, len(paths))
-        shape = height, width, channels
-        return _files([os.fspath(p) for p in paths], numbers, shape, fit)
+        )
     if (
         labels is None
         and isinstance(images, tuple)
@@ -118,7 +112,9 @@ def find_source(
         images, labels = images
     if _is_array(images):
         array = check_images_for(model, images)
-        return _arrays(array, _numbers(model, labels, len(array)), None)
+        numbers = _numbers(model, labels, len(array))
+        shape = array.shape[1:]
+        return _of_photos(Photos(numbers, [], shape, fit, images=array))
     _check_no_labels(labels, "each batch of `images` has its own")
     return _stream(model, images)
 
@@ -147,56 +143,29 @@ def _is_array(images: Any) -> bool:
     return len(getattr(images, "shape", ())) == 4
 
 
-def _numbers(model: Any, labels: Any, count: int) -> np.ndarray | None:
+def _numbers(model: Any, labels: Any, count: int) -> np.ndarray:
+    """Return the labels as numbers, -1 where they are not known."""
     if labels is None:
-        return None
+        return np.full(count, -1)
     _, num_classes = classifier_shapes(model)
     return check_labels(labels, count, num_classes, model.class_names)
 
 
-def _files(
-    paths: list[str],
-    labels: np.ndarray | None,
-    image_shape: tuple[int, int, int],
-    fit: Fit,
-) -> Source:
+def _of_photos(photos: Photos) -> Source:
+    paths = photos.paths
+
     def batches(size: int, on_broken: OnBroken) -> Iterator[Batch]:
-        for some in read_ahead(
-            paths, lambda path: read_picture(path, image_shape, fit), size
-        ):
-            good = [i for i, image in some if not isinstance(image, Exception)]
-            for _, image in some:
-                if isinstance(image, Exception):
-                    on_broken(image)
+        for images, index, tried in photos.batches(size, on_broken):
             yield Batch(
-                np.stack([x for _, x in some if not isinstance(x, Exception)])
-                if good
-                else np.empty((0, *image_shape), "uint8"),
-                None if labels is None else labels[good],
-                np.array(good, int),
-                [paths[i] for i in good],
-                from_files=True,
-                count=len(some),
+                images,
+                photos.labels[index],
+                np.array(index, int),
+                None if paths is None else [paths[i] for i in index],
+                from_files=photos.images is None,
+                count=tried,
             )
 
-    return Source(batches, len(paths), paths)
-
-
-def _arrays(
-    images: np.ndarray, labels: np.ndarray | None, paths: list[str] | None
-) -> Source:
-    def batches(size: int, on_broken: OnBroken) -> Iterator[Batch]:
-        for start in range(0, len(images), size):
-            part = slice(start, min(start + size, len(images)))
-            yield Batch(
-                np.asarray(images[part]),
-                None if labels is None else labels[part],
-                np.arange(part.start, part.stop),
-                None if paths is None else paths[part],
-                count=part.stop - part.start,
-            )
-
-    return Source(batches, len(images), paths)
+    return Source(batches, len(photos), paths)
 
 
 def _stream(model: Any, data: Any) -> Source:

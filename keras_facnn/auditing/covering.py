@@ -42,7 +42,7 @@ def cover_places(
     whole, covered, control = [], [], []
     for member in members:
         pixels = read(member.pick).astype("float32")
-        places = _pixels(grid, member.cells, pixels.shape)
+        places = grid.pixels(member.cells, *pixels.shape[:2])
         whole.append(pixels)
         covered.append(_filled(pixels, places))
         control.append(_filled(pixels, _elsewhere(places, rng)))
@@ -65,19 +65,6 @@ def cover_places(
         "lost": lost(after),
         "control_lost": lost(other),
     }
-
-
-def _pixels(
-    grid: Grid, cells: np.ndarray, shape: tuple[int, ...]
-) -> np.ndarray:
-    """Return which pixels lie in some cells, booleans `(H, W)`."""
-    height, width = shape[:2]
-    inside = np.zeros((height, width), bool)
-    for cell in cells:
-        left, top, right, bottom = grid.box(cell)
-        rows = slice(round(top * height), round(bottom * height))
-        inside[rows, round(left * width) : round(right * width)] = True
-    return inside
 
 
 def _elsewhere(places: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -7,9 +7,9 @@ import numpy as np
 import scipy
 
 from keras_facnn.auditing.grid import Grid
+from keras_facnn.auditing.looks import shrunk
 from keras_facnn.auditing.reason import Member
 from keras_facnn.auditing.sample import Pick
-from keras_facnn.regions import area_weights
 from keras_facnn.types import Fit
 
 if typing.TYPE_CHECKING:
@@ -17,7 +17,7 @@ if typing.TYPE_CHECKING:
 
 # The shorter side in pixels of what is read, of a picture and of a crop.
 _READ, _SHOWN, _CROP = 360, 220, 90
-# White and black can be told from any picture.
+# A white line beside a black one is visible on any picture.
 _LINES = ((0, 0, 0), (255, 255, 255))
 
 
@@ -91,18 +91,10 @@ def outline(pixels: np.ndarray, grid: Grid, cells: np.ndarray) -> np.ndarray:
         grid: The grid of the cells.
         cells: Integers, the cells.
     """
-    height, width = pixels.shape[:2]
-    inside = np.zeros((height, width), bool)
-    for cell in cells:
-        left, top, right, bottom = grid.box(cell)
-        inside[
-            round(top * height) : round(bottom * height),
-            round(left * width) : round(right * width),
-        ] = True
     result = pixels.copy()
     square = np.ones((3, 3), bool)
     # A black line outside, and a white one inside of it.
-    outer = inside
+    outer = grid.pixels(cells, *pixels.shape[:2])
     for color in reversed(_LINES):
         inner = scipy.ndimage.binary_erosion(
             outer, square, iterations=2, border_value=0
@@ -135,7 +127,4 @@ def _shrunk(pixels: np.ndarray, side: int) -> np.ndarray:
     """Return an image whose shorter side has at most so many pixels."""
     times = min(side / min(pixels.shape[:2]), 1)
     height, width = (round(n * times) for n in pixels.shape[:2])
-    down = area_weights(pixels.shape[0], height).astype("float32")
-    across = area_weights(pixels.shape[1], width).astype("float32")
-    means = np.einsum("yh,hwc,xw->yxc", down, pixels, across, optimize=True)
-    return means.round().astype("uint8")
+    return shrunk(pixels, height, width)

@@ -8,6 +8,7 @@ import scipy
 from keras import ops
 
 from keras_facnn.regions import area_weights
+from keras_facnn.regions import touched
 
 # Larger maps are summed over cells. A place is then never smaller than a tenth
 # of the image, in which a crop still shows something.
@@ -92,24 +93,34 @@ class Grid:
 
     def grown(self, cells: np.ndarray) -> np.ndarray:
         """Return some cells with all cells that touch them."""
-        mask = np.zeros(self.shape, bool)
-        mask.ravel()[cells] = True
-        wide = scipy.ndimage.binary_dilation(mask, np.ones((3, 3)))
+        wide = scipy.ndimage.binary_dilation(self._mask(cells), np.ones((3, 3)))
         return np.flatnonzero(wide)
 
     def locations(self, cells: np.ndarray) -> np.ndarray:
         """Return which locations of the maps touch some cells, `(h, w)`."""
-        mask = np.zeros(self.shape)
-        mask.ravel()[cells] = 1
-        rows, columns = self.shape
-        down = area_weights(rows, self.height)
-        across = area_weights(columns, self.width)
-        return down @ mask @ across.T > 0
+        return touched(self._mask(cells), (self.height, self.width))
+
+    def _mask(self, cells: np.ndarray) -> np.ndarray:
+        """Return some cells as booleans `(rows, columns)`."""
+        mask = np.zeros(self.shape, bool)
+        mask.ravel()[cells] = True
+        return mask
 
     def spread(self, cells: np.ndarray) -> float:
         """Return the mean distance from the median, as a share of the side."""
         y, x = (center[cells] for center in self.centers)
         return float(np.hypot(y - np.median(y), x - np.median(x)).mean())
+
+    def pixels(self, cells: np.ndarray, height: int, width: int) -> np.ndarray:
+        """Return which pixels of an image lie in some cells, `(H, W)`."""
+        inside = np.zeros((height, width), bool)
+        for cell in cells:
+            left, top, right, bottom = self.box(cell)
+            inside[
+                round(top * height) : round(bottom * height),
+                round(left * width) : round(right * width),
+            ] = True
+        return inside
 
     def box(self, cell: int) -> tuple[float, float, float, float]:
         """Return a cell as `(left, top, right, bottom)`, in 0..1."""

@@ -24,11 +24,24 @@ def thumbnail(pixels: np.ndarray, grid: Grid) -> np.ndarray:
         A uint8 array `(rows * DETAIL, columns * DETAIL, channels)`.
     """
     rows, columns = grid.shape
-    height, width, channels = pixels.shape
-    down = _weights(height, rows * DETAIL)
-    across = _weights(width, columns * DETAIL)
-    lines = down @ pixels.reshape(height, -1).astype("float32")
-    means = across @ lines.reshape(-1, width, channels)
+    return shrunk(pixels, rows * DETAIL, columns * DETAIL)
+
+
+def shrunk(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return an image as the mean colors of equal parts.
+
+    Args:
+        pixels: uint8 array `(H, W, channels)`.
+        height: Positive integer, the parts of a column.
+        width: Positive integer, the parts of a row.
+
+    Returns:
+        A uint8 array `(height, width, channels)`.
+    """
+    down = _weights(pixels.shape[0], height)
+    across = _weights(pixels.shape[1], width)
+    lines = down @ pixels.reshape(len(pixels), -1).astype("float32")
+    means = across @ lines.reshape(height, *pixels.shape[1:])
     return np.round(means).astype("uint8")
 
 
@@ -46,7 +59,8 @@ def texture(pixels: np.ndarray) -> np.ndarray:
     Args:
         pixels: uint8 array `(H, W, channels)`.
     """
-    gray = pixels.astype("float32").mean(axis=-1)
+    channels = pixels.shape[-1]
+    gray = pixels.astype("float32") @ np.full(channels, 1 / channels, "float32")
     scales = [_contrast(gray), _contrast(_halved(gray))]
     scales.append(_contrast(_halved(_halved(gray))))
     fine, middle, coarse = scales

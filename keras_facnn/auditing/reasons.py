@@ -152,10 +152,7 @@ def _repeated(
         else stack(of_class.picks, field)[:, None]
         for c, of_class in classes.items()
     }
-    labels = {
-        c: np.array([-1 if p.label is None else p.label for p in x.picks])
-        for c, x in classes.items()
-    }
+    labels = {c: stack(x.picks, "label") for c, x in classes.items()}
     found = []
     for repeat in find_repeats(described, labels, tight=kind == "place"):
         # The others of the class may have it, too.

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import io
 import json
 import os
 from typing import Any
@@ -24,6 +23,7 @@ from keras_facnn.auditing.sample import Sample
 from keras_facnn.auditing.statistics import Statistics
 from keras_facnn.auditing.text import as_text
 from keras_facnn.auditing.unlike import find_unlike
+from keras_facnn.evaluation.page import save
 from keras_facnn.pictures.reading import read_picture
 
 
@@ -170,7 +170,7 @@ class Audit:
 
         Returns:
             Array `(rows, columns)`, the mean share of the positive evidence
-            that lies in each cell. It sums to 1.
+            that lies in each cell. It sums to 1 if all images have some.
         """
         check_option("class_name", class_name, self.class_names)
         c = self.class_names.index(class_name)
@@ -233,8 +233,8 @@ class Audit:
                 cover at most, those of most evidence first.
 
         Returns:
-            A dict: how many `images`; `changed`, the share that is no longer
-            called the class; `control_changed`, the same if equally large
+            A dict: how many `images`; `changed`, the share that gets another
+            class than before; `control_changed`, the same if equally large
             places elsewhere are covered; and `lost` and `control_lost`, the
             mean fall of the class' logit, less that of all classes. It is kept
             in `coverings`, under the name of the reason.
@@ -276,12 +276,10 @@ class Audit:
             A uint8 array `(H, W, channels)`. Images that were not files come
             back from a JPEG copy.
         """
-        height, width, channels = self.image_shape
-        shape = height, width, channels
         if pick.picture is not None:
-            return read_picture(io.BytesIO(pick.picture), shape)
+            return read_picture(pick.picture, self.image_shape)
         assert pick.path is not None
-        return read_picture(pick.path, shape, self.facts["fit"])
+        return read_picture(pick.path, self.image_shape, self.facts["fit"])
 
     # --- Ways out ---
 
@@ -318,12 +316,4 @@ class Audit:
         Raises:
             ValueError: If the path has another ending.
         """
-        name = os.fspath(path)
-        ending = os.path.splitext(name)[1].lower()
-        if ending not in (".html", ".json"):
-            raise ValueError(
-                f"`path` must end in .html or .json. Received: path={name!r}"
-            )
-        text = report.page(self) if ending == ".html" else self.to_json()
-        with open(name, "w", encoding="utf-8") as file:
-            file.write(text)
+        save(path, lambda: report.page(self), self.to_json)

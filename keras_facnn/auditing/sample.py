@@ -15,7 +15,7 @@ class Pick:
         key: A number that depends only on the pixels. The images with the
             smallest keys are the sample.
         index: The position of the image among all that were audited.
-        label: The number of the right class, or None.
+        label: The number of the right class, or -1.
         path: The path of the image, or None.
         picture: The bytes of a JPEG file of what the model saw, or None if the
             audit read it from its path.
@@ -31,7 +31,7 @@ class Pick:
 
     key: int
     index: int
-    label: int | None
+    label: int
     path: str | None
     picture: bytes | None
     thumbnail: np.ndarray

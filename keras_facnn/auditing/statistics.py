@@ -46,14 +46,14 @@ class Statistics:
     def add(
         self,
         seen: Observations,
-        labels: np.ndarray | None = None,
+        labels: np.ndarray,
         regions: np.ndarray | None = None,
     ) -> None:
         """Add a batch.
 
         Args:
             seen: The observations of N images.
-            labels: Integers `(N,)`, or None. Negative ones are unknown.
+            labels: Integers `(N,)`, -1 where they are not known.
             regions: Floats `(N, cells)`, the share of each cell that is inside
                 the image's regions, NaN for images without any. None if no
                 image has one.
@@ -72,12 +72,11 @@ class Statistics:
             np.add.at(self.inside, said[known], inside)
             np.add.at(self.inside_area, said[known], area)
             np.add.at(self.with_regions, said[known], 1)
-        if labels is not None:
-            known = labels >= 0
-            np.add.at(self.labelled, said[known], 1)
-            np.add.at(self.right, said[known & (labels == said)], 1)
-            for i in np.flatnonzero(known & (labels != said)):
-                self._add_confusion(seen, int(i), int(labels[i]))
+        known = labels >= 0
+        np.add.at(self.labelled, said[known], 1)
+        np.add.at(self.right, said[labels == said], 1)
+        for i in np.flatnonzero(known & (labels != said)):
+            self._add_confusion(seen, int(i), int(labels[i]))
 
     def _add_confusion(self, seen: Observations, i: int, label: int) -> None:
         # Beyond the likeliest classes, the evidence of a label is not kept.

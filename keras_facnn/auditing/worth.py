@@ -53,7 +53,7 @@ def without_evidence(
         for name, cells in taken.items():
             rest = pick.logits - pick.evidence[:, cells].sum(axis=1)
             answers[name].append(int(pick.classes[rest.argmax()]))
-        labels.append(-1 if pick.label is None else pick.label)
+        labels.append(pick.label)
     before, after, control = (np.array(v) for v in answers.values())
     known = np.array(labels) >= 0
     label = np.array(labels)[known]

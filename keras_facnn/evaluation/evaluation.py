@@ -20,6 +20,7 @@ from keras_facnn.evaluation import statistics
 from keras_facnn.evaluation import tables
 from keras_facnn.evaluation.examples import Example
 from keras_facnn.evaluation.names import names_of_classes
+from keras_facnn.evaluation.page import save
 from keras_facnn.evaluation.scores import Scores
 from keras_facnn.evaluation.scores import score
 
@@ -271,15 +272,7 @@ class Evaluation:
         Raises:
             ValueError: If the path has another ending.
         """
-        name = os.fspath(path)
-        ending = os.path.splitext(name)[1].lower()
-        if ending not in (".html", ".json"):
-            raise ValueError(
-                f"`path` must end in .html or .json. Received: path={name!r}"
-            )
-        text = report.page(self) if ending == ".html" else self.to_json()
-        with open(name, "w", encoding="utf-8") as file:
-            file.write(text)
+        save(path, lambda: report.page(self), self.to_json)
 
     def _photos(self) -> dict[str, Any]:
         names, scores = np.asarray(self.class_names, object), self.scores

@@ -169,7 +169,7 @@ def _maps(
     """Return the maps of one class, and the contrasts with another."""
     if not is_fa_model(model):
         return [None] * len(index), [None] * len(index)
-    images, _ = photos.read(index.tolist(), _fail)
+    ((images, _, _),) = photos.select(index).batches(len(index), _fail)
     _, maps = model.predict_with_maps(images, batch_size=_BATCH)
     if not model.head.threshold:
         maps = center_maps(maps)

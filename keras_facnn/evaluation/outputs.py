@@ -1,6 +1,5 @@
 """Run a classifier over photos, a batch at a time."""
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,10 +8,9 @@ import numpy as np
 from keras_facnn._backend.forward import compiled_scores_function
 from keras_facnn._backend.forward import progress_bar
 from keras_facnn._backend.forward import run_in_batches
-from keras_facnn._checks.messages import callers_stacklevel
 from keras_facnn._checks.models import check_finite_outputs
 from keras_facnn._checks.numbers import check_int
-from keras_facnn._checks.text import join_first
+from keras_facnn.evaluation.broken import Broken
 from keras_facnn.evaluation.photos import Photos
 from keras_facnn.types import OnError
 
@@ -37,33 +35,14 @@ def read_outputs(
     Raises:
         ValueError: If no photo can be read.
     """
-    broken: list[str] = []
-
-    def on_broken(error: Exception) -> None:
-        if on_error == "raise":
-            raise ValueError(
-                f'{error}. `on_error="skip"` leaves such photos out'
-            ) from error
-        broken.append(str(error))
-
+    broken = Broken(on_error)
     size = check_int("batch_size", batch_size)
     function = compiled_scores_function(model)
     bar = progress_bar(len(photos), verbose, "photo")
-    for start in range(0, len(photos), size):
-        batch = range(start, min(start + size, len(photos)))
-        images, index = photos.read(batch, on_broken)
+    for images, index, tried in photos.batches(size, broken.add):
         if index:
             outputs = run_in_batches(function, images, size, one_size=True)
             check_finite_outputs(outputs)
             yield outputs, index
-        bar.add(len(batch))
-    if len(broken) == len(photos):
-        raise ValueError(
-            f"None of {len(photos)} photos can be read: {join_first(broken)}"
-        )
-    if broken:
-        warnings.warn(
-            f"Skipped {len(broken)} of {len(photos)} photos: "
-            f"{join_first(broken, 20)}",
-            stacklevel=callers_stacklevel(),
-        )
+        bar.add(tried)
+    broken.warn(len(photos))

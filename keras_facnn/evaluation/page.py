@@ -1,6 +1,8 @@
 """Pieces of an HTML page that is one file and needs no network."""
 
+import os
 import pathlib
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
@@ -34,6 +36,29 @@ def page(title: str, body: Iterable[str]) -> str:
         + "\n".join(body)
         + f"\n</main>\n<script>\n{script}</script></body></html>\n"
     )
+
+
+def save(
+    path: str | os.PathLike,
+    make_page: Callable[[], str],
+    make_json: Callable[[], str],
+) -> None:
+    """Write a report as HTML or JSON, by the ending of the path.
+
+    Args:
+        path: Path of the file, which ends in `.html` or `.json`.
+        make_page: Function that returns the page.
+        make_json: Function that returns all numbers.
+    """
+    name = os.fspath(path)
+    ending = os.path.splitext(name)[1].lower()
+    if ending not in (".html", ".json"):
+        raise ValueError(
+            f"`path` must end in .html or .json. Received: path={name!r}"
+        )
+    text = make_page() if ending == ".html" else make_json()
+    with open(name, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def section(title: str, *parts: str, name: str = "") -> str:

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,10 @@ from keras_facnn.evaluation.names import names_of_classes
 from keras_facnn.pictures.class_folders import class_numbers
 from keras_facnn.pictures.image_folder import ImageFolder
 from keras_facnn.pictures.image_folder import load_folder
+from keras_facnn.pictures.read_ahead import read_ahead
 from keras_facnn.pictures.reading import read_picture
 from keras_facnn.pictures.sizes import ImageShape
-from keras_facnn.pictures.sizes import shape_to_read
+from keras_facnn.pictures.sizes import fixed_shape_to_read
 from keras_facnn.types import Fit
 
 # The shorter side of the photos of a report in pixels, about.
@@ -30,7 +31,8 @@ class Photos:
     """Photos with labels, which are read when they are needed.
 
     Args:
-        labels: Integers `(N,)`, numbers of the model's classes.
+        labels: Integers `(N,)`, numbers of the model's classes, or -1 where
+            that is not known.
         class_names: List of the names of all classes.
         image_shape: `(height, width, channels)` of what the model takes.
         fit: As in `load_images`.
@@ -58,33 +60,39 @@ class Photos:
             paths=None if paths is None else [paths[i] for i in index],
         )
 
-    def read(
-        self, index: Sequence[int], on_broken: Callable[[Exception], None]
-    ) -> tuple[np.ndarray, list[int]]:
-        """Read some photos as the model takes them.
+    def batches(
+        self, size: int, on_broken: Callable[[Exception], None]
+    ) -> Iterator[tuple[np.ndarray, list[int], int]]:
+        """Read all photos, files one batch ahead of what is needed.
 
         Args:
-            index: The photos.
+            size: Positive integer, photos per batch.
             on_broken: Function that is called with the error of each photo that
                 can't be read.
 
-        Returns:
-            Images, and the indices of those that could be read.
+        Yields:
+            Images, the indices of those that could be read, and how many were
+            tried.
         """
         if self.images is not None:
-            return self.images[list(index)], list(index)
+            for start in range(0, len(self), size):
+                index = list(range(start, min(start + size, len(self))))
+                yield self.images[index], index, len(index)
+            return
         assert self.paths is not None
-        images, kept = [], []
-        for i in index:
-            try:
-                images.append(
-                    read_picture(self.paths[i], self.image_shape, self.fit)
-                )
-            except (OSError, ValueError) as e:
-                on_broken(e)
-            else:
-                kept.append(i)
-        return np.stack(images) if images else np.empty(0), kept
+        for some in read_ahead(
+            self.paths,
+            lambda path: read_picture(path, self.image_shape, self.fit),
+            size,
+        ):
+            images, kept = [], []
+            for i, image in some:
+                if isinstance(image, Exception):
+                    on_broken(image)
+                else:
+                    images.append(image)
+                    kept.append(i)
+            yield np.stack(images) if images else np.empty(0), kept, len(some)
 
     def read_to_show(self, i: int) -> np.ndarray:
         """Return what the model sees of a photo, large enough to be shown."""
@@ -127,12 +135,7 @@ def find_photos(
             shape = images.shape[1:]
             found = Photos(labels, names, shape, fit, images, photos.paths)
             return found, photos
-        shape = shape_to_read(model, image_size)
-        if None in shape:
-            raise ValueError(
-                "`image_size` must be given, because the model takes images of "
-                f"any size. Received: image_size={image_size}"
-            )
+        shape = fixed_shape_to_read(model, image_size)
         return Photos(labels, names, shape, fit, paths=photos.paths), photos
     return _find_arrays(model, photos, count), None
 

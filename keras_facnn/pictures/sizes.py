@@ -42,6 +42,19 @@ def shape_to_read(
     return (*sides, channels)
 
 
+def fixed_shape_to_read(
+    model: Any, image_size: int | tuple[int, int] | None
+) -> tuple[int, int, int]:
+    """Return `shape_to_read`, or raise if it leaves a side open."""
+    height, width, channels = shape_to_read(model, image_size)
+    if height is None or width is None:
+        raise ValueError(
+            "`image_size` must be given, because the model takes images of "
+            f"any size. Received: image_size={image_size}"
+        )
+    return height, width, channels
+
+
 def fit_to_size(
     image: Any,
     size: tuple[int, int],

@@ -417,3 +417,14 @@ def test_pictures_of_a_folder_that_was_read_are_those_that_were_audited(
             got = audit.picture(pick).astype(int)
             # Within what a JPEG copy changes.
             assert np.abs(got - read.images[pick.index]).mean() < 12
+
+
+def test_the_sample_keeps_nothing_of_the_other_images():
+    images, labels = make_images(40)
+    audit = keras_facnn.audit(make_model(), images, labels)
+    for c in range(2):
+        for pick in audit.sample.of_class(c):
+            for name, value in vars(pick).items():
+                if isinstance(value, np.ndarray):
+                    held = value if value.base is None else value.base
+                    assert held.nbytes == value.nbytes, name
