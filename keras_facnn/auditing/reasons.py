@@ -22,7 +22,7 @@ from keras_facnn.auditing.statistics import positive_share
 from keras_facnn.auditing.words import place_in_words
 from keras_facnn.auditing.worth import without_evidence
 
-# In fewer images, a pattern can't be told from chance.
+# A pattern in fewer images may be chance.
 FEWEST_IMAGES = 12
 # A reason has at least so many images, and so large a share of its class.
 _FEWEST_MEMBERS = 6

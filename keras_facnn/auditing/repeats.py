@@ -15,8 +15,7 @@ _FEWEST = 4
 # Distances in units of the standard deviation of each number: below this, the
 # noise of cameras and of JPEG files decides.
 _NOISE = 0.05
-# The largest ratio of an image whose repetition is told from chance, see
-# `zoo/results/audit.md`.
+# Images with a lower score may be alike by chance, see `zoo/results/audit.md`.
 THRESHOLD = 0.5
 _MOST_PER_CLASS = 5
 

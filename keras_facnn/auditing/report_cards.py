@@ -45,9 +45,9 @@ def suspicious(audit: "Audit", pictures: Pictures) -> str:
         html.paragraph(
             "Each card is something that the images of one class have in "
             "common, and no others. The lines in the pictures show where. A "
-            "click enlarges a picture and names its file. Being suspicious is "
-            "no proof that the model uses it, and it may be a fair reason: "
-            "look, and see what changes without it."
+            "click enlarges a picture and names its file. The model may not "
+            "use it, or it may be a fair reason: look, and see what changes "
+            "without it."
         ),
         _filters(alarms) if len(alarms) > 1 else "",
         f'<div class="cards wide">{cards}</div>',

@@ -29,7 +29,7 @@ def collect_facts(model: Any, layers: Sequence[int], centered: bool) -> Facts:
         "class_names": model.class_names,
         "image_shape": list(model.image_shape),
         "image_range": [0, 255],
-        # How `load_images` fits a picture of another aspect ratio.
+        # The `fit` of `load_images`, for pictures of another aspect ratio.
         "fit": "crop",
         "maps": "centered" if centered else "raw",
         # The last layer's maps are `class_maps`, the others' `class_maps_l`.

@@ -45,8 +45,8 @@ def load_regions(
     transparent ones are outside. A mask may be smaller or larger than its
     photo, but must have the same proportions. It is taken to show the pixels
     of the photo's file, and is turned with them as the EXIF data of the photo
-    say. Only if its proportions match the upright photo alone, it is taken to
-    be upright.
+    say. If its proportions match only the upright photo, it is taken to be
+    upright.
 
     Args:
         folder: Path of the folder of the masks.
