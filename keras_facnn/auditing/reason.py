@@ -77,7 +77,8 @@ class Reason:
             half of its images have it. For a place, this includes the cells
             around it. `FACNN.without(reason=...)` leaves these out.
         taken: What the answers would be without this evidence: a dict, see
-            `keras_facnn.auditing.worth.without_evidence`.
+            `keras_facnn.auditing.worth.without_evidence`. Empty for a texture,
+            which is all over the image.
         suspicion: How much more alike these images are than images of two
             classes, see `keras_facnn.auditing.repeats.likeness`. 0 for looks.
         tightness: For looks, how much the places look alike, 0..1: the length

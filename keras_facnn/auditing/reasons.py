@@ -244,7 +244,10 @@ def _reason(
         place=place_in_words(grid, every),
         places=grid.locations(np.flatnonzero(counts >= len(members) / 2)),
         tightness=None if center is None else float(np.linalg.norm(center)),
-        taken=without_evidence(members, grid, grow=kind != "looks"),
+        # Without the whole image, nothing would be left.
+        taken={}
+        if kind == "texture"
+        else without_evidence(members, grid, grow=kind == "place"),
         suspicion=suspicion,
         center=center,
     )

@@ -147,7 +147,8 @@ class Audit:
 
         Each dict has the right `class`, what was `said`, how many `images`,
         and `evidence`: the mean evidence for what was said, less that for the
-        right class, `(rows, columns)`, in logits.
+        right class, `(rows, columns)`, in logits. Images whose right class is
+        not among the 16 likeliest are left out.
         """
         return confusion_rows(self.statistics, self.class_names)
 

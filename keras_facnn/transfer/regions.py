@@ -24,8 +24,17 @@ from keras_facnn.transfer.record import Settings
 
 def check_regions(regions: Any) -> str | dict[str, np.ndarray] | None:
     """Return the path of a folder of masks, or masks by paths, or raise."""
+    if regions is None:
+        return None
+    if isinstance(regions, (str, os.PathLike)):
+        return os.fspath(regions)
     if not isinstance(regions, Mapping):
-        return None if regions is None else os.fspath(regions)
+        raise TypeError(
+            "`regions` must be the path of a folder of masks, or a dict from "
+            "the paths of photos to masks, because only a path tells which "
+            "photo a mask belongs to. Received: regions of type "
+            f"{type(regions).__name__}"
+        )
     masks = {}
     for path, mask in regions.items():
         array = check_masks("regions", np.asarray(mask)[None])[0]

@@ -222,6 +222,11 @@ def test_finds_blurred_images_of_one_class():
     audit = keras_facnn.audit(model, blurred, labels)
     kinds = {(r.kind, r.class_name) for r in audit.reasons if r.alarm}
     assert ("texture", "columns") in kinds
+    # Nothing is said about answers without the whole image.
+    texture = next(r for r in audit.reasons if r.kind == "texture")
+    assert texture.to_dict()["taken"] == {}
+    frame = audit.to_dataframe().set_index("name")
+    assert np.isnan(frame.without_changed[texture.name])
 
 
 def test_evidence_taken_away_is_the_change_of_the_logits():

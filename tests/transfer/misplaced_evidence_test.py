@@ -169,6 +169,8 @@ def test_regions_that_cannot_be_used_are_refused(train, tagged, capsys):
         train(regions=masks, region_weight=-1.0)
     with pytest.raises(ValueError, match="'1 masks', of other photos"):
         train(regions={"elsewhere.png": np.ones((4, 4))})
+    with pytest.raises(TypeError, match="`regions` must be the path of a fold"):
+        train(regions=np.ones((3, 4, 4)))
     with pytest.raises(ValueError, match="values from 2 to 2"):
         train(regions={"elsewhere.png": np.full((4, 4), 2.0)})
 
