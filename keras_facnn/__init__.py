@@ -7,13 +7,17 @@ from typing import Any
 
 from keras_facnn._checks.packages import missing_backend
 from keras_facnn._checks.packages import missing_matplotlib
+from keras_facnn._checks.packages import skipped_keras
 from keras_facnn._checks.text import printable
+from keras_facnn.cli.start import skips_keras
 from keras_facnn.cli.start import start_command
 from keras_facnn.version import __version__
 
 start_command()
 _keras_error: Exception | None = None
 try:
+    if skips_keras():
+        raise skipped_keras()
     importlib.import_module("keras")
 except (ImportError, ValueError) as e:
     # It is raised when a name is used, so that the command line can report it.
@@ -81,6 +85,8 @@ else:
     # Type checkers would take any name for an attribute.
     def __getattr__(name: str) -> Any:
         if _keras_error is not None and name in __all__:
+            if skips_keras():
+                raise skipped_keras()
             raise missing_backend(_keras_error) from _keras_error
         # `plots` needs Matplotlib, so it is imported when it is first used.
         if name == "plots":

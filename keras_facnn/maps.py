@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from keras_facnn._checks.arrays import as_float32
 from keras_facnn._checks.arrays import check_maps
@@ -37,16 +36,27 @@ def resize_maps(maps: Maps, size: tuple[int, int]) -> np.ndarray:
     maps = as_float32(check_maps(maps, ndim=(3, 4), finite=False))
     size = check_size("size", size)
     check_memory("`maps` and `size`", *maps.shape[:1], *size, *maps.shape[3:])
-    channels_last = maps if maps.ndim == 4 else maps[..., None]
-    resized = ops.convert_to_numpy(
-        ops.image.resize(
-            channels_last,
-            size,
-            interpolation="bilinear",
-            data_format="channels_last",
-        )
-    )
-    return resized if maps.ndim == 4 else resized[..., 0]
+    for axis, pixels in enumerate(size, start=1):
+        maps = _resize_axis(maps, axis, pixels)
+    return maps
+
+
+def _resize_axis(maps: np.ndarray, axis: int, pixels: int) -> np.ndarray:
+    """Resize float32 maps along one axis."""
+    cells = maps.shape[axis]
+    if cells == pixels:
+        return maps
+    at = (np.arange(pixels) + 0.5) * cells / pixels - 0.5
+    at = np.clip(at, 0, cells - 1)
+    low = at.astype(int)
+    high = np.minimum(low + 1, cells - 1)
+    share = (at - low).astype("float32")
+    share = share.reshape(-1, *[1] * (maps.ndim - axis - 1))
+    left, right = maps.take(low, axis), maps.take(high, axis)
+    with np.errstate(invalid="ignore"):
+        between = left * (1 - share) + right * share
+    # Infinity times 0 would be NaN.
+    return np.where(share, between, left)
 
 
 def pick_classes(values: Any, classes: CheckedClasses, logits: Any) -> Any:
@@ -70,6 +80,18 @@ def pick_classes(values: Any, classes: CheckedClasses, logits: Any) -> Any:
 def center_maps(maps: Maps) -> Any:
     """Subtract from maps `(..., C)` their mean over the classes."""
     return maps - maps.mean(axis=-1, keepdims=True)
+
+
+def positive_share(evidence: np.ndarray) -> np.ndarray:
+    """Return the share of the positive evidence in each cell `(..., cells)`.
+
+    Where no evidence is positive, all shares are 0.
+    """
+    positive = np.maximum(evidence, 0)
+    total = positive.sum(axis=-1, keepdims=True)
+    return np.divide(
+        positive, total, out=np.zeros_like(positive), where=total > 0
+    )
 
 
 def strongest_rivals(scores: Any, classes: Any) -> np.ndarray:

@@ -252,7 +252,7 @@ def test_every_number_of_the_prose_is_known():
     )[1]
     (keras_at_least,) = (
         requirement.partition(">=")[2]
-        for requirement in PROJECT["dependencies"]
+        for requirement in PROJECT["optional-dependencies"]["keras"]
         if requirement.startswith("keras>=")
     )
     assert numbers == {

@@ -6,14 +6,10 @@ from collections.abc import Collection
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_facnn._checks.messages import short_repr
 from keras_facnn._checks.numbers import is_integer
-
-# The dtypes that weights may have, and that layers may compute in.
-_FLOATS = {"float16", "bfloat16", "float32", "float64"}
 
 
 def check_argument_names(
@@ -73,31 +69,6 @@ def check_verbose(verbose: Any) -> int:
             f"Received: verbose={short_repr(verbose)}"
         )
     return verbose.__index__()
-
-
-def check_policy(dtype: Any) -> keras.dtype_policies.DTypePolicy:
-    """Return Keras' policy for a floating-point `dtype`, or raise."""
-    try:
-        policy = (
-            keras.config.dtype_policy()
-            if dtype is None
-            else keras.dtype_policies.get(dtype)
-        )
-    except (AttributeError, TypeError, ValueError):
-        policy = None
-    # Keras accepts others too, and fails when a layer computes.
-    if (
-        policy is None
-        or policy.quantization_mode is not None
-        or not {policy.compute_dtype, policy.variable_dtype} <= _FLOATS
-    ):
-        raise ValueError(
-            "`dtype` must be a dtype policy of Keras that computes in floats, "
-            'such as "float32" or "mixed_bfloat16"; `model.quantize` turns a '
-            "trained model into one of integers. "
-            f"Received: dtype={short_repr(policy if dtype is None else dtype)}"
-        )
-    return policy
 
 
 def check_callable(name: str, value: Any) -> Callable[..., Any]:

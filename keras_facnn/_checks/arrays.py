@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 from typing import NoReturn
 
-import keras
 import numpy as np
 
 from keras_facnn._checks.messages import short_repr
@@ -34,7 +33,7 @@ def real_array(name: str, values: Any) -> np.ndarray:
         if np.ma.is_masked(values):
             refuse("a masked array; fill it first, by `.filled(...)`")
         values = values.data
-    if isinstance(values, keras.KerasTensor):
+    if type(values).__name__ == "KerasTensor":
         refuse("a symbolic KerasTensor, which has no values")
     if isinstance(values, (str, bytes, set, frozenset, dict)) or values is None:
         refuse(short_repr(values))

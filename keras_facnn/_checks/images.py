@@ -3,14 +3,12 @@
 import warnings
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_facnn._checks.arrays import check_range
 from keras_facnn._checks.arrays import finite_array
 from keras_facnn._checks.arrays import real_array
 from keras_facnn._checks.messages import callers_stacklevel
-from keras_facnn._checks.models import classifier_shapes
 
 
 def check_images(
@@ -55,36 +53,6 @@ def check_images(
             f"`{name}` must have shape (batch, {expected}), with at least one "
             f"image. Received: images of shape {array.shape}.{hint}"
         )
-    return array
-
-
-def check_images_for(model: keras.Model, images: Any) -> np.ndarray:
-    """Return `images` as an array that `model` can read, or raise.
-
-    The model decides about the shape, the channels and the smallest size. An
-    FA-CNN reads 0..255, so a warning is given for values in another range.
-
-    Args:
-        model: A model that `classifier_shapes` accepts.
-        images: Array-like `(B, H, W, channels)`.
-    """
-    image_shape, _ = classifier_shapes(model)
-    array = check_images(images, image_shape)
-    multiple, least = getattr(model, "size_rules", (1, 1))
-    height, width = array.shape[1:3]
-    if height < least or width < least:
-        raise ValueError(
-            f"`images` must be at least {least}x{least} pixels, or nothing is "
-            f"left after the pooling. Received: images of shape {array.shape}"
-        )
-    if height % multiple or width % multiple:
-        raise ValueError(
-            "Height and width of `images` must be multiples of the model's "
-            f"stride={multiple}. Received: images of shape "
-            f"{array.shape}"
-        )
-    if hasattr(model, "size_rules"):
-        warn_about_range(array)
     return array
 
 

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import tree
 
+from keras_facnn._checks.images import check_images
+from keras_facnn._checks.images import warn_about_range
 from keras_facnn._checks.messages import short_repr
 
 # Outputs in 0..1 whose sum differs from 1 by at most this are probabilities.
@@ -66,6 +68,36 @@ def check_channels_last(name: str, model: keras.Model) -> None:
 def is_fa_model(model: Any) -> bool:
     """Return whether a model is an FA-CNN, whose maps belong to classes."""
     return not isinstance(model, type) and hasattr(model, "predict_with_maps")
+
+
+def check_images_for(model: keras.Model, images: Any) -> np.ndarray:
+    """Return `images` as an array that `model` can read, or raise.
+
+    The model decides about the shape, the channels and the smallest size. An
+    FA-CNN reads 0..255, so a warning is given for values in another range.
+
+    Args:
+        model: A model that `classifier_shapes` accepts.
+        images: Array-like `(B, H, W, channels)`.
+    """
+    image_shape, _ = classifier_shapes(model)
+    array = check_images(images, image_shape)
+    multiple, least = getattr(model, "size_rules", (1, 1))
+    height, width = array.shape[1:3]
+    if height < least or width < least:
+        raise ValueError(
+            f"`images` must be at least {least}x{least} pixels, or nothing is "
+            f"left after the pooling. Received: images of shape {array.shape}"
+        )
+    if height % multiple or width % multiple:
+        raise ValueError(
+            "Height and width of `images` must be multiples of the model's "
+            f"stride={multiple}. Received: images of shape "
+            f"{array.shape}"
+        )
+    if hasattr(model, "size_rules"):
+        warn_about_range(array)
+    return array
 
 
 def check_fa_model(model: Any) -> Any:

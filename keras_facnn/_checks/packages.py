@@ -46,6 +46,14 @@ def missing_backend(error: Exception) -> ImportError:
     )
 
 
+def skipped_keras() -> ImportError:
+    """Return the error to raise if a process shall not import Keras."""
+    return ImportError(
+        "This process runs an exported file, and does not import Keras, which "
+        "this name needs. `keras_facnn.runtime` needs no Keras"
+    )
+
+
 def missing_matplotlib(name: str) -> ImportError:
     """Return the error to raise if Matplotlib is missing for `name`."""
     return ImportError(f"`{name}` needs Matplotlib: {how_to_install('plots')}")

@@ -10,12 +10,12 @@ import keras
 
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.arguments import check_option
-from keras_facnn._checks.arguments import check_policy
 from keras_facnn._checks.messages import short_repr
 from keras_facnn._checks.numbers import check_float
 from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.numbers import check_ints
 from keras_facnn._checks.numbers import is_number
+from keras_facnn._checks.policies import check_policy
 from keras_facnn._graph.layer_path import layer_name
 from keras_facnn.architecture.sizes import MAX_IMAGE_SIDE
 from keras_facnn.architecture.sizes import MAX_LAYERS

@@ -5,8 +5,8 @@ from keras_facnn._backend.cache import cached
 from keras_facnn._backend.cache import cached_function
 from keras_facnn._backend.forward import run_in_batches
 from keras_facnn._checks.classes import check_classes
-from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import check_finite_outputs
+from keras_facnn._checks.models import check_images_for
 from keras_facnn._checks.models import classifier_shapes
 from keras_facnn._checks.numbers import check_int
 from keras_facnn.architecture.trained_heads import read_trained_head

@@ -9,8 +9,8 @@ from keras import ops
 
 from keras_facnn._checks.classes import check_classes_for
 from keras_facnn._checks.images import check_images
-from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import check_fa_model
+from keras_facnn._checks.models import check_images_for
 from keras_facnn._graph.layer_path import layer_name
 from keras_facnn.explaining.layer_readers import check_layer
 from keras_facnn.explaining.layer_readers import read_layers

@@ -10,7 +10,7 @@ from keras_facnn._backend.forward import run_in_batches
 from keras_facnn._checks.arrays import as_float32
 from keras_facnn._checks.classes import CheckedClasses
 from keras_facnn._checks.classes import check_classes
-from keras_facnn._checks.images import check_images_for
+from keras_facnn._checks.models import check_images_for
 from keras_facnn._checks.models import classifier_shapes
 from keras_facnn._graph.image_size import check_image_size
 from keras_facnn._graph.probabilities import ends_in_probabilities

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_facnn._checks.classes import check_labels
-from keras_facnn._checks.images import check_images_for
+from keras_facnn._checks.models import check_images_for
 from keras_facnn._checks.models import classifier_shapes
 from keras_facnn.evaluation.photos import Photos
 from keras_facnn.evaluation.photos import find_photos

@@ -8,9 +8,9 @@ import numpy as np
 
 from keras_facnn._backend.forward import compute_scores
 from keras_facnn.attribution._imputation import impute
-from keras_facnn.auditing.grid import Grid
 from keras_facnn.auditing.reason import Member
 from keras_facnn.auditing.sample import Pick
+from keras_facnn.grid import Grid
 
 
 def cover_places(

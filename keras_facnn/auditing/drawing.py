@@ -6,10 +6,10 @@ import typing
 import numpy as np
 import scipy
 
-from keras_facnn.auditing.grid import Grid
 from keras_facnn.auditing.looks import shrunk
 from keras_facnn.auditing.reason import Member
 from keras_facnn.auditing.sample import Pick
+from keras_facnn.grid import Grid
 from keras_facnn.types import Fit
 
 if typing.TYPE_CHECKING:

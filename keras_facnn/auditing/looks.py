@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from keras_facnn.auditing.grid import Grid
+from keras_facnn.grid import Grid
 from keras_facnn.regions import area_weights
 
 # Pixels of a thumbnail per cell of the grid, down and across.

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_facnn.auditing.batches import Batch
 from keras_facnn.auditing.batches import Source
-from keras_facnn.auditing.grid import Grid
+from keras_facnn.grid import Grid
 from keras_facnn.pictures.mask_folder import match_masks
 from keras_facnn.pictures.mask_folder import read_mask
 from keras_facnn.regions import check_masks

@@ -13,7 +13,7 @@ from keras_facnn._backend.forward import run_in_batches
 from keras_facnn._checks.models import check_finite_outputs
 from keras_facnn._graph.layer_path import layer_name
 from keras_facnn._graph.nodes import check_graph_model
-from keras_facnn.auditing.grid import Grid
+from keras_facnn.grid import Grid
 
 # Of so many classes, the likeliest, all evidence is kept.
 _RIVALS = 16

@@ -8,7 +8,6 @@ import numpy as np
 
 from keras_facnn.auditing.clusters import k_means
 from keras_facnn.auditing.clusters import unit_rows
-from keras_facnn.auditing.grid import Grid
 from keras_facnn.auditing.reason import Kind
 from keras_facnn.auditing.reason import Member
 from keras_facnn.auditing.reason import Reason
@@ -18,9 +17,10 @@ from keras_facnn.auditing.sample import Pick
 from keras_facnn.auditing.sample import Sample
 from keras_facnn.auditing.sample import stack
 from keras_facnn.auditing.statistics import deciding
-from keras_facnn.auditing.statistics import positive_share
 from keras_facnn.auditing.words import place_in_words
 from keras_facnn.auditing.worth import without_evidence
+from keras_facnn.grid import Grid
+from keras_facnn.maps import positive_share
 
 # A pattern in fewer images may be chance.
 FEWEST_IMAGES = 12

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from keras_facnn.auditing.grid import Grid
 from keras_facnn.auditing.observing import Observations
+from keras_facnn.grid import Grid
+from keras_facnn.maps import positive_share
 
 
 class Statistics:
@@ -110,15 +111,3 @@ def deciding(
     A softmax ignores what all classes share, a sigmoid does not.
     """
     return evidence if several_labels else evidence - mean_evidence
-
-
-def positive_share(evidence: np.ndarray) -> np.ndarray:
-    """Return the share of the positive evidence in each cell `(..., cells)`.
-
-    Where no evidence is positive, all shares are 0.
-    """
-    positive = np.maximum(evidence, 0)
-    total = positive.sum(axis=-1, keepdims=True)
-    return np.divide(
-        positive, total, out=np.zeros_like(positive), where=total > 0
-    )

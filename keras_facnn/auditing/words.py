@@ -4,7 +4,7 @@ import typing
 
 import numpy as np
 
-from keras_facnn.auditing.grid import Grid
+from keras_facnn.grid import Grid
 
 if typing.TYPE_CHECKING:
     from keras_facnn.auditing.reason import Reason

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_facnn.auditing.grid import Grid
 from keras_facnn.auditing.reason import Member
+from keras_facnn.grid import Grid
 
 
 def without_evidence(

@@ -15,6 +15,7 @@ from keras_facnn.cli import presets
 from keras_facnn.cli import train
 from keras_facnn.cli import verify
 from keras_facnn.cli.start import INTERRUPTED
+from keras_facnn.cli.start import WITHOUT_KERAS
 from keras_facnn.cli.start import end_start
 from keras_facnn.cli.streams import ErrorReported
 from keras_facnn.cli.streams import open_streams
@@ -112,8 +113,9 @@ def _run(argv: Sequence[str]) -> int:
     except SystemExit as e:
         return int(e.code or 0)
     arguments.argv = argv
-    # Where Keras has no backend, this error says what to install.
-    from keras_facnn import FACNN  # noqa: F401
+    if arguments.command not in WITHOUT_KERAS:
+        # Where Keras has no backend, this error says what to install.
+        from keras_facnn import FACNN  # noqa: F401
 
     arguments.run(arguments)
     return 0
@@ -139,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, command in COMMANDS.items():
         added = parsers.add_parser(name, description=command.DESCRIPTION)
         command.add_arguments(added)
-        added.set_defaults(run=command.run)
+        added.set_defaults(command=name, run=command.run)
     return parser
 
 

@@ -13,6 +13,11 @@ from keras_facnn.cli.streams import print_note
 INTERRUPTED = "keras_facnn: interrupted"
 # With one of these, a command prints its own text and ends.
 _QUICK = {"-h", "--help", "--version"}
+# These commands run an exported file, also where Keras is not installed.
+WITHOUT_KERAS = {"batch", "serve"}
+# If this variable is set, the package does not import Keras. Processes inherit
+# it from the command that starts them.
+_SKIPS_KERAS = "KERAS_FACNN_SKIPS_KERAS"
 
 
 def start_command() -> None:
@@ -24,13 +29,24 @@ def start_command() -> None:
     if not _is_command():
         return
     open_streams()
+    if WITHOUT_KERAS.intersection(sys.argv[1:2]):
+        os.environ[_SKIPS_KERAS] = "1"
     # A shell that starts a command in the background has SIGINT ignored.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _exit_at_once)
     # Show progress only in a terminal. Scripts that read stderr see errors
     # only.
-    if sys.stderr.isatty() and not _QUICK.intersection(sys.argv):
+    if (
+        sys.stderr.isatty()
+        and not _QUICK.intersection(sys.argv)
+        and not skips_keras()
+    ):
         print_note("Starting Keras ...")
+
+
+def skips_keras() -> bool:
+    """Whether this process shall not import Keras, which takes seconds."""
+    return bool(os.environ.get(_SKIPS_KERAS))
 
 
 def end_start() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_facnn._checks.classes import check_labels
-from keras_facnn._checks.images import check_images_for
+from keras_facnn._checks.models import check_images_for
 from keras_facnn._checks.models import classifier_shapes
 from keras_facnn._checks.text import join_first
 from keras_facnn.evaluation.names import names_of_classes

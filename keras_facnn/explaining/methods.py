@@ -11,7 +11,7 @@ from keras import ops
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.classes import check_classes_for
 from keras_facnn._checks.classes import check_one_class_per_image
-from keras_facnn._checks.images import check_images_for
+from keras_facnn._checks.models import check_images_for
 from keras_facnn._graph.layer_path import layer_name
 from keras_facnn._graph.nodes import check_graph_model
 from keras_facnn._graph.probabilities import as_probabilities

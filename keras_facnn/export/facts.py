@@ -36,8 +36,10 @@ def collect_facts(model: Any, layers: Sequence[int], centered: bool) -> Facts:
         "layers": sorted({*layers, model.num_layers}),
         # The function that makes probabilities of the logits.
         "probabilities": "sigmoid" if model.threshold else "softmax",
-        # The mean of a raw map, times the scale, is the logit.
+        # The mean of a raw map, times the scale, is the logit, plus an offset
+        # if the head has a threshold.
         "scale": float(ops.convert_to_numpy(model.head.scale)),
+        "offset": float(ops.convert_to_numpy(model.head.offset)),
         "keras_facnn": __version__,
         **{
             key: metadata[key]

@@ -7,8 +7,8 @@ import numpy as np
 from keras import ops
 
 from keras_facnn._checks.classes import check_classes_for
-from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import check_fa_model
+from keras_facnn._checks.models import check_images_for
 from keras_facnn.attribution import grad_cam
 from keras_facnn.maps import pick_classes
 from keras_facnn.metrics._similarity import pearson

@@ -15,8 +15,8 @@ from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.arrays import as_float32
 from keras_facnn._checks.arrays import check_maps
 from keras_facnn._checks.classes import check_labels
-from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import check_finite_outputs
+from keras_facnn._checks.models import check_images_for
 from keras_facnn._checks.models import classifier_shapes
 from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.numbers import check_memory

@@ -11,7 +11,7 @@ import numpy as np
 from keras_facnn._backend.forward import class_per_image
 from keras_facnn._checks.arguments import check_callable
 from keras_facnn._checks.classes import check_classes
-from keras_facnn._checks.images import check_images_for
+from keras_facnn._checks.models import check_images_for
 from keras_facnn._checks.models import classifier_shapes
 from keras_facnn._checks.numbers import check_seed
 from keras_facnn.metrics._result import Result

@@ -17,8 +17,8 @@ from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.arguments import check_callable
 from keras_facnn._checks.classes import check_classes_for
 from keras_facnn._checks.classes import check_one_class_per_image
-from keras_facnn._checks.images import check_images_for
 from keras_facnn._checks.models import check_fa_model
+from keras_facnn._checks.models import check_images_for
 from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.numbers import check_seed
 from keras_facnn._graph.layer_path import layer_name

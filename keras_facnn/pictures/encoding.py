@@ -24,8 +24,8 @@ def jpeg_bytes(pixels: Any, quality: int = 85) -> bytes:
     return file.getvalue()
 
 
-def png_uri(pixels: Any) -> str:
-    """Return a few pixels as an address that holds them, without loss.
+def png_bytes(pixels: np.ndarray) -> bytes:
+    """Return the bytes of a PNG file.
 
     Args:
         pixels: uint8 array `(H, W, 3)`.
@@ -34,7 +34,16 @@ def png_uri(pixels: Any) -> str:
 
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
-    data = base64.b64encode(file.getvalue()).decode("ascii")
+    return file.getvalue()
+
+
+def png_uri(pixels: np.ndarray) -> str:
+    """Return a few pixels as an address that holds them, without loss.
+
+    Args:
+        pixels: uint8 array `(H, W, 3)`.
+    """
+    data = base64.b64encode(png_bytes(pixels)).decode("ascii")
     return f"data:image/png;base64,{data}"
 
 

@@ -6,7 +6,6 @@ from typing import Any
 from typing import Literal
 from typing import TypeAlias
 
-from keras_facnn._checks.models import classifier_shapes
 from keras_facnn._checks.numbers import check_memory
 from keras_facnn._checks.numbers import check_size
 from keras_facnn._checks.numbers import is_integer
@@ -26,6 +25,9 @@ def shape_to_read(
     width: int | None = None
     channels = 3
     if model is not None:
+        # Pictures are also read where Keras is not installed.
+        from keras_facnn._checks.models import classifier_shapes
+
         (height, width, channels), _ = classifier_shapes(model)
     if image_size is None:
         return height, width, channels

@@ -1,13 +1,11 @@
 import numpy as np
 
 from keras_facnn._checks.numbers import check_float
+from keras_facnn.colors import OPACITY
+from keras_facnn.colors import drawable_image
+from keras_facnn.colors import lay_map
 from keras_facnn.maps import resize_maps
 from keras_facnn.plots.checks import check_map
-from keras_facnn.plots.color_map import LEAST_VMAX
-from keras_facnn.plots.color_map import OPACITY
-from keras_facnn.plots.color_map import fading_color_map
-from keras_facnn.plots.images import dim_image
-from keras_facnn.plots.images import drawable_image
 
 
 def colorize(
@@ -50,9 +48,4 @@ def colorize(
         if vmax is None
         else check_float("vmax", vmax, least=0)
     )
-    colors = fading_color_map(opacity)(np.abs(values) / max(vmax, LEAST_VMAX))
-    negative = values < 0
-    colors[negative, :3] = colors[negative, 2::-1]
-    alpha = colors[..., 3:]
-    pixels = alpha * colors[..., :3] * 255 + (1 - alpha) * dim_image(image)
-    return pixels.round().astype("uint8")
+    return lay_map(image, values, vmax, opacity)

@@ -6,12 +6,12 @@ from matplotlib.figure import Figure
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.classes import check_labels
 from keras_facnn._checks.messages import short_repr
+from keras_facnn.colors import drawable_image
+from keras_facnn.colors import drawable_images
 from keras_facnn.explaining.explanation import Explanation
 from keras_facnn.maps import resize_maps
 from keras_facnn.plots.checks import check_explanation
 from keras_facnn.plots.checks import check_one_per_image
-from keras_facnn.plots.images import drawable_image
-from keras_facnn.plots.images import drawable_images
 from keras_facnn.plots.layers import draw_layers
 from keras_facnn.plots.layers import layer_columns
 from keras_facnn.plots.maps import draw_evidence

@@ -3,12 +3,12 @@ import typing
 import numpy as np
 
 from keras_facnn._checks.numbers import check_float
+from keras_facnn.colors import OPACITY
+from keras_facnn.colors import dim_image
+from keras_facnn.colors import drawable_image
 from keras_facnn.maps import resize_maps
 from keras_facnn.plots.checks import check_map
-from keras_facnn.plots.color_map import OPACITY
-from keras_facnn.plots.images import dim_image
 from keras_facnn.plots.images import draw_image
-from keras_facnn.plots.images import drawable_image
 from keras_facnn.plots.maps import draw_map
 
 if typing.TYPE_CHECKING:

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from keras_facnn.colors import drawable_images
 from keras_facnn.plots._overlay import overlay
 from keras_facnn.plots.images import draw_image
-from keras_facnn.plots.images import drawable_images
 from keras_facnn.types import Images
 
 

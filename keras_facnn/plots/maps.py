@@ -5,9 +5,9 @@ import typing
 import numpy as np
 from matplotlib.patheffects import withStroke
 
+from keras_facnn.colors import LEAST_VMAX
+from keras_facnn.colors import OPACITY
 from keras_facnn.maps import resize_maps
-from keras_facnn.plots.color_map import LEAST_VMAX
-from keras_facnn.plots.color_map import OPACITY
 from keras_facnn.plots.color_map import fading_color_map
 
 if typing.TYPE_CHECKING:

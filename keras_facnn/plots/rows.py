@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from keras_facnn.colors import dim_image
 from keras_facnn.explaining.explanation import Explanation
 from keras_facnn.plots.images import Extent
-from keras_facnn.plots.images import dim_image
 from keras_facnn.plots.images import draw_image
 from keras_facnn.plots.text import COLUMN
 from keras_facnn.plots.text import set_text

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import keras_facnn
-from keras_facnn.auditing.grid import Grid
 from keras_facnn.auditing.looks import thumbnail
 from keras_facnn.auditing.observing import observe
 from keras_facnn.auditing.repeats import find_repeats
+from keras_facnn.grid import Grid
 
 SIDE = 32
 

@@ -10,10 +10,10 @@ from PIL import Image
 
 import keras_facnn
 from keras_facnn.auditing.drawing import outline
-from keras_facnn.auditing.grid import Grid
 from keras_facnn.auditing.sample import Pick
 from keras_facnn.auditing.sample import Sample
 from keras_facnn.auditing.statistics import Statistics
+from keras_facnn.grid import Grid
 from tests.auditing.audit_test import make_images
 from tests.auditing.audit_test import make_model
 from tests.auditing.audit_test import put_tag

@@ -1,11 +1,9 @@
-"""The coarse grid on which an audit looks at maps."""
+"""The coarse grid on which maps of many images are summed."""
 
 import dataclasses
 import math
 
 import numpy as np
-import scipy
-from keras import ops
 
 from keras_facnn.regions import area_weights
 from keras_facnn.regions import touched
@@ -54,6 +52,10 @@ class Grid:
                 (self.height, self.width), self.shape, strict=True
             )
         )
+        if isinstance(maps, np.ndarray):
+            return down @ maps @ across.T
+        from keras import ops
+
         lines = ops.matmul(maps, ops.convert_to_tensor(across.T))
         return ops.matmul(ops.convert_to_tensor(down), lines)
 
@@ -93,6 +95,8 @@ class Grid:
 
     def grown(self, cells: np.ndarray) -> np.ndarray:
         """Return some cells with all cells that touch them."""
+        import scipy
+
         wide = scipy.ndimage.binary_dilation(self._mask(cells), np.ones((3, 3)))
         return np.flatnonzero(wide)
 
