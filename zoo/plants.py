@@ -22,6 +22,7 @@ from absl import flags
 import keras_facnn
 from zoo import cues
 from zoo import inputs
+from zoo import rivals
 
 FLAGS = flags.FLAGS
 # Of the photos of other classes, so many more must be called the class.
@@ -41,7 +42,12 @@ def define_flags() -> None:
     )
     flags.DEFINE_integer("per_class", 100, "Photos of each class, at most.")
     flags.DEFINE_integer("image_size", 160, "Side of the photos in pixels.")
+    flags.DEFINE_integer("draw", 0, "Seed of the choice of these photos.")
     flags.DEFINE_list("leave_out", [], "Classes that get no part in it.")
+    flags.DEFINE_boolean("rivals", False, "Find the cues in other ways, too.")
+    flags.DEFINE_string(
+        "cleanlab", None, "With --rivals: a Python that has cleanlab[image]."
+    )
     flags.DEFINE_string("output", None, "CSV file, to which rows are added.")
 
 
@@ -83,7 +89,7 @@ class Bench:
             pathlib.Path(FLAGS.data) / part, read=False
         )
         left_out = [folder.names.index(n) for n in FLAGS.leave_out]
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(FLAGS.draw)
         kept = [
             np.sort(rng.permutation(np.flatnonzero(folder.labels == c))[:most])
             for c in range(len(folder.names))
@@ -183,6 +189,11 @@ def run_once(bench: Bench, seed: int) -> list[dict[str, Any]]:
     reasons = audit.reasons
     seconds = time.perf_counter() - start
     accuracy = (bench.answers(bench.val.pooled) == bench.val.labels).mean()
+    beside = [{} for _ in bench.names]
+    if FLAGS.rivals:
+        beside = rivals.scores(
+            bench.model, images, pooled, labels, where, FLAGS.cleanlab
+        )
     rows = []
     for label, name in enumerate(bench.names):
         plant = plants.get(label)
@@ -199,7 +210,7 @@ def run_once(bench: Bench, seed: int) -> list[dict[str, Any]]:
         row["score"] = max((r.suspicion for r in alarms), default=0.0)
         if plant is not None:
             row |= _outcome(bench, plant, reasons, where[label], rng)
-        rows.append(row)
+        rows.append(row | beside[label])
     return rows
 
 
@@ -260,6 +271,8 @@ def summary(rows: list[dict[str, Any]]) -> str:
         some = [r for r in bites if r["kind"] == kind and r["share"] >= 0.2]
         found = sum(bool(r["rank"]) for r in some)
         lines.append(f"{kind}, in 20% or more: {found} of {len(some)}")
+    if FLAGS.rivals:
+        lines.append(rivals.summary(rows, bites))
     return "\n".join(lines)
 
 
@@ -275,7 +288,7 @@ def main() -> None:
             path = pathlib.Path(FLAGS.output)
             is_new = not path.exists()
             with path.open("a", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS)
+                writer = csv.DictWriter(file, [*COLUMNS, *rivals.COLUMNS])
                 if is_new:
                     writer.writeheader()
                 writer.writerows(found)
