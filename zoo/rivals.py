@@ -148,7 +148,7 @@ def scores(
     rows = []
     whole = _cleanlab(images, labels, cleanlab) if cleanlab else {}
     for label in range(labels.max() + 1):
-        row: dict[str, Any] = dict.fromkeys(COLUMNS[:-2], -np.inf)
+        row: dict[str, Any] = dict.fromkeys(COLUMNS[:-1], -np.inf)
         is_own = labels == label
         is_cue = np.isin(np.flatnonzero(is_own), planted.get(label, []))
         for way, vectors, cluster in (
@@ -168,7 +168,7 @@ def scores(
                         row[key] = max(row[key], round(score, 5))
         if whole:
             row["property"], row["cleanlab"] = whole[str(label)]
-            row["own"] = whole["all"]
+            row["cleanlab_all"] = whole["all"]
             row["cleanlab_cue"] = row["cleanlab"]
         rows.append(row)
     return rows
@@ -206,18 +206,21 @@ def summary(rows: list[dict[str, Any]], bites: list[dict[str, Any]]) -> str:
         bites: Those of them whose cue the model uses.
     """
     lines = []
+    many = [r for r in bites if r["share"] >= 0.2]
     for way in WAYS:
         clean = [r[way] for r in rows if not r["kind"]]
         least = threshold(clean)
-        found = [r for r in bites if r[f"{way}_cue"] > least]
-        many = [r for r in bites if r["share"] >= 0.2]
-        kinds = {r["kind"]: 0 for r in many}
-        for r in found:
-            kinds[r["kind"]] = kinds.get(r["kind"], 0) + (r["share"] >= 0.2)
-        lines.append(
-            f"{way}, above {least:.3f}: "
-            f"{sum(r['share'] >= 0.2 for r in found)} of {len(many)} in 20% or "
-            f"more, {len(found)} of {len(bites)} in all, false alarms "
-            f"{sum(c > least for c in clean)} of {len(clean)}, {kinds}"
+        alarms = sum(score > least for score in clean)
+        found = [r["kind"] for r in many if r[f"{way}_cue"] > least]
+        planted = [r["kind"] for r in many]
+        kinds = ", ".join(
+            f"{kind} {found.count(kind)} of {planted.count(kind)}"
+            for kind in sorted(set(planted))
         )
+        lines.append(
+            f"{way}, above {least:.3f}: {len(found)} of {len(many)} in 20% or "
+            f"more, false alarms {alarms} of {len(clean)}; {kinds}"
+        )
+    whole = max(r["cleanlab_all"] for r in rows)
+    lines.append(f"cleanlab, of all classes together: at most {whole:.3f}")
     return "\n".join(lines)
