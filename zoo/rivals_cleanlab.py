@@ -29,17 +29,12 @@ def main(folder: str) -> None:
     with contextlib.redirect_stdout(sys.stderr):
         lab = Datalab(data, label_name="label", image_key="image")
         lab.find_issues()
-    properties = lab.get_issues()
-    properties = properties[
-        [n for n in lab._imagelab.issues.columns if n.endswith("_score")]
-    ]
-    own = lab.get_info("spurious_correlations")["correlations_df"]
-    best = {"all": round(1 - float(own["score"].min()), 4)}
+    together = lab.get_info("spurious_correlations")["correlations_df"]
+    properties = lab.get_issues()[together["property"].tolist()]
+    best = {"all": round(1 - float(together["score"].min()), 4)}
     for label in np.unique(labels).tolist():
-        own, rest = (
-            np.flatnonzero(labels == label),
-            np.flatnonzero(labels != label),
-        )
+        own = np.flatnonzero(labels == label)
+        rest = np.flatnonzero(labels != label)
         rest = rest[np.linspace(0, len(rest) - 1, len(own)).astype(int)]
         both = np.concatenate([own, rest])
         found = SpuriousCorrelations(
