@@ -1,0 +1,173 @@
+"""Read the bodies of requests within limits, and the pictures in them."""
+
+import asyncio
+import base64
+import binascii
+import json
+import math
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import numpy as np
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException
+from starlette.formparsers import MultiPartParser
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request
+
+from keras_facnn.pictures.opening import opened
+from keras_facnn.pictures.reading import read_picture
+from keras_facnn.serving.errors import RequestError
+from keras_facnn.serving.settings import Settings
+
+# Fields of a form beside the picture, such as the class.
+_MAX_FIELDS = 8
+
+
+async def read_body(request: Request, settings: Settings) -> bytes:
+    """Return the body of a request, or stop reading it when it is too long.
+
+    Raises:
+        RequestError: If the body is too long, or takes too much time.
+    """
+    too_long = RequestError(
+        413,
+        f"A request may hold at most {settings.max_bytes} bytes",
+        {"Connection": "close"},
+    )
+    announced = request.headers.get("content-length", "0")
+    # The server has checked that it is a number, if there is one.
+    if int(announced) > settings.max_bytes:
+        raise too_long
+    body = bytearray()
+    try:
+        async with asyncio.timeout(settings.timeout):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > settings.max_bytes:
+                    raise too_long
+    except TimeoutError:
+        raise RequestError(
+            408,
+            f"The request was not sent within {settings.timeout:g} seconds",
+            {"Connection": "close"},
+        ) from None
+    except ClientDisconnect:
+        raise RequestError(400, "The request ended too early") from None
+    return bytes(body)
+
+
+def parse_json(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in a body, or raise a `RequestError`."""
+    try:
+        value = json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as e:
+        raise RequestError(
+            400, f"The body must be JSON: {e or type(e).__name__}"
+        ) from None
+    if not isinstance(value, dict):
+        raise RequestError(400, "The body must be a JSON object")
+    return value
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is not a number in JSON")
+
+
+async def read_form(
+    request: Request, body: bytes
+) -> tuple[bytes, dict[str, str]]:
+    """Return the file in a multipart form, and the form's other fields."""
+
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    parser = MultiPartParser(
+        request.headers, stream(), max_files=1, max_fields=_MAX_FIELDS
+    )
+    # The body is in memory already, and the disk may be read-only.
+    parser.spool_max_size = len(body) + 1
+    try:
+        form = await parser.parse()
+    except MultiPartException as e:
+        raise RequestError(400, f"The form is damaged: {e.message}") from None
+    file = None
+    fields: dict[str, str] = {}
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            file = await value.read()
+            await value.close()
+        else:
+            fields[name] = value
+    if file is None:
+        raise RequestError(400, "The form must hold a file, the picture")
+    return file, fields
+
+
+def decode_picture(data: bytes, explainer: Any, max_pixels: int) -> np.ndarray:
+    """Return the pixels of a picture as the model takes them.
+
+    Args:
+        data: The bytes of a picture's file.
+        explainer: An `Explainer`.
+        max_pixels: The most pixels, by the header of the file.
+
+    Raises:
+        RequestError: If the picture has more pixels or cannot be read.
+    """
+    if not data:
+        raise RequestError(400, "The picture is empty")
+    try:
+        with opened(data) as image:
+            pixels = image.width * image.height
+        if pixels <= max_pixels:
+            return read_picture(data, explainer.image_shape, explainer.fit)
+    except (ValueError, MemoryError) as e:
+        raise RequestError(400, str(e) or "The picture is too large") from e
+    raise RequestError(
+        413, f"A picture may have at most {max_pixels} pixels, not {pixels}"
+    )
+
+
+def decode_base64(text: Any) -> bytes:
+    """Return the bytes of base64 text, or raise a `RequestError`."""
+    if not isinstance(text, str):
+        raise RequestError(400, "A picture must be base64 text")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise RequestError(400, "A picture must be base64 text") from None
+
+
+def check_pixels(values: Any, explainer: Any, name: str) -> np.ndarray:
+    """Return pixels as an array `(B, H, W, channels)` of the model's shape.
+
+    Args:
+        values: An array, or nested lists.
+        explainer: An `Explainer`.
+        name: What messages call the pixels.
+    """
+    expected = tuple(explainer.image_shape)
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "uif" or not array.size:
+            raise ValueError
+        low, high = float(array.min()), float(array.max())
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        raise RequestError(
+            400, f"`{name}` must be numbers of shape (batch, *{expected})"
+        ) from None
+    if array.shape[1:] != expected:
+        raise RequestError(
+            400,
+            f"`{name}` must have shape (batch, *{expected}). Received: "
+            f"{array.shape[: len(expected) + 3]}",
+        )
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise RequestError(400, f"`{name}` must be finite")
+    if low < 0 or high > 255:
+        raise RequestError(
+            400,
+            f"`{name}` must be in 0..255. Received: {low:.6g} to {high:.6g}",
+        )
+    return array if array.dtype == "uint8" else array.astype("float32")

@@ -1,0 +1,73 @@
+"""Count and time requests, for Prometheus."""
+
+import os
+
+import prometheus_client
+from prometheus_client import multiprocess
+
+# Seconds. The first ones are those of a cache of small pictures on a CPU, the
+# last ones are timeouts.
+_SECONDS = (
+    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+    *(1.0, 2.0, 5.0, 10.0, 30.0),
+)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+# Prometheus' client reads this variable: a folder that the workers share.
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+
+class Metrics:
+    """The metrics of one process."""
+
+    def __init__(self) -> None:
+        registry = prometheus_client.CollectorRegistry()
+        self.requests = prometheus_client.Counter(
+            "keras_facnn_requests",
+            "Requests, by endpoint and HTTP status",
+            ("endpoint", "status"),
+            registry=registry,
+        )
+        self.seconds = prometheus_client.Histogram(
+            "keras_facnn_request_seconds",
+            "Seconds from the headers of a request to the end of its answer",
+            ("endpoint",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.in_progress = prometheus_client.Gauge(
+            "keras_facnn_requests_in_progress",
+            "Requests that are not answered yet",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.waiting = prometheus_client.Gauge(
+            "keras_facnn_pictures_waiting",
+            "Pictures that wait for an inference",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.batches = prometheus_client.Histogram(
+            "keras_facnn_batch_pictures",
+            "Pictures per inference",
+            buckets=_SIZES,
+            registry=registry,
+        )
+        self.inference_seconds = prometheus_client.Histogram(
+            "keras_facnn_inference_seconds",
+            "Seconds per inference of a batch",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._registry = registry
+        if SHARED_FOLDER in os.environ:
+            self._registry = prometheus_client.CollectorRegistry()
+            multiprocess.MultiProcessCollector(self._registry)
+        else:
+            prometheus_client.ProcessCollector(registry=registry)
+
+    def text(self) -> tuple[bytes, str]:
+        """Return the metrics of all workers, and their content type."""
+        return (
+            prometheus_client.generate_latest(self._registry),
+            prometheus_client.CONTENT_TYPE_LATEST,
+        )
