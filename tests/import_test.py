@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 import operator
 import os
 import pathlib
@@ -17,6 +18,10 @@ import keras_facnn
 
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = ROOT / "keras_facnn"
+HAS_SERVING = all(
+    importlib.util.find_spec(name)
+    for name in ("starlette", "prometheus_client")
+)
 FRAMEWORKS = {"tensorflow", "tf", "jax", "jaxlib", "torch", "flax"}
 # Data goes one way: a room imports only from rooms to its left.
 ROOMS = [
@@ -47,6 +52,7 @@ ROOMS = [
     "auditing",
     "transfer",
     "demo",
+    "serving",
     "cli",
     "__main__",
 ]
@@ -92,10 +98,16 @@ def test_rules_of_the_house(path):
         if parts[0] not in ("pictures", "plots", "demo", "cli"):
             assert top not in ("matplotlib", "PIL")
         if parts[0] != "demo":
-            assert top not in ("gradio", "fastapi", "uvicorn")
+            assert top not in ("gradio", "fastapi")
+        if parts[0] not in ("demo", "serving"):
+            assert top not in ("starlette", "uvicorn")
         inner = name.partition(".")[2]
         if top == "keras_facnn" and inner and parts != ("__init__",):
             assert room_of(inner) <= room_of(".".join(parts))
+            if parts[0] == "serving":
+                assert inner.startswith("serving.") or (
+                    room_of(inner) <= ROOMS.index("runtime")
+                ), "the server imports no Keras"
 
 
 @pytest.mark.parametrize(
@@ -114,6 +126,9 @@ def test_parts_of_scipy_are_imported_when_they_are_used(path):
 def test_no_file_has_the_name_of_a_public_function():
     """Otherwise, `import keras_facnn.metrics.x as m` gives the function."""
     for info in pkgutil.walk_packages(keras_facnn.__path__, "keras_facnn."):
+        # All modules of this room need packages that not all users install.
+        if info.name.startswith("keras_facnn.serving.") and not HAS_SERVING:
+            continue
         if not info.name.endswith("__main__"):
             module = importlib.import_module(info.name)
             name = info.name.removeprefix("keras_facnn.")

@@ -12,6 +12,7 @@ from keras_facnn.cli import evaluate
 from keras_facnn.cli import explain
 from keras_facnn.cli import export
 from keras_facnn.cli import presets
+from keras_facnn.cli import serve
 from keras_facnn.cli import train
 from keras_facnn.cli import verify
 from keras_facnn.cli.start import INTERRUPTED
@@ -35,6 +36,7 @@ COMMANDS = {
     "presets": presets,
     "verify": verify,
     "demo": demo,
+    "serve": serve,
 }
 
 _DESCRIPTION = """\
@@ -60,11 +62,13 @@ examples:
   keras-facnn presets
   keras-facnn verify samples/*.jpg --preset cifar10
   keras-facnn demo --port 8000
+  keras-facnn serve cifar10.onnx
 
 environment:
   KERAS_BACKEND   tensorflow (default), jax or torch
   KERAS_HOME      where downloaded presets are kept; default ~/.keras
   HF_TOKEN        token for private presets on the Hugging Face Hub
+  KERAS_FACNN_TOKEN   token that requests to `keras-facnn serve` must show
 
 exit status: 0 on success, 1 after an error (also if one of several images
 cannot be read), 2 for a wrong command line, 130 after Ctrl-C, 141 if the

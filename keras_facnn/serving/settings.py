@@ -3,6 +3,7 @@
 import dataclasses
 
 from keras_facnn.pictures.opening import MAX_PIXELS
+from keras_facnn.runtime.explainer import EngineName
 
 # Hosts that only this computer can reach.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -33,7 +34,7 @@ class Settings:
 
     model: str
     name: str = "model"
-    engine: str | None = None
+    engine: EngineName | None = None
     threads: int | None = None
     host: str = "127.0.0.1"
     port: int = 8080

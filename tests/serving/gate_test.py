@@ -131,9 +131,7 @@ def test_refuses_requests_beyond_the_queue(connect, slow, pictures):
     assert "at most 3 pictures" in answer.json()["error"]
 
 
-def test_pictures_of_requests_share_a_batch(
-    connect, slow, explainer, pictures
-):
+def test_pictures_of_requests_share_a_batch(connect, slow, explainer, pictures):
     client = connect(slow, batch_size=4)
     slow.batches.clear()
     slow.may_answer.clear()

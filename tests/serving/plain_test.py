@@ -96,11 +96,14 @@ def test_says_what_is_wrong_with_the_query(client, query, says):
 @pytest.mark.parametrize(
     "form",
     [
-        {"content": b"--x\r\nbroken", "type": "multipart/form-data; boundary=x"},
+        {
+            "content": b"--x\r\nbroken",
+            "type": "multipart/form-data; boundary=x",
+        },
         {"content": b"", "type": "multipart/form-data"},
         {
-            "content": b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n'
-            b"text\r\n--x--\r\n",
+            "content": b"--x\r\nContent-Disposition: form-data; "
+            b'name="a"\r\n\r\ntext\r\n--x--\r\n',
             "type": "multipart/form-data; boundary=x",
         },
     ],

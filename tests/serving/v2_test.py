@@ -73,9 +73,7 @@ def test_infers_tensors(client, explainer, datatype):
 
 
 def test_takes_nested_data_and_pictures(client, explainer, pictures):
-    answer = client.post(
-        URL, json={"inputs": [tensor(data=IMAGES.tolist())]}
-    )
+    answer = client.post(URL, json={"inputs": [tensor(data=IMAGES.tolist())]})
     check(arrays(answer), explainer(IMAGES))
     data = [base64.b64encode(p).decode() for p in pictures]
     answer = client.post(
