@@ -1,54 +1,33 @@
 """Explain pictures with an exported file."""
 
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 from typing import Literal
 from typing import TypeAlias
-from typing import get_args
 
 import numpy as np
 
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.arguments import check_option
 from keras_facnn._checks.arrays import check_maps
-from keras_facnn._checks.arrays import finite_array
 from keras_facnn._checks.classes import CheckedClasses
 from keras_facnn._checks.classes import check_classes
 from keras_facnn._checks.classes import check_one_class_per_image
-from keras_facnn._checks.numbers import check_float
 from keras_facnn._checks.numbers import check_int
-from keras_facnn._checks.numbers import check_size
-from keras_facnn._checks.text import printable
-from keras_facnn.colors import drawable_image
-from keras_facnn.colors import lay_map
-from keras_facnn.maps import resize_maps
-from keras_facnn.pictures.encoding import png_bytes
-from keras_facnn.pictures.reading import read_picture
-from keras_facnn.runtime import onnxruntime
-from keras_facnn.runtime import openvino
 from keras_facnn.runtime.columns import make_columns
-from keras_facnn.runtime.engine import Engine
-from keras_facnn.runtime.facts import Facts
-from keras_facnn.runtime.facts import check_facts_beside
-from keras_facnn.runtime.facts import hash_file
-from keras_facnn.runtime.facts import parse_facts
+from keras_facnn.runtime.drawing import draw_overlay
+from keras_facnn.runtime.drawing import drawable_pixels
+from keras_facnn.runtime.model_file import EngineName
+from keras_facnn.runtime.model_file import ModelFile
 from keras_facnn.runtime.sources import check_pixels
 from keras_facnn.runtime.sources import list_sources
 from keras_facnn.runtime.sources import read_sources
-from keras_facnn.runtime.sums import check_sums
-from keras_facnn.runtime.sums import sum_errors
 from keras_facnn.types import Classes
 from keras_facnn.types import Maps
 
-EngineName: TypeAlias = Literal["onnxruntime", "openvino"]
 # One row per picture in each column.
 Columns: TypeAlias = dict[str, np.ndarray]
-
-_ENGINES = {"onnxruntime": onnxruntime, "openvino": openvino}
-# The engines that run files of each ending, the default first.
-_ENDINGS = {".onnx": ("onnxruntime", "openvino"), ".xml": ("openvino",)}
 
 
 class Explainer:
@@ -75,6 +54,9 @@ class Explainer:
         centered: Whether the maps in the file are centered.
         several_labels: Whether an image may have several labels, so that each
             class has a probability of its own.
+        scale: The mean of a raw map, times this number, is the logit.
+        offset: Amount by which the logit is less than that, if the head has a
+            threshold; else 0. None if the file does not say it.
         sha256: The hash of the file, in hexadecimal digits.
 
     Raises:
@@ -91,26 +73,18 @@ class Explainer:
         engine: EngineName | None = None,
         threads: int | None = None,
     ) -> None:
-        self._path = pathlib.Path(path).expanduser().absolute()
-        self._engine_name = _find_engine(self._path, engine)
-        if threads is not None:
-            check_int("threads", threads)
-        self._threads = threads
-        if not self._path.is_file():
-            raise FileNotFoundError(f"There is no file {self._name}")
-        self.sha256 = hash_file(self._path)
-        check_facts_beside(self._path, self.sha256)
-        self._engine = self._open()
-        self._facts = parse_facts(self._engine.facts, self._path)
-        self._outputs = _check_outputs(self._engine, self._facts, self._name)
-        self.num_classes = self._check_answers()
-
-    class_names = property(lambda self: self._facts.class_names)
-    image_shape = property(lambda self: self._facts.image_shape)
-    fit = property(lambda self: self._facts.fit)
-    layers = property(lambda self: self._facts.layers)
-    centered = property(lambda self: self._facts.centered)
-    several_labels = property(lambda self: self._facts.several_labels)
+        self._file = ModelFile(path, engine, threads)
+        self._facts = facts = self._file.facts
+        self.class_names = facts.class_names
+        self.num_classes = self._file.num_classes
+        self.image_shape = facts.image_shape
+        self.fit = facts.fit
+        self.layers = facts.layers
+        self.centered = facts.centered
+        self.several_labels = facts.several_labels
+        self.scale = facts.scale
+        self.offset = facts.offset
+        self.sha256 = self._file.sha256
 
     def __call__(
         self,
@@ -179,11 +153,11 @@ class Explainer:
                 if sources
                 else np.asarray(pixels[rows], "float32")  # type: ignore[index]
             )
-            outputs = self._run(batch)
+            outputs = self._file.run(batch)
             of_rows = chosen[rows] if isinstance(chosen, np.ndarray) else chosen
             columns = make_columns(outputs, self._facts, of_rows, maps, centers)
             if check:
-                columns["sum_error"] = self._check_sums(outputs)
+                columns["sum_error"] = self._file.check_sums(outputs)
             parts.append(columns)
         return {
             name: np.concatenate([part[name] for part in parts])
@@ -254,103 +228,20 @@ class Explainer:
         Returns:
             The bytes of a PNG file.
         """
-        values = finite_array("map_", map_)
-        if values.ndim != 2 or not values.size:
-            raise ValueError(
-                "`map_` must have shape (h, w), with at least one location. "
-                f"Received: shape {values.shape}"
-            )
-        pixels = self._drawable(image, size)
-        (laid,) = resize_maps(values[None], pixels.shape[:2])
-        if not check_bool("negative", negative):
-            laid = np.maximum(laid, 0)
-        vmax = (
-            float(np.abs(laid).max())
-            if vmax is None
-            else check_float("vmax", vmax, least=0)
-        )
-        return png_bytes(lay_map(pixels, laid, vmax))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        arguments = (self._path, self._engine_name, self._threads, self.sha256)
-        return _open_again, arguments
+        pixels = drawable_pixels(image, self._facts, size)
+        return draw_overlay(pixels, map_, vmax, negative)
 
     def __repr__(self) -> str:
-        return f"Explainer({str(self._path)!r}, {self._engine_name!r})"
-
-    @property
-    def _name(self) -> str:
-        return printable(str(self._path))
-
-    def _open(self) -> Engine:
-        """Open the file in this process."""
-        self._process = os.getpid()
-        try:
-            return _ENGINES[self._engine_name].open_file(
-                self._path, self._threads
-            )
-        except ImportError:
-            raise
-        # Each library raises exceptions of its own.
-        except Exception as e:
-            reason = " ".join(str(e).split())[:300]
-            raise ValueError(
-                f"{self._name} cannot be opened. It may be incomplete or of "
-                f"another format: {reason}"
-            ) from e
-
-    def _run(self, images: np.ndarray) -> Mapping[str, np.ndarray]:
-        if self._process != os.getpid():
-            # The threads of a session do not live on in a process that was
-            # forked.
-            self._engine = self._open()
-        return self._engine.run(images, self._outputs)
-
-    def _check_answers(self) -> int:
-        """Run the file once, and return the number of classes.
-
-        Raises:
-            ValueError: If the outputs do not fit the facts, or if the maps do
-                not sum to the logits.
-        """
-        rng = np.random.default_rng(0)
-        image = rng.uniform(0, 255, (1, *self.image_shape)).astype("float32")
-        try:
-            outputs = self._run(image)
-        except Exception as e:
-            reason = " ".join(str(e).split())[:300]
-            raise ValueError(
-                f"{self._name} cannot be run on an image {self.image_shape}: "
-                f"{reason}"
-            ) from e
-        num_classes = outputs["logits"].shape[-1]
-        named = len(self.class_names or range(num_classes))
-        shapes = {name: value.shape for name, value in outputs.items()}
-        if named != num_classes or any(
-            (*shape[:1], *shape[-1:]) != (1, num_classes)
-            or len(shape) != (2 if name == "logits" else 4)
-            for name, shape in shapes.items()
-        ):
-            raise ValueError(
-                f"{self._name}: its outputs must be of its {named} classes. "
-                f"Received: {shapes}"
-            )
-        self._check_sums(outputs)
-        return num_classes
-
-    def _check_sums(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        errors = sum_errors(outputs, self._facts)
-        check_sums(errors, outputs["logits"], self._name)
-        return errors
+        return f"Explainer({self._file!r})"
 
     def _check_centered(self, centered: bool | None) -> bool:
         if centered is None:
             return self.centered
         if not check_bool("centered", centered) and self.centered:
             raise ValueError(
-                "`centered` must be True or None, because the maps in "
-                f"{self._name} are centered; export raw maps without "
-                "`centered=True`. Received: centered=False"
+                "`centered` must be True or None, because the maps in the file "
+                "are centered; export raw maps without `centered=True`. "
+                "Received: centered=False"
             )
         return centered
 
@@ -360,73 +251,3 @@ class Explainer:
         return check_classes(
             classes, batch, self.num_classes, self.class_names, name
         )
-
-    def _drawable(self, image: Any, size: Any) -> np.ndarray:
-        """Return the pixels `(H, W, 1 or 3)` of a picture to draw on."""
-        sources = list_sources(image)
-        if sources is None:
-            if size is not None:
-                raise ValueError(
-                    "`size` must be None for an array, which is drawn at its "
-                    f"own size. Received: size={size!r}"
-                )
-            return drawable_image(image)
-        if len(sources) != 1:
-            raise ValueError(
-                f"`image` must be one picture. Received: {len(sources)}"
-            )
-        height, width, channels = self.image_shape
-        if size is not None:
-            asked = check_size("size", size)
-            if asked[0] * width != asked[1] * height:
-                raise ValueError(
-                    "`size` must have the aspect ratio of the images, "
-                    f"{height} x {width}. Received: size={size!r}"
-                )
-            height, width = asked
-        return read_picture(sources[0], (height, width, channels), self.fit)
-
-
-def _find_engine(path: pathlib.Path, engine: str | None) -> str:
-    """Return the name of the engine for a file, or raise."""
-    engines = _ENDINGS.get(path.suffix.lower())
-    if engines is None:
-        raise ValueError(
-            f"`path` must end in {' or '.join(_ENDINGS)}. Received: "
-            f"path={str(path)!r}"
-        )
-    if engine is None:
-        return engines[0]
-    check_option("engine", engine, get_args(EngineName))
-    if engine not in engines:
-        raise ValueError(
-            f"`engine` must be one that runs {path.suffix} files: "
-            f"{', '.join(engines)}. Received: engine={engine!r}"
-        )
-    return engine
-
-
-def _check_outputs(engine: Engine, facts: Facts, name: str) -> list[str]:
-    """Return the names of the outputs that the facts name, or raise."""
-    outputs = ["logits", "class_maps"]
-    outputs += [f"class_maps_{layer}" for layer in facts.layers[:-1]]
-    missing = [output for output in outputs if output not in engine.outputs]
-    if missing:
-        raise ValueError(
-            f"{name} lacks the outputs {', '.join(missing)}. It has "
-            f"{', '.join(engine.outputs)}"
-        )
-    return outputs
-
-
-def _open_again(
-    path: pathlib.Path, engine: EngineName, threads: int | None, sha256: str
-) -> Explainer:
-    """Open the file of a pickled explainer."""
-    explainer = Explainer(path, engine, threads)
-    if explainer.sha256 != sha256:
-        raise ValueError(
-            f"{explainer._name} is another file than the one of the explainer "
-            "that was pickled"
-        )
-    return explainer

@@ -64,8 +64,11 @@ def parse_facts(texts: Mapping[str, str], path: pathlib.Path) -> Facts:
             values, "probabilities", "sigmoid", "softmax"
         ),
         "scale": values.get("scale"),
+        # Older files lack the offset, which is 0 without a threshold.
         "offset": values.get("offset"),
     }
+    if facts["several_labels"] is False:
+        facts["offset"] = 0.0
     for key, is_good in _GOOD.items():
         if not is_good(facts[key]):
             raise ValueError(

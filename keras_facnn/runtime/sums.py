@@ -28,7 +28,7 @@ def sum_errors(outputs: Mapping[str, np.ndarray], facts: Facts) -> np.ndarray:
         differences += logits.mean(axis=-1, keepdims=True)
     elif facts.offset is not None:
         differences -= facts.offset
-    elif facts.several_labels:
+    else:
         # The offset is the same for all classes.
         differences -= differences.mean()
     return np.abs(differences).max(axis=-1).astype("float32")
