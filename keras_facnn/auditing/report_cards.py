@@ -154,11 +154,7 @@ def _facts(audit: "Audit", reason: Reason) -> list[tuple[str, str]]:
     found = audit.coverings.get(reason.name)
     return [
         facts[0],
-        (
-            "where",
-            f"{reason.place}; it varies by {reason.spread:.0%} of the image's "
-            "side",
-        ),
+        ("where", reason.place),
         (
             "evidence",
             f"{percent(reason.evidence)} of the evidence for "

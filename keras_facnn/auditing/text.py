@@ -131,11 +131,18 @@ def covered(found: dict[str, Any]) -> str:
     changed, control = (
         round(found[name] * count) for name in ("changed", "control_changed")
     )
-    return (
+    text = (
         f"{changed:,} of {count:,} answers change; with other places covered, "
         f"{control:,}. The logit falls by {found['lost']:.2f}; with other "
         f"places covered, by {found['control_lost']:.2f}"
     )
+    differences = changed - control, found["lost"] - found["control_lost"]
+    # If answers and logits disagree, the reader has to judge.
+    if max(differences) <= 0:
+        text += ". So the model uses these places no more than others"
+    elif min(differences) >= 0:
+        text += ". So the model uses these places more than others"
+    return text
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:

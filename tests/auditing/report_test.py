@@ -71,6 +71,7 @@ def test_the_page_shows_what_is_suspicious_and_needs_nothing_else(
     assert f"{reason.name}: {reason.grounds}." in words
     assert f"20 of the {reason.images} compared images" in words
     assert "3 of 5 answers change; with other places covered, 1" in words
+    assert "So the model uses these places more than others" in words
     assert f"--avoid '{reason.name}'" in page.text
     assert f"audit.regions('{reason.name}')" in page.text
     # Pictures of the reason: twelve, in which the tag is not covered.
@@ -93,6 +94,28 @@ def test_the_page_shows_what_is_suspicious_and_needs_nothing_else(
         assert not {"href", "onclick", "onload"} & set(attributes)
     assert all(image["src"].startswith("data:") for image in page.all("img"))
     assert len(text) < 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("changed", "lost", "verdict"),
+    [
+        (0.0, 0.1, "So the model uses these places no more than others"),
+        (0.0, 0.9, "So the model uses these places more than others"),
+        (0.5, 0.1, None),
+    ],
+)
+def test_the_text_says_what_covering_means(audit, changed, lost, verdict):
+    audit.coverings[audit.reasons[0].name] = {
+        "images": 2,
+        "changed": changed,
+        "control_changed": 0.0,
+        "lost": lost,
+        "control_lost": 0.5,
+    }
+    words = " ".join(str(audit).split())
+    assert f"The logit falls by {lost:.2f}" in words
+    assert ("So the model" in words) == (verdict is not None)
+    assert verdict is None or verdict in words
 
 
 def test_the_page_has_each_class_and_what_was_mixed_up(audit, tmp_path):
