@@ -26,7 +26,7 @@ def place_in_words(grid: Grid, cells: np.ndarray) -> str:
     ):
         return "along the border"
     if grid.spread(cells) > _SCATTERED:
-        return "in various places"
+        return "in several places"
     y, x = (float(np.median(c[cells])) for c in grid.centers)
     down = "upper" if y < 1 / 3 else "lower" if y > 2 / 3 else ""
     across = "left" if x < 1 / 3 else "right" if x > 2 / 3 else ""
