@@ -101,6 +101,16 @@ def test_every_preset_has_a_card():
 
 
 @pytest.mark.parametrize("name", keras_facnn.FACNN.presets)
+def test_a_card_says_what_an_audit_found(name):
+    """Just before it says what the preset can't do, on all cards."""
+    found, limits = "*What an audit found.*", "*What it can't do.*"
+    after = CARDS[name].split(found)
+    assert len(after) == 2
+    assert re.findall(r"^\*[^*\n]+\.\*", after[1], re.MULTILINE)[0] == limits
+    assert "zoo/results/audit.md#" in after[1].split(limits)[0]
+
+
+@pytest.mark.parametrize("name", keras_facnn.FACNN.presets)
 def test_numbers_of_a_card_are_those_that_were_measured(name):
     card, record = CARDS[name], keras_facnn.FACNN.presets[name]
     metrics = record["metrics"]
