@@ -56,7 +56,7 @@ def list_class_folders(
     endings = picture_endings()
     above = [_identity(os.stat(root))]
     files = [
-        _list_pictures(root, name, endings, left_out, above) for name in folders
+        list_pictures(root, name, endings, left_out, above) for name in folders
     ]
     _check_no_splits(root, folders, files)
     for name, found in zip(folders, files, strict=True):
@@ -82,7 +82,7 @@ def loose_pictures(root: str) -> list[str]:
     if any(map(_is_folder, _sorted_entries(root))):
         return []
     left_out: dict[str, str] = {}
-    found = _list_pictures(root, ".", picture_endings(), left_out, [])
+    found = list_pictures(root, ".", picture_endings(), left_out, [])
     if found and left_out:
         warn_about_left_out(
             root, {os.path.basename(f): why for f, why in left_out.items()}
@@ -117,7 +117,7 @@ def _check_no_splits(
         )
 
 
-def _list_pictures(
+def list_pictures(
     root: str,
     folder: str,
     endings: Mapping[str, str | None],
@@ -142,7 +142,7 @@ def _list_pictures(
             if _identity(os.stat(entry.path)) in above:
                 left_out[file] = "a link to a folder above it"
             else:
-                found += _list_pictures(root, file, endings, left_out, above)
+                found += list_pictures(root, file, endings, left_out, above)
         elif ending not in endings:
             left_out[file] = "no picture's ending"
         elif (missing := endings[ending]) is not None:

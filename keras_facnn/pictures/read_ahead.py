@@ -8,12 +8,12 @@ from typing import Any
 
 
 def read_ahead(
-    paths: Sequence[str], read: Callable[[str], Any], batch_size: int
+    paths: Sequence[Any], read: Callable[[Any], Any], batch_size: int
 ) -> Iterator[list[tuple[int, Any]]]:
     """Read files in threads, one batch ahead of what is needed.
 
     Args:
-        paths: The paths.
+        paths: The paths, or what else `read` takes.
         read: Function of a path. It may raise an `OSError` or `ValueError`.
         batch_size: Positive integer.
 
@@ -22,7 +22,7 @@ def read_ahead(
         the error that it raised.
     """
 
-    def attempt(path: str) -> Any:
+    def attempt(path: Any) -> Any:
         try:
             return read(path)
         except (OSError, ValueError) as e:

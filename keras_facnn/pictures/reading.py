@@ -12,6 +12,7 @@ from keras_facnn._checks.messages import callers_stacklevel
 from keras_facnn._checks.numbers import check_float
 from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.text import join_first
+from keras_facnn.pictures.exif_orientation import turn_of_exif
 from keras_facnn.pictures.opening import Source
 from keras_facnn.pictures.opening import opened
 from keras_facnn.pictures.opening import picture_name
@@ -24,6 +25,8 @@ from keras_facnn.pictures.sizes import shape_to_read
 from keras_facnn.types import Fit
 from keras_facnn.types import OnError
 
+# Pillow's turns that swap height and width.
+_TURNS_OF_SIDES = {"ROTATE_90", "ROTATE_270", "TRANSPOSE", "TRANSVERSE"}
 # `"within"` shrinks a picture to fit into the size, and keeps its aspect
 # ratio.
 _FitOrWithin: typing.TypeAlias = Fit | typing.Literal["within"]
@@ -217,6 +220,19 @@ def read_picture(
     if largest:
         warn_about_dark({picture_name(source): largest})
     return pixels
+
+
+def picture_size(source: Source) -> tuple[int, int]:
+    """Return the height and width of a picture when it is upright.
+
+    Args:
+        source: What `read_picture` accepts.
+    """
+    with opened(source) as image:
+        width, height = image.size
+        turn = turn_of_exif(image)
+    lies = turn is not None and turn.name in _TURNS_OF_SIDES
+    return (width, height) if lies else (height, width)
 
 
 def _read(
