@@ -228,8 +228,12 @@ def _connect(workers: int | None, address: str | None) -> None:
             "object_store_memory": 100 * 2**20,
             "include_dashboard": False,
         }
-    with _no_stderr():
-        ray.init(address, **options)
+    try:
+        with _no_stderr():
+            ray.init(address, **options)
+    except Exception as e:
+        # It raises nearly any class.
+        raise RuntimeError(f"Ray cannot be started or reached: {e}") from e
 
 
 @contextlib.contextmanager

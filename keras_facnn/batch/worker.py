@@ -113,7 +113,7 @@ class Worker:
                 )
 
     def _pictures(self, part: int) -> Iterator[list[Picture]]:
-        """Yield the pictures of a part; not all at once if it has their bytes."""
+        """Yield the pictures of a part, some at a time if it has bytes."""
         listed = self.folder.read_part(part)
         if listed[0]["row_group"] is None:
             yield [Picture(os.fsdecode(row["path"]), None) for row in listed]
