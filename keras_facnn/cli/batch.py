@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="INPUT",
         nargs="+",
         help="a folder, with the folders in it; a picture; a pattern in "
-        "quotes, such as 'photos/**/*.jpg'; a .txt file with one path per line; a "
-        ".parquet file of pictures or their paths; or an address such as "
+        "quotes, such as 'photos/**/*.jpg'; a .txt file with one path per line; "
+        "a .parquet file of pictures or their paths; or an address such as "
         "s3://bucket/photos",
     )
     parser.add_argument(
