@@ -36,6 +36,7 @@ ROOMS = [
     "colors",
     "grid",
     "runtime",
+    "batch",
     "_backend",
     "layers",
     "_graph",

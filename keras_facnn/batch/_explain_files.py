@@ -1,20 +1,18 @@
-import contextlib
-import logging
 import os
 import typing
 import uuid
 from collections.abc import Callable
-from collections.abc import Iterator
 from collections.abc import Sequence
 
 from keras_facnn._checks.arguments import check_option
 from keras_facnn._checks.numbers import check_int
-from keras_facnn._checks.packages import how_to_install
 from keras_facnn.batch.inputs import Inputs
+from keras_facnn.batch.on_ray import check_ray
+from keras_facnn.batch.on_ray import run_parts
 from keras_facnn.batch.rows import Rows
 from keras_facnn.batch.run_folder import RunFolder
-from keras_facnn.batch.worker import Worker
 from keras_facnn.runtime import Explainer
+from keras_facnn.runtime.explainer import EngineName
 
 # Called with the pictures that are done, those of the run, and those of the
 # former that cannot be read.
@@ -32,7 +30,7 @@ def explain_files(
     column: str | None = None,
     pictures_per_file: int = 1000,
     batch_size: int = 32,
-    engine: str | None = None,
+    engine: EngineName | None = None,
     workers: int | None = None,
     address: str | None = None,
     progress: Progress | None = None,
@@ -103,7 +101,7 @@ def explain_files(
         "workers": 1 if workers is None else workers,
     }.items():
         check_int(name, value)
-    _check_ray()
+    check_ray()
     names = _as_list(inputs)
     folder = RunFolder(os.fspath(output))
     rows = Rows(Explainer(model, engine, threads=1), top, maps, dtype)
@@ -127,7 +125,7 @@ def explain_files(
     }
     if progress is not None:
         progress(done, pictures, unreadable)
-    for counts in _run_on_ray(parts, worker, workers, address):
+    for counts in run_parts(parts, worker, workers, address):
         done += counts["pictures"]
         unreadable += counts["unreadable"]
         if progress is not None:
@@ -160,90 +158,3 @@ def _as_list(inputs: typing.Any) -> list[str]:
     if isinstance(inputs, (str, os.PathLike)):
         inputs = [inputs]
     return [os.fspath(name) for name in inputs]
-
-
-def _check_ray() -> None:
-    # Ray reports its use to its makers, unless it is told not to.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray.data  # noqa: F401
-    except ImportError as e:
-        raise ImportError(
-            f"`explain_files` needs Ray Data ({e}): {how_to_install('batch')}"
-        ) from e
-
-
-def _run_on_ray(
-    parts: Sequence[int],
-    worker: dict[str, typing.Any],
-    workers: int | None,
-    address: str | None,
-) -> Iterator[dict[str, int]]:
-    """Let Ray Data write the parts; yield the numbers of each that is done."""
-    if not parts:
-        return
-    import ray
-
-    _connect(workers, address)
-    try:
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        size = workers or int(ray.cluster_resources().get("CPU", 1))
-        done = ray.data.from_items(
-            [{"part": part} for part in parts], override_num_blocks=len(parts)
-        ).map_batches(
-            Worker,
-            batch_size=1,
-            fn_constructor_kwargs=worker,
-            compute=ray.data.ActorPoolStrategy(size=min(size, len(parts))),
-            num_cpus=1,
-        )
-        yield from done.iter_rows()
-    except ray.exceptions.RayError as e:
-        reason = getattr(e, "cause", None) or e
-        raise RuntimeError(
-            f"A process failed ({reason}). The same call continues the run"
-        ) from e
-    finally:
-        ray.shutdown()
-
-
-def _connect(workers: int | None, address: str | None) -> None:
-    """Connect to a Ray cluster, or start Ray for this process."""
-    import ray
-
-    # Errors come as exceptions. Without the variable, Ray warns of each process
-    # that it can start again; with it, it tells its value.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    options: dict[str, typing.Any] = {
-        "log_to_driver": False,
-        "logging_level": logging.CRITICAL,
-    }
-    if address is None:
-        address = "local"
-        options |= {
-            "num_cpus": workers,
-            # Only numbers of parts and of pictures pass through it.
-            "object_store_memory": 100 * 2**20,
-            "include_dashboard": False,
-        }
-    try:
-        with _no_stderr():
-            ray.init(address, **options)
-    except Exception as e:
-        # It raises nearly any class.
-        raise RuntimeError(f"Ray cannot be started or reached: {e}") from e
-
-
-@contextlib.contextmanager
-def _no_stderr() -> Iterator[None]:
-    """Discard what libraries in C++ write on standard error."""
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)

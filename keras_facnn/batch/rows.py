@@ -78,6 +78,7 @@ class Rows:
             "image_shape": explainer.image_shape,
             "fit": explainer.fit,
             "scale": explainer.scale,
+            "offset": explainer.offset,
             "centered": explainer.centered,
             "several_labels": explainer.several_labels,
             "num_classes": explainer.num_classes,

@@ -32,9 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="INPUT",
         nargs="+",
         help="a folder, with the folders in it; a picture; a pattern in "
-        "quotes, such as 'photos/**/*.jpg'; a .txt file with one path per line; "
-        "a .parquet file of pictures or their paths; or an address such as "
-        "s3://bucket/photos",
+        "quotes, such as 'photos/**/*.jpg'; a .txt file with one path per "
+        "line; a .parquet file of pictures or their paths; or an address such "
+        "as s3://bucket/photos",
     )
     parser.add_argument(
         "--output",
@@ -129,17 +129,32 @@ def run(arguments: argparse.Namespace) -> None:
     finally:
         if progress is not None:
             progress.end()
-    if counts["left_out"]:
-        print_note(f"Left out {counts['left_out']:,} files of other kinds")
-    before = f", {counts['before']:,} of them before" * bool(counts["before"])
-    where = printable(os.path.join(arguments.output, "part-*.parquet"))
-    print_result(f"{counts['pictures']:,} pictures{before} are in {where}")
+    _report(counts, os.path.join(arguments.output, "part-*.parquet"))
+
+
+def _report(counts: dict[str, int], files: str) -> None:
+    """Print how many pictures are in files."""
+    left_out, before = counts["left_out"], counts["before"]
+    if left_out:
+        kind = (
+            "file of another kind" if left_out == 1 else "files of other kinds"
+        )
+        print_note(f"Left out {left_out:,} {kind}")
+    which = f", {before:,} of them before," if before else ""
+    print_result(
+        f"{_pictures(counts['pictures'])}{which} are in {printable(files)}"
+    )
     if counts["unreadable"]:
+        unreadable = _pictures(counts["unreadable"])
         print_note(
-            f"keras_facnn: error: {counts['unreadable']:,} pictures cannot be "
-            "read; their rows have an `error`"
+            f"keras_facnn: error: {unreadable} cannot be read; the column "
+            "`error` says why"
         )
         raise ErrorReported
+
+
+def _pictures(count: int) -> str:
+    return f"{count:,} picture{'s' * (count != 1)}"
 
 
 class _Progress:

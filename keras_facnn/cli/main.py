@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from keras_facnn._checks.text import printable
 from keras_facnn.cli import audit
+from keras_facnn.cli import batch
 from keras_facnn.cli import demo
 from keras_facnn.cli import evaluate
 from keras_facnn.cli import explain
@@ -33,6 +34,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "audit": audit,
     "export": export,
+    "batch": batch,
     "presets": presets,
     "verify": verify,
     "demo": demo,
@@ -59,6 +61,7 @@ examples:
   keras-facnn evaluate my_model/ photos/ --output report.html
   keras-facnn audit my_model/ photos/ --output audit.html
   keras-facnn export cifar10 cifar10.onnx
+  keras-facnn batch cifar10.onnx photos/ --output maps/
   keras-facnn presets
   keras-facnn verify samples/*.jpg --preset cifar10
   keras-facnn demo --port 8000

@@ -29,8 +29,8 @@ def run_here(parts, worker, workers, address):
 def without_ray(request, monkeypatch):
     if "with_ray" not in request.fixturenames:
         module = "keras_facnn.batch._explain_files"
-        monkeypatch.setattr(f"{module}._check_ray", lambda: None)
-        monkeypatch.setattr(f"{module}._run_on_ray", run_here)
+        monkeypatch.setattr(f"{module}.check_ray", lambda: None)
+        monkeypatch.setattr(f"{module}.run_parts", run_here)
 
 
 @pytest.fixture
@@ -318,13 +318,13 @@ def test_processes_that_die_in_a_part_end_the_run(
         raise Killed
 
     module = "keras_facnn.batch"
-    monkeypatch.setattr(f"{module}._explain_files._run_on_ray", dying_too)
+    monkeypatch.setattr(f"{module}._explain_files.run_parts", dying_too)
     with monkeypatch.context() as patched:
         patched.setattr(f"{module}.worker.read_picture", killed)
         with pytest.raises(RuntimeError, match="3 processes died in part 0"):
             explain_files(small_onnx[1], photos, tmp_path / "out")
     # Another call tries again.
-    monkeypatch.setattr(f"{module}._explain_files._run_on_ray", run_here)
+    monkeypatch.setattr(f"{module}._explain_files.run_parts", run_here)
     explain_files(small_onnx[1], photos, tmp_path / "out")
     assert len(read(tmp_path / "out")) == 40
 
