@@ -30,7 +30,7 @@ def test_writes_rows_and_continues(small_onnx, photos, tmp_path, capsys):  # noq
     table = parquet.read_table(tmp_path / "out" / "part-000000.parquet")
     assert table["path"].to_pylist() == [str(path) for path in photos]
     assert table["top_classes"].type.list_size == 3
-    assert table["maps"].type.list_size == 2 * 8 * 8
+    assert table["maps"].type.list_size == 2 * 4 * 4
     assert str(table["maps"].type.value_type) == "int8"
 
     assert run(*arguments, "--dtype", "int8", "--maps", 2, "--top", 3) == 0
