@@ -18,9 +18,10 @@ from keras_facnn.batch.storage import write_aside
 class RunFolder:
     """The output folder of a run. Each part is one Parquet file.
 
-    A part is written in the folder `run` within it, and renamed when it is
-    whole. So a file that has a part's name is complete, at any moment at which
-    a process may be killed, and a part that is done twice is there once.
+    A part is written in the folder `_run` within it, and renamed when it is
+    whole. Readers of Parquet skip a folder of such a name. So a file that has
+    a part's name is complete, at any moment at which a process may be killed,
+    and a part that is done twice is there once.
 
     Args:
         path: Path or address of the folder.
@@ -42,7 +43,7 @@ class RunFolder:
         Returns:
             Whether a run is continued.
         """
-        if self._exists("run/run.json"):
+        if self._exists("_run/run.json"):
             self._check_same(facts)
             return True
         if self._parts():
@@ -51,20 +52,20 @@ class RunFolder:
                 f"Received: output={self.path!r}, which has files of parts and "
                 "no record of their run"
             )
-        self._system.create_dir(self._at("run"), recursive=True)
+        self._system.create_dir(self._at("_run"), recursive=True)
         table = listing()
         self._write(
-            "run/inputs.parquet",
+            "_run/inputs.parquet",
             lambda file: parquet.write_table(table, file, row_group_size=2**14),
         )
         # It comes last: without this file, a run begins anew.
         text = json.dumps(facts, indent=1).encode("utf-8")
-        self._write("run/run.json", lambda file: file.write(text))
+        self._write("_run/run.json", lambda file: file.write(text))
         return False
 
     def read_part(self, part: int) -> list[dict[str, Any]]:
         """Return the rows of a part, which have the columns of `LISTING`."""
-        with self._system.open_input_file(self._at("run/inputs.parquet")) as f:
+        with self._system.open_input_file(self._at("_run/inputs.parquet")) as f:
             table = parquet.read_table(f, filters=[("part", "=", part)])
         return table.to_pylist()
 
@@ -95,9 +96,9 @@ class RunFolder:
             call: Text that is different in each call that continues the run.
         """
         start = f"part-{part:06d}-{call}"
-        names = (posixpath.basename(info.path) for info in self._list("run"))
+        names = (posixpath.basename(info.path) for info in self._list("_run"))
         count = sum(name.startswith(start) for name in names) + 1
-        self._write(f"run/{start}-{count}.begun", lambda file: None)
+        self._write(f"_run/{start}-{count}.begun", lambda file: None)
         return count
 
     def left(self) -> tuple[list[int], int, int]:
@@ -109,7 +110,7 @@ class RunFolder:
         """
         done = self._parts()
         rows: dict[int, int] = {}
-        with self._system.open_input_file(self._at("run/inputs.parquet")) as f:
+        with self._system.open_input_file(self._at("_run/inputs.parquet")) as f:
             with parquet.ParquetFile(f) as file:
                 for batch in file.iter_batches(columns=["part", "rows"]):
                     for part, count in zip(*batch.columns, strict=True):
@@ -121,7 +122,7 @@ class RunFolder:
 
     def finish(self) -> None:
         """Remove what killed processes have left."""
-        for info in self._list("run"):
+        for info in self._list("_run"):
             if info.path.endswith((".begun", ".writing")):
                 self._system.delete_file(info.path)
 
@@ -131,7 +132,7 @@ class RunFolder:
         return {int(match[1]) for match in found if match}
 
     def _check_same(self, facts: dict[str, Any]) -> None:
-        with self._system.open_input_file(self._at("run/run.json")) as file:
+        with self._system.open_input_file(self._at("_run/run.json")) as file:
             before = json.loads(file.read())
         for name in facts | before:
             if facts.get(name) != before.get(name):
@@ -142,7 +143,7 @@ class RunFolder:
                 )
 
     def _write(self, name: str, write: Callable[[Any], Any]) -> None:
-        aside = self._at(f"run/{uuid.uuid4().hex}.writing")
+        aside = self._at(f"_run/{uuid.uuid4().hex}.writing")
         write_aside(self._system, self._at(name), aside, write)
 
     def _exists(self, name: str) -> bool:

@@ -6,31 +6,20 @@ import os
 import numpy as np
 import pyarrow as pa
 import pytest
-from PIL import Image
 from pyarrow import parquet
 
 import keras_facnn
 from keras_facnn.batch import explain_files
-from keras_facnn.batch.worker import Worker
 from tests.batch.conftest import NAMES
+from tests.batch.conftest import run_here
 
 pytestmark = pytest.mark.only_on("torch")
 
 
-def run_here(parts, worker, workers, address):
-    """Stand in for Ray Data: do the parts in this process."""
-    worker = Worker(**worker)
-    for part in parts:
-        counts = worker({"part": np.array([part])})
-        yield {name: int(n[0]) for name, n in counts.items()}
-
-
 @pytest.fixture(autouse=True)
-def without_ray(request, monkeypatch):
+def without_ray(request):
     if "with_ray" not in request.fixturenames:
-        module = "keras_facnn.batch._explain_files"
-        monkeypatch.setattr(f"{module}.check_ray", lambda: None)
-        monkeypatch.setattr(f"{module}.run_parts", run_here)
+        request.getfixturevalue("here")
 
 
 @pytest.fixture
@@ -38,22 +27,8 @@ def with_ray():
     return pytest.importorskip("ray")
 
 
-@pytest.fixture
-def photos(tmp_path, rng):
-    """Forty pictures in two folders; one of them lies on its side."""
-    for i in range(40):
-        path = tmp_path / "photos" / f"{'ab'[i % 2]}" / f"{i:02d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pixels = rng.integers(0, 256, (20 + i, 24, 3)).astype("uint8")
-        exif = Image.Exif()
-        exif[0x112] = 6 if i == 7 else 1
-        Image.fromarray(pixels).save(path, exif=exif)
-    return tmp_path / "photos"
-
-
 def read(folder):
-    files = sorted(folder.glob("part-*.parquet"))
-    return pa.concat_tables(parquet.read_table(file) for file in files)
+    return parquet.read_table(folder)
 
 
 def facts(folder):
@@ -191,7 +166,7 @@ def test_a_killed_run_is_continued(
     counts = explain_files(path, photos, tmp_path / "out", **options)
     assert counts["before"] == {3: 32, 4: 40}.get(moment, 0)
     assert read(tmp_path / "out").equals(read(tmp_path / "whole"))
-    left = {file.name for file in (tmp_path / "out" / "run").iterdir()}
+    left = {file.name for file in (tmp_path / "out" / "_run").iterdir()}
     assert left == {"inputs.parquet", "run.json"}
     counts = explain_files(path, photos, tmp_path / "out", **options)
     assert counts["before"] == counts["pictures"] == 40

@@ -7,18 +7,11 @@ import pytest
 from pyarrow import parquet
 
 from keras_facnn.cli import batch
+from tests.batch.conftest import here  # noqa: F401
 from tests.batch.conftest import small_onnx  # noqa: F401
-from tests.batch.explain_files_test import run_here
 from tests.cli.command import run
 
-pytestmark = pytest.mark.only_on("torch")
-
-
-@pytest.fixture(autouse=True)
-def without_ray(monkeypatch):
-    module = "keras_facnn.batch._explain_files"
-    monkeypatch.setattr(f"{module}.check_ray", lambda: None)
-    monkeypatch.setattr(f"{module}.run_parts", run_here)
+pytestmark = [pytest.mark.only_on("torch"), pytest.mark.usefixtures("here")]
 
 
 def test_writes_rows_and_continues(small_onnx, photos, tmp_path, capsys):  # noqa: F811
