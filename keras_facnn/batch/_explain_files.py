@@ -12,7 +12,7 @@ from keras_facnn.batch.on_ray import run_parts
 from keras_facnn.batch.rows import Rows
 from keras_facnn.batch.run_folder import RunFolder
 from keras_facnn.runtime import Explainer
-from keras_facnn.runtime.explainer import EngineName
+from keras_facnn.runtime.model_file import EngineName
 
 # Called with the pictures that are done, those of the run, and those of the
 # former that cannot be read.
