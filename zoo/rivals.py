@@ -44,9 +44,9 @@ _FEWEST = 4
 # As many neighbors of each map make the graph of spectral clustering.
 _NEIGHBORS = 10
 COLUMNS = (
-    *(f"{w}{end}" for w in WAYS for end in ("", "_cue")),
+    *(f"{way}{end}" for way in WAYS for end in ("", "_cue")),
+    "cleanlab_all",
     "property",
-    "own",
 )
 Cluster = Callable[[np.ndarray, int], np.ndarray]
 

@@ -59,6 +59,8 @@ def test_counts_what_is_above_the_threshold():
     found = dict.fromkeys(rivals.COLUMNS, 0.6) | {"kind": "tag", "share": 0.2}
     missed = found | dict.fromkeys(rivals.COLUMNS, 0.4)
     rows = [clean, found, missed]
-    for line in rivals.summary(rows, rows[1:]).splitlines():
+    *lines, together = rivals.summary(rows, rows[1:]).splitlines()
+    assert together.endswith("at most 0.600")
+    for line in lines:
         assert "above 0.500: 1 of 2 in 20% or more" in line
         assert "false alarms 0 of 1" in line
