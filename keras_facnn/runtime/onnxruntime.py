@@ -16,8 +16,8 @@ def open_file(path: pathlib.Path, threads: int | None) -> Engine:
         path: The path of the file.
         threads: How many threads one inference uses. None means all cores.
     """
-    # From version 1.32 on, it reports sessions to its developers, unless this is
-    # set before its first import.
+    # From version 1.32 on, it reports sessions to its developers, unless this
+    # is set before its first import.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime

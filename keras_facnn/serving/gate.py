@@ -47,7 +47,9 @@ class Gate:
             return
         start = time.perf_counter()
         talk = _Talk(scope, receive, send, self._settings.max_bytes)
-        self._requests += 1
+        # Probes and Prometheus take no place of those who wait.
+        waits = int(scope["method"] == "POST")
+        self._requests += waits
         self._metrics.in_progress.inc()
         try:
             self._check(scope)
@@ -55,7 +57,7 @@ class Gate:
         except RequestError as e:
             await e.response()(scope, talk.receive, talk.send)
         finally:
-            self._requests -= 1
+            self._requests -= waits
             self._metrics.in_progress.dec()
             endpoint = getattr(scope.get("endpoint"), "__name__", "none")
             self._metrics.requests.labels(endpoint, str(talk.status)).inc()
