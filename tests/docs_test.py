@@ -10,6 +10,7 @@ import pytest
 
 import keras_facnn
 from keras_facnn import plots
+from keras_facnn import runtime
 from tests.docstrings_test import methods
 from tests.docstrings_test import public
 
@@ -36,6 +37,7 @@ def test_the_reference_has_every_public_name():
         keras_facnn.attribution: "keras_facnn.attribution",
         keras_facnn.metrics: "keras_facnn.metrics",
         plots: "keras_facnn.plots",
+        runtime: "keras_facnn.runtime",
     }
     for name, thing in public():
         room = next(r for r in rooms if getattr(r, name, None) is thing)

@@ -7,6 +7,7 @@ import pytest
 
 import keras_facnn
 from keras_facnn import plots
+from keras_facnn import runtime
 
 MODULES = [
     m.name
@@ -33,6 +34,7 @@ def public():
         keras_facnn.attribution,
         keras_facnn.metrics,
         plots,
+        runtime,
     ):
         for name in room.__all__:
             if callable(getattr(room, name)):

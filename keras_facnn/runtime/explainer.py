@@ -20,6 +20,7 @@ from keras_facnn.runtime.drawing import draw_overlay
 from keras_facnn.runtime.drawing import drawable_pixels
 from keras_facnn.runtime.model_file import EngineName
 from keras_facnn.runtime.model_file import ModelFile
+from keras_facnn.runtime.model_file import Precision
 from keras_facnn.runtime.sources import check_pixels
 from keras_facnn.runtime.sources import list_sources
 from keras_facnn.runtime.sources import read_sources
@@ -43,6 +44,8 @@ class Explainer:
             which runs both. None chooses by the ending.
         threads: Positive integer, how many threads one inference uses. None
             means all cores.
+        precision: `"float32"`, or `"bfloat16"` on OpenVINO, which is faster on
+            CPUs that support it, and less exact.
 
     Attributes:
         class_names: Tuple of the names of the classes, or None.
@@ -65,6 +68,19 @@ class Explainer:
         ValueError: If the file was not written by `export`, is damaged, or has
             maps that do not sum to its logits; or if the JSON beside it is of
             another file.
+
+    Example:
+
+    >>> import tempfile
+    >>> import keras
+    >>> import numpy as np
+    >>> import keras_facnn
+    >>> from keras_facnn.runtime import Explainer
+    >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+    >>> if keras.backend.backend() == "torch":
+    ...     path = f"{tempfile.mkdtemp()}/model.onnx"
+    ...     model.export(path, verbose=False)
+    ...     columns = Explainer(path)(np.zeros((1, 32, 32, 3)))
     """
 
     def __init__(
@@ -72,8 +88,9 @@ class Explainer:
         path: str | os.PathLike[str],
         engine: EngineName | None = None,
         threads: int | None = None,
+        precision: Precision = "float32",
     ) -> None:
-        self._file = ModelFile(path, engine, threads)
+        self._file = ModelFile(path, engine, threads, precision)
         self._facts = facts = self._file.facts
         self.class_names = facts.class_names
         self.num_classes = self._file.num_classes

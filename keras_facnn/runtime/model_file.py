@@ -23,6 +23,7 @@ from keras_facnn.runtime.sums import check_sums
 from keras_facnn.runtime.sums import sum_errors
 
 EngineName: TypeAlias = Literal["onnxruntime", "openvino"]
+Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 _ENGINES = {"onnxruntime": onnxruntime, "openvino": openvino}
 # The engines that run files of each ending, the default first.
@@ -37,7 +38,7 @@ class ModelFile:
     the same file.
 
     Args:
-        path, engine, threads: As in `Explainer`.
+        path, engine, threads, precision: As in `Explainer`.
     """
 
     def __init__(
@@ -45,12 +46,21 @@ class ModelFile:
         path: str | os.PathLike[str],
         engine: EngineName | None = None,
         threads: int | None = None,
+        precision: Precision = "float32",
     ) -> None:
         self._path = pathlib.Path(path).expanduser().absolute()
         self._engine_name = _find_engine(self._path, engine)
         if threads is not None:
             check_int("threads", threads)
         self._threads = threads
+        check_option("precision", precision, get_args(Precision))
+        if precision not in _ENGINES[self._engine_name].PRECISIONS:
+            raise ValueError(
+                f'`precision` must be "float32" for engine='
+                f'{self._engine_name!r}; engine="openvino" computes in others. '
+                f"Received: precision={precision!r}"
+            )
+        self._precision = precision
         self._name = printable(str(self._path))
         if not self._path.is_file():
             raise FileNotFoundError(f"There is no file {self._name}")
@@ -62,11 +72,14 @@ class ModelFile:
         self.num_classes = self._check_answers()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        arguments = (self._path, self._engine_name, self._threads, self.sha256)
-        return _open_again, arguments
+        return _open_again, (self._arguments, self.sha256)
 
     def __repr__(self) -> str:
         return f"{str(self._path)!r}, engine={self._engine_name!r}"
+
+    @property
+    def _arguments(self) -> tuple[Any, ...]:
+        return self._path, self._engine_name, self._threads, self._precision
 
     def run(self, images: np.ndarray) -> Mapping[str, np.ndarray]:
         """Return the logits and maps of float32 images, by name."""
@@ -87,7 +100,7 @@ class ModelFile:
         self._process = os.getpid()
         engine = _ENGINES[self._engine_name]
         try:
-            return engine.open_file(self._path, self._threads)
+            return engine.open_file(self._path, self._threads, self._precision)
         except ImportError:
             raise
         # Each library raises exceptions of its own.
@@ -156,15 +169,13 @@ def _find_engine(path: pathlib.Path, engine: str | None) -> str:
     return engine
 
 
-def _open_again(
-    path: pathlib.Path, engine: EngineName, threads: int | None, sha256: str
-) -> ModelFile:
+def _open_again(arguments: tuple[Any, ...], sha256: str) -> ModelFile:
     """Open a file that was pickled."""
-    opened = ModelFile(path, engine, threads)
+    opened = ModelFile(*arguments)
     if opened.sha256 != sha256:
         raise ValueError(
-            f"{printable(str(path))} was replaced by another file since it was "
-            "opened elsewhere"
+            f"{printable(str(arguments[0]))} was replaced by another file "
+            "since it was opened elsewhere"
         )
     return opened
 

@@ -8,13 +8,19 @@ import numpy as np
 from keras_facnn._checks.packages import how_to_install
 from keras_facnn.runtime.engine import Engine
 
+# What an inference can compute in.
+PRECISIONS = {"float32": "float32"}
 
-def open_file(path: pathlib.Path, threads: int | None) -> Engine:
+
+def open_file(
+    path: pathlib.Path, threads: int | None, precision: str
+) -> Engine:
     """Open a file.
 
     Args:
         path: The path of the file.
         threads: How many threads one inference uses. None means all cores.
+        precision: A key of `PRECISIONS`.
     """
     # From version 1.32 on, it reports sessions to its developers, unless this
     # is set before its first import.

@@ -6,13 +6,19 @@ import numpy as np
 
 from keras_facnn.runtime.engine import Engine
 
+# What an inference can compute in, and OpenVINO's names for it.
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
-def open_file(path: pathlib.Path, threads: int | None) -> Engine:
+
+def open_file(
+    path: pathlib.Path, threads: int | None, precision: str
+) -> Engine:
     """Open a file.
 
     Args:
         path: The path of the file.
         threads: How many threads one inference uses. None means all cores.
+        precision: A key of `PRECISIONS`.
     """
     try:
         import openvino
@@ -22,8 +28,8 @@ def open_file(path: pathlib.Path, threads: int | None) -> Engine:
         ) from e
     core = openvino.Core()
     graph = core.read_model(path)
-    # On CPUs that support bfloat16, it would compute in it.
-    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    # Without this hint, it would compute in bfloat16 on CPUs that support it.
+    options = {"INFERENCE_PRECISION_HINT": PRECISIONS[precision]}
     if threads is not None:
         options["INFERENCE_NUM_THREADS"] = str(threads)
     # OpenVINO's own files hold the facts in the first place, those of ONNX in

@@ -217,6 +217,15 @@ def test_engines_agree(path, pixels):
     assert_same(Explainer(path, "openvino")(pixels), Explainer(path)(pixels))
 
 
+def test_bfloat16_is_close(path, pixels):
+    pytest.importorskip("openvino")
+    explainer = Explainer(path, "openvino", precision="bfloat16")
+    again = pickle.loads(pickle.dumps(explainer))(pixels, "all")
+    np.testing.assert_allclose(again["maps"], pixels / 255, atol=0.01)
+    expected = explainer(pixels, "all")["maps"]
+    np.testing.assert_array_equal(again["maps"], expected)
+
+
 def test_is_pickled_as_the_path_of_the_file(path, explainer, pixels):
     data = pickle.dumps(explainer)
     assert len(data) < 2000
@@ -306,6 +315,12 @@ def test_names_may_be_unknown(tmp_path, pixels):
             "that runs .xml files: openvino",
         ),
         ({"threads": 0}, ValueError, "`threads` must be a positive integer"),
+        ({"precision": "int8"}, ValueError, "`precision` must be one of"),
+        (
+            {"precision": "bfloat16"},
+            ValueError,
+            '`precision` must be "float32" for engine=.onnxruntime',
+        ),
     ],
 )
 def test_refuses_bad_arguments_for_a_file(path, arguments, error, message):
