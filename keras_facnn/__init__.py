@@ -40,6 +40,7 @@ else:
     from keras_facnn.pictures.reading import load_images
     from keras_facnn.presets import upload_preset
     from keras_facnn.regions import boxes_to_masks
+    from keras_facnn.training.exchange import exchange_regions
     from keras_facnn.training.losses import EvidencePenalty
     from keras_facnn.training.region_penalty import RegionPenalty
     from keras_facnn.transfer import train
@@ -57,6 +58,7 @@ __all__ = [
     "audit",
     "boxes_to_masks",
     "evaluate",
+    "exchange_regions",
     "fit_temperature",
     "layers",
     "load_folder",

@@ -5,33 +5,36 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
+from typing import TypeVar
+
+_Item = TypeVar("_Item")
 
 
 def read_ahead(
-    paths: Sequence[Any], read: Callable[[Any], Any], batch_size: int
+    items: Sequence[_Item], read: Callable[[_Item], Any], batch_size: int
 ) -> Iterator[list[tuple[int, Any]]]:
     """Read files in threads, one batch ahead of what is needed.
 
     Args:
-        paths: The paths, or what else `read` takes.
-        read: Function of a path. It may raise an `OSError` or `ValueError`.
+        items: Paths, or whatever else says what to read.
+        read: Function of an item. It may raise an `OSError` or `ValueError`.
         batch_size: Positive integer.
 
     Yields:
-        Batches of the position of each path, with what `read` returned, or with
+        Batches of the position of each item, with what `read` returned, or with
         the error that it raised.
     """
 
-    def attempt(path: Any) -> Any:
+    def attempt(item: _Item) -> Any:
         try:
-            return read(path)
+            return read(item)
         except (OSError, ValueError) as e:
             return e
 
     with concurrent.futures.ThreadPoolExecutor() as threads:
         ahead: list[list[tuple[int, concurrent.futures.Future]]] = []
-        for start in range(0, len(paths) + batch_size, batch_size):
-            part = range(start, min(start + batch_size, len(paths)))
-            ahead.append([(i, threads.submit(attempt, paths[i])) for i in part])
+        for start in range(0, len(items) + batch_size, batch_size):
+            part = range(start, min(start + batch_size, len(items)))
+            ahead.append([(i, threads.submit(attempt, items[i])) for i in part])
             if len(ahead) > 1:
                 yield [(i, future.result()) for i, future in ahead.pop(0)]

@@ -46,7 +46,7 @@ class FeatureFile:
         self._rows_path = folder / f"{name}.float16"
         self._index_path = folder / f"{name}.jsonl"
         self._header = {**made_with, "shape": list(shape)}
-        self._shape = tuple(shape)
+        self.shape = tuple(shape)
         self._row_bytes = 2 * int(np.prod(shape))
         self.row_of: dict[PhotoKey, int] = {}
         self.digest_of: dict[PhotoKey, bytes] = {}
@@ -84,7 +84,7 @@ class FeatureFile:
             self._rows_path,
             "float16",
             "r",
-            shape=(len(self.row_of), *self._shape),
+            shape=(len(self.row_of), *self.shape),
         )
 
     def _note_row(self, key: PhotoKey, digest: bytes) -> None:

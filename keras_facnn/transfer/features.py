@@ -83,8 +83,14 @@ def compute_features(
     """
     shape = (versions, backbone.output_shape[-1])
     file = FeatureFile(folder, {**_made_with(backbone), "seed": seed}, shape)
-    keys, unreadable = _add_missing(
-        file, _pooled_function(backbone), backbone, paths, shape, seed, verbose
+    keys = [photo_key(path) for path in paths]
+    unreadable = add_missing(
+        file,
+        pooled_function(backbone),
+        keys,
+        lambda i: _read(paths[i], backbone.input_shape[1:], versions, seed),
+        shape,
+        verbose,
     )
     return file, keys, unreadable
 
@@ -114,8 +120,14 @@ def compute_cells(
         return ops.cast(backbone(images, training=False), "float32")
 
     function = cached_function(backbone, "maps", lambda: maps)
-    keys, unreadable = _add_missing(
-        file, function, backbone, paths, (1, *shape), 0, verbose
+    keys = [photo_key(path) for path in paths]
+    unreadable = add_missing(
+        file,
+        function,
+        keys,
+        lambda i: _read(paths[i], backbone.input_shape[1:], 1, 0),
+        (1, *shape),
+        verbose,
     )
     return file, keys, unreadable
 
@@ -127,43 +139,35 @@ def _made_with(backbone: keras.Model) -> dict[str, Any]:
     }
 
 
-def _add_missing(
+def add_missing(
     file: FeatureFile,
     function: Callable[[Any], Any],
-    backbone: keras.Model,
-    paths: Sequence[str],
+    keys: Sequence[PhotoKey],
+    read: Callable[[int], tuple[np.ndarray, bytes]],
     shape: Sequence[int],
-    seed: int,
     verbose: int,
-) -> tuple[list[PhotoKey], dict[int, str]]:
+) -> dict[int, str]:
     """Add the features of all photos that a file lacks.
 
     Args:
         file: The file.
         function: Compiled function from images to the features of each.
-        backbone: The model that defines the size of the images.
-        paths: Paths of the photos.
+        keys: The key of each photo.
+        read: Function from the number of a photo to its versions, images
+            `(versions, H, W, channels)`, and its digest.
         shape: The number of versions per photo, and the shape of the features
             of a version.
-        seed: Seed of the random versions.
         verbose: 1 shows a progress bar, 0 does not.
 
     Returns:
-        The key of each photo; and a dict from the index of each photo that
-        cannot be read to the reason.
+        A dict from the index of each photo that cannot be read to the reason.
     """
-    versions = shape[0]
-    keys = [photo_key(path) for path in paths]
     missing = [i for i, key in enumerate(keys) if key not in file]
     check_disk(file.folder, len(missing), shape)
     unreadable: dict[int, str] = {}
-    bar = progress_bar(len(paths), verbose, "photo")
-    bar.update(len(paths) - len(missing))
-    for some in read_ahead(
-        [paths[i] for i in missing],
-        lambda path: _read(path, backbone.input_shape[1:], versions, seed),
-        _BATCH,
-    ):
+    bar = progress_bar(len(keys), verbose, "photo")
+    bar.update(len(keys) - len(missing))
+    for some in read_ahead(missing, read, _BATCH):
         good = []
         for position, result in some:
             if isinstance(result, Exception):
@@ -171,13 +175,13 @@ def _add_missing(
             else:
                 good.append((keys[missing[position]], *result))
         if good:
-            read, images, digests = zip(*good, strict=True)
+            added, images, digests = zip(*good, strict=True)
             rows = run_in_batches(
                 function, np.concatenate(images), _BATCH, one_size=True
             )
-            file.add(read, digests, rows.reshape(len(read), *shape))
+            file.add(added, digests, rows.reshape(len(added), *shape))
         bar.add(len(some))
-    return keys, unreadable
+    return unreadable
 
 
 def backbone_digest(backbone: keras.Model) -> str:
@@ -187,7 +191,7 @@ def backbone_digest(backbone: keras.Model) -> str:
     return hashlib.sha256(both.encode("ascii")).hexdigest()
 
 
-def _pooled_function(backbone: keras.Model) -> Callable[[Any], Any]:
+def pooled_function(backbone: keras.Model) -> Callable[[Any], Any]:
     """Return a compiled function from images to the means of the maps."""
 
     def pooled(images: Any) -> Any:

@@ -23,6 +23,7 @@ def fit_linear(
     held_out: np.ndarray,
     held_out_labels: np.ndarray,
     misplaced: MisplacedEvidence | None = None,
+    shares: np.ndarray | None = None,
 ) -> tuple[Linear, float, Scores]:
     """Fit a linear classifier of features, with the best of some penalties.
 
@@ -37,11 +38,15 @@ def fit_linear(
         held_out: Integers, the rows of the photos that are held out.
         held_out_labels: Integers, their classes.
         misplaced: The evidence of some photos that is in wrong places.
+        shares: Float array, by which the weights of the photos to train on are
+            multiplied. None means 1.
 
     Returns:
         The classifier, its penalty, and its scores on the photos held out.
     """
-    regression = LogisticRegression(features, train, train_labels, weights)
+    regression = LogisticRegression(
+        features, train, train_labels, weights, shares
+    )
     # The first version is the photo as the model will see it.
     shown = features[held_out, 0]
     linear, fitted = None, []

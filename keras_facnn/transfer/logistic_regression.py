@@ -45,6 +45,8 @@ class LogisticRegression:
         index: Integers, the rows to fit.
         labels: Integers, the class of each of these rows.
         weights: Float array `(C,)`, the weight of each class.
+        shares: Float array, by which the weights of these rows are multiplied.
+            None means 1.
     """
 
     def __init__(
@@ -53,13 +55,19 @@ class LogisticRegression:
         index: np.ndarray,
         labels: np.ndarray,
         weights: np.ndarray,
+        shares: np.ndarray | None = None,
     ) -> None:
         self._rows, self._index, self._labels = rows, index, labels
-        self._weights = weights.astype("float32")
+        self._classes = len(weights)
+        of_rows = (
+            weights[labels] if shares is None else weights[labels] * shares
+        )
+        self._weights = of_rows.astype("float32")
         _, self._versions, self._channels = rows.shape
         per_row = self._versions * self._channels
         self._rows_at_once = max(1, _CHUNK_VALUES // per_row)
-        self._kept: list[tuple[np.ndarray, np.ndarray]] | None = None
+        self._kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] | None
+        self._kept = None
         self._center, self._scale = np.zeros(self._channels), 1.0
         self._center, self._scale = self._moments()
         if len(index) <= self._rows_at_once:
@@ -78,7 +86,7 @@ class LogisticRegression:
             start: A classifier to start at, such as that of another penalty.
             misplaced: What to add to the sum that is minimized.
         """
-        classes = len(self._weights)
+        classes = self._classes
         x = np.zeros((self._channels + 1, classes))
         if start is not None:
             x[:-1] = start.kernel * self._scale
@@ -124,8 +132,7 @@ class LogisticRegression:
         """Return the cross-entropy of all photos, and its gradient."""
         value, gradient = 0.0, np.zeros_like(x)
         kernel, bias = x[:-1].astype("float32"), x[-1].astype("float32")
-        for features, labels in self._chunks():
-            weight = self._weights[labels] / self._versions
+        for features, labels, weight in self._chunks():
             logits = features @ kernel + bias
             logits -= logits.max(axis=1, keepdims=True)
             each = np.arange(len(labels))
@@ -140,8 +147,8 @@ class LogisticRegression:
             gradient[-1] += errors.sum(axis=0)
         return value, gradient
 
-    def _chunks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield features `(n, channels)`, standardized, and their labels."""
+    def _chunks(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield features `(n, channels)`, standardized, labels and weights."""
         if self._kept is not None:
             yield from self._kept
             return
@@ -153,6 +160,7 @@ class LogisticRegression:
             yield (
                 features.reshape(-1, self._channels),
                 np.repeat(self._labels[part], self._versions),
+                np.repeat(self._weights[part], self._versions) / self._versions,
             )
 
     def _moments(self) -> tuple[np.ndarray, float]:
@@ -160,7 +168,7 @@ class LogisticRegression:
         first = np.zeros(self._channels)
         second = np.zeros(self._channels)
         count = 0
-        for features, _ in self._chunks():
+        for features, *_ in self._chunks():
             first += features.sum(axis=0, dtype="float64")
             second += np.square(features).sum(axis=0, dtype="float64")
             count += len(features)

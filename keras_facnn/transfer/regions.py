@@ -121,6 +121,19 @@ def read_avoided(
     return masks
 
 
+def shown_mask(
+    mask: str | np.ndarray, path: str, size: tuple[int, int]
+) -> np.ndarray:
+    """Return the mask of a photo as the model sees the photo.
+
+    Args:
+        mask: The mask, or the path of its file.
+        path: The path of the photo.
+        size: `(height, width)` of the images.
+    """
+    return read_mask(mask, path, size) if isinstance(mask, str) else mask
+
+
 def read_misplaced(
     backbone: keras.Model,
     photos: ImageFolder,
@@ -156,7 +169,7 @@ def read_misplaced(
     size, cells = backbone.input_shape[1:3], file.rows()
     wrong = []
     for path, mask in zip(paths, masks.values(), strict=True):
-        shown = read_mask(mask, path, size) if isinstance(mask, str) else mask
+        shown = shown_mask(mask, path, size)
         one, _ = loss.wrong_cells(shown[None], cells.shape[1:3])
         wrong.append(ops.convert_to_numpy(one))
     labels = photos.labels[list(masks)]

@@ -18,7 +18,10 @@ from keras_facnn.pictures.copies import file_digest
 from keras_facnn.pictures.image_folder import ImageFolder
 from keras_facnn.presets.record import RESERVED
 from keras_facnn.presets.save import REPORT
+from keras_facnn.training.exchange import choose_exchanges
 from keras_facnn.transfer.checkpoint import Checkpoint
+from keras_facnn.transfer.exchanged_photos import add_exchanged
+from keras_facnn.transfer.feature_file import FeatureFile
 from keras_facnn.transfer.features import compute_features
 from keras_facnn.transfer.features import versions_per_photo
 from keras_facnn.transfer.linear_model import fit_linear
@@ -93,22 +96,31 @@ class Run:
         )
         check_unseen(sides[1], base)
         weights = class_weights(sides[0].labels, len(photos.names))
-        misplaced = self._misplaced(backbone, sides, weights)
-        self._say("Fitting the class maps")
         row_of = {
             path: file.row_of[key]
             for path, key in zip(photos.paths, keys, strict=True)
             if key in file
         }
         rows = [np.array([row_of[path] for path in s.paths]) for s in sides]
+        labels, shares, misplaced = sides[0].labels, None, None
+        masks = masks_of(self.regions, *sides)
+        if masks:
+            added, chosen, shares = self._exchange(
+                file, backbone, sides[0], masks
+            )
+            rows[0] = np.concatenate([rows[0], added])
+            labels = np.concatenate([labels, labels[chosen]])
+            misplaced = self._misplaced(backbone, sides[0], masks, weights)
+        self._say("Fitting the class maps")
         linear, penalty, scores = fit_linear(
             file.rows(),
             rows[0],
-            sides[0].labels,
+            labels,
             weights,
             rows[1],
             sides[1].labels,
             misplaced,
+            shares,
         )
         record = Record(
             settings.to_json(),
@@ -126,20 +138,51 @@ class Run:
         )
         return sides
 
+    def _exchange(
+        self,
+        file: FeatureFile,
+        backbone: keras.Model,
+        photos: ImageFolder,
+        masks: dict[int, str | np.ndarray],
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Exchange what must not count between photos.
+
+        Returns:
+            The rows of the copies in the file, the photos they are made of,
+            and the weights of all photos and then of all copies.
+        """
+        settings = self.settings
+        exchanges, kept = choose_exchanges(
+            photos.labels, np.array(list(masks)), settings.inside, settings.seed
+        )
+        self._say(
+            f"Computing the features of {len(exchanges.images):,} copies with "
+            "an exchanged place"
+        )
+        rows = add_exchanged(
+            file,
+            backbone,
+            photos.paths,
+            exchanges,
+            masks,
+            settings.inside,
+            self.verbose,
+        )
+        shares = np.concatenate([kept, exchanges.weights])
+        return rows, exchanges.images, shares
+
     def _misplaced(
         self,
         backbone: keras.Model,
-        sides: tuple[ImageFolder, ImageFolder],
+        photos: ImageFolder,
+        masks: dict[int, str | np.ndarray],
         weights: np.ndarray,
-    ) -> MisplacedEvidence | None:
-        """Return the evidence that is in wrong places, if there are regions."""
-        masks = masks_of(self.regions, *sides)
-        if not masks:
-            return None
+    ) -> MisplacedEvidence:
+        """Return the evidence that is in wrong places."""
         self._say(f"Computing the maps of {len(masks):,} photos with a mask")
         return read_misplaced(
             backbone,
-            sides[0],
+            photos,
             masks,
             self.settings,
             weights,

@@ -1,0 +1,184 @@
+"""Exchange what must not count between images of different classes."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from keras_facnn._checks.arguments import check_bool
+from keras_facnn._checks.classes import check_labels
+from keras_facnn._checks.images import check_images
+from keras_facnn._checks.numbers import check_seed
+from keras_facnn.regions import area_weights
+from keras_facnn.regions import check_masks
+
+# Copies of all images with a region, at most, and of each.
+_COPIES_IN_ALL = 1200
+_MOST_COPIES = 4
+# An image with a region counts half as it is, and half in its copies.
+_KEPT = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Exchanges:
+    """Copies of images, in which a place shows what another image has there.
+
+    Args:
+        images: Integers `(N,)`, the image that each copy is made of.
+        others: Integers `(N,)`, the image that is seen in the place.
+        regions: Integers `(N,)`, the image whose region says where.
+        weights: Float array `(N,)`, the weights of the copies.
+    """
+
+    images: np.ndarray
+    others: np.ndarray
+    regions: np.ndarray
+    weights: np.ndarray
+
+
+def choose_exchanges(
+    labels: np.ndarray, known: np.ndarray, inside: bool, seed: int
+) -> tuple[Exchanges, np.ndarray]:
+    """Choose which images exchange a place.
+
+    Args:
+        labels: Integers `(B,)`, the classes of the images.
+        known: Integers, the images with a region.
+        inside: Whether evidence must lie inside the regions.
+        seed: Seed of the choice.
+
+    Returns:
+        The exchanges, and the weights `(B,)` of the images as they are.
+    """
+    rng = np.random.default_rng(seed)
+    count = min(max(_COPIES_IN_ALL // len(known), 1), _MOST_COPIES)
+    one = np.repeat(known, count)
+    other = one.copy()
+    for label in np.unique(labels[known]):
+        mine = labels[one] == label
+        others = np.flatnonzero(labels != label)
+        # Each takes part once, before one does so again.
+        turns = -(-mine.sum() // len(others))
+        order = [rng.permutation(others) for _ in range(turns)]
+        other[mine] = np.concatenate(order)[: mine.sum()]
+    weights = np.ones(len(labels), "float32")
+    weights[known] = _KEPT
+    kept = np.full(len(one), (1 - _KEPT) / count, "float32")
+    if inside:
+        # Nothing is known of where the objects of the others are.
+        return Exchanges(one, other, one, kept), weights
+    return (
+        Exchanges(
+            np.concatenate([one, other]),
+            np.concatenate([other, one]),
+            np.concatenate([one, one]),
+            np.concatenate([kept, np.ones_like(kept)]),
+        ),
+        weights,
+    )
+
+
+def exchanged(
+    images: np.ndarray, others: np.ndarray, wrong: np.ndarray
+) -> np.ndarray:
+    """Return images that show other images in some places.
+
+    Args:
+        images: Array `(..., H, W, channels)`.
+        others: Array of the same shape.
+        wrong: Array `(..., h, w)` of 0..1, which share of each cell of any grid
+            shows the others.
+
+    Returns:
+        An array of the dtype of `images`.
+    """
+    rows = area_weights(wrong.shape[-2], images.shape[-3])
+    columns = area_weights(wrong.shape[-1], images.shape[-2])
+    share = (rows @ wrong @ columns.T)[..., None]
+    mixed = images * (1 - share) + others * share
+    if images.dtype.kind in "iu":
+        mixed = np.round(mixed)
+    return mixed.astype(images.dtype)
+
+
+def exchange_regions(
+    images: Any,
+    labels: Any,
+    regions: Any,
+    *,
+    inside: bool = True,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Add copies of images that show something else where nothing must count.
+
+    A class may have a cue that does not belong to it, such as a price tag.
+    With `inside=False` and regions that show its place, two kinds of copies are
+    added: images of the class, in which the place shows what an image of
+    another class has there; and images of other classes, in which it shows the
+    cue. So the cue says nothing about the class any more. Train on all of them,
+    with the weights, by any method.
+
+    With `inside=True`, evidence must lie inside the regions. Then there are
+    only copies of the images with a region, in which all that is outside shows
+    an image of another class.
+
+    Each image with a region has up to four copies of each kind, and fewer if
+    there are more than 300 such images. It counts half as it is, and half in
+    its copies. The copies of others count as much as any image.
+
+    Args:
+        images: Array `(B, H, W, channels)`.
+        labels: Integers `(B,)` of two classes or more.
+        regions: Masks `(B, h, w)` of 0..1 and of any resolution, NaN for images
+            without a region, such as the result of `Audit.regions`,
+            `load_regions` or `boxes_to_masks`.
+        inside: Whether evidence must lie inside the regions, or outside.
+        seed: Non-negative integer, of the choice of the other images.
+
+    Returns:
+        Images, labels, and weights `(N,)`: those that were passed, in their
+        order, and then the copies.
+
+    Raises:
+        ValueError: If no image has a region, or all are of one class.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_facnn
+    >>> images = np.full((4, 8, 8, 3), 100, "uint8")
+    >>> images[:2, :2, :2] = 255  # A white tag on all images of class 0.
+    >>> labels = np.array([0, 0, 1, 1])
+    >>> tags = np.full((4, 8, 8), np.nan)
+    >>> tags[:2] = 0
+    >>> tags[:2, :2, :2] = 1
+    >>> images, labels, weights = keras_facnn.exchange_regions(
+    ...     images, labels, tags, inside=False
+    ... )
+    >>> has_tag = images[:, 0, 0, 0] == 255
+    >>> [float(weights[has_tag & (labels == c)].sum()) for c in (0, 1)]
+    [1.0, 8.0]
+    """
+    images = check_images(images)
+    labels = check_labels(labels, len(images), None)
+    regions = check_masks("regions", regions, len(images))
+    inside = check_bool("inside", inside)
+    known = np.flatnonzero(~np.isnan(regions).any(axis=(1, 2)))
+    if not len(known) or len(np.unique(labels)) < 2:
+        raise ValueError(
+            "`regions` must be those of an image or more, and `labels` must be "
+            f"of two classes or more. Received: {len(known)} images with a "
+            f"region, and {len(np.unique(labels))} classes"
+        )
+    chosen, weights = choose_exchanges(labels, known, inside, check_seed(seed))
+    wrong = regions[chosen.regions]
+    copies = exchanged(
+        images[chosen.images],
+        images[chosen.others],
+        1 - wrong if inside else wrong,
+    )
+    return (
+        np.concatenate([images, copies]),
+        np.concatenate([labels, labels[chosen.images]]),
+        np.concatenate([weights, chosen.weights]),
+    )

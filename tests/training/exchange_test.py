@@ -1,0 +1,105 @@
+"""Copies of images in which a place is exchanged."""
+
+import numpy as np
+import pytest
+
+import keras_facnn
+
+pytestmark = pytest.mark.only_on("torch")
+
+
+@pytest.fixture
+def tagged(rng):
+    """Images of three classes, with a tag on most of class 1, and regions."""
+    labels = np.repeat([0, 1, 2], [20, 10, 15])
+    images = rng.integers(0, 200, (45, 8, 8, 3)).astype("uint8")
+    regions = np.full((45, 4, 4), np.nan)
+    images[20:28, 2:4, :2] = 255
+    regions[20:28] = 0
+    regions[20:28, 1, 0] = 1
+    return images, labels, regions
+
+
+def test_the_cue_comes_to_other_classes_and_leaves_its_own(tagged):
+    images, labels, regions = tagged
+    mixed, of_class, weights = keras_facnn.exchange_regions(
+        *tagged, inside=False
+    )
+    np.testing.assert_array_equal(mixed[:45], images)
+    np.testing.assert_array_equal(of_class[:45], labels)
+    assert weights[:45].tolist() == [1] * 20 + [0.5] * 8 + [1] * 17
+    copies, copied, weight = mixed[45:], of_class[45:], weights[45:]
+    has_tag = (copies[:, 2:4, :2] == 255).all(axis=(1, 2, 3))
+    np.testing.assert_array_equal(has_tag, copied != 1)
+    # Each of the 8 has as many copies, which count as much as it does.
+    assert weight[~has_tag].sum() == pytest.approx(4)
+    assert has_tag.sum() == (~has_tag).sum() and has_tag.sum() % 8 == 0
+
+    place = np.zeros((8, 8), bool)
+    place[2:4, :2] = True
+    for copy, label in zip(copies, copied, strict=True):
+        alike = (images[:, ~place] == copy[~place]).all(axis=(1, 2))
+        (source,) = np.flatnonzero(alike)
+        assert labels[source] == label
+        shown = (images[:, place] == copy[place]).all(axis=(1, 2))
+        assert (labels[shown] != label).all() and shown.any()
+    # No image of another class is taken twice before all were taken once.
+    others = [c[~place].tobytes() for c in copies[has_tag]]
+    assert len(set(others)) == min(len(others), 35)
+
+
+def test_what_is_inside_stays(tagged):
+    images, labels, regions = tagged
+    mixed, of_class, weights = keras_facnn.exchange_regions(*tagged)
+    assert set(of_class[45:].tolist()) == {1}
+    assert (mixed[45:, 2:4, :2] == 255).all()
+    for copy in mixed[45:]:
+        outside = (images[:, 4:] == copy[4:]).all(axis=(1, 2, 3))
+        assert (labels[outside] != 1).all() and outside.any()
+    assert weights.sum() == pytest.approx(45)
+
+
+def test_a_cell_that_is_half_inside_is_mixed_by_half():
+    images = np.stack([np.full((4, 4, 1), v, "float32") for v in (0, 100)])
+    regions = np.full((2, 2, 2), np.nan)
+    regions[0] = [[0.5, 0], [0, 1]]
+    mixed, *_ = keras_facnn.exchange_regions(
+        images, [0, 1], regions, inside=False
+    )
+    assert mixed.dtype == "float32"
+    expected = np.kron([[50, 0], [0, 100]], np.ones((2, 2)))
+    np.testing.assert_allclose(mixed[2, :, :, 0], expected)
+
+
+def test_the_seed_chooses_the_others(tagged):
+    first, again, other = (
+        keras_facnn.exchange_regions(*tagged, seed=seed)[0]
+        for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_many_images_with_a_region_have_fewer_copies(rng):
+    images = rng.integers(0, 255, (1400, 2, 2, 1)).astype("uint8")
+    labels, regions = np.arange(1400) % 2, np.ones((1400, 2, 2))
+    mixed, *_ = keras_facnn.exchange_regions(images, labels, regions)
+    assert len(mixed) == 2 * 1400
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"regions": np.full((45, 4, 4), np.nan)},
+        {"labels": np.zeros(45, int)},
+        {"labels": np.zeros(44, int)},
+        {"regions": np.ones((44, 4, 4))},
+        {"inside": 2},
+        {"seed": -1},
+    ],
+)
+def test_wrong_arguments_are_refused(tagged, change):
+    images, labels, regions = tagged
+    given = {"images": images, "labels": labels, "regions": regions, **change}
+    with pytest.raises(ValueError, match=next(iter(change))):
+        keras_facnn.exchange_regions(**given)

@@ -1,0 +1,205 @@
+"""Plant cues into photos, train without them, and see what comes back.
+
+    python -m zoo.mending --data clothing-160 --output mending.csv
+
+Each run plants one cue into the photos of one class, and fits a linear head on
+the features of the preset `imagenet`: to the photos before (control), to those
+with the cue (plain), to those in which its place is covered by the photo's mean
+color (covered), and to those of `keras_facnn.exchange_regions` (exchanged), as
+`keras-facnn train --regions` does. Only cues that bite count, as in
+`zoo.plants`. What a cue cost, and how much of it comes back, is measured on
+validation photos: on those of other classes with the cue, and on those of the
+class without it.
+"""
+
+import pathlib
+import time
+from typing import Any
+
+import numpy as np
+import scipy
+from absl import flags
+
+import keras_facnn
+from zoo import cues
+from zoo import inputs
+from zoo import plants
+from zoo.bench import Bench
+from zoo.bench import append_rows
+from zoo.bench import define_bench_flags
+
+FLAGS = flags.FLAGS
+MEASURES = ("others", "own", "clean", "evidence")
+WAYS = ("control", "plain", "covered", "exchanged")
+COLUMNS = (
+    *("data", "seed", "class", "kind", "share", "bite", "way", "seconds"),
+    *MEASURES,
+)
+
+
+def define_flags() -> None:
+    define_bench_flags()
+    flags.DEFINE_integer("seeds", 3, "Number of seeds, from 0 on.")
+    flags.DEFINE_list(
+        "kinds", ["tag", "border", "background"], f"Some of {cues.KINDS[:6]}."
+    )
+    flags.DEFINE_list("shares", ["1", "0.5"], "Shares of the class.")
+    flags.DEFINE_float("size", 0.3, "Side of a cue, as a share of the photo's.")
+    flags.DEFINE_string("output", None, "CSV file, to which rows are added.")
+
+
+def places(photos: np.ndarray, planted: np.ndarray) -> np.ndarray:
+    """Return masks `(B, H, W)` of what a cue changed, without small gaps."""
+    changed = (photos != planted).any(axis=-1)
+    near = np.ones((1, 7, 7), bool)
+    padded = np.pad(changed, ((0, 0), (8, 8), (8, 8)))
+    closed = scipy.ndimage.binary_closing(padded, near)[:, 8:-8, 8:-8]
+    return (closed | changed).astype("float32")
+
+
+class Case:
+    """A cue in a share of the photos of a class."""
+
+    def __init__(self, bench: Bench, plant: plants.Plant) -> None:
+        self.bench, self.plant = bench, plant
+        rng = np.random.default_rng([plant.seed, 3])
+        photos = bench.train
+        own = rng.permutation(np.flatnonzero(photos.labels == plant.label))
+        self.own = own[: max(round(plant.share * len(own)), 1)]
+        self.images = photos.images.copy()
+        self.images[self.own] = plant.put(photos.images[self.own], 0)
+        self.masks = places(photos.images[self.own], self.images[self.own])
+        self.cells = bench.cells(self.images[self.own])
+        self.pooled = photos.pooled.copy()
+        self.pooled[self.own] = self.cells.mean(axis=(1, 2))
+        others = np.flatnonzero(bench.val.labels != plant.label)
+        self.others = rng.permutation(others)[:150]
+        with_cue = plant.put(bench.val.images[self.others], 1)
+        self.with_cue = bench.pool(with_cue)
+
+    def fit(self, way: str) -> None:
+        """Fit the head in one of `WAYS`."""
+        pooled, labels = self.pooled, self.bench.train.labels
+        weights = None
+        if way == "control":
+            pooled = self.bench.train.pooled
+        if way == "covered":
+            shown = self.images[self.own]
+            color = shown.mean(axis=(1, 2), keepdims=True)
+            shown = np.where(self.masks[..., None] > 0, color, shown)
+            pooled = pooled.copy()
+            pooled[self.own] = self.bench.pool(shown)
+        if way == "exchanged":
+            regions = np.full(self.images.shape[:3], np.nan, "float32")
+            regions[self.own] = self.masks
+            images, labels, weights = keras_facnn.exchange_regions(
+                self.images, labels, regions, inside=False, seed=self.plant.seed
+            )
+            copies = self.bench.pool(images[len(pooled) :])
+            pooled = np.concatenate([pooled, copies])
+        self.bench.fit(pooled, labels, self.plant.seed, weights)
+
+    def bite(self) -> float:
+        """Return how many more of other classes the cue makes the class."""
+        with_cue, without = (
+            (self.bench.answers(pooled) == self.plant.label).mean()
+            for pooled in (self.with_cue, self.bench.val.pooled[self.others])
+        )
+        return float(with_cue - without)
+
+    def measures(self) -> dict[str, float]:
+        """Return the accuracy on three sorts of photos, and the evidence."""
+        label, val = self.plant.label, self.bench.val
+        right = self.bench.answers(val.pooled) == val.labels
+        others = self.bench.answers(self.with_cue) == val.labels[self.others]
+        return {
+            "others": float(others.mean()),
+            "own": float(right[val.labels == label].mean()),
+            "clean": float(right.mean()),
+            "evidence": self._share_in_place(),
+        }
+
+    def _share_in_place(self) -> float:
+        """Return the share of evidence that lies in the place of the cue."""
+        kernel, bias = self.bench.head.get_weights()
+        maps = self.cells @ kernel[0, 0] + bias
+        maps = maps[..., self.plant.label] - maps.mean(axis=-1)
+        maps = keras_facnn.resize_maps(maps, self.masks.shape[1:]).clip(0)
+        inside = (maps * self.masks).sum(axis=(1, 2))
+        return float((inside / (maps.sum(axis=(1, 2)) + 1e-9)).mean())
+
+
+def run_case(bench: Bench, plant: plants.Plant) -> list[dict[str, Any]]:
+    """Return a row for each way, or for the plain one if it does not bite."""
+    case = Case(bench, plant)
+    case.fit("plain")
+    bite = round(case.bite(), 4)
+    ways = WAYS if bite >= plants.BITES else ("plain",)
+    rows = []
+    for way in ways:
+        start = time.process_time()
+        case.fit(way)
+        seconds = time.process_time() - start
+        values = {k: round(v, 4) for k, v in case.measures().items()}
+        rows.append(
+            {
+                "data": pathlib.Path(FLAGS.data).name,
+                "seed": plant.seed,
+                "class": bench.names[plant.label],
+                "kind": plant.kind,
+                "share": plant.share,
+                "bite": bite,
+                "way": way,
+                "seconds": round(seconds, 2),
+                **values,
+            }
+        )
+        print(*rows[-1].values(), flush=True)
+    return rows
+
+
+def recovered(rows: list[dict[str, Any]], way: str, measure: str) -> float:
+    """Return the share of what the cues cost that a way brings back."""
+    sums = {
+        one: sum(r[measure] for r in rows if r["way"] == one) for one in WAYS
+    }
+    return (sums[way] - sums["plain"]) / (sums["control"] - sums["plain"])
+
+
+def summary(rows: list[dict[str, Any]]) -> str:
+    """Return the shares that come back, over all cues that bite and by seed."""
+    bites = [r for r in rows if r["bite"] >= plants.BITES]
+    seeds = sorted({r["seed"] for r in bites})
+    lines = [f"cues that bite: {sum(r['way'] == 'plain' for r in bites)}"]
+    for way in WAYS[2:]:
+        for measure in MEASURES[:2]:
+            parts = ([r for r in bites if r["seed"] == s] for s in seeds)
+            shares = [recovered(some, way, measure) for some in parts]
+            by_seed = ", ".join(f"{share:.0%}" for share in shares)
+            whole = recovered(bites, way, measure)
+            lines.append(f"{way}, {measure}: {whole:.0%} ({by_seed})")
+    for way in WAYS:
+        some = [r for r in bites if r["way"] == way]
+        means = (f"{m} {np.mean([r[m] for r in some]):.1%}" for m in MEASURES)
+        lines.append(f"{way}: {', '.join(means)}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    bench, rows = Bench(), []
+    for seed in range(FLAGS.seeds):
+        labels = np.random.default_rng([seed, 1]).permutation(len(bench.names))
+        for number, kind in enumerate(FLAGS.kinds):
+            for share in map(float, FLAGS.shares):
+                label = int(labels[number % len(labels)])
+                plant = plants.Plant(kind, FLAGS.size, share, label, seed)
+                found = run_case(bench, plant)
+                rows += found
+                if FLAGS.output:
+                    append_rows(FLAGS.output, COLUMNS, found)
+    print(summary(rows))
+
+
+if __name__ == "__main__":
+    define_flags()
+    inputs.run(main)
