@@ -67,7 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--region-weight",
         type=float,
         default=1.0,
-        help="weight of evidence in wrong places; default 1",
+        help="weight of the copies of photos that exchanged what must not "
+        "count; default 1",
     )
     parser.add_argument(
         "--base",

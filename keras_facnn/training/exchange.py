@@ -8,6 +8,7 @@ import numpy as np
 from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.classes import check_labels
 from keras_facnn._checks.images import check_images
+from keras_facnn._checks.numbers import check_float
 from keras_facnn._checks.numbers import check_seed
 from keras_facnn.regions import area_weights
 from keras_facnn.regions import check_masks
@@ -15,17 +16,16 @@ from keras_facnn.regions import check_masks
 # Copies of all images with a region, at most, and of each.
 _COPIES_IN_ALL = 1200
 _MOST_COPIES = 4
-# An image with a region counts half as it is, and half in its copies.
-_KEPT = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Exchanges:
-    """Copies of images, in which a place shows what another image has there.
+    """Copies of images, in which a place shows something else.
 
     Args:
         images: Integers `(N,)`, the image that each copy is made of.
-        others: Integers `(N,)`, the image that is seen in the place.
+        others: Integers `(N,)`, the image that is seen in the place. If it is
+            the same, the place is covered.
         regions: Integers `(N,)`, the image whose region says where.
         weights: Float array `(N,)`, the weights of the copies.
     """
@@ -37,7 +37,11 @@ class Exchanges:
 
 
 def choose_exchanges(
-    labels: np.ndarray, known: np.ndarray, inside: bool, seed: int
+    labels: np.ndarray,
+    known: np.ndarray,
+    inside: bool,
+    weight: float,
+    seed: int,
 ) -> tuple[Exchanges, np.ndarray]:
     """Choose which images exchange a place.
 
@@ -45,6 +49,7 @@ def choose_exchanges(
         labels: Integers `(B,)`, the classes of the images.
         known: Integers, the images with a region.
         inside: Whether evidence must lie inside the regions.
+        weight: The weight of the copies, as in `exchange_regions`.
         seed: Seed of the choice.
 
     Returns:
@@ -61,44 +66,45 @@ def choose_exchanges(
         turns = -(-mine.sum() // len(others))
         order = [rng.permutation(others) for _ in range(turns)]
         other[mine] = np.concatenate(order)[: mine.sum()]
-    weights = np.ones(len(labels), "float32")
-    weights[known] = _KEPT
-    kept = np.full(len(one), (1 - _KEPT) / count, "float32")
-    if inside:
-        # Nothing is known of where the objects of the others are.
-        return Exchanges(one, other, one, kept), weights
-    return (
-        Exchanges(
-            np.concatenate([one, other]),
-            np.concatenate([other, one]),
-            np.concatenate([one, one]),
-            np.concatenate([kept, np.ones_like(kept)]),
-        ),
-        weights,
+    kept = np.ones(len(labels))
+    kept[known] = max(1 - weight, 0)
+    # The image itself stands for a cover.
+    copies = [(one, other, one, weight / count), (known, known, known, weight)]
+    if not inside:
+        # Of regions of objects, nothing is known about those of the others.
+        copies.append((other, one, one, weight))
+    images, others, regions = (
+        np.concatenate([copy[i] for copy in copies]) for i in range(3)
     )
+    weights = np.repeat(
+        [copy[3] for copy in copies], [len(copy[0]) for copy in copies]
+    )
+    return Exchanges(images, others, regions, weights), kept
 
 
 def exchanged(
-    images: np.ndarray, others: np.ndarray, wrong: np.ndarray
+    image: np.ndarray, other: np.ndarray | None, wrong: np.ndarray
 ) -> np.ndarray:
-    """Return images that show other images in some places.
+    """Return an image that shows something else in a place.
 
     Args:
-        images: Array `(..., H, W, channels)`.
-        others: Array of the same shape.
-        wrong: Array `(..., h, w)` of 0..1, which share of each cell of any grid
-            shows the others.
+        image: Array `(H, W, channels)`.
+        other: What is seen there, an array of the same shape. None covers the
+            place with the mean color of the image.
+        wrong: Array `(h, w)` of 0..1, which share of each cell of any grid is
+            in the place.
 
     Returns:
-        An array of the dtype of `images`.
+        An array of the dtype of `image`.
     """
-    rows = area_weights(wrong.shape[-2], images.shape[-3])
-    columns = area_weights(wrong.shape[-1], images.shape[-2])
+    rows = area_weights(wrong.shape[0], image.shape[0])
+    columns = area_weights(wrong.shape[1], image.shape[1])
     share = (rows @ wrong @ columns.T)[..., None]
-    mixed = images * (1 - share) + others * share
-    if images.dtype.kind in "iu":
+    shown = image.mean(axis=(0, 1)) if other is None else other
+    mixed = image * (1 - share) + shown * share
+    if image.dtype.kind in "iu":
         mixed = np.round(mixed)
-    return mixed.astype(images.dtype)
+    return mixed.astype(image.dtype)
 
 
 def exchange_regions(
@@ -107,24 +113,24 @@ def exchange_regions(
     regions: Any,
     *,
     inside: bool = True,
+    weight: float = 1.0,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Add copies of images that show something else where nothing must count.
 
     A class may have a cue that does not belong to it, such as a price tag.
-    With `inside=False` and regions that show its place, two kinds of copies are
-    added: images of the class, in which the place shows what an image of
-    another class has there; and images of other classes, in which it shows the
-    cue. So the cue says nothing about the class any more. Train on all of them,
-    with the weights, by any method.
+    With `inside=False` and regions that show its place, three kinds of copies
+    are added: images of the class, in which the place shows what an image of
+    another class has there; the same, in which it is covered by the image's
+    mean color; and images of other classes, in which it shows the cue. So the
+    cue says nothing about the class any more. Train on all of them, with the
+    weights, by any method.
 
-    With `inside=True`, evidence must lie inside the regions. Then there are
-    only copies of the images with a region, in which all that is outside shows
-    an image of another class.
+    With `inside=True`, evidence must lie inside the regions. Then the first two
+    kinds show something else in all that is outside, and there is no third.
 
-    Each image with a region has up to four copies of each kind, and fewer if
-    there are more than 300 such images. It counts half as it is, and half in
-    its copies. The copies of others count as much as any image.
+    Each image with a region is covered once. It has up to four copies of the
+    other kinds, and fewer if there are more than 300 such images.
 
     Args:
         images: Array `(B, H, W, channels)`.
@@ -133,6 +139,9 @@ def exchange_regions(
             without a region, such as the result of `Audit.regions`,
             `load_regions` or `boxes_to_masks`.
         inside: Whether evidence must lie inside the regions, or outside.
+        weight: Non-negative float, the weight of all copies of the first kind
+            of an image together, and of each other copy. An image with a region
+            has the weight `1 - weight` as it is, and 0 at least.
         seed: Non-negative integer, of the choice of the other images.
 
     Returns:
@@ -157,7 +166,7 @@ def exchange_regions(
     ... )
     >>> has_tag = images[:, 0, 0, 0] == 255
     >>> [float(weights[has_tag & (labels == c)].sum()) for c in (0, 1)]
-    [1.0, 8.0]
+    [0.0, 8.0]
     """
     images = check_images(images)
     labels = check_labels(labels, len(images), None)
@@ -170,15 +179,22 @@ def exchange_regions(
             f"of two classes or more. Received: {len(known)} images with a "
             f"region, and {len(np.unique(labels))} classes"
         )
-    chosen, weights = choose_exchanges(labels, known, inside, check_seed(seed))
-    wrong = regions[chosen.regions]
-    copies = exchanged(
-        images[chosen.images],
-        images[chosen.others],
-        1 - wrong if inside else wrong,
+    chosen, kept = choose_exchanges(
+        labels,
+        known,
+        inside,
+        check_float("weight", weight, least=0),
+        check_seed(seed),
     )
+    wrong = 1 - regions if inside else regions
+    copies = [
+        exchanged(images[i], None if i == j else images[j], wrong[k])
+        for i, j, k in zip(
+            chosen.images, chosen.others, chosen.regions, strict=True
+        )
+    ]
     return (
-        np.concatenate([images, copies]),
+        np.concatenate([images, np.stack(copies)]),
         np.concatenate([labels, labels[chosen.images]]),
-        np.concatenate([weights, chosen.weights]),
+        np.concatenate([kept, chosen.weights]).astype("float32"),
     )

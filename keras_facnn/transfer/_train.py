@@ -44,9 +44,10 @@ def train(
     parts of the photos, which takes minutes to hours and is more accurate.
 
     With `regions`, evidence for the class of a photo must lie inside of its
-    region, or outside: the fit then also minimizes the share that does not, as
-    `RegionPenalty` does. This unlearns a cue that does not belong to a class,
-    such as a price tag, where the masks show it. The backbone stays as it is.
+    region, or outside. The fit then also sees copies of photos that exchanged
+    what must not count with photos of other classes, as `exchange_regions`
+    makes them. This unlearns a cue that does not belong to a class, such as a
+    price tag, where the masks show it. The backbone stays as it is.
 
     A part of each class is held out. It chooses the strength of the fit's
     penalty, and the best round of a thorough training. The preset has a record
@@ -77,9 +78,9 @@ def train(
             mask covers the photo as the model sees it, cropped. Masks of some
             photos are enough. None means no regions.
         inside: Whether evidence must lie inside the regions. False means
-            outside of them and of the cells around them.
-        region_weight: Non-negative float, the weight of the share of evidence
-            in wrong places, relative to the cross-entropy of the photo.
+            outside of them.
+        region_weight: Non-negative float, the weight of the copies, as in
+            `exchange_regions`. With 0, regions have no effect.
         base: The preset whose backbone to use, as in `from_preset`.
         image_size: Side of the images in pixels. None means that of `base`.
         validation_share: The share of each class to hold out, above 0 and below

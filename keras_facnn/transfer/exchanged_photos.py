@@ -60,7 +60,7 @@ def add_exchanged(
         mask = shown_mask(masks[region], paths[region], shape[:2])
         copy = exchanged(
             read_picture(paths[image], shape),
-            read_picture(paths[other], shape),
+            None if image == other else read_picture(paths[other], shape),
             1 - mask if inside else mask,
         )
         both = [copy, copy[:, ::-1]]

@@ -82,7 +82,12 @@ def compute_features(
         a dict from the index of each photo that cannot be read to the reason.
     """
     shape = (versions, backbone.output_shape[-1])
-    file = FeatureFile(folder, {**_made_with(backbone), "seed": seed}, shape)
+    made_with = {
+        "backbone": backbone_digest(backbone),
+        "image_shape": list(backbone.input_shape[1:]),
+        "seed": seed,
+    }
+    file = FeatureFile(folder, made_with, shape)
     keys = [photo_key(path) for path in paths]
     unreadable = add_missing(
         file,
@@ -93,50 +98,6 @@ def compute_features(
         verbose,
     )
     return file, keys, unreadable
-
-
-def compute_cells(
-    backbone: keras.Model,
-    paths: Sequence[str],
-    folder: pathlib.Path,
-    verbose: int,
-) -> tuple[FeatureFile, list[PhotoKey], dict[int, str]]:
-    """Compute the features of photos at each cell of the backbone's maps.
-
-    Args:
-        backbone: A model from images `(B, H, W, channels)` to maps.
-        paths: Paths of the photos.
-        folder: An existing folder for the file.
-        verbose: 1 shows a progress bar, 0 does not.
-
-    Returns:
-        As `compute_features`, with rows `(h, w, channels)` of the photo as the
-        model will see it.
-    """
-    _, *shape = backbone.compute_output_shape((1, *backbone.input_shape[1:]))
-    file = FeatureFile(folder, _made_with(backbone), shape, name="cells")
-
-    def maps(images: Any) -> Any:
-        return ops.cast(backbone(images, training=False), "float32")
-
-    function = cached_function(backbone, "maps", lambda: maps)
-    keys = [photo_key(path) for path in paths]
-    unreadable = add_missing(
-        file,
-        function,
-        keys,
-        lambda i: _read(paths[i], backbone.input_shape[1:], 1, 0),
-        (1, *shape),
-        verbose,
-    )
-    return file, keys, unreadable
-
-
-def _made_with(backbone: keras.Model) -> dict[str, Any]:
-    return {
-        "backbone": backbone_digest(backbone),
-        "image_shape": list(backbone.input_shape[1:]),
-    }
 
 
 def add_missing(

@@ -7,7 +7,6 @@ from keras_facnn.architecture.classifiers import Classifier
 from keras_facnn.model import FACNN
 from keras_facnn.transfer.logistic_regression import Linear
 from keras_facnn.transfer.logistic_regression import LogisticRegression
-from keras_facnn.transfer.misplaced_evidence import MisplacedEvidence
 from keras_facnn.transfer.scores import Scores
 from keras_facnn.transfer.scores import scores_of
 
@@ -22,13 +21,12 @@ def fit_linear(
     weights: np.ndarray,
     held_out: np.ndarray,
     held_out_labels: np.ndarray,
-    misplaced: MisplacedEvidence | None = None,
     shares: np.ndarray | None = None,
 ) -> tuple[Linear, float, Scores]:
     """Fit a linear classifier of features, with the best of some penalties.
 
     The best penalty is that of the least cross-entropy on the photos that are
-    held out. With it, the fit goes on with the misplaced evidence, if any.
+    held out.
 
     Args:
         features: Array `(N, versions, channels)`, which may be on disk.
@@ -37,7 +35,6 @@ def fit_linear(
         weights: Float array `(C,)`, the weight of each class.
         held_out: Integers, the rows of the photos that are held out.
         held_out_labels: Integers, their classes.
-        misplaced: The evidence of some photos that is in wrong places.
         shares: Float array, by which the weights of the photos to train on are
             multiplied. None means 1.
 
@@ -54,11 +51,7 @@ def fit_linear(
         linear = regression.fit(penalty, linear)
         scores = scores_of(linear.logits(shown), held_out_labels)
         fitted.append((linear, penalty, scores))
-    linear, penalty, scores = min(fitted, key=lambda one: one[2].cross_entropy)
-    if misplaced is not None:
-        linear = regression.fit(penalty, linear, misplaced)
-        scores = scores_of(linear.logits(shown), held_out_labels)
-    return linear, penalty, scores
+    return min(fitted, key=lambda one: one[2].cross_entropy)
 
 
 def linear_facnn(backbone: keras.Model, linear: Linear) -> FACNN:

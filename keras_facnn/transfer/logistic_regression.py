@@ -6,13 +6,13 @@ from collections.abc import Iterator
 import numpy as np
 import scipy
 
-from keras_facnn.transfer.misplaced_evidence import MisplacedEvidence
-
 # The most values that are in memory at once, 256 MiB of float32.
 _CHUNK_VALUES = 2**26
 _STEPS = 200
 # A step that lowers the loss by less than this share of it is the last.
 _LEAST_GAIN = 1e-5
+# Features, labels and weights.
+_Chunk = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,25 +66,18 @@ class LogisticRegression:
         _, self._versions, self._channels = rows.shape
         per_row = self._versions * self._channels
         self._rows_at_once = max(1, _CHUNK_VALUES // per_row)
-        self._kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] | None
-        self._kept = None
+        self._kept: list[_Chunk] | None = None
         self._center, self._scale = np.zeros(self._channels), 1.0
         self._center, self._scale = self._moments()
         if len(index) <= self._rows_at_once:
             self._kept = list(self._chunks())
 
-    def fit(
-        self,
-        penalty: float,
-        start: Linear | None = None,
-        misplaced: MisplacedEvidence | None = None,
-    ) -> Linear:
+    def fit(self, penalty: float, start: Linear | None = None) -> Linear:
         """Return the classifier for a penalty.
 
         Args:
             penalty: Positive float.
             start: A classifier to start at, such as that of another penalty.
-            misplaced: What to add to the sum that is minimized.
         """
         classes = self._classes
         x = np.zeros((self._channels + 1, classes))
@@ -97,8 +90,6 @@ class LogisticRegression:
             value, gradient = self._cross_entropy(x)
             value += 0.5 * penalty * float((x[:-1] ** 2).sum())
             gradient[:-1] += penalty * x[:-1]
-            if misplaced is not None:
-                value += self._add_misplaced(misplaced, x, gradient)
             return value, gradient.ravel()
 
         found = scipy.optimize.minimize(
@@ -108,25 +99,10 @@ class LogisticRegression:
             method="L-BFGS-B",
             options={"maxiter": _STEPS, "ftol": _LEAST_GAIN},
         )
-        kernel, bias = self._unscaled(found.x.reshape(x.shape))
-        return Linear(kernel.astype("float32"), bias.astype("float32"))
-
-    def _unscaled(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return kernel and bias for features as they are."""
+        x = found.x.reshape(x.shape)
         kernel = x[:-1] / self._scale
-        return kernel, x[-1] - self._center @ kernel
-
-    def _add_misplaced(
-        self, misplaced: MisplacedEvidence, x: np.ndarray, gradient: np.ndarray
-    ) -> float:
-        """Return the misplaced evidence, and add its gradient to another."""
-        value, of_kernel, of_bias = misplaced.value_and_gradients(
-            *self._unscaled(x)
-        )
-        moved = np.outer(self._center, of_bias)
-        gradient[:-1] += (of_kernel - moved) / self._scale
-        gradient[-1] += of_bias
-        return value
+        bias = x[-1] - self._center @ kernel
+        return Linear(kernel.astype("float32"), bias.astype("float32"))
 
     def _cross_entropy(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the cross-entropy of all photos, and its gradient."""
@@ -147,7 +123,7 @@ class LogisticRegression:
             gradient[-1] += errors.sum(axis=0)
         return value, gradient
 
-    def _chunks(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def _chunks(self) -> Iterator[_Chunk]:
         """Yield features `(n, channels)`, standardized, labels and weights."""
         if self._kept is not None:
             yield from self._kept

@@ -28,7 +28,7 @@ class Settings:
         seed: The seed.
         regions: The name of the regions, or None.
         inside: Whether evidence must lie inside the regions.
-        region_weight: The weight of evidence in wrong places.
+        region_weight: The weight of copies with an exchanged place.
     """
 
     base: str

@@ -2,24 +2,17 @@
 
 import json
 import os
-import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
 
 from keras_facnn._checks.arguments import check_option
 from keras_facnn.pictures.image_folder import ImageFolder
 from keras_facnn.pictures.mask_folder import match_masks
 from keras_facnn.pictures.mask_folder import read_mask
 from keras_facnn.regions import check_masks
-from keras_facnn.training.region_penalty import RegionPenalty
-from keras_facnn.transfer.features import compute_cells
-from keras_facnn.transfer.misplaced_evidence import MisplacedEvidence
-from keras_facnn.transfer.record import Settings
 
 
 def check_regions(regions: Any) -> str | dict[str, np.ndarray] | None:
@@ -132,51 +125,3 @@ def shown_mask(
         size: `(height, width)` of the images.
     """
     return read_mask(mask, path, size) if isinstance(mask, str) else mask
-
-
-def read_misplaced(
-    backbone: keras.Model,
-    photos: ImageFolder,
-    masks: dict[int, str | np.ndarray],
-    settings: Settings,
-    weights: np.ndarray,
-    work: pathlib.Path,
-    verbose: int,
-) -> MisplacedEvidence:
-    """Return the evidence of photos in wrong places, as a function to minimize.
-
-    Args:
-        backbone: The model of the features.
-        photos: The photos to train on.
-        masks: The result of `masks_of`.
-        settings: The settings of the training, with regions.
-        weights: Float array `(C,)`, the weight of each class.
-        work: The folder of the features.
-        verbose: 1 shows a progress bar, 0 does not.
-    """
-    paths = [photos.paths[i] for i in masks]
-    file, keys, unreadable = compute_cells(backbone, paths, work, verbose)
-    if unreadable:
-        raise OSError(
-            "Photos could not be read any more: "
-            f"{paths[next(iter(unreadable))]!r}"
-        )
-    loss = RegionPenalty(
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        settings.region_weight,
-        settings.inside,
-    )
-    size, cells = backbone.input_shape[1:3], file.rows()
-    wrong = []
-    for path, mask in zip(paths, masks.values(), strict=True):
-        shown = shown_mask(mask, path, size)
-        one, _ = loss.wrong_cells(shown[None], cells.shape[1:3])
-        wrong.append(ops.convert_to_numpy(one))
-    labels = photos.labels[list(masks)]
-    return MisplacedEvidence(
-        cells,
-        np.array([file.row_of[key] for key in keys]),
-        labels,
-        np.concatenate(wrong),
-        loss.weight * weights[labels],
-    )

@@ -26,7 +26,6 @@ from keras_facnn.transfer.features import compute_features
 from keras_facnn.transfer.features import versions_per_photo
 from keras_facnn.transfer.linear_model import fit_linear
 from keras_facnn.transfer.linear_model import linear_facnn
-from keras_facnn.transfer.misplaced_evidence import MisplacedEvidence
 from keras_facnn.transfer.photos import check_unseen
 from keras_facnn.transfer.photos import class_weights
 from keras_facnn.transfer.photos import recorded_split
@@ -38,7 +37,6 @@ from keras_facnn.transfer.record import metadata_of
 from keras_facnn.transfer.record import read_metadata
 from keras_facnn.transfer.record import training_of
 from keras_facnn.transfer.regions import masks_of
-from keras_facnn.transfer.regions import read_misplaced
 from keras_facnn.transfer.scores import Scores
 from keras_facnn.transfer.thorough import train_backbone
 from keras_facnn.transfer.work_folder import CHECKPOINT
@@ -102,7 +100,7 @@ class Run:
             if key in file
         }
         rows = [np.array([row_of[path] for path in s.paths]) for s in sides]
-        labels, shares, misplaced = sides[0].labels, None, None
+        labels, shares = sides[0].labels, None
         masks = masks_of(self.regions, *sides)
         if masks:
             added, chosen, shares = self._exchange(
@@ -110,7 +108,6 @@ class Run:
             )
             rows[0] = np.concatenate([rows[0], added])
             labels = np.concatenate([labels, labels[chosen]])
-            misplaced = self._misplaced(backbone, sides[0], masks, weights)
         self._say("Fitting the class maps")
         linear, penalty, scores = fit_linear(
             file.rows(),
@@ -119,7 +116,6 @@ class Run:
             weights,
             rows[1],
             sides[1].labels,
-            misplaced,
             shares,
         )
         record = Record(
@@ -153,7 +149,11 @@ class Run:
         """
         settings = self.settings
         exchanges, kept = choose_exchanges(
-            photos.labels, np.array(list(masks)), settings.inside, settings.seed
+            photos.labels,
+            np.array(list(masks)),
+            settings.inside,
+            settings.region_weight,
+            settings.seed,
         )
         self._say(
             f"Computing the features of {len(exchanges.images):,} copies with "
@@ -170,25 +170,6 @@ class Run:
         )
         shares = np.concatenate([kept, exchanges.weights])
         return rows, exchanges.images, shares
-
-    def _misplaced(
-        self,
-        backbone: keras.Model,
-        photos: ImageFolder,
-        masks: dict[int, str | np.ndarray],
-        weights: np.ndarray,
-    ) -> MisplacedEvidence:
-        """Return the evidence that is in wrong places."""
-        self._say(f"Computing the maps of {len(masks):,} photos with a mask")
-        return read_misplaced(
-            backbone,
-            photos,
-            masks,
-            self.settings,
-            weights,
-            self.work,
-            self.verbose,
-        )
 
     def split_again(
         self, photos: ImageFolder

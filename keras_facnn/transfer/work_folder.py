@@ -14,8 +14,6 @@ _LOCK = "lock"
 _OWN = {
     "features.float16",
     "features.jsonl",
-    "cells.float16",
-    "cells.jsonl",
     CHECKPOINT,
     "thorough.partial.npz",
     _LOCK,

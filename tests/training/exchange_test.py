@@ -27,17 +27,23 @@ def test_the_cue_comes_to_other_classes_and_leaves_its_own(tagged):
     )
     np.testing.assert_array_equal(mixed[:45], images)
     np.testing.assert_array_equal(of_class[:45], labels)
-    assert weights[:45].tolist() == [1] * 20 + [0.5] * 8 + [1] * 17
+    assert weights[:45].tolist() == [1] * 20 + [0] * 8 + [1] * 17
     copies, copied, weight = mixed[45:], of_class[45:], weights[45:]
     has_tag = (copies[:, 2:4, :2] == 255).all(axis=(1, 2, 3))
     np.testing.assert_array_equal(has_tag, copied != 1)
-    # Each of the 8 has as many copies, which count as much as it does.
-    assert weight[~has_tag].sum() == pytest.approx(4)
-    assert has_tag.sum() == (~has_tag).sum() and has_tag.sum() % 8 == 0
+    # Each of the 8 has 4 copies with something of another, 1 that is covered,
+    # and 4 others that have its tag.
+    assert len(copies) == 8 * 9 and has_tag.sum() == 8 * 4
+    assert sorted(set(weight.tolist())) == [0.25, 1]
+    assert weight[~has_tag].sum() == 2 * 8 and weight[has_tag].sum() == 4 * 8
+    covered = ~has_tag & (weight == 1)
+    colors = np.round(images[20:28].mean(axis=(1, 2)))
+    np.testing.assert_array_equal(copies[covered][:, 2, 0], colors)
 
     place = np.zeros((8, 8), bool)
     place[2:4, :2] = True
-    for copy, label in zip(copies, copied, strict=True):
+    exchanged = zip(copies[~covered], copied[~covered], strict=True)
+    for copy, label in exchanged:
         alike = (images[:, ~place] == copy[~place]).all(axis=(1, 2))
         (source,) = np.flatnonzero(alike)
         assert labels[source] == label
@@ -53,10 +59,25 @@ def test_what_is_inside_stays(tagged):
     mixed, of_class, weights = keras_facnn.exchange_regions(*tagged)
     assert set(of_class[45:].tolist()) == {1}
     assert (mixed[45:, 2:4, :2] == 255).all()
-    for copy in mixed[45:]:
+    assert len(mixed) == 45 + 8 * 5
+    for copy in mixed[45 : 45 + 8 * 4]:
         outside = (images[:, 4:] == copy[4:]).all(axis=(1, 2, 3))
         assert (labels[outside] != 1).all() and outside.any()
-    assert weights.sum() == pytest.approx(45)
+    assert (mixed[-8:, 4:] == mixed[-8:, 4:5, :1]).all()
+    assert weights[45:].sum() == 2 * 8
+
+
+def test_the_weight_is_that_of_the_copies(tagged):
+    def of(weight):
+        return keras_facnn.exchange_regions(
+            *tagged, inside=False, weight=weight
+        )[2]
+
+    assert of(0)[:45].tolist() == [1] * 45 and not of(0)[45:].any()
+    np.testing.assert_allclose(of(0.25)[20:28], 0.75)
+    np.testing.assert_allclose(of(0.25)[45:], 0.25 * of(1)[45:])
+    np.testing.assert_allclose(of(3)[45:], 3 * of(1)[45:])
+    assert not of(3)[20:28].any()
 
 
 def test_a_cell_that_is_half_inside_is_mixed_by_half():
@@ -84,7 +105,7 @@ def test_many_images_with_a_region_have_fewer_copies(rng):
     images = rng.integers(0, 255, (1400, 2, 2, 1)).astype("uint8")
     labels, regions = np.arange(1400) % 2, np.ones((1400, 2, 2))
     mixed, *_ = keras_facnn.exchange_regions(images, labels, regions)
-    assert len(mixed) == 2 * 1400
+    assert len(mixed) == 3 * 1400
 
 
 @pytest.mark.parametrize(
@@ -95,6 +116,7 @@ def test_many_images_with_a_region_have_fewer_copies(rng):
         {"labels": np.zeros(44, int)},
         {"regions": np.ones((44, 4, 4))},
         {"inside": 2},
+        {"weight": -1},
         {"seed": -1},
     ],
 )

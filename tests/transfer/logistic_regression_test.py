@@ -12,7 +12,7 @@ WEIGHTS = np.array([2.0, 1.0, 0.5])
 PENALTY = 3.0
 
 
-def objective(linear, rows, labels, scale, change=0.0):
+def objective(linear, rows, labels, scale, change=0.0, shares=1.0):
     """The penalized cross-entropy of a classifier, as its docstring says."""
     rows, labels = rows[INDEX].astype("float64"), labels[INDEX]
     kernel = linear.kernel.astype("float64") + change
@@ -21,7 +21,7 @@ def objective(linear, rows, labels, scale, change=0.0):
     of_label = logits[np.arange(len(labels)), :, labels]
     losses = (log_total - of_label).mean(axis=1)
     penalty = 0.5 * PENALTY * ((scale * kernel) ** 2).sum()
-    return float(WEIGHTS[labels] @ losses) + penalty
+    return float((WEIGHTS[labels] * shares) @ losses) + penalty
 
 
 def test_finds_the_least_penalized_cross_entropy(features, rng):
@@ -43,6 +43,23 @@ def test_finds_the_least_penalized_cross_entropy(features, rng):
     assert objective(again, rows, labels, scale) == pytest.approx(
         least, rel=1e-3
     )
+
+
+def test_rows_have_shares_of_the_weight(features, rng):
+    rows, labels = features
+    shares = rng.uniform(0, 3, len(INDEX))
+    linear, plain = (
+        LogisticRegression(rows, INDEX, labels[INDEX], WEIGHTS, s).fit(PENALTY)
+        for s in (shares, None)
+    )
+    values = rows[INDEX].astype("float64").reshape(-1, 7)
+    scale = np.sqrt(values.var(axis=0).mean())
+    least, *worse = (
+        objective(one, rows, labels, scale, change, shares)
+        for one, change in [(linear, 0.0), (plain, 0.0)]
+        + [(linear, rng.normal(0, 0.03, (7, 3))) for _ in range(50)]
+    )
+    assert least < min(worse)
 
 
 def test_reads_features_in_parts(features, monkeypatch):

@@ -75,7 +75,7 @@ def test_the_documentation_names_every_command():
     modules = {module for _, module, _ in COMMANDS}
     assert modules == {
         *("train", "evaluate", "compare", "cost", "benchmark", "inference"),
-        *("applications", "convert", "finer_maps", "plants"),
+        *("applications", "convert", "finer_maps", "plants", "mending"),
     }
     recipes = {
         re.search(r"--recipe[ =](\w+)", " ".join(words))[1]

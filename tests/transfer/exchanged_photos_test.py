@@ -1,95 +1,53 @@
-"""A linear fit with regions, against `RegionPenalty` and differences."""
+"""A linear fit of photos that exchanged what must not count."""
 
 import json
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
 from PIL import Image
 
 import keras_facnn
-from keras_facnn.transfer import misplaced_evidence
-from keras_facnn.transfer.logistic_regression import LogisticRegression
-from keras_facnn.transfer.misplaced_evidence import MisplacedEvidence
+from keras_facnn.training.exchange import choose_exchanges
+from keras_facnn.transfer import exchanged_photos
+from keras_facnn.transfer.exchanged_photos import add_exchanged
+from keras_facnn.transfer.feature_file import FeatureFile
 from tests.cli.command import run
 
 
-@pytest.fixture
-def photos(rng):
-    """Features of 20 photos at 3x4 cells, of three classes, and masks."""
-    labels = np.arange(20) % 3
-    cells = rng.normal(1, 1, (23, 3, 4, 5)).astype("float16")
-    index = rng.permutation(23)[:20]
-    wrong = rng.uniform(size=(20, 3, 4)).astype("float32")
-    return cells, index, labels, wrong
-
-
-def linear_of(rng):
-    return rng.normal(0, 1, (5, 3)), rng.normal(0, 1, 3)
-
-
 @pytest.mark.only_on("torch")
-def test_the_sum_is_that_of_the_loss(photos, rng, monkeypatch):
-    cells, index, labels, wrong = photos
-    weights, (kernel, bias) = rng.uniform(size=20), linear_of(rng)
-    loss = keras_facnn.RegionPenalty(
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+def test_features_are_those_of_the_copies(base, tagged, monkeypatch):
+    """Also of a folder of masks, inside, and in a second call."""
+    photos = keras_facnn.load_folder(tagged / "photos", image_size=64)
+    backbone = keras_facnn.FACNN.from_preset(
+        base, image_shape=(64, 64, 3)
+    ).backbone
+    masks = dict.fromkeys(
+        np.flatnonzero(photos.labels == 2)[:5].tolist(),
+        np.eye(4, dtype="float32"),
     )
-    maps = cells[index].astype("float32") @ kernel + bias
-    shares = loss.misplaced_evidence(labels, maps, 1 - wrong)
-    expected = weights @ ops.convert_to_numpy(shares)
-    arguments = cells, index, labels, wrong, weights
-    found = MisplacedEvidence(*arguments).value_and_gradients(kernel, bias)
-    assert found[0] == pytest.approx(expected, rel=1e-4)
-    monkeypatch.setattr(misplaced_evidence, "_CHUNK_VALUES", 7 * 3 * 4 * 5)
-    parts = MisplacedEvidence(*arguments).value_and_gradients(kernel, bias)
-    for a, b in zip(parts, found, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-4)
+    known = np.array(list(masks))
+    exchanges, _ = choose_exchanges(photos.labels, known, True, 1.0, 0)
+    (tagged / "work").mkdir()
+    file = FeatureFile(tagged / "work", {}, (3, backbone.output_shape[-1]))
+    arguments = file, backbone, photos.paths, exchanges, masks, True, 0
+    rows = add_exchanged(*arguments)
 
+    regions = np.full((len(photos.labels), 4, 4), np.nan)
+    regions[known] = np.eye(4)
+    images, *_ = keras_facnn.exchange_regions(
+        photos.images, photos.labels, regions
+    )
+    copies = images[len(photos.images) :].astype("float32")
+    maps = [
+        ops.convert_to_numpy(backbone(x, training=False)).mean((1, 2))
+        for x in (copies, copies[:, :, ::-1])
+    ]
+    expected = np.stack([maps[0], maps[1], maps[0]], axis=1)
+    np.testing.assert_allclose(file.rows()[rows], expected, rtol=2e-3)
 
-@pytest.mark.only_on("torch")
-def test_the_gradients_are_those_of_finite_differences(photos, rng):
-    cells, index, labels, wrong = photos
-    kernel, bias = linear_of(rng)
-    misplaced = MisplacedEvidence(cells, index, labels, wrong, np.ones(20))
-    _, of_kernel, of_bias = misplaced.value_and_gradients(kernel, bias)
-    step = 1e-3
-    for values, gradient in ((kernel, of_kernel), (bias, of_bias)):
-        for where in np.ndindex(values.shape):
-            sides = []
-            for way in (-step, step):
-                values[where] += way
-                sides.append(misplaced.value_and_gradients(kernel, bias)[0])
-                values[where] -= way
-            slope = (sides[1] - sides[0]) / (2 * step)
-            assert gradient[where] == pytest.approx(slope, abs=0.03)
-    assert np.abs(of_kernel).max() > 0.3
-
-
-@pytest.mark.only_on("torch")
-def test_the_fit_finds_the_least_sum(photos, rng):
-    cells, index, labels, wrong = photos
-    rows = cells.astype("float32").mean((1, 2))[:, None]
-    misplaced = MisplacedEvidence(cells, index, labels, wrong, np.full(20, 3.0))
-    regression = LogisticRegression(rows, index, labels, np.ones(3))
-    pooled = rows[index, 0]
-    scale = np.sqrt(pooled.var(axis=0).mean())
-
-    def objective(kernel, bias):
-        logits = pooled @ kernel + bias
-        log_total = np.log(np.exp(logits).sum(-1))
-        losses = log_total - logits[np.arange(20), labels]
-        share, *_ = misplaced.value_and_gradients(kernel, bias)
-        return losses.sum() + 0.5 * ((scale * kernel) ** 2).sum() + share
-
-    start = regression.fit(1.0)
-    linear = regression.fit(1.0, start, misplaced)
-    least = objective(linear.kernel, linear.bias)
-    assert objective(start.kernel, start.bias) > least + 0.1
-    for _ in range(50):
-        change = rng.normal(0, 0.05, (5, 3))
-        assert objective(linear.kernel + change, linear.bias) > least - 1e-3
+    monkeypatch.setattr(exchanged_photos, "read_picture", None)
+    np.testing.assert_array_equal(add_exchanged(*arguments), rows)
 
 
 @pytest.fixture
