@@ -16,6 +16,8 @@ from keras_facnn.regions import check_masks
 # Copies of all images with a region, at most, and of each.
 _COPIES_IN_ALL = 1200
 _MOST_COPIES = 4
+# The most weight of all copies of other classes, as a share of their images.
+_MOST_GIVEN = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +60,7 @@ def choose_exchanges(
     rng = np.random.default_rng(seed)
     count = min(max(_COPIES_IN_ALL // len(known), 1), _MOST_COPIES)
     one = np.repeat(known, count)
-    other = one.copy()
+    other, given = one.copy(), np.ones(len(one))
     for label in np.unique(labels[known]):
         mine = labels[one] == label
         others = np.flatnonzero(labels != label)
@@ -66,20 +68,19 @@ def choose_exchanges(
         turns = -(-mine.sum() // len(others))
         order = [rng.permutation(others) for _ in range(turns)]
         other[mine] = np.concatenate(order)[: mine.sum()]
+        # The other classes must not outweigh this one.
+        given[mine] = min(_MOST_GIVEN * len(others) / mine.sum(), 1)
     kept = np.ones(len(labels))
     kept[known] = max(1 - weight, 0)
     # The image itself stands for a cover.
-    copies = [(one, other, one, weight / count), (known, known, known, weight)]
+    copies = [
+        (one, other, one, np.full(len(one), weight / count)),
+        (known, known, known, np.full(len(known), weight)),
+    ]
     if not inside:
         # Of regions of objects, nothing is known about those of the others.
-        copies.append((other, one, one, weight))
-    images, others, regions = (
-        np.concatenate([copy[i] for copy in copies]) for i in range(3)
-    )
-    weights = np.repeat(
-        [copy[3] for copy in copies], [len(copy[0]) for copy in copies]
-    )
-    return Exchanges(images, others, regions, weights), kept
+        copies.append((other, one, one, weight * given))
+    return Exchanges(*map(np.concatenate, zip(*copies, strict=True))), kept
 
 
 def exchanged(
@@ -140,8 +141,10 @@ def exchange_regions(
             `load_regions` or `boxes_to_masks`.
         inside: Whether evidence must lie inside the regions, or outside.
         weight: Non-negative float, the weight of all copies of the first kind
-            of an image together, and of each other copy. An image with a region
-            has the weight `1 - weight` as it is, and 0 at least.
+            of an image together, and of each other copy. Copies of other
+            classes weigh less if they are many, half of these classes in all.
+            An image with a region has the weight `1 - weight` as it is, and 0
+            at least.
         seed: Non-negative integer, of the choice of the other images.
 
     Returns:
@@ -166,7 +169,7 @@ def exchange_regions(
     ... )
     >>> has_tag = images[:, 0, 0, 0] == 255
     >>> [float(weights[has_tag & (labels == c)].sum()) for c in (0, 1)]
-    [0.0, 8.0]
+    [0.0, 1.0]
     """
     images = check_images(images)
     labels = check_labels(labels, len(images), None)

@@ -34,8 +34,9 @@ def test_the_cue_comes_to_other_classes_and_leaves_its_own(tagged):
     # Each of the 8 has 4 copies with something of another, 1 that is covered,
     # and 4 others that have its tag.
     assert len(copies) == 8 * 9 and has_tag.sum() == 8 * 4
-    assert sorted(set(weight.tolist())) == [0.25, 1]
-    assert weight[~has_tag].sum() == 2 * 8 and weight[has_tag].sum() == 4 * 8
+    # All copies of the 35 others count half as much as these.
+    assert weight[~has_tag].sum() == 2 * 8
+    assert weight[has_tag].sum() == pytest.approx(35 / 2)
     covered = ~has_tag & (weight == 1)
     colors = np.round(images[20:28].mean(axis=(1, 2)))
     np.testing.assert_array_equal(copies[covered][:, 2, 0], colors)
