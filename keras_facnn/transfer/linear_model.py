@@ -1,5 +1,7 @@
 """A classifier that is linear in the features of a frozen backbone."""
 
+import dataclasses
+
 import keras
 import numpy as np
 
@@ -14,6 +16,22 @@ from keras_facnn.transfer.scores import scores_of
 _PENALTIES = (1000.0, 300.0, 100.0, 30.0, 10.0)
 
 
+@dataclasses.dataclass(frozen=True)
+class Exchanged:
+    """Copies of photos that exchanged what must not count.
+
+    Args:
+        rows: Integers `(N,)`, the rows of the copies.
+        labels: Integers `(N,)`, their classes.
+        shares: Float array `(B + N,)`, by which the weights of the photos to
+            train on are multiplied, and then those of the copies.
+    """
+
+    rows: np.ndarray
+    labels: np.ndarray
+    shares: np.ndarray
+
+
 def fit_linear(
     features: np.ndarray,
     train: np.ndarray,
@@ -21,12 +39,12 @@ def fit_linear(
     weights: np.ndarray,
     held_out: np.ndarray,
     held_out_labels: np.ndarray,
-    shares: np.ndarray | None = None,
+    exchanged: Exchanged | None = None,
 ) -> tuple[Linear, float, Scores]:
     """Fit a linear classifier of features, with the best of some penalties.
 
     The best penalty is that of the least cross-entropy on the photos that are
-    held out.
+    held out. With it, the fit goes on with the copies, if any.
 
     Args:
         features: Array `(N, versions, channels)`, which may be on disk.
@@ -35,15 +53,12 @@ def fit_linear(
         weights: Float array `(C,)`, the weight of each class.
         held_out: Integers, the rows of the photos that are held out.
         held_out_labels: Integers, their classes.
-        shares: Float array, by which the weights of the photos to train on are
-            multiplied. None means 1.
+        exchanged: Copies to train on, too.
 
     Returns:
         The classifier, its penalty, and its scores on the photos held out.
     """
-    regression = LogisticRegression(
-        features, train, train_labels, weights, shares
-    )
+    regression = LogisticRegression(features, train, train_labels, weights)
     # The first version is the photo as the model will see it.
     shown = features[held_out, 0]
     linear, fitted = None, []
@@ -51,7 +66,18 @@ def fit_linear(
         linear = regression.fit(penalty, linear)
         scores = scores_of(linear.logits(shown), held_out_labels)
         fitted.append((linear, penalty, scores))
-    return min(fitted, key=lambda one: one[2].cross_entropy)
+    linear, penalty, scores = min(fitted, key=lambda one: one[2].cross_entropy)
+    if exchanged is not None:
+        regression = LogisticRegression(
+            features,
+            np.concatenate([train, exchanged.rows]),
+            np.concatenate([train_labels, exchanged.labels]),
+            weights,
+            exchanged.shares,
+        )
+        linear = regression.fit(penalty, linear)
+        scores = scores_of(linear.logits(shown), held_out_labels)
+    return linear, penalty, scores
 
 
 def linear_facnn(backbone: keras.Model, linear: Linear) -> FACNN:

@@ -24,6 +24,7 @@ from keras_facnn.transfer.exchanged_photos import add_exchanged
 from keras_facnn.transfer.feature_file import FeatureFile
 from keras_facnn.transfer.features import compute_features
 from keras_facnn.transfer.features import versions_per_photo
+from keras_facnn.transfer.linear_model import Exchanged
 from keras_facnn.transfer.linear_model import fit_linear
 from keras_facnn.transfer.linear_model import linear_facnn
 from keras_facnn.transfer.photos import check_unseen
@@ -100,23 +101,19 @@ class Run:
             if key in file
         }
         rows = [np.array([row_of[path] for path in s.paths]) for s in sides]
-        labels, shares = sides[0].labels, None
         masks = masks_of(self.regions, *sides)
+        exchanged = None
         if masks:
-            added, chosen, shares = self._exchange(
-                file, backbone, sides[0], masks
-            )
-            rows[0] = np.concatenate([rows[0], added])
-            labels = np.concatenate([labels, labels[chosen]])
+            exchanged = self._exchange(file, backbone, sides[0], masks)
         self._say("Fitting the class maps")
         linear, penalty, scores = fit_linear(
             file.rows(),
             rows[0],
-            labels,
+            sides[0].labels,
             weights,
             rows[1],
             sides[1].labels,
-            shares,
+            exchanged,
         )
         record = Record(
             settings.to_json(),
@@ -140,13 +137,8 @@ class Run:
         backbone: keras.Model,
         photos: ImageFolder,
         masks: dict[int, str | np.ndarray],
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Exchange what must not count between photos.
-
-        Returns:
-            The rows of the copies in the file, the photos they are made of,
-            and the weights of all photos and then of all copies.
-        """
+    ) -> Exchanged:
+        """Exchange what must not count between photos."""
         settings = self.settings
         exchanges, kept = choose_exchanges(
             photos.labels,
@@ -169,7 +161,7 @@ class Run:
             self.verbose,
         )
         shares = np.concatenate([kept, exchanges.weights])
-        return rows, exchanges.images, shares
+        return Exchanged(rows, photos.labels[exchanges.images], shares)
 
     def split_again(
         self, photos: ImageFolder
