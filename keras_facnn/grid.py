@@ -11,6 +11,8 @@ from keras_facnn.regions import touched
 # Larger maps are summed over cells. A place is then never smaller than a tenth
 # of the image, in which a crop still shows something.
 _MOST_CELLS = 10
+# Cells that are farther apart than this are in no one place.
+_SCATTERED = 0.22
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,3 +138,26 @@ class Grid:
             (column + 1) / columns,
             (row + 1) / rows,
         )
+
+    def in_words(self, cells: np.ndarray) -> str:
+        """Return where some cells are, such as "at the lower left"."""
+        used = np.unique(cells)
+        if len(used) > 0.6 * self.cells:
+            return "all over the image"
+        border = self.zones["border"].ravel()
+        counts = np.bincount(cells, minlength=self.cells)
+        if (
+            counts[border].sum() > 0.8 * counts.sum()
+            and len(used) > border.sum() / 2
+        ):
+            return "along the border"
+        if self.spread(cells) > _SCATTERED:
+            return "in several places"
+        y, x = (float(np.median(c[cells])) for c in self.centers)
+        down = "upper" if y < 1 / 3 else "lower" if y > 2 / 3 else ""
+        across = "left" if x < 1 / 3 else "right" if x > 2 / 3 else ""
+        if down and across:
+            return f"at the {down} {across}"
+        if down:
+            return "at the top" if down == "upper" else "at the bottom"
+        return f"at the {across}" if across else "in the middle"

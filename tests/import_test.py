@@ -36,6 +36,7 @@ ROOMS = [
     "colors",
     "grid",
     "runtime",
+    "watching",
     "batch",
     "_backend",
     "layers",

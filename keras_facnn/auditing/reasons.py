@@ -17,7 +17,6 @@ from keras_facnn.auditing.sample import Pick
 from keras_facnn.auditing.sample import Sample
 from keras_facnn.auditing.sample import stack
 from keras_facnn.auditing.statistics import deciding
-from keras_facnn.auditing.words import place_in_words
 from keras_facnn.auditing.worth import without_evidence
 from keras_facnn.grid import Grid
 from keras_facnn.maps import positive_share
@@ -241,7 +240,7 @@ def _reason(
         evidence=sum(m.share for m in members) / len(of_class.picks),
         surplus=float(np.mean(surplus)) if len(rest) else None,
         spread=grid.spread(every),
-        place=place_in_words(grid, every),
+        place=grid.in_words(every),
         places=grid.locations(np.flatnonzero(counts >= len(members) / 2)),
         tightness=None if center is None else float(np.linalg.norm(center)),
         # Without the whole image, nothing would be left.
