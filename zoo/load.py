@@ -30,20 +30,24 @@ from absl import flags
 from PIL import Image
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("port", 8080, "Port of the server, on this computer.")
-flags.DEFINE_integer("pid", None, "Number of the server's process.")
-flags.DEFINE_string("name", "cifar10", "Name of the model.")
-flags.DEFINE_string("pictures", None, "Folder of pictures.")
-flags.DEFINE_integer("clients", 32, "Clients at a time.")
-flags.DEFINE_float("seconds", 300, "How long to load the server.")
-flags.DEFINE_float("turn", 20, "Seconds of one kind of requests.")
-flags.DEFINE_float("hostile", 0.05, "Share of hostile requests.")
-
 COUNT = 64
 # Requests of this share of a turn are not counted, because the server may still
 # answer those of the other kind.
 WARM = 0.3
 TOLERANCE = 1e-5
+
+
+def define_flags() -> None:
+    flags.DEFINE_integer("port", 8080, "Port of the server, on this computer.")
+    flags.DEFINE_integer(
+        "pid", None, "Number of the server's process.", required=True
+    )
+    flags.DEFINE_string("name", "cifar10", "Name of the model.")
+    flags.DEFINE_string("pictures", None, "Folder of pictures.", required=True)
+    flags.DEFINE_integer("clients", 32, "Clients at a time.")
+    flags.DEFINE_float("seconds", 300, "How long to load the server.")
+    flags.DEFINE_float("turn", 20, "Seconds of one kind of requests.")
+    flags.DEFINE_float("hostile", 0.05, "Share of hostile requests.")
 
 
 class Answer(NamedTuple):
@@ -282,12 +286,11 @@ async def load() -> str:
     return report(clients.times, used)
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Run the program."""
-    del argv
     print(asyncio.run(load()))
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["pid", "pictures"])
-    app.run(main)
+    define_flags()
+    app.run(lambda argv: main())

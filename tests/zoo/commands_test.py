@@ -30,7 +30,8 @@ def commands(text, variables):
                 continue
             while words and re.match(r"(export$|\w+=)", words[0]):
                 name, equals, value = words.pop(0).partition("=")
-                if equals:
+                # The number of a process that runs beside it.
+                if equals and value != "$!":
                     variables[name] = value
             if words[:2] == ["python", "-m"] and words[2].startswith("zoo."):
                 yield (
@@ -46,7 +47,8 @@ def commands(text, variables):
                 )
 
 
-VARIABLES = {}
+# The number of a process that a page starts before.
+VARIABLES = {"PID": "1"}
 COMMANDS = [
     (path.relative_to(ROOT).as_posix(), module, words)
     for path in PAGES
@@ -76,6 +78,7 @@ def test_the_documentation_names_every_command():
     assert modules == {
         *("train", "evaluate", "compare", "cost", "benchmark", "inference"),
         *("applications", "convert", "finer_maps", "plants", "mending"),
+        *("load", "stains"),
     }
     recipes = {
         re.search(r"--recipe[ =](\w+)", " ".join(words))[1]
