@@ -11,6 +11,7 @@ from keras_facnn.auditing.drawing import Pictures
 from keras_facnn.auditing.reason import Reason
 from keras_facnn.auditing.repeats import THRESHOLD
 from keras_facnn.auditing.text import covered
+from keras_facnn.auditing.text import how_to_cover
 from keras_facnn.auditing.text import without
 from keras_facnn.evaluation import page as html
 from keras_facnn.evaluation.tables import percent
@@ -167,7 +168,12 @@ def _facts(audit: "Audit", reason: Reason) -> list[tuple[str, str]]:
             ),
         ),
         ("without it", without(reason)),
-        *([("if covered", covered(found))] if found else []),
+        (
+            "if covered",
+            covered(found)
+            if found
+            else f"not tried yet: {how_to_cover(reason)}",
+        ),
         *([("looks like", join_first(reason.alike))] if reason.alike else []),
         facts[1],
     ]
@@ -198,7 +204,7 @@ def _advice(audit: "Audit", reason: Reason) -> str:
         )
     use = (
         "See whether the model uses it: cover it in some of these images, with "
-        f"audit.cover(model, {reason.name!r}), or put it into images of other "
+        f"{how_to_cover(reason)}, or put it into images of other "
         "classes. Do the answers change?"
     )
     mend = (

@@ -27,6 +27,8 @@ def as_text(audit: "Audit") -> str:
         if reason.name in audit.coverings:
             found = covered(audit.coverings[reason.name])
             lines += _wrapped(f"if it is covered, {found}", "  ")
+        elif reason.kind == "place":
+            lines += _wrapped(f"{how_to_cover(reason)} tells more", "  ")
     if len(alarms) > _MOST_REASONS:
         lines.append(f"... and {len(alarms) - _MOST_REASONS} more")
     if alarms:
@@ -119,6 +121,11 @@ def without(reason: Reason) -> str:
             f"right; without it, {percent(taken['accuracy_after'])}"
         )
     return text
+
+
+def how_to_cover(reason: Reason) -> str:
+    """Return the line that covers the places of a reason."""
+    return f"audit.cover(model, {reason.name!r})"
 
 
 def covered(found: dict[str, Any]) -> str:
