@@ -80,8 +80,8 @@ def explain_files(
 
     Raises:
         ValueError: If `output` holds a run of another model or of other
-            options, or other files; if a Parquet file has no such column; or
-            if there are no pictures.
+            options, or parts of an unknown run; if a Parquet file has no such
+            column; or if there are no pictures.
         FileNotFoundError: If an input does not exist.
         ImportError: If Ray is missing.
         RuntimeError: If a process died several times, or could not write.
@@ -95,12 +95,17 @@ def explain_files(
     check_option("dtype", dtype, ("float32", "float16", "int8"))
     check_int("maps", maps, least=0)
     for name, value in {
-        "top": max(top, maps),
+        "top": top,
         "pictures_per_file": pictures_per_file,
         "batch_size": batch_size,
         "workers": 1 if workers is None else workers,
     }.items():
         check_int(name, value)
+    if maps > top:
+        raise ValueError(
+            "`maps` must be at most `top`, of how many classes there is "
+            f"anything. Received: maps={maps}, top={top}"
+        )
     check_ray()
     names = _as_list(inputs)
     folder = RunFolder(os.fspath(output))

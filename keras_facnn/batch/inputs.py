@@ -50,7 +50,7 @@ class Inputs:
         # Paths, as keys, in order. Values are not used.
         self.paths: dict[str, None] = {}
         # Path, row group and number of rows.
-        self.groups: list[tuple[str, int, int]] = []
+        self.groups: dict[tuple[str, int], int] = {}
         self.left_out: dict[str, str] = {}
         self._endings = {**picture_endings(), ".parquet": None}
         for name in inputs:
@@ -65,7 +65,7 @@ class Inputs:
     @property
     def pictures(self) -> int:
         """How many pictures there are."""
-        return len(self.paths) + sum(rows for _, _, rows in self.groups)
+        return len(self.paths) + sum(self.groups.values())
 
     def listing(self, per_part: int) -> pa.Table:
         """Return the pictures in parts, as a table of the schema `LISTING`."""
@@ -75,7 +75,7 @@ class Inputs:
             (i // size, path, None, None, 1) for i, path in enumerate(paths)
         ]
         part = -(-len(paths) // size)
-        for path, group, count in self.groups:
+        for (path, group), count in self.groups.items():
             for start in range(0, count, size):
                 length = min(size, count - start)
                 rows.append((part, os.fsencode(path), group, start, length))
@@ -88,7 +88,11 @@ class Inputs:
             self._add_address(name)
         elif os.path.isdir(name):
             found = list_pictures(name, ".", self._endings, self.left_out, [])
-            self._add_files(os.path.join(name, file[2:]) for file in found)
+            self._add_files(
+                os.path.join(name, file[2:])
+                for file in found
+                if not _is_of_a_run(file[2:])
+            )
         elif name.endswith(".txt"):
             with open(name, encoding="utf-8", errors="surrogateescape") as file:
                 self._add_files(
@@ -106,7 +110,10 @@ class Inputs:
     def _add_address(self, address: str) -> None:
         """Add a file in an object store, or all in a folder there."""
         system, path = open_storage(address)
-        if system.get_file_info(path).type != fs.FileType.Directory:
+        kind = system.get_file_info(path).type
+        if kind == fs.FileType.NotFound:
+            raise FileNotFoundError(f"There is no file or folder {address}")
+        if kind != fs.FileType.Directory:
             self._add_files([address])
             return
         folder = address.rstrip("/")
@@ -114,9 +121,10 @@ class Inputs:
         for info in sorted(
             system.get_file_info(selector), key=lambda i: i.path
         ):
-            if info.type != fs.FileType.File:
+            inner = info.path[len(path.rstrip("/")) + 1 :]
+            if info.type != fs.FileType.File or _is_of_a_run(inner):
                 continue
-            file = f"{folder}/{info.path[len(path.rstrip('/')) + 1 :]}"
+            file = f"{folder}/{inner}"
             ending = os.path.splitext(info.path)[1].lower()
             if ending in self._endings:
                 self._add_files([file])
@@ -141,7 +149,12 @@ class Inputs:
                 return
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
-                self.groups.append((path, group, rows))
+                self.groups[path, group] = rows
+
+
+def _is_of_a_run(path: str) -> bool:
+    """Whether a file is the record of a run, whose output is an input, too."""
+    return "_run" in path.replace(os.sep, "/").split("/")[:-1]
 
 
 def picture_column(schema: pa.Schema, column: str | None, path: str) -> str:

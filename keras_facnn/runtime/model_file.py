@@ -67,6 +67,7 @@ class ModelFile:
         self.sha256 = hash_file(self._path)
         check_facts_beside(self._path, self.sha256)
         self._engine = self._open()
+        self._process = os.getpid()
         self.facts = parse_facts(self._engine.facts, self._path)
         self._outputs = self._find_outputs()
         self.num_classes = self._check_answers()
@@ -87,6 +88,8 @@ class ModelFile:
             # The threads of an engine do not live on in a process that was
             # forked.
             self._engine = self._open()
+            # Last, for threads that ask meanwhile.
+            self._process = os.getpid()
         return self._engine.run(images, self._outputs)
 
     def check_sums(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -97,7 +100,6 @@ class ModelFile:
 
     def _open(self) -> Engine:
         """Open the file in this process."""
-        self._process = os.getpid()
         engine = _ENGINES[self._engine_name]
         try:
             return engine.open_file(self._path, self._threads, self._precision)

@@ -22,6 +22,9 @@ from keras_facnn.serving.settings import Settings
 
 # Fields of a form beside the picture, such as the class.
 _MAX_FIELDS = 8
+# The first bytes of ICO and ICNS files. Pillow decodes what is inside of them
+# before its size is known.
+_ICONS = (b"\0\0\1\0", b"icns")
 
 
 async def read_body(request: Request, settings: Settings) -> bytes:
@@ -117,6 +120,8 @@ def decode_picture(data: bytes, explainer: Any, max_pixels: int) -> np.ndarray:
     """
     if not data:
         raise RequestError(400, "The picture is empty")
+    if data.startswith(_ICONS):
+        raise RequestError(400, "Icons are not read")
     try:
         with opened(data) as image:
             pixels = image.width * image.height

@@ -25,7 +25,7 @@ class RequestError(Exception):
     ):
         super().__init__(message)
         self.status = status
-        self.message = printable(message)[:_LONGEST]
+        self.message = printable(message[:_LONGEST])[:_LONGEST]
         self.headers = headers or {}
 
     def response(self) -> Response:

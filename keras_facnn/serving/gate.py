@@ -48,11 +48,13 @@ class Gate:
         start = time.perf_counter()
         talk = _Talk(scope, receive, send, self._settings.max_bytes)
         # Probes and Prometheus take no place of those who wait.
-        waits = int(scope["method"] == "POST")
-        self._requests += waits
+        waits = 0
         self._metrics.in_progress.inc()
         try:
             self._check(scope)
+            # Only what is admitted takes a place.
+            waits = int(scope["method"] == "POST")
+            self._requests += waits
             await self._app(scope, talk.receive, talk.send)
         except RequestError as e:
             await e.response()(scope, talk.receive, talk.send)
@@ -83,7 +85,7 @@ class Gate:
                     "The request must show the server's token",
                     {"WWW-Authenticate": "Bearer"},
                 )
-        if scope["method"] == "POST" and self._requests > self._settings.queue:
+        if scope["method"] == "POST" and self._requests >= self._settings.queue:
             raise busy("Too many requests wait; try again")
 
 

@@ -66,5 +66,7 @@ def _class(service: Service, fields: dict[str, str]) -> Any:
     names = service.explainer.class_names or ()
     # The name of a class may be a number.
     if text is not None and text.isdecimal() and text not in names:
+        if len(text) > 9:
+            raise RequestError(400, "`class` must be the number of a class")
         return int(text)
     return text

@@ -22,6 +22,8 @@ from keras_facnn.serving.metrics import Metrics
 from keras_facnn.serving.settings import Settings
 
 _T = TypeVar("_T")
+# Letters of a class name that a client sends, at most.
+_LONGEST_NAME = 1000
 
 
 class Service:
@@ -94,6 +96,24 @@ class Service:
         ]
 
     def _classes(self, classes: Any, count: int) -> list[Class]:
+        # What is long would take long to compare with all names.
+        if (
+            isinstance(classes, str)
+            and len(classes) > _LONGEST_NAME
+            or isinstance(classes, list)
+            and (
+                len(classes) != count
+                or any(
+                    isinstance(c, str) and len(c) > _LONGEST_NAME
+                    for c in classes
+                )
+            )
+        ):
+            raise RequestError(
+                400,
+                "`classes` must be a class, or a list of one class for each of "
+                f"{count} pictures",
+            )
         try:
             checked = check_classes(
                 classes,

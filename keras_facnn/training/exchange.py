@@ -16,6 +16,8 @@ from keras_facnn.regions import check_masks
 # Copies of all images with a region, at most, and of each.
 _COPIES_IN_ALL = 1200
 _MOST_COPIES = 4
+# If more of an image than this must not count, hardly anything is left of it.
+_MOST_WRONG = 0.95
 # The most weight of all copies of other classes, as a share of their images.
 _MOST_GIVEN = 0.5
 
@@ -36,6 +38,15 @@ class Exchanges:
     others: np.ndarray
     regions: np.ndarray
     weights: np.ndarray
+
+
+def can_exchange(wrong: np.ndarray) -> bool:
+    """Return whether a place is somewhere, and leaves something of an image.
+
+    Args:
+        wrong: Array `(h, w)` of 0..1, which share of each cell must not count.
+    """
+    return bool(0 < wrong.mean() <= _MOST_WRONG)
 
 
 def choose_exchanges(
@@ -138,7 +149,9 @@ def exchange_regions(
         labels: Integers `(B,)` of two classes or more.
         regions: Masks `(B, h, w)` of 0..1 and of any resolution, NaN for images
             without a region, such as the result of `Audit.regions`,
-            `load_regions` or `boxes_to_masks`.
+            `load_regions` or `boxes_to_masks`. An image of which all, or
+            nothing, must count has no copies, nor has one of which hardly
+            anything would be left.
         inside: Whether evidence must lie inside the regions, or outside.
         weight: Non-negative float, the weight of all copies of the first kind
             of an image together, and of each other copy. Copies of other
@@ -175,12 +188,15 @@ def exchange_regions(
     labels = check_labels(labels, len(images), None)
     regions = check_masks("regions", regions, len(images))
     inside = check_bool("inside", inside)
-    known = np.flatnonzero(~np.isnan(regions).any(axis=(1, 2)))
+    wrong = 1 - regions if inside else regions
+    # The mean of NaN is in no range.
+    known = np.flatnonzero([can_exchange(one) for one in wrong])
     if not len(known) or len(np.unique(labels)) < 2:
         raise ValueError(
-            "`regions` must be those of an image or more, and `labels` must be "
-            f"of two classes or more. Received: {len(known)} images with a "
-            f"region, and {len(np.unique(labels))} classes"
+            "`regions` must be those of an image or more, in which they leave "
+            f"at least {1 - _MOST_WRONG:.0%} and not all, and `labels` must be "
+            f"of two classes or more. Received: {len(known)} images with such "
+            f"a region, and {len(np.unique(labels))} classes"
         )
     chosen, kept = choose_exchanges(
         labels,
@@ -189,7 +205,6 @@ def exchange_regions(
         check_float("weight", weight, least=0),
         check_seed(seed),
     )
-    wrong = 1 - regions if inside else regions
     copies = [
         exchanged(images[i], None if i == j else images[j], wrong[k])
         for i, j, k in zip(

@@ -88,6 +88,7 @@ class FeatureFile:
         )
 
     def _note_row(self, key: PhotoKey, digest: bytes) -> None:
+        assert key not in self.row_of, key
         self.row_of[key] = len(self.row_of)
         self.digest_of[key] = digest
 

@@ -123,7 +123,12 @@ def add_missing(
     Returns:
         A dict from the index of each photo that cannot be read to the reason.
     """
-    missing = [i for i, key in enumerate(keys) if key not in file]
+    # A key may be there twice, but has one row.
+    first: dict[PhotoKey, int] = {}
+    for i, key in enumerate(keys):
+        if key not in file:
+            first.setdefault(key, i)
+    missing = list(first.values())
     check_disk(file.folder, len(missing), shape)
     unreadable: dict[int, str] = {}
     bar = progress_bar(len(keys), verbose, "photo")
@@ -142,7 +147,11 @@ def add_missing(
             )
             file.add(added, digests, rows.reshape(len(added), *shape))
         bar.add(len(some))
-    return unreadable
+    return {
+        i: unreadable[first[key]]
+        for i, key in enumerate(keys)
+        if first.get(key) in unreadable
+    }
 
 
 def backbone_digest(backbone: keras.Model) -> str:

@@ -18,6 +18,7 @@ from keras_facnn.pictures.copies import file_digest
 from keras_facnn.pictures.image_folder import ImageFolder
 from keras_facnn.presets.record import RESERVED
 from keras_facnn.presets.save import REPORT
+from keras_facnn.training.exchange import can_exchange
 from keras_facnn.training.exchange import choose_exchanges
 from keras_facnn.transfer.checkpoint import Checkpoint
 from keras_facnn.transfer.exchanged_photos import add_exchanged
@@ -38,6 +39,7 @@ from keras_facnn.transfer.record import metadata_of
 from keras_facnn.transfer.record import read_metadata
 from keras_facnn.transfer.record import training_of
 from keras_facnn.transfer.regions import masks_of
+from keras_facnn.transfer.regions import shown_mask
 from keras_facnn.transfer.scores import Scores
 from keras_facnn.transfer.thorough import train_backbone
 from keras_facnn.transfer.work_folder import CHECKPOINT
@@ -103,7 +105,7 @@ class Run:
         rows = [np.array([row_of[path] for path in s.paths]) for s in sides]
         masks = masks_of(self.regions, *sides)
         exchanged = None
-        if masks:
+        if masks and self.settings.region_weight:
             exchanged = self._exchange(file, backbone, sides[0], masks)
         self._say("Fitting the class maps")
         linear, penalty, scores = fit_linear(
@@ -137,12 +139,26 @@ class Run:
         backbone: keras.Model,
         photos: ImageFolder,
         masks: dict[int, str | np.ndarray],
-    ) -> Exchanged:
-        """Exchange what must not count between photos."""
-        settings = self.settings
+    ) -> Exchanged | None:
+        """Exchange what must not count between photos, if there is any."""
+        settings, size = self.settings, backbone.input_shape[1:3]
+        usable = []
+        for i, mask in masks.items():
+            shown = shown_mask(mask, photos.paths[i], size)
+            if can_exchange(1 - shown if settings.inside else shown):
+                usable.append(i)
+        if len(usable) < len(masks):
+            warnings.warn(
+                f"{len(masks) - len(usable)} of {len(masks)} masks say that "
+                "all of the photo as the model sees it may count, or hardly "
+                "anything, and have no effect",
+                stacklevel=callers_stacklevel(),
+            )
+        if not usable:
+            return None
         exchanges, kept = choose_exchanges(
             photos.labels,
-            np.array(list(masks)),
+            np.array(usable),
             settings.inside,
             settings.region_weight,
             settings.seed,

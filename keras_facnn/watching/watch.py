@@ -6,6 +6,7 @@ import math
 import os
 import pathlib
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -196,7 +197,10 @@ class Watch:
                 pictures=int(values["pictures"]),
                 seed=int(values["seed"]),
             )
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as e:
+        except (
+            *(ValueError, KeyError, TypeError, EOFError),
+            *(AttributeError, zlib.error, zipfile.BadZipFile),
+        ) as e:
             raise ValueError(
                 f"{printable(str(path))} is not a reference that `Watch.save` "
                 f"wrote, or is damaged: {e}"
@@ -218,16 +222,19 @@ class Watch:
         return sums / (self.grid.height * self.grid.width)
 
     def _add(self, said: int, evidence: np.ndarray) -> None:
-        if self._since_start == self.pictures and self.alarm is None:
+        if self._since_start == self.pictures:
             self.reset()
         self.seen += 1
+        if self.alarm is not None:
+            # What comes after it would be kept without end.
+            return
         self._since_start += 1
         earlier = self._earlier.setdefault(
             said, _Growing(np.empty((0, len(evidence)), evidence.dtype))
         )
         self._bets.add(earlier.rank(evidence, self._rng))
         earlier.append(evidence)
-        if self.alarm is None and self.capital >= 1:
+        if self.capital >= 1:
             won = self._bets.log_capital
             # The cells that have won nearly as much as the best one.
             most = np.flatnonzero(won >= won.max() / 2)

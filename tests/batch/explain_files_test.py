@@ -270,6 +270,39 @@ def test_ways_to_name_pictures(small_onnx, photos, tmp_path, way):
     assert set(names) == {f"{i:02d}.png" for i in range(40)}
 
 
+def test_the_record_of_a_run_is_no_input(small_onnx, photos, tmp_path):
+    explain_files(small_onnx[1], photos, photos / "maps")
+    found = explain_files(small_onnx[1], photos, tmp_path / "out")
+    assert (found["pictures"], found["unreadable"]) == (40, 0)
+    assert len(read(tmp_path / "out")) == 40
+
+
+def test_a_table_that_is_named_twice_counts_once(small_onnx, photos, tmp_path):
+    data = [file.read_bytes() for file in photos.rglob("*.png")]
+    given = tmp_path / "tables" / "given.parquet"
+    given.parent.mkdir()
+    parquet.write_table(pa.table({"bytes": data}), given)
+    explain_files(small_onnx[1], [given.parent, given], tmp_path / "out")
+    assert len(read(tmp_path / "out")) == 40
+
+
+def test_wrong_numbers_of_classes_are_refused(small_onnx, photos, tmp_path):
+    for options, match in (
+        ({"top": 0}, "`top`"),
+        ({"top": 2, "maps": 3}, "`maps` must be at most `top`"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            explain_files(small_onnx[1], photos, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_address_of_nothing_is_an_error(small_onnx, tmp_path):
+    with pytest.raises(FileNotFoundError, match="There is no file or folder"):
+        explain_files(
+            small_onnx[1], (tmp_path / "none").as_uri(), tmp_path / "out"
+        )
+
+
 def test_no_picture_is_an_error(small_onnx, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="at least one picture"):

@@ -1,3 +1,4 @@
+import asyncio
 import concurrent.futures
 import threading
 
@@ -100,6 +101,32 @@ def wait_until(is_true):
             return
         waiting.wait(0.01)
     raise AssertionError
+
+
+def test_refused_requests_take_no_place(connect, explainer):
+    """Also while the rest of their bodies is read."""
+    from keras_facnn.serving.gate import Gate
+
+    app = connect(explainer, queue=1, token="secret").app
+    gate = Gate(app, app.state.service)
+    seen, sent = [], []
+
+    async def receive():
+        seen.append(gate._requests)
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/explain",
+        "headers": [(b"host", b"127.0.0.1")],
+    }
+    asyncio.run(gate(scope, receive, send))
+    assert sent[0]["status"] == 401
+    assert seen == [0]
 
 
 def test_refuses_requests_beyond_the_queue(connect, slow, pictures):

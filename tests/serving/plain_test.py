@@ -68,6 +68,9 @@ def test_draws_the_map(client, explainer, pictures, how):
         (png()[:45], "cannot be read"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "read"),
         (b'{"a": 1}', "no known format"),
+        # Pillow decodes what is inside before it tells the size.
+        (b"\0\0\1\0\1\0", "Icons are not read"),
+        (b"icns", "Icons are not read"),
     ],
     ids=lambda value: repr(value)[:20],
 )
@@ -84,6 +87,7 @@ def test_says_what_is_wrong_with_a_picture(client, body, says):
         ("class=3", "0 to 2"),
         ("class=all", "one class"),
         ("class=-1", "cat, dog, fish"),
+        ("class=" + "9" * 5000, "number of a class"),
         ("format=gif", "json or png"),
     ],
 )

@@ -105,8 +105,23 @@ def test_the_seed_chooses_the_others(tagged):
 def test_many_images_with_a_region_have_fewer_copies(rng):
     images = rng.integers(0, 255, (1400, 2, 2, 1)).astype("uint8")
     labels, regions = np.arange(1400) % 2, np.ones((1400, 2, 2))
+    regions[:, 0, 0] = 0
     mixed, *_ = keras_facnn.exchange_regions(images, labels, regions)
     assert len(mixed) == 3 * 1400
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("value", [0, 1])
+def test_a_region_of_all_or_nothing_has_no_copies(tagged, inside, value):
+    """A copy would be another image with a wrong label, or no other one."""
+    images, labels, regions = tagged
+    expected, *_ = keras_facnn.exchange_regions(*tagged, inside=inside)
+    regions[0] = value
+    mixed, *_ = keras_facnn.exchange_regions(*tagged, inside=inside)
+    assert len(mixed) == len(expected)
+    regions[20:28] = value
+    with pytest.raises(ValueError, match="0 images with such a region"):
+        keras_facnn.exchange_regions(*tagged, inside=inside)
 
 
 @pytest.mark.parametrize(

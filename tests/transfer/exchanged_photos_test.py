@@ -50,6 +50,37 @@ def test_features_are_those_of_the_copies(base, tagged, monkeypatch):
     np.testing.assert_array_equal(add_exchanged(*arguments), rows)
 
 
+@pytest.mark.only_on("torch")
+def test_equal_copies_have_one_row(base, tagged):
+    """With one photo of another class, its copies are the same ones."""
+    photos = keras_facnn.load_folder(tagged / "photos", image_size=64)
+    photos = photos.select(np.array([0, 60, 61]))
+    backbone = keras_facnn.FACNN.from_preset(
+        base, image_shape=(64, 64, 3)
+    ).backbone
+    mask = np.zeros((4, 4), "float32")
+    mask[0] = 1
+    exchanges, _ = choose_exchanges(
+        photos.labels, np.array([1, 2]), False, 1.0, 0
+    )
+    (tagged / "work").mkdir()
+    file = FeatureFile(tagged / "work", {}, (1, backbone.output_shape[-1]))
+    masks = {1: mask, 2: mask}
+    rows = add_exchanged(
+        file, backbone, photos.paths, exchanges, masks, False, 0
+    )
+    assert len(file.rows()) == len(set(rows.tolist())) < len(rows)
+    images, *_ = keras_facnn.exchange_regions(
+        photos.images,
+        photos.labels,
+        np.stack([mask * np.nan, mask, mask]),
+        inside=False,
+    )
+    maps = backbone(images[3:].astype("float32"), training=False)
+    expected = ops.convert_to_numpy(maps).mean((1, 2))
+    np.testing.assert_allclose(file.rows()[rows][:, 0], expected, rtol=2e-3)
+
+
 @pytest.fixture
 def tagged(tmp_path, rng):
     """Photos of faint colors, with a white tag on all red ones, and masks."""
@@ -127,6 +158,9 @@ def test_regions_that_cannot_be_used_are_refused(train, tagged, capsys):
         train(regions=masks, region_weight=-1.0)
     with pytest.raises(ValueError, match="'1 masks', of other photos"):
         train(regions={"elsewhere.png": np.ones((4, 4))})
+    photo = tagged / "photos" / "red" / "0.png"
+    with pytest.warns(UserWarning, match="1 of 1 masks say that all"):
+        train(regions={str(photo): np.zeros((4, 4))}, inside=False)
     with pytest.raises(TypeError, match="`regions` must be the path of a fold"):
         train(regions=np.ones((3, 4, 4)))
     with pytest.raises(ValueError, match="values from 2 to 2"):

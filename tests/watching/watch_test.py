@@ -63,6 +63,10 @@ def test_says_after_how_many_pictures_and_where():
     assert min(row, column) >= 7
     # It stays the same alarm until the bets start anew.
     assert watch.add(make_columns(5, rng, size=20)) is alarm
+    seen = sum(g._count for g in watch._earlier.values())
+    watch.add(stained)
+    assert sum(g._count for g in watch._earlier.values()) == seen
+    assert watch.seen == 505
     watch.reset()
     assert watch.add(make_columns(5, rng, size=20)) is None
 
@@ -112,7 +116,9 @@ def test_a_saved_reference_gives_the_same_watch(tmp_path):
     damaged = tmp_path / "damaged.npz"
     damaged.write_bytes((tmp_path / "reference.npz").read_bytes()[:-40])
     np.savez(tmp_path / "other.npz", a=1)
-    for path in (damaged, tmp_path / "other.npz"):
+    np.save(tmp_path / "array.npy", np.ones(3))
+    (tmp_path / "array.npy").rename(tmp_path / "array.npz")
+    for path in (damaged, tmp_path / "other.npz", tmp_path / "array.npz"):
         with pytest.raises(ValueError, match="is not a reference"):
             Watch.load(path)
     with pytest.raises(ValueError, match=r"must end in \.npz"):
