@@ -358,6 +358,9 @@ def test_shell_commands_of_the_documentation_are_known(path):
         for words in commands(block):
             while words and re.match(r"\w+=", words[0]):
                 words = words[1:]
+            # It runs in the background, while what follows does.
+            if words[-1:] == ["&"]:
+                words = words[:-1]
             match words:
                 case ["keras-facnn", *arguments]:
                     _parser().parse_args(arguments)
