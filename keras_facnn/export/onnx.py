@@ -3,12 +3,11 @@
 import pathlib
 from collections.abc import Sequence
 
-import numpy as np
-
 from keras_facnn.export.facts import Facts
 from keras_facnn.export.facts import as_texts
 from keras_facnn.export.format import Format
 from keras_facnn.export.format import Run
+from keras_facnn.runtime import onnxruntime
 
 
 def _finish(path: pathlib.Path, names: Sequence[str], facts: Facts) -> None:
@@ -30,18 +29,7 @@ def _finish(path: pathlib.Path, names: Sequence[str], facts: Facts) -> None:
 
 
 def _load(path: pathlib.Path) -> Run:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(
-        path, providers=["CPUExecutionProvider"]
-    )
-    names = [output.name for output in session.get_outputs()]
-
-    def run(images: np.ndarray) -> dict[str, np.ndarray]:
-        values = session.run(names, {"images": images})
-        return dict(zip(names, values, strict=True))
-
-    return run
+    return onnxruntime.open_file(path, None, "float32").run_all
 
 
 def _read_facts(path: pathlib.Path) -> Facts:

@@ -5,19 +5,19 @@ import pathlib
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-import numpy as np
-
 from keras_facnn._checks.text import printable
 from keras_facnn.export.facts import Facts
 from keras_facnn.export.facts import as_texts
 from keras_facnn.export.format import Format
 from keras_facnn.export.format import Run
+from keras_facnn.runtime import openvino
 
 
 def _finish(path: pathlib.Path, names: Sequence[str], facts: Facts) -> None:
-    import openvino
+    from openvino import Core
+    from openvino import save_model
 
-    graph = openvino.Core().read_model(path)
+    graph = Core().read_model(path)
     (images,) = graph.inputs
     images.get_tensor().set_names({"images"})
     for output, name in zip(graph.outputs, names, strict=True):
@@ -26,7 +26,7 @@ def _finish(path: pathlib.Path, names: Sequence[str], facts: Facts) -> None:
         # XML cannot hold control characters.
         graph.set_rt_info(printable(value), ["keras_facnn", key])
     named = path.with_name("named-" + path.name)
-    openvino.save_model(graph, named, compress_to_fp16=False)
+    save_model(graph, named, compress_to_fp16=False)
     # The file of the weights is mapped while the graph exists.
     del graph
     for ending in (".xml", ".bin"):
@@ -34,17 +34,7 @@ def _finish(path: pathlib.Path, names: Sequence[str], facts: Facts) -> None:
 
 
 def _load(path: pathlib.Path) -> Run:
-    import openvino
-
-    compiled = openvino.Core().compile_model(
-        path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-    )
-
-    def run(images: np.ndarray) -> dict[str, np.ndarray]:
-        values = compiled({"images": images})
-        return {o.get_any_name(): np.array(v) for o, v in values.items()}
-
-    return run
+    return openvino.open_file(path, None, "float32").run_all
 
 
 def _read_facts(path: pathlib.Path) -> Facts:

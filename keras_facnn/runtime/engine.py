@@ -19,3 +19,7 @@ class Engine:
     facts: Mapping[str, str]
     outputs: tuple[str, ...]
     run: Callable[[np.ndarray, list[str]], Mapping[str, np.ndarray]]
+
+    def run_all(self, images: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Return all outputs of images, by name."""
+        return self.run(images, list(self.outputs))
