@@ -97,17 +97,9 @@ class Service:
 
     def _classes(self, classes: Any, count: int) -> list[Class]:
         # What is long would take long to compare with all names.
-        if (
-            isinstance(classes, str)
-            and len(classes) > _LONGEST_NAME
-            or isinstance(classes, list)
-            and (
-                len(classes) != count
-                or any(
-                    isinstance(c, str) and len(c) > _LONGEST_NAME
-                    for c in classes
-                )
-            )
+        each = classes if isinstance(classes, list) else [classes] * count
+        if len(each) != count or any(
+            isinstance(c, str) and len(c) > _LONGEST_NAME for c in each
         ):
             raise RequestError(
                 400,

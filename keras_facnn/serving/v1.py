@@ -28,22 +28,29 @@ async def model_status(request: Request) -> JSONResponse:
 
 async def predict(request: Request) -> JSONResponse:
     """Answer the class and the probabilities of each instance."""
-    return JSONResponse({"predictions": await _rows(request, maps=False)})
+    return await _answer(request, "predictions", maps=False)
 
 
 async def explain(request: Request) -> JSONResponse:
     """Answer the class and its map for each instance."""
-    return JSONResponse({"explanations": await _rows(request, maps=True)})
+    return await _answer(request, "explanations", maps=True)
 
 
-async def _rows(request: Request, maps: bool) -> list[dict[str, Any]]:
+async def _answer(request: Request, name: str, maps: bool) -> JSONResponse:
     service = service_of(request)
     service.check_name(request)
     with service.batcher.coming():
         body = await bodies.read_body(request, service.settings)
         images, classes = await service.within_time(_read(service, body))
     rows = await service.within_time(service.explain(images, classes, maps))
-    return [row_to_json(row, maps, probabilities=not maps) for row in rows]
+
+    def response() -> JSONResponse:
+        return JSONResponse(
+            {name: [row_to_json(row, maps, not maps) for row in rows]}
+        )
+
+    # In a thread, because many maps take long to write.
+    return await service.in_pool(response)
 
 
 async def _read(service: Service, body: bytes) -> tuple[Any, Any]:
