@@ -184,7 +184,7 @@ class Load:
         self._end = 0.0
 
     async def run(self, clients: int, seconds: float, turn: float) -> None:
-        """Ask with many clients, after one client has asked alone."""
+        """Ask each question with one client, then with many at once."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         for data in self._requests[True]:
             writer.write(data)

@@ -5,8 +5,8 @@ Each way groups photos of one class and gives each group a score. The ways are:
 - `grad_cam`: spectral clustering of Grad-CAM maps, as SpRAy does with maps of
   another method (Lapuschkin et al. 2019);
 - `features`: k-means of the means of the features of whole photos;
-- `cleanlab`: properties of whole photos by which a class can be told. It names
-  a class, but no photos.
+- `cleanlab`: properties of whole photos that predict a class. It names a class,
+  but no photos.
 
 The score of a group says how much it stands out from its class, `inside`, or
 from all other classes, `outside`.
@@ -104,7 +104,7 @@ def groups(
         means = within @ is_in / np.maximum(sizes - is_in, 1)
         to_own = means[is_in]
         to_next = np.where(is_in, np.inf, means).min(axis=1)
-        # One group alone does not stand out from its class.
+        # A class of one group has nothing that the group could differ from.
         silhouettes = np.full(len(own), -1.0)
         if len(sizes) > 1:
             worse = np.maximum(np.maximum(to_own, to_next), 1e-9)

@@ -4,7 +4,7 @@
 
 In each run, a part of the pictures is the reference, and others are a stream.
 The same pictures with a gray stain, as on a lens, are another stream. Beside
-the watch on maps, there is the same watch on confidences alone.
+the watch on maps, the same watch runs on confidences only.
 """
 
 import csv

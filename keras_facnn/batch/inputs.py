@@ -15,8 +15,8 @@ from keras_facnn.batch.storage import open_storage
 from keras_facnn.pictures.class_folders import list_pictures
 from keras_facnn.pictures.opening import picture_endings
 
-# A row is a picture, or rows of a Parquet file that holds pictures. A path is
-# in bytes, because names of files need not be text.
+# Each row of this table names one picture, or several rows of a Parquet file of
+# pictures. Paths are bytes, because names of files need not be text.
 LISTING = pa.schema(
     [
         ("part", pa.int32()),

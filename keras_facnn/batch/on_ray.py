@@ -20,7 +20,7 @@ _ENVIRONMENT = {
 
 def check_ray() -> None:
     """Raise if Ray Data is missing."""
-    # Ray reports its use to its makers, unless it is told not to.
+    # By default, Ray sends usage statistics to its developers.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray.data  # noqa: F401

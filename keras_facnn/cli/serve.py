@@ -9,10 +9,10 @@ from keras_facnn.serving.settings import Settings
 SUMMARY = "serve an exported model over HTTP"
 TOKEN = "KERAS_FACNN_TOKEN"
 DESCRIPTION = """\
-Serve a model that `keras-facnn export` wrote, without Keras: pictures in,
-classes and maps out. `POST /explain` takes a picture; /v1 and /v2 are KServe's
-protocols, /metrics is for Prometheus. SIGTERM and Ctrl-C end the server after
-the requests that have begun. Needs keras-facnn[serve].
+Serve a model that `keras-facnn export` wrote, without Keras. It answers
+pictures with classes and maps. `POST /explain` takes a picture; /v1 and /v2 are
+KServe's protocols, /metrics is for Prometheus. SIGTERM and Ctrl-C end the
+server after the requests that have begun. Needs keras-facnn[serve].
 """
 
 

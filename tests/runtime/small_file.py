@@ -62,15 +62,15 @@ def write_small_file(path, subtracted=0.0, beside=True, **facts):
         opset_imports=[helper.make_opsetid("", 18)],
         ir_version=10,
     )
-    told = {k: v for k, v in {**FACTS, **facts}.items() if v is not None}
+    kept = {k: v for k, v in {**FACTS, **facts}.items() if v is not None}
     texts = {
-        k: v if isinstance(v, str) else json.dumps(v) for k, v in told.items()
+        k: v if isinstance(v, str) else json.dumps(v) for k, v in kept.items()
     }
     helper.set_model_props(model, texts)
     onnx.save(model, path)
     if beside:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         path.with_name(path.name + ".json").write_text(
-            json.dumps({**told, "sha256": sha256})
+            json.dumps({**kept, "sha256": sha256})
         )
     return path
