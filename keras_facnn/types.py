@@ -10,8 +10,6 @@ from typing import Literal
 from typing import Protocol
 from typing import TypeAlias
 
-import numpy as np
-
 # Images `(B, H, W, channels)`, 0..255: NumPy, tensors of a backend, or lists.
 Images: TypeAlias = Any
 # Maps `(B, h, w)`, or `(B, h, w, C)` for all classes.
@@ -78,4 +76,4 @@ class AttributionMethod(Protocol):
 class MapMetric(Protocol):
     """A way to compare maps, such as `keras_facnn.metrics.pearson`."""
 
-    def __call__(self, maps: Any, reference: Any, /) -> np.ndarray: ...
+    def __call__(self, maps: Any, reference: Any, /) -> SupportsArray: ...

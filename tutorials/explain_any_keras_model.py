@@ -174,10 +174,8 @@ fractions = np.linspace(0, 1, 3 if quick else 11)
 def judge(model, maps):
     print("method           pointing game   energy   removal")
     for name, m in maps.items():
-        points = metrics.pointing_game(m, boxes[some], (32, 32)).mean()
-        energy = np.nanmean(
-            metrics.energy_pointing_game(m, boxes[some], (32, 32))
-        )
+        points = metrics.pointing_game(m, boxes[some], (32, 32)).mean
+        energy = metrics.energy_pointing_game(m, boxes[some], (32, 32)).mean
         # A map without any value above 0 gives no order, so it can't be judged.
         varies = m.max(axis=(1, 2)) > m.min(axis=(1, 2))
         removal = metrics.pixel_removal(

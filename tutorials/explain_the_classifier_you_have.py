@@ -141,7 +141,9 @@ columns = {
     "Grad-CAM": attribution.grad_cam(model, photos, layer="stem"),
 }
 raw, grad_cam = columns["map"], columns["Grad-CAM"]
-print("correlations:", keras_facnn.metrics.pearson(raw, grad_cam).round(6))
+print(
+    "correlations:", keras_facnn.metrics.pearson(raw, grad_cam).values.round(6)
+)
 plots.compare(photos, columns)
 
 # %% [markdown]

@@ -167,10 +167,9 @@ for row in (names.index("horse"), names.index("cat")):
 similarity = metrics.similarity_by_layer(
     model, many, predicted, layers=(6, 12, 18, 24) if quick else None
 )
-mean, interval = np.array(similarity.mean), np.array(similarity.interval)
 figure, ax = plt.subplots(figsize=(5.5, 3.4), layout="constrained")
-ax.fill_between(similarity.layers, mean - interval, mean + interval, alpha=0.25)
-ax.plot(similarity.layers, mean, marker="o", markersize=4)
+ax.fill_between(similarity.columns, *similarity.interval, alpha=0.25)
+ax.plot(similarity.columns, similarity.mean, marker="o", markersize=4)
 ax.set(
     xlabel="layer",
     ylabel="correlation with Grad-CAM",

@@ -196,10 +196,10 @@ for title, trained, style in (
     ("without", without, "--s"),
 ):
     similarity = metrics.similarity_by_layer(trained, some.images, some.labels)
-    left.plot(similarity.layers, similarity.mean, style, label=title)
+    left.plot(similarity.columns, similarity.mean, style, label=title)
     by_layer = trained.layer_logits(held_out.images).argmax(-1)
     accuracy = (by_layer == held_out.labels[:, None]).mean(axis=0)
-    right.plot(similarity.layers, accuracy, style, label=title)
+    right.plot(similarity.columns, accuracy, style, label=title)
     print(f"{title:20} {accuracy[-1]:.1%} of the pictures held out right")
 left.set(xlabel="layer", ylabel="correlation with Grad-CAM", ylim=(None, 1.03))
 right.set(xlabel="layer", ylabel="early scores right", ylim=(0, 1.03))

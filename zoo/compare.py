@@ -4,8 +4,8 @@
 
 writes into the output folder: `compare.png` (Figures 1 and 5 of the paper),
 `pixel_removal_LAYER.png` (Figure 4), `maps_by_layer.png`,
-`similarity_by_layer.csv`, `table.csv`, `table.md`, `results.json` and
-`report.html`, which opens without a server.
+`similarity_by_layer.csv`, `table.csv`, `table.md`, `pairs.csv`, `results.json`
+and `report.html`, which opens without a server.
 
 `--preset MODEL.keras` compares the maps of any Keras classifier instead. The
 methods then include CAM if the model ends in an average and one dense layer,
@@ -21,7 +21,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import math
 import os
 import sys
 import time
@@ -154,6 +153,7 @@ def main() -> None:
     has_fa_layers = compared.is_facnn and compared.model.num_layers > 0
     similarity = similarity_by_layer(compared) if has_fa_layers else None
     judged, rows = judge_all(compared, chosen, layers, similarity)
+    pairs = pairs_of_methods(judged)
     figures = {
         **(removal_figures(judged, chosen, layers) if FLAGS.steps else {}),
         **map_figures(compared, judged, chosen, layers),
@@ -165,7 +165,7 @@ def main() -> None:
     with open(page, "w", encoding="utf-8") as file:
         file.write(
             report.page(
-                rows, paths, similarity, record.command(), FLAGS.baseline
+                rows, pairs, paths, similarity, record.command(), FLAGS.baseline
             )
         )
     print(report.markdown(rows))
@@ -293,7 +293,7 @@ def similarity_by_layer(compared: Compared) -> Any:
         batch_size=FLAGS.batch_size,
     )
     path = os.path.join(FLAGS.output, "similarity_by_layer.csv")
-    similarity.to_dataframe().to_csv(path, index=False)
+    similarity.summary().to_csv(path, index_label="layer")
     return similarity
 
 
@@ -326,15 +326,46 @@ def judge_all(
             if curve is not None:
                 row |= {
                     "accuracy AUC": round(curve.accuracy_auc, 4),
-                    "±": round(curve.accuracy_interval, 4),
+                    "interval": interval(curve),
                     "probability AUC": round(curve.probability_auc, 4),
                     "ties": round(curve.ties, 4),
                 }
                 results[f"{method}_{layer}"] = json.loads(curve.to_json())
             rows.append({**row, **judged[key].columns})
             # After each, since a crash should not lose the hours before it.
-            report.write_tables(FLAGS.output, rows, results, similarity)
+            report.write_tables(
+                FLAGS.output,
+                rows,
+                results,
+                pairs_of_methods(judged),
+                similarity,
+            )
     return judged, rows
+
+
+def pairs_of_methods(judged: dict) -> list[report.Row]:
+    """Compare the curves of all methods at each layer, in pairs."""
+    from keras_facnn import metrics
+
+    rows = []
+    layers = [layer for _, layer in judged if layer is not None] or [None]
+    for layer in dict.fromkeys(layers):
+        curves = {
+            methods.title(method): one.curve
+            for (method, at), one in judged.items()
+            if at in (layer, None) and one.curve is not None
+        }
+        if len(curves) > 1:
+            for row in metrics.compare(curves).rows:
+                numbers = {
+                    name: f"{value:.2g}"
+                    if name.startswith("p")
+                    else round(value, 4)
+                    for name, value in row.items()
+                    if isinstance(value, float)
+                }
+                rows.append({"layer": layer, **row, **numbers})
+    return rows
 
 
 def judge(compared: Compared, method: str, layer: Layer | None) -> Judged:
@@ -356,9 +387,9 @@ def judge(compared: Compared, method: str, layer: Layer | None) -> Judged:
     if FLAGS.steps:
         curve = metrics.pixel_removal(
             compared.model,
-            images[defined],
-            labels[defined],
-            None if maps is None else maps[defined],
+            images,
+            labels,
+            maps,
             order="random" if maps is None else "most_relevant_first",
             fractions=np.linspace(0, 1, FLAGS.steps + 1),
             baseline=FLAGS.baseline,
@@ -386,17 +417,17 @@ def judge(compared: Compared, method: str, layer: Layer | None) -> Judged:
 
 def scores_by_boxes(
     maps: np.ndarray | None, boxes: list, size: tuple[int, int]
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Return the scores by the boxes; of a random order, those of chance.
 
     The chance of MaxBoxAccV2 is that of a box around the whole image.
     """
     from keras_facnn import metrics
 
-    best = np.array([np.nan])
+    names = ("pointing game", "energy in box", "MaxBoxAccV2")
     if not len(boxes):
-        pointing = energy = best
-    elif maps is None:
+        return dict.fromkeys(names, "")
+    if maps is None:
         # Not quite constant: a constant map has no score. Around all pixels
         # but a corner is the box of the whole image.
         maps = np.ones((len(boxes), *size))
@@ -405,26 +436,18 @@ def scores_by_boxes(
     else:
         pointing = metrics.pointing_game(maps, boxes, size)
         energy = metrics.energy_pointing_game(maps, boxes, size)
-    if len(boxes):
-        best = metrics.max_box_accuracy(maps, boxes, size).values.mean(axis=0)
-    columns: dict[str, float] = {}
-    for name, values in (
-        ("pointing game", pointing),
-        ("energy in box", energy),
-        ("MaxBoxAccV2", best),
-    ):
-        mean, half_width = mean_and_half_width(values[~np.isnan(values)])
-        columns[name] = round(mean, 4)
-        columns[f"± {name.split()[0]}"] = round(half_width, 4)
+    best = metrics.max_box_accuracy(maps, boxes, size)
+    columns: dict[str, Any] = {}
+    for name, result in zip(names, (pointing, energy, best), strict=True):
+        columns[name] = round(result.mean, 4)
+        columns[f"interval of {name}"] = interval(result)
     return columns
 
 
-def mean_and_half_width(values: np.ndarray) -> tuple[float, float]:
-    """Return the mean, and half the width of its 95 % confidence interval."""
-    if len(values) < 2:
-        return float(values.sum()) if len(values) else math.nan, math.nan
-    error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    return float(values.mean()), 1.96 * error
+def interval(result: Any) -> str:
+    """Return the 95 % interval of a result's mean."""
+    low, high = result.interval
+    return f"{low:.4f} to {high:.4f}"
 
 
 def timed(

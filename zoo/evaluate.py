@@ -409,17 +409,19 @@ def correlations(similarities: dict[str, Any]) -> Report:
     def by_layer(numbers: Sequence[float]) -> Report:
         return {
             (f"fa_{layer}" if layer else "x_0"): None
-            if math.isnan(number)
+            if np.isnan(number).any()
             else number
             for layer, number in zip(
-                similarities[""].layers, numbers, strict=True
+                similarities[""].columns, numbers, strict=True
             )
         }
 
     report: Report = {}
     for suffix, similarity in similarities.items():
         report[f"mean_pearson{suffix}"] = by_layer(similarity.mean)
-        report[f"interval{suffix}"] = by_layer(similarity.interval)
+        report[f"interval{suffix}"] = by_layer(
+            list(zip(*similarity.interval, strict=True))
+        )
     return {**report, "undefined": by_layer(similarities[""].undefined)}
 
 

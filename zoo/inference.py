@@ -148,9 +148,9 @@ def print_agreement(
         if not way.has_maps:
             continue
         found, found_maps = in_batches(way.run)
-        correlation = np.nanmean(
-            metrics.pearson(found_maps[each, ..., best], maps[each, ..., best])
-        )
+        correlation = metrics.pearson(
+            found_maps[each, ..., best], maps[each, ..., best]
+        ).mean
         cells = (
             name,
             f"{way.size / 1e6:.3g}",

@@ -22,7 +22,7 @@ COLUMNS = {
     "accuracy AUC": (
         "↓",
         "Area under the accuracy as pixels are removed, most relevant first, "
-        "with half the width of its 95 % confidence interval. A map that finds "
+        "with its 95 % interval over images. A map that finds "
         "the pixels that matter takes the accuracy down fast.",
     ),
     "probability AUC": (
@@ -55,6 +55,12 @@ BASELINES = {
     "by themselves, more than one hole of the same area. So random order can "
     "win here; --baseline road fills the holes in.",
 }
+PAIRS = (
+    "The accuracy AUC of the first method minus that of the second, on the "
+    "same images, with its 95 % interval. p is of the Wilcoxon signed-rank "
+    "test, corrected for the number of pairs by Holm&#x27;s method. Do not "
+    "judge by whether the intervals of the table above overlap."
+)
 CONTROLS = {
     "other_image": "another image's map",
     "shuffled_weights": "shuffled weights",
@@ -65,22 +71,26 @@ def write_tables(
     folder: str,
     rows: Sequence[Row],
     results: dict[str, Any],
+    pairs: Sequence[Row],
     similarity: Any | None,
 ) -> None:
-    """Write `table.csv`, `table.md` and `results.json`.
+    """Write `table.csv`, `table.md`, `pairs.csv` and `results.json`.
 
     Args:
         folder: Path of the folder to write into.
         rows: Rows of the table, at least one.
         results: Curves of pixel removal by method and layer.
+        pairs: What `pairs_of_methods` returns, of `zoo.compare`.
         similarity: What `keras_facnn.metrics.similarity_by_layer` returns, or
             None.
     """
     command = record.command()
-    with record.replacing(os.path.join(folder, "table.csv")) as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    for name, table in (("table", rows), ("pairs", pairs)):
+        if table:
+            with record.replacing(os.path.join(folder, f"{name}.csv")) as file:
+                writer = csv.DictWriter(file, list(table[0]))
+                writer.writeheader()
+                writer.writerows(table)
     with record.replacing(os.path.join(folder, "table.md")) as file:
         file.write(f"`{command}`\n\n{markdown(rows)}")
     contents = {
@@ -109,6 +119,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def page(
     rows: Sequence[Row],
+    pairs: Sequence[Row],
     figures: Mapping[str, str],
     similarity: Any | None,
     command: str,
@@ -118,6 +129,7 @@ def page(
 
     Args:
         rows: Rows of the table, at least one.
+        pairs: What `pairs_of_methods` returns, of `zoo.compare`.
         figures: Paths of the figures, by what to call them.
         similarity: What `keras_facnn.metrics.similarity_by_layer` returns, or
             None.
@@ -134,6 +146,9 @@ def page(
     if similarity is not None:
         table = _table(similarity_rows(similarity))
         by_layer = f"<h2>Raw maps against Grad-CAM, by layer</h2>{table}"
+    by_pair = ""
+    if pairs:
+        by_pair = f"<h2>Pairs of methods</h2>{_table(pairs)}<p>{PAIRS}</p>"
     images = "".join(_image(name, path) for name, path in figures.items())
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
@@ -144,7 +159,7 @@ def page(
         "<h2>Accuracy and probability as pixels are removed, most relevant "
         "first, and cost</h2>"
         f"{_table(rows)}<p>↓ less is better, ↑ more is better.</p>"
-        f"<dl>{terms}</dl><p>{_shown(holes)}</p>"
+        f"<dl>{terms}</dl><p>{_shown(holes)}</p>{by_pair}"
         f"{images}{by_layer}</html>"
     )
 
@@ -154,24 +169,21 @@ def similarity_rows(similarity: Any) -> list[Row]:
     return [
         {
             "layer": layer,
-            "mean correlation": f"{mean:.4f}",
-            "95 % interval": f"± {interval:.4f}",
-            "undefined": undefined,
+            "correlation": _mean_at(similarity, i),
+            "undefined": similarity.undefined[i],
             **{
-                CONTROLS[name]: f"{of.mean[i]:.4f} ± {of.interval[i]:.4f}"
+                CONTROLS[name]: _mean_at(of, i)
                 for name, of in similarity.controls.items()
             },
         }
-        for i, (layer, mean, interval, undefined) in enumerate(
-            zip(
-                similarity.layers,
-                similarity.mean,
-                similarity.interval,
-                similarity.undefined,
-                strict=True,
-            )
-        )
+        for i, layer in enumerate(similarity.columns)
     ]
+
+
+def _mean_at(result: Any, column: int) -> str:
+    """Return one of the means of a result with its interval."""
+    low, high = (end[column] for end in result.interval)
+    return f"{result.mean[column]:.4f} ({low:.4f} to {high:.4f})"
 
 
 def _shown(text: object) -> str:

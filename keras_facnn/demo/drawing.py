@@ -165,7 +165,7 @@ def grad_cam_html(model: FACNN, seen: Analysis, c: int, layer: int) -> str:
     if any(are_constant(m).all() for m in pair):
         caption += "Here it finds nothing." if not map_.any() else ""
     else:
-        (r,) = pearson(*pair)
+        r = pearson(*pair).mean
         caption += (
             f"Its agreement with the raw map is r&nbsp;=&nbsp;{r:.2f}"
             + (", that is, it is the same map" if r > 0.9995 else "")

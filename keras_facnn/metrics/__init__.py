@@ -1,5 +1,7 @@
 """Measure how good maps are."""
 
+from keras_facnn.metrics._compare import Comparison
+from keras_facnn.metrics._compare import compare
 from keras_facnn.metrics._exactness import exactness
 from keras_facnn.metrics._localization import energy_pointing_game
 from keras_facnn.metrics._localization import grid_pointing_game
@@ -12,7 +14,6 @@ from keras_facnn.metrics._pixel_removal import pixel_removal
 from keras_facnn.metrics._probability_curve import ProbabilityCurve
 from keras_facnn.metrics._probability_curve import deletion
 from keras_facnn.metrics._probability_curve import insertion
-from keras_facnn.metrics._randomization import Randomization
 from keras_facnn.metrics._randomization import cascading_randomization
 from keras_facnn.metrics._result import Result
 from keras_facnn.metrics._similarity import pearson
@@ -22,13 +23,14 @@ from keras_facnn.metrics._similarity_by_layer import SimilarityByLayer
 from keras_facnn.metrics._similarity_by_layer import similarity_by_layer
 
 __all__ = [
+    "Comparison",
     "MaxBoxAccuracy",
     "PixelRemoval",
     "ProbabilityCurve",
-    "Randomization",
     "Result",
     "SimilarityByLayer",
     "cascading_randomization",
+    "compare",
     "deletion",
     "energy_pointing_game",
     "exactness",

@@ -14,6 +14,7 @@ from keras_facnn._checks.numbers import check_size
 from keras_facnn.maps import are_constant
 from keras_facnn.maps import locations_by_value
 from keras_facnn.maps import resize_maps
+from keras_facnn.metrics._result import Result
 from keras_facnn.types import Boxes
 from keras_facnn.types import Images
 from keras_facnn.types import Labels
@@ -22,7 +23,7 @@ from keras_facnn.types import Maps
 
 def pointing_game(
     maps: Maps, boxes: Boxes, size: tuple[int, int], tolerance: float = 0
-) -> np.ndarray:
+) -> Result:
     """Return whether a map's largest value lies in a box of its object.
 
     Source: Zhang et al., "Top-down Neural Attention by Excitation Backprop",
@@ -38,9 +39,9 @@ def pointing_game(
         tolerance: Non-negative number of pixels around the box that count too.
 
     Returns:
-        A float64 NumPy array `(B,)` of 1 and 0; its mean is the score. It is
-        NaN where a map is constant and points nowhere. Among equal values, the
-        first one, row by row, counts as the largest.
+        A `Result` whose values `(B,)` are 1 or 0; their mean is the score. They
+        are NaN where a map is constant and points nowhere. Among equal values,
+        the first one, row by row, counts as the largest.
 
     Example:
 
@@ -48,8 +49,8 @@ def pointing_game(
     >>> import keras_facnn
     >>> maps = np.eye(4)[None] * np.arange(4)
     >>> boxes = [[2, 2, 4, 4]]
-    >>> keras_facnn.metrics.pointing_game(maps, boxes, (4, 4)).tolist()
-    [1.0]
+    >>> keras_facnn.metrics.pointing_game(maps, boxes, (4, 4)).mean
+    1.0
     """
     tolerance = check_float("tolerance", tolerance, least=0)
     maps, boxes, constant = _check(maps, boxes, size)
@@ -65,12 +66,19 @@ def pointing_game(
             & (row < bottom + tolerance)
         )
         hits.append(inside.any())
-    return np.where(constant, np.nan, hits)
+    return Result(
+        values=np.where(constant, np.nan, hits),
+        metric="pointing_game",
+        higher_is_better=True,
+        definition="1 if a map's largest value lies in a box of its object",
+        source="Zhang et al. 2016, arXiv 1608.00507, section 4.2",
+        settings={"tolerance": tolerance},
+    )
 
 
 def energy_pointing_game(
     maps: Maps, boxes: Boxes, size: tuple[int, int]
-) -> np.ndarray:
+) -> Result:
     """Return the share of a map's positive values that lies in the boxes.
 
     Source: Wang et al., "Score-CAM", arXiv 1910.01279, section 4.3.
@@ -83,8 +91,8 @@ def energy_pointing_game(
         size: `(height, width)` of the images, in pixels.
 
     Returns:
-        A float64 NumPy array `(B,)` in 0..1. It is NaN where a map is constant,
-        or where no value is positive.
+        A `Result` whose values `(B,)` are in 0..1. They are NaN where a map is
+        constant, or where no value is positive.
 
     Example:
 
@@ -92,8 +100,8 @@ def energy_pointing_game(
     >>> import keras_facnn
     >>> maps = np.eye(4)[None]
     >>> boxes = [[0, 0, 2, 4]]
-    >>> keras_facnn.metrics.energy_pointing_game(maps, boxes, (4, 4)).tolist()
-    [0.5]
+    >>> keras_facnn.metrics.energy_pointing_game(maps, boxes, (4, 4)).mean
+    0.5
     """
     maps, boxes, constant = _check(maps, boxes, size)
     inside = np.zeros(maps.shape, bool)
@@ -108,7 +116,13 @@ def energy_pointing_game(
             )
         for left, top, right, bottom in whole:
             one[top:bottom, left:right] = True
-    return np.where(constant, np.nan, _share(maps, inside))
+    return Result(
+        values=np.where(constant, np.nan, _share(maps, inside)),
+        metric="energy_pointing_game",
+        higher_is_better=True,
+        definition="the share of a map's positive values that is in the boxes",
+        source="Wang et al. 2020, arXiv 1910.01279, section 4.3",
+    )
 
 
 def make_grids(
@@ -165,7 +179,7 @@ def make_grids(
     return mosaics, classes
 
 
-def grid_pointing_game(maps: Maps, cells: int = 2) -> np.ndarray:
+def grid_pointing_game(maps: Maps, cells: int = 2) -> Result:
     """Return the share of positive attribution that lies in a class' own cell.
 
     A random or constant map scores `1 / cells ** 2`.
@@ -180,16 +194,16 @@ def grid_pointing_game(maps: Maps, cells: int = 2) -> np.ndarray:
         cells: Positive integer, images per side.
 
     Returns:
-        A float64 NumPy array `(B, cells ** 2)` in 0..1; NaN where no value is
-        positive.
+        A `Result` whose values `(B, cells ** 2)` are in 0..1; NaN where no
+        value is positive. The value of a mosaic is the mean of its cells.
 
     Example:
 
     >>> import numpy as np
     >>> import keras_facnn
     >>> maps = np.ones((1, 4, 2, 2))
-    >>> keras_facnn.metrics.grid_pointing_game(maps).tolist()
-    [[0.25, 0.25, 0.25, 0.25]]
+    >>> keras_facnn.metrics.grid_pointing_game(maps).mean
+    0.25
     """
     cells = check_int("cells", cells)
     maps = check_maps(maps, ndim=(4,))
@@ -208,8 +222,14 @@ def grid_pointing_game(maps: Maps, cells: int = 2) -> np.ndarray:
         top, left = (k // cells) * height, (k % cells) * width
         inside[:, k, top : top + height, left : left + width] = True
     flat = (-1, *maps.shape[2:])
-    return _share(maps.reshape(flat), inside.reshape(flat)).reshape(
-        maps.shape[:2]
+    shares = _share(maps.reshape(flat), inside.reshape(flat))
+    return Result(
+        values=shares.reshape(maps.shape[:2]),
+        metric="grid_pointing_game",
+        higher_is_better=True,
+        definition="the share of positive values in the class' own cell",
+        source="Böhle et al. 2022, arXiv 2205.10268, section 4",
+        settings={"cells": cells},
     )
 
 

@@ -13,7 +13,7 @@ from keras_facnn._checks.numbers import check_size
 from keras_facnn.maps import are_constant
 from keras_facnn.maps import resize_maps
 from keras_facnn.metrics._result import Result
-from keras_facnn.metrics._result import interval_half_width
+from keras_facnn.metrics._result import mean_without_nan
 from keras_facnn.types import Boxes
 from keras_facnn.types import Maps
 
@@ -24,41 +24,39 @@ LEVELS = 255
 NEIGHBORS = np.ones((3, 3))
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False, kw_only=True)
 class MaxBoxAccuracy(Result):
     """How often a box of a map fits a box of the object.
 
+    The `values`, `(B, len(ious))`, are 1 or 0: whether an image has a box that
+    fits, at the best threshold. They are NaN where a map is constant. The
+    `mean` over images and `ious` is MaxBoxAccV2. The `interval` does not know
+    that the thresholds were chosen on the same images.
+
     Attributes:
-        mean: Mean of `accuracies`; MaxBoxAccV2, in 0..1.
-        interval: Half the width of the mean's 95 % confidence interval, by the
-            normal approximation. It does not know that the thresholds were
-            chosen on the same images.
         ious: The least intersection over union of a box that fits.
-        accuracies: For each of `ious`, the share of images with a box that
-            fits, at the best threshold.
-        thresholds: This threshold, as a share of the range of a map.
-        values: Array `(len(ious), B)` of 1 and 0: whether an image has a box
-            that fits, at the best threshold; NaN where a map is constant.
-        undefined: Number of images whose map is constant.
+        thresholds: The best threshold for each of `ious`, as a share of the
+            range of a map.
 
     Example:
 
-    >>> import numpy as np
     >>> from keras_facnn.metrics import MaxBoxAccuracy
-    >>> values = np.array([[1.0, 0.0]])
-    >>> MaxBoxAccuracy(0.5, 0.98, [0.5], [0.5], [0.2], values, 0).mean
+    >>> MaxBoxAccuracy(
+    ...     values=[[1.0], [0.0]],
+    ...     metric="max_box_accuracy",
+    ...     ious=[0.5],
+    ...     thresholds=[0.2],
+    ... ).mean
     0.5
     """
 
-    mean: float
-    interval: float
     ious: list[float]
-    accuracies: list[float]
     thresholds: list[float]
-    values: np.ndarray
-    undefined: int
 
-    columns = ("ious", "accuracies", "thresholds")
+    @property
+    def accuracies(self) -> list[float]:
+        """For each of `ious`, the share of images with a box that fits."""
+        return mean_without_nan(self.values, axis=0).tolist()
 
 
 def max_box_accuracy(
@@ -127,19 +125,19 @@ def max_box_accuracy(
         ]
     )
     hits = best >= np.array(least)[:, None, None]
-    accuracies = hits.mean(axis=1)
-    levels = accuracies.argmax(axis=1)
-    values = np.full((len(least), len(array)), np.nan)
-    for one, of_level, level in zip(values, hits, levels, strict=True):
+    levels = hits.mean(axis=1).argmax(axis=1)
+    values = np.full((len(array), len(least)), np.nan)
+    for one, of_level, level in zip(values.T, hits, levels, strict=True):
         one[~constant] = of_level[:, level]
     return MaxBoxAccuracy(
-        mean=float(accuracies.max(axis=1).mean()),
-        interval=interval_half_width(values[:, ~constant].mean(axis=0)),
-        ious=least,
-        accuracies=accuracies.max(axis=1).tolist(),
-        thresholds=(levels / LEVELS).tolist(),
         values=values,
-        undefined=int(constant.sum()),
+        metric="max_box_accuracy",
+        higher_is_better=True,
+        definition="whether a box around a bright part of the map fits a box "
+        "of the object",
+        source="Choe et al. 2020, arXiv 2001.07437 and 2007.04178",
+        ious=least,
+        thresholds=(levels / LEVELS).tolist(),
     )
 
 

@@ -101,6 +101,18 @@ def replace_pixels(
     return changed.reshape(image.shape)
 
 
+def spread_rows(rows: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Return rows at their places among all images; NaN in the others.
+
+    Args:
+        rows: Array `(n, fractions)`.
+        where: Bools `(B,)`, of which n are True.
+    """
+    spread = np.full((len(where), rows.shape[1]), np.nan)
+    spread[where] = rows
+    return spread
+
+
 def check_ordering_maps(
     maps: Maps, images: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:

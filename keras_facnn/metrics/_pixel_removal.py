@@ -1,6 +1,7 @@
 """Remove pixels in the order of a map, and measure the accuracy."""
 
 import dataclasses
+import functools
 import math
 import typing
 from collections.abc import Sequence
@@ -22,8 +23,10 @@ from keras_facnn.metrics._pixel_curves import check_images_and_labels
 from keras_facnn.metrics._pixel_curves import check_ordering_maps
 from keras_facnn.metrics._pixel_curves import order_of_pixels
 from keras_facnn.metrics._pixel_curves import replace_pixels
+from keras_facnn.metrics._pixel_curves import spread_rows
 from keras_facnn.metrics._result import Result
-from keras_facnn.metrics._result import interval_half_width
+from keras_facnn.metrics._result import bootstrap
+from keras_facnn.metrics._result import mean_without_nan
 from keras_facnn.types import Images
 from keras_facnn.types import Labels
 from keras_facnn.types import Maps
@@ -31,45 +34,91 @@ from keras_facnn.types import Order
 from keras_facnn.types import RemovalBaseline
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False, kw_only=True)
 class PixelRemoval(Result):
     """Accuracy and class probability by the fraction of removed pixels.
 
+    The `values` are the areas under each image's accuracy, by trapezoid, in
+    0..1. Images whose map is constant, and so gives no order, are NaN.
+
     Attributes:
         fractions: Fractions of removed pixels, from 0 to 1.
-        accuracy: Share of images that are still classified as their label. If
-            images may have several labels, share of images whose label still
-            has a probability above a half.
-        probability: Mean probability of the label.
-        accuracy_auc: Area under the accuracy, by trapezoid, in 0..1.
-        probability_auc: Area under the probability.
-        ties: Share of neighbors in the order of removal that have equal values,
-            so that only their locations decide the order.
-        settings: The settings that gave this result.
-        accuracy_interval: Half the width of the 95 % confidence interval of
-            `accuracy_auc`, over images; NaN for a single image.
-        undefined: Number of images that are left out, because their map is
-            constant and gives no order.
+        hits: Array `(B, fractions)` of 1 and 0: whether an image is still
+            classified as its label. If images may have several labels, whether
+            the label still has a probability above a half.
+        probabilities: Array `(B, fractions)`, the probability of the label.
 
     Example:
 
     >>> from keras_facnn.metrics import PixelRemoval
-    >>> result = PixelRemoval([0, 1], [1.0, 0.1], [0.9, 0.1], 0.55, 0.5, 0, {})
-    >>> result.to_dataframe().shape
-    (2, 3)
+    >>> result = PixelRemoval(
+    ...     values=[0.5],
+    ...     metric="pixel_removal",
+    ...     fractions=[0, 1],
+    ...     hits=[[1, 0]],
+    ...     probabilities=[[0.9, 0.1]],
+    ... )
+    >>> result.accuracy, result.accuracy_auc
+    ([1.0, 0.0], 0.5)
     """
 
     fractions: list[float]
-    accuracy: list[float]
-    probability: list[float]
-    accuracy_auc: float
-    probability_auc: float
-    ties: float
-    settings: dict[str, Any]
-    accuracy_interval: float = math.nan
-    undefined: int = 0
+    hits: np.ndarray
+    probabilities: np.ndarray
 
-    columns = ("fractions", "accuracy", "probability")
+    _derived = (*Result._derived, "accuracy", "probability")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.hits = np.array(self.hits, "float64")
+        self.probabilities = np.array(self.probabilities, "float64")
+
+    @property
+    def accuracy(self) -> list[float]:
+        """Share of images that are still right, at each fraction."""
+        return mean_without_nan(self.hits, axis=0).tolist()
+
+    @functools.cached_property
+    def accuracy_interval(self) -> tuple[list[float], list[float]]:
+        """The 95 % interval of `accuracy` at each fraction: low and high."""
+        low, high = bootstrap(self.hits)
+        return low.tolist(), high.tolist()
+
+    @property
+    def probability(self) -> list[float]:
+        """Mean probability of the label, at each fraction."""
+        return mean_without_nan(self.probabilities, axis=0).tolist()
+
+    @property
+    def accuracy_auc(self) -> float:
+        """Area under the accuracy: the mean of `values`."""
+        return self.mean
+
+    @property
+    def probability_auc(self) -> float:
+        """Area under the probability, by trapezoid, in 0..1."""
+        return float(np.trapezoid(self.probability, self.fractions))
+
+    def to_dataframe(self) -> Any:
+        """Return one row per image: the areas under both of its curves."""
+        table = super().to_dataframe()
+        areas = np.trapezoid(self.probabilities, self.fractions, axis=1)
+        return table.assign(probability=areas)
+
+    def curve(self) -> Any:
+        """Return a `pandas.DataFrame` of one row per fraction."""
+        import pandas
+
+        low, high = self.accuracy_interval
+        return pandas.DataFrame(
+            {
+                "fraction": self.fractions,
+                "accuracy": self.accuracy,
+                "low": low,
+                "high": high,
+                "probability": self.probability,
+            }
+        )
 
 
 def pixel_removal(
@@ -152,18 +201,19 @@ def pixel_removal(
     images, labels = check_images_and_labels(model, images, labels)
     size = images.shape[1:3]
     ties: list[float] = []
-    undefined = 0
+    ordered = np.ones(len(images), bool)
 
     if order == "random":
         orders = (rng.permutation(math.prod(size)) for _ in images)
     else:
         maps, ordered = check_ordering_maps(maps, images)
-        undefined = int((~ordered).sum())
         maps, images, labels = maps[ordered], images[ordered], labels[ordered]
         sign = 1 if order == "most_relevant_first" else -1
         orders = (order_of_pixels(sign * map_, size, ties) for map_ in maps)
 
+    source = "arXiv 2603.25798, Figure 4"
     if isinstance(baseline, str) and baseline == "road":
+        source += "; Rong et al. 2022, arXiv 2202.00449"
         scale = noise * float(np.ptp(images))
 
         def remove(index: int, pixels: np.ndarray) -> np.ndarray:
@@ -190,21 +240,25 @@ def pixel_removal(
         hit = of_label > 0.5
     else:
         hit = p.argmax(axis=-1) == labels
-    accuracy, probability = hit.mean(axis=1), of_label.mean(axis=1)
-    areas = np.trapezoid(hit.astype("float64"), steps, axis=0)
+    hits, probabilities = (spread_rows(x.T, ordered) for x in (hit, of_label))
     return PixelRemoval(
+        values=np.trapezoid(hits, steps, axis=1),
+        metric="pixel_removal",
+        higher_is_better={
+            "most_relevant_first": False,
+            "least_relevant_first": True,
+            "random": None,
+        }[order],
+        definition="the area under the accuracy by the fraction of pixels "
+        "that are removed",
+        source=source,
         fractions=steps,
-        accuracy=accuracy.tolist(),
-        probability=probability.tolist(),
-        accuracy_auc=float(areas.mean()),
-        accuracy_interval=interval_half_width(areas),
-        probability_auc=float(np.trapezoid(probability, steps)),
+        hits=hits,
+        probabilities=probabilities,
         ties=float(np.mean(ties)) if ties else 0.0,
-        undefined=undefined,
         settings={
             "order": order,
             "baseline": baseline_name(baseline),
-            "images": len(images),
             "seed": seed,
         },
     )

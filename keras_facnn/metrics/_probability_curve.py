@@ -15,48 +15,72 @@ from keras_facnn.metrics._pixel_curves import check_images_and_labels
 from keras_facnn.metrics._pixel_curves import check_ordering_maps
 from keras_facnn.metrics._pixel_curves import order_of_pixels
 from keras_facnn.metrics._pixel_curves import replace_pixels
+from keras_facnn.metrics._pixel_curves import spread_rows
 from keras_facnn.metrics._result import Result
+from keras_facnn.metrics._result import bootstrap
+from keras_facnn.metrics._result import mean_without_nan
 from keras_facnn.types import Baseline
 from keras_facnn.types import Images
 from keras_facnn.types import Labels
 from keras_facnn.types import Maps
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False, kw_only=True)
 class ProbabilityCurve(Result):
     """Class probability by the fraction of changed pixels.
 
+    The `values` are the areas under each image's curve, by trapezoid, in 0..1.
+    Images whose map is constant, and so gives no order, are NaN.
+
     Attributes:
         fractions: Fractions of deleted or inserted pixels, from 0 to 1.
-        probability: Mean probability of the class.
-        auc: Mean area under each image's curve, by trapezoid, in 0..1.
-        values: Array `(B,)`, the area of each image; NaN where the map is
-            constant and gives no order.
-        settings: The settings that gave this result.
-        ties: Share of neighbors in the order that have equal values, so that
-            only their locations decide the order.
-        undefined: Number of images that are left out, because they have no
-            value.
+        probabilities: Array `(B, fractions)`, the probability of the class.
 
     Example:
 
-    >>> import numpy as np
     >>> from keras_facnn.metrics import ProbabilityCurve
-    >>> values = np.array([0.5])
-    >>> result = ProbabilityCurve([0, 1], [0.9, 0.1], 0.5, values, {})
-    >>> result.to_dataframe().shape
-    (2, 2)
+    >>> result = ProbabilityCurve(
+    ...     values=[0.5],
+    ...     metric="deletion",
+    ...     fractions=[0, 1],
+    ...     probabilities=[[0.9, 0.1]],
+    ... )
+    >>> result.probability, result.auc
+    ([0.9, 0.1], 0.5)
     """
 
     fractions: list[float]
-    probability: list[float]
-    auc: float
-    values: np.ndarray
-    settings: dict[str, Any]
-    ties: float = 0.0
-    undefined: int = 0
+    probabilities: np.ndarray
 
-    columns = ("fractions", "probability")
+    _derived = (*Result._derived, "probability")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.probabilities = np.array(self.probabilities, "float64")
+
+    @property
+    def probability(self) -> list[float]:
+        """Mean probability of the class, at each fraction."""
+        return mean_without_nan(self.probabilities, axis=0).tolist()
+
+    @property
+    def auc(self) -> float:
+        """Mean area under the curves: the mean of `values`."""
+        return self.mean
+
+    def curve(self) -> Any:
+        """Return a `pandas.DataFrame` of one row per fraction."""
+        import pandas
+
+        low, high = bootstrap(self.probabilities)
+        return pandas.DataFrame(
+            {
+                "fraction": self.fractions,
+                "probability": self.probability,
+                "low": low,
+                "high": high,
+            }
+        )
 
 
 def deletion(
@@ -114,7 +138,8 @@ def deletion(
         labels,
         maps,
         fractions,
-        {"metric": "deletion", "baseline": baseline_name(baseline)},
+        baseline,
+        metric="deletion",
         from_logits=from_logits,
         batch_size=batch_size,
         verbose=verbose,
@@ -176,7 +201,8 @@ def insertion(
         labels,
         maps,
         fractions,
-        {"metric": "insertion", "baseline": baseline_name(baseline)},
+        baseline,
+        metric="insertion",
         from_logits=from_logits,
         batch_size=batch_size,
         verbose=verbose,
@@ -190,7 +216,8 @@ def _probability_curve(
     labels: np.ndarray,
     maps: Maps,
     fractions: Sequence[float] | None,
-    settings: dict[str, Any],
+    baseline: Baseline,
+    metric: str,
     **options: Any,
 ) -> ProbabilityCurve:
     """Change images from `starts` to `ends`, the most relevant pixels first."""
@@ -209,15 +236,16 @@ def _probability_curve(
         model, orders, change, starts.shape, steps, **options
     )
     p = p[:, np.arange(len(labels)), labels]
-    areas = np.trapezoid(p, steps, axis=0)
-    values = np.full(len(ordered), np.nan)
-    values[ordered] = areas
+    probabilities = spread_rows(p.T, ordered)
     return ProbabilityCurve(
+        values=np.trapezoid(probabilities, steps, axis=1),
+        metric=metric,
+        higher_is_better=metric == "insertion",
+        definition="the area under the probability by the fraction of pixels "
+        f"after their {metric}",
+        source="Petsiuk et al. 2018, arXiv 1806.07421, section 4.2",
         fractions=steps,
-        probability=p.mean(axis=1).tolist(),
-        auc=float(areas.mean()),
-        values=values,
-        settings={**settings, "images": len(starts)},
+        probabilities=probabilities,
         ties=float(np.mean(ties)),
-        undefined=int((~ordered).sum()),
+        settings={"baseline": baseline_name(baseline)},
     )

@@ -1,6 +1,5 @@
 """Check that maps change when a model loses what it learned."""
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +15,6 @@ from keras_facnn._checks.models import classifier_shapes
 from keras_facnn._checks.numbers import check_seed
 from keras_facnn.metrics._result import Result
 from keras_facnn.metrics._result import function_name
-from keras_facnn.metrics._result import interval_half_width
 from keras_facnn.metrics._shuffling import restored_weights
 from keras_facnn.metrics._shuffling import shuffle_weights
 from keras_facnn.metrics._similarity import spearman
@@ -25,36 +23,6 @@ from keras_facnn.types import Classes
 from keras_facnn.types import Images
 from keras_facnn.types import LayerName
 from keras_facnn.types import MapMetric
-
-
-@dataclasses.dataclass
-class Randomization(Result):
-    """Similarity of maps to the trained model's, as layers are randomized.
-
-    Attributes:
-        layers: Names of the layers, in the order in which they are randomized.
-        mean: Mean similarity after this layer, and those before it in `layers`,
-            were randomized. Images where it is undefined are left out.
-        settings: The settings that gave this result.
-        interval: Half the width of the mean's 95 % confidence interval, over
-            images.
-        undefined: Number of images without a value, because a map is constant.
-
-    Example:
-
-    >>> from keras_facnn.metrics import Randomization
-    >>> result = Randomization(["head", "stem"], [0.6, 0.1], {}, [0, 0], [0, 0])
-    >>> result.to_dataframe().shape
-    (2, 4)
-    """
-
-    layers: list[str]
-    mean: list[float]
-    settings: dict[str, Any]
-    interval: list[float]
-    undefined: list[int]
-
-    columns = ("layers", "mean", "interval", "undefined")
 
 
 def cascading_randomization(
@@ -67,7 +35,7 @@ def cascading_randomization(
     metric: MapMetric = spearman,
     seed: int = 0,
     **kwargs: Any,
-) -> Randomization:
+) -> Result:
     """Check that maps change when the model loses what it has learned.
 
     The weights of one layer after another are shuffled, from the output to the
@@ -92,7 +60,8 @@ def cascading_randomization(
         **kwargs: Passed to `attribution`, such as `layer`.
 
     Returns:
-        A `Randomization`.
+        A `Result` with one column per layer, in the order in which they are
+        randomized: the similarity after this layer, and those before it, were.
 
     Example:
 
@@ -103,7 +72,7 @@ def cascading_randomization(
     >>> result = keras_facnn.metrics.cascading_randomization(
     ...     model, images, keras_facnn.attribution.grad_cam, layer=2
     ... )
-    >>> result.layers[-1]
+    >>> result.columns[-1]
     'conv_1'
     """
     check_callable("attribution", attribution)
@@ -123,18 +92,17 @@ def cascading_randomization(
             layer.set_weights(shuffle_weights(layer.get_weights(), rng))
             maps = attribution(model, images, classes, **kwargs)
             values.append(np.asarray(metric(maps, reference), "float64"))
-    defined = [x[~np.isnan(x)] for x in values]
-    return Randomization(
-        layers=list(chosen),
-        mean=[float(x.mean()) if len(x) else math.nan for x in defined],
-        interval=[interval_half_width(x) for x in defined],
-        undefined=[
-            len(x) - len(y) for x, y in zip(values, defined, strict=True)
-        ],
+    return Result(
+        values=np.stack(values, axis=1),
+        metric="cascading_randomization",
+        higher_is_better=False,
+        definition="the similarity of a map to the trained model's, after the "
+        "weights of a layer and of those before it in the list were shuffled",
+        source="Adebayo et al. 2018, arXiv 1810.03292, section 3",
+        columns=tuple(chosen),
         settings={
             "attribution": function_name(attribution),
             "metric": function_name(metric),
-            "images": len(images),
             "seed": seed,
         },
     )

@@ -8,10 +8,11 @@ from keras_facnn._checks.arrays import real_array
 from keras_facnn._checks.numbers import check_float
 from keras_facnn.maps import are_constant
 from keras_facnn.maps import locations_by_value
+from keras_facnn.metrics._result import Result
 from keras_facnn.types import Maps
 
 
-def pearson(maps: Maps, reference: Maps) -> np.ndarray:
+def pearson(maps: Maps, reference: Maps) -> Result:
     """Return the Pearson correlation of each map with its reference.
 
     Args:
@@ -19,22 +20,27 @@ def pearson(maps: Maps, reference: Maps) -> np.ndarray:
         reference: Array of the same shape.
 
     Returns:
-        A float64 NumPy array `(B,)` or `(B, C)`, in -1..1. It is NaN where a
-        map is constant, because no correlation exists then.
+        A `Result` whose values, `(B,)` or `(B, C)`, are in -1..1. They are NaN
+        where a map is constant, because no correlation exists then.
 
     Example:
 
     >>> import numpy as np
     >>> import keras_facnn
     >>> maps = np.array([[[0.0, 1.0], [2.0, 3.0]]])
-    >>> keras_facnn.metrics.pearson(maps, 1 - 2 * maps).tolist()
-    [-1.0]
+    >>> keras_facnn.metrics.pearson(maps, 1 - 2 * maps).mean
+    -1.0
     """
     maps, reference = _check(maps, reference)
-    return (_standardize(maps) * _standardize(reference)).sum(axis=(1, 2))
+    return Result(
+        values=correlations(maps, reference),
+        metric="pearson",
+        higher_is_better=True,
+        definition="the Pearson correlation of a map with its reference",
+    )
 
 
-def spearman(maps: Maps, reference: Maps) -> np.ndarray:
+def spearman(maps: Maps, reference: Maps) -> Result:
     """Return Spearman's rank correlation of each map with its reference.
 
     Equal values get their mean rank.
@@ -44,16 +50,16 @@ def spearman(maps: Maps, reference: Maps) -> np.ndarray:
         reference: Array of the same shape.
 
     Returns:
-        A float64 NumPy array `(B,)` or `(B, C)`, in -1..1; NaN where a map is
-        constant.
+        A `Result` whose values, `(B,)` or `(B, C)`, are in -1..1; NaN where a
+        map is constant.
 
     Example:
 
     >>> import numpy as np
     >>> import keras_facnn
     >>> maps = np.array([[[0.0, 1.0], [2.0, 3.0]]])
-    >>> keras_facnn.metrics.spearman(maps, np.exp(maps)).tolist()
-    [1.0]
+    >>> keras_facnn.metrics.spearman(maps, np.exp(maps)).mean
+    1.0
     """
     maps, reference = _check(maps, reference)
 
@@ -61,10 +67,15 @@ def spearman(maps: Maps, reference: Maps) -> np.ndarray:
         flat = x.reshape(x.shape[0], -1, *x.shape[3:])
         return scipy.stats.rankdata(flat, axis=1).reshape(x.shape)
 
-    return pearson(ranks(maps), ranks(reference))
+    return Result(
+        values=correlations(ranks(maps), ranks(reference)),
+        metric="spearman",
+        higher_is_better=True,
+        definition="Spearman's rank correlation of a map with its reference",
+    )
 
 
-def top_iou(maps: Maps, reference: Maps, fraction: float = 0.2) -> np.ndarray:
+def top_iou(maps: Maps, reference: Maps, fraction: float = 0.2) -> Result:
     """Return the intersection over union of the brightest locations.
 
     In each map, the `fraction` of locations with the largest values is chosen.
@@ -76,16 +87,16 @@ def top_iou(maps: Maps, reference: Maps, fraction: float = 0.2) -> np.ndarray:
         fraction: Float in (0, 1), the share of locations to choose.
 
     Returns:
-        A float64 NumPy array `(B,)` or `(B, C)`, in 0..1; NaN where a map is
-        constant.
+        A `Result` whose values, `(B,)` or `(B, C)`, are in 0..1; NaN where a
+        map is constant.
 
     Example:
 
     >>> import numpy as np
     >>> import keras_facnn
     >>> maps = np.array([[[0.0, 1.0], [2.0, 3.0]]])
-    >>> keras_facnn.metrics.top_iou(maps, -maps, fraction=0.5).tolist()
-    [0.0]
+    >>> keras_facnn.metrics.top_iou(maps, -maps, fraction=0.5).mean
+    0.0
     """
     maps, reference = _check(maps, reference)
     fraction = check_float("fraction", fraction, above=0, below=1)
@@ -100,7 +111,18 @@ def top_iou(maps: Maps, reference: Maps, fraction: float = 0.2) -> np.ndarray:
     a, b = top(maps), top(reference)
     iou = (a & b).sum(axis=1) / (a | b).sum(axis=1)
     constant = are_constant(maps) | are_constant(reference)
-    return np.where(constant[:, 0, 0], np.nan, iou)
+    return Result(
+        values=np.where(constant[:, 0, 0], np.nan, iou),
+        metric="top_iou",
+        higher_is_better=True,
+        definition="the intersection over union of the brightest locations",
+        settings={"fraction": fraction},
+    )
+
+
+def correlations(maps: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Return the Pearson correlations of checked maps, `(B,)` or `(B, C)`."""
+    return (_standardize(maps) * _standardize(reference)).sum(axis=(1, 2))
 
 
 def _check(maps: Maps, reference: Maps) -> tuple[np.ndarray, np.ndarray]:

@@ -38,50 +38,34 @@ from keras_facnn.types import LayerName
 from keras_facnn.types import MapMetric
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False, kw_only=True)
 class SimilarityByLayer(Result):
-    """Similarity of class maps to a reference at each layer.
+    """Similarity of class maps to a reference, with one column per FA layer.
 
     Attributes:
-        layers: Numbers of the FA layers.
-        values: Array `(layers, B)`, one value per image; NaN where undefined.
-        mean: Mean of each layer over the images with a value.
-        interval: Half the width of the mean's 95 % confidence interval, by the
-            normal approximation.
-        undefined: Number of images without a value, for each layer.
-        settings: The settings that gave this result.
         controls: Empty, or a dict of two results by name. They compare the maps
             of another image, `"other_image"`, and of a model with shuffled
             weights, `"shuffled_weights"`, with the same reference.
 
     Example:
 
-    >>> import numpy as np
     >>> from keras_facnn.metrics import SimilarityByLayer
-    >>> values = np.array([[0.8], [1.0]])
-    >>> result = SimilarityByLayer([1, 2], values, [0.8, 1], [0, 0], [0, 0], {})
-    >>> result.to_dataframe().shape
-    (2, 4)
+    >>> result = SimilarityByLayer(
+    ...     values=[[0.8, 1.0]], metric="similarity_by_layer", columns=(1, 2)
+    ... )
+    >>> result.mean
+    [0.8, 1.0]
     """
 
-    layers: list[int]
-    values: np.ndarray
-    mean: list[float]
-    interval: list[float]
-    undefined: list[int]
-    settings: dict[str, Any]
-    controls: dict[str, "SimilarityByLayer"] = dataclasses.field(
-        default_factory=dict
-    )
+    controls: dict[str, Result] = dataclasses.field(default_factory=dict)
 
-    columns = ("layers", "mean", "interval", "undefined")
-
-    def to_dataframe(self) -> Any:
-        """Return the table, with the mean and interval of each control."""
-        table = super().to_dataframe()
+    def summary(self) -> Any:
+        """Return one row per layer, with the means of the controls."""
+        table = super().summary()
         for name, control in self.controls.items():
+            low, high = control.interval
             table[name] = control.mean
-            table[f"{name}_interval"] = control.interval
+            table[f"{name}_low"], table[f"{name}_high"] = low, high
         return table
 
 
@@ -242,25 +226,38 @@ def similarity_by_layer(
                 )
         for name, by_layer in maps.items():
             pairs = zip(by_layer, references, strict=True)
-            values = [metric(own, referred) for own, referred in pairs]
+            values = [np.asarray(metric(a, b), "float64") for a, b in pairs]
             parts.setdefault(name, []).append(values)
         bar.add(len(images[some]))
-    of_maps = {name: np.concatenate(v, axis=1) for name, v in parts.items()}
+    common: dict[str, Any] = {
+        "metric": "similarity_by_layer",
+        "higher_is_better": True,
+        "definition": "the similarity of a class map to the reference",
+        "source": "arXiv 2603.25798, Figure 1",
+        "columns": tuple(numbers),
+    }
     settings = {
         "metric": function_name(metric),
         "reference": function_name(reference),
         "contrast": contrast,
         "centered": centered,
-        "images": count,
     }
-    result = _summary(numbers, of_maps.pop("own"), settings)
-    result.controls = {
-        name: _summary(
-            numbers, values, {**settings, "control": name, "seed": seed}
-        )
-        for name, values in of_maps.items()
+    by_name = {
+        name: np.concatenate(some, axis=1).T for name, some in parts.items()
     }
-    return result
+    return SimilarityByLayer(
+        values=by_name.pop("own"),
+        settings=settings,
+        controls={
+            name: Result(
+                values=values,
+                settings={**settings, "control": name, "seed": seed},
+                **common,
+            )
+            for name, values in by_name.items()
+        },
+        **common,
+    )
 
 
 def _other_images(count: int, rng: np.random.Generator) -> np.ndarray:
@@ -270,23 +267,6 @@ def _other_images(count: int, rng: np.random.Generator) -> np.ndarray:
     others = np.empty_like(cycle)
     others[cycle] = np.roll(cycle, 1)
     return others
-
-
-def _summary(
-    numbers: list[int], values: np.ndarray, settings: dict[str, Any]
-) -> SimilarityByLayer:
-    """Return the result for values `(layers, B)`."""
-    defined = (~np.isnan(values)).sum(axis=1)
-    filled = np.ma.masked_invalid(values)
-    error = filled.std(axis=1, ddof=1) / np.sqrt(np.maximum(defined, 1))
-    return SimilarityByLayer(
-        layers=numbers,
-        values=values,
-        mean=filled.mean(axis=1).filled(np.nan).tolist(),
-        interval=(1.96 * error).filled(np.nan).tolist(),
-        undefined=(values.shape[1] - defined).tolist(),
-        settings=settings,
-    )
 
 
 def _references(

@@ -6,6 +6,7 @@ from keras_facnn.plots._explanation import explanation
 from keras_facnn.plots._maps_by_layer import maps_by_layer
 from keras_facnn.plots._overlay import overlay
 from keras_facnn.plots._pixel_removal import pixel_removal
+from keras_facnn.plots._similarity_by_layer import similarity_by_layer
 
 __all__ = [
     "colorize",
@@ -14,4 +15,5 @@ __all__ = [
     "maps_by_layer",
     "overlay",
     "pixel_removal",
+    "similarity_by_layer",
 ]

@@ -140,6 +140,6 @@ def _print_correlations(
     """
     correlations = pearson(
         resize_maps(maps, size), resize_maps(reference, size)
-    )
+    ).values
     for ax, r in zip(axes, correlations, strict=True):
         draw_note(ax, f"r = {r:.2f}", 0.04, 0.04, fontsize=8)

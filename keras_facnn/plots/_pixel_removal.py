@@ -15,7 +15,9 @@ _MARKERS = [None, "o", "^"]
 def pixel_removal(results: dict[str, typing.Any]) -> Figure:
     """Draw a figure of accuracy by the fraction of pixels removed.
 
-    A line that covers another one is dashed, so that both are visible.
+    A line that covers another one is dashed, so that both are visible. A band
+    is the 95 % interval over images of each accuracy. Methods that share images
+    must not be judged by bands that overlap: see `metrics.compare`.
 
     Source: FA-CNN, arXiv 2603.25798, Figure 4.
 
@@ -65,6 +67,16 @@ def pixel_removal(results: dict[str, typing.Any]) -> Figure:
             marker=_MARKERS[i // len(_COLORS) % len(_MARKERS)],
             markersize=3,
         )
+        low, high = result.accuracy_interval
+        if not np.isnan(low).any():
+            ax.fill_between(
+                result.fractions,
+                low,
+                high,
+                color=ax.lines[-1].get_color(),
+                alpha=0.12,
+                linewidth=0,
+            )
     ax.set(xlabel="pixels removed", ylabel="accuracy", xlim=(0, 1))
     ax.set_ylim(bottom=0)
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))

@@ -130,7 +130,7 @@ def test_reports_escape_names(tmp_path):
     row = {"layer": name, "method": "CAM", "accuracy AUC": 0.5}
     path = tmp_path / f"{name}.png"
     path.write_bytes(b"")
-    page = report.page([row], {path.name: path}, None, "command", "mean")
+    page = report.page([row], [], {path.name: path}, None, "command", "mean")
     assert "<img src=x" not in page
     assert page.count(html.escape("<img src=x onerror=alert(1)>|" + SEEN)) == 2
     assert_is_text(page)

@@ -52,10 +52,15 @@ def test_the_interval_is_of_the_images_own_areas(planted, rng):
         )
 
     areas = [removal(slice(i, i + 1)).accuracy_auc for i in range(6)]
-    found = removal(slice(None)).accuracy_interval
-    assert found == pytest.approx(1.96 * stats.sem(areas))
-    assert found > 0
-    assert np.isnan(removal(slice(1)).accuracy_interval)
+    found = removal(slice(None))
+    np.testing.assert_allclose(found.values, areas)
+    low, high = stats.bootstrap(
+        (areas,), np.mean, method="percentile", rng=1
+    ).confidence_interval
+    # Both resample, so that they agree up to chance.
+    assert found.interval == pytest.approx((low, high), abs=0.01)
+    assert found.interval[0] < found.mean < found.interval[1]
+    assert np.isnan(removal(slice(1)).interval).all()
 
 
 def test_curves_by_hand(planted):
@@ -90,7 +95,14 @@ def test_curves_by_hand(planted):
         area += (xs[i + 1] - xs[i]) * (accuracy[i] + accuracy[i + 1]) / 2
     assert result.accuracy_auc == pytest.approx(area)
     frame = result.to_dataframe()
-    assert list(frame.columns) == ["fractions", "accuracy", "probability"]
+    assert list(frame.columns) == ["pixel_removal", "probability"]
+    assert len(frame) == 6
+    assert frame["pixel_removal"].mean() == pytest.approx(area)
+    assert frame["probability"].mean() == pytest.approx(result.probability_auc)
+    curve = result.curve()
+    assert curve["accuracy"].tolist() == result.accuracy
+    assert (curve["low"] <= curve["accuracy"]).all()
+    assert (curve["accuracy"] <= curve["high"]).all()
     assert '"baseline": 0.25' in result.to_json()
 
 
@@ -192,13 +204,10 @@ def test_images_of_constant_maps_are_left_out_and_counted(planted, metric):
     kept_only = metric(model, images[kept], labels[kept], maps[kept])
     assert (found.undefined, kept_only.undefined) == (2, 0)
     np.testing.assert_allclose(found.probability, kept_only.probability)
-    assert found.settings["images"] == 4
-    if metric is not pixel_removal:
-        assert np.isnan(found.values).tolist() == [
-            i not in kept for i in range(6)
-        ]
-        np.testing.assert_allclose(found.values[kept], kept_only.values)
-        assert found.auc == pytest.approx(kept_only.auc)
+    assert found.count == 6
+    assert np.isnan(found.values).tolist() == [i not in kept for i in range(6)]
+    np.testing.assert_allclose(found.values[kept], kept_only.values)
+    assert found.mean == pytest.approx(kept_only.mean)
 
 
 @pytest.mark.parametrize(

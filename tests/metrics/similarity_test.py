@@ -55,8 +55,8 @@ def test_spearman_agrees_with_scipy(rng):
 
 def test_top_iou_by_hand(rng):
     maps = rng.permutation(40).reshape(1, 5, 8)
-    assert top_iou(maps, maps, 0.25) == 1
-    assert top_iou(maps, -maps, 0.25) == 0
+    assert top_iou(maps, maps, 0.25).mean == 1
+    assert top_iou(maps, -maps, 0.25).mean == 0
     # The top 10 of `maps` are 30..39, of the shifted map 25..34.
     shifted = (maps + 5) % 40
     np.testing.assert_allclose(top_iou(maps, shifted, 0.25), 5 / 15)
@@ -76,10 +76,11 @@ def test_similarity_by_layer(small_model, images):
         small_model, images, layers=(1, 3), reference=reference
     )
     np.testing.assert_allclose(result.mean, [-1, 1])
-    np.testing.assert_allclose(result.interval, 0, atol=1e-7)
+    np.testing.assert_allclose(result.interval, [[-1, 1]] * 2)
     assert result.undefined == [1, 1]
-    assert result.values.shape == (2, 5)
-    assert result.to_dataframe()["layers"].tolist() == [1, 3]
+    assert result.values.shape == (5, 2)
+    assert result.to_dataframe().columns.tolist() == [1, 3]
+    assert result.summary().index.tolist() == [1, 3]
     assert json.loads(result.to_json())["values"][0][0] is None
     theorem_1 = similarity_by_layer(small_model, images, [1] * 5, layers=[3])
     assert theorem_1.mean[0] > 0.99999
@@ -194,7 +195,7 @@ def test_similarity_by_layer_refuses_layers(small_model, images, layers):
 
 def test_similarity_by_layer_takes_names_of_layers(small_model, images):
     result = similarity_by_layer(small_model, images, layers=["fa_2", 3])
-    assert result.layers == [2, 3]
+    assert result.columns == (2, 3)
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, 2.0, 1.5, np.inf, "2"])
@@ -282,21 +283,21 @@ def test_controls_agree_with_numpy(small_model, images, kind, batch_size):
             ]
             np.testing.assert_allclose(
                 [
-                    result.values[row, i],
-                    result.controls["other_image"].values[row, i],
-                    result.controls["shuffled_weights"].values[row, i],
+                    result.values[i, row],
+                    result.controls["other_image"].values[i, row],
+                    result.controls["shuffled_weights"].values[i, row],
                 ],
                 expected,
                 atol=1e-4,
             )
-    table = result.to_dataframe()
+    table = result.summary()
     for name, control in result.controls.items():
-        np.testing.assert_allclose(control.mean, control.values.mean(axis=1))
-        np.testing.assert_allclose(
-            control.interval, 1.96 * stats.sem(control.values, axis=1)
-        )
+        np.testing.assert_allclose(control.mean, control.values.mean(axis=0))
         assert table[name].tolist() == control.mean
-        assert table[f"{name}_interval"].tolist() == control.interval
+        low, high = control.interval
+        assert table[f"{name}_low"].tolist() == low
+        assert table[f"{name}_high"].tolist() == high
+        assert (low < np.array(control.mean)).all()
         stored = json.loads(result.to_json())["controls"][name]
         assert stored["mean"] == control.mean
         assert stored["settings"]["seed"] == 7

@@ -5,9 +5,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from keras_facnn import plots
-from keras_facnn.metrics import PixelRemoval
 from keras_facnn.plots.text import cut_text
 from keras_facnn.plots.text import fits
+from tests.plots.curves import removal
 from tests.plots.figures import assert_all_text_is_readable
 from tests.plots.figures import explanation_of
 from tests.plots.figures import texts_of
@@ -53,7 +53,7 @@ def test_names_are_drawn_as_given(images, tmp_path, suffix):
     plots.maps_by_layer(
         images[0], {n: np.ones((4, 4)) for n in names}, names[1]
     ).savefig(tmp_path / f"maps_by_layer.{suffix}")
-    result = PixelRemoval([0, 1], [1, 0], [1, 0], 0.5, 0.75, 0, {})
+    result = removal([0, 1], [1, 0])
     figure = plots.pixel_removal(dict.fromkeys(names, result))
     figure.savefig(tmp_path / f"removal.{suffix}")
     texts = figure.axes[0].get_legend().get_texts()

@@ -57,8 +57,8 @@ def test_maps_equal_grad_cam_at_every_layer(model):
     assert model.class_maps(images[:1], 0).shape == (1, 14, 14)
     stated = model.preset_metadata["metrics"]["alignment"]["mean_pearson"]
     depth = similarity_by_layer(model, images)
-    assert depth.layers == [1, 2, 3, 4]
-    for layer, mean in zip(depth.layers, depth.mean, strict=True):
+    assert depth.columns == (1, 2, 3, 4)
+    for layer, mean in zip(depth.columns, depth.mean, strict=True):
         assert mean >= stated[f"fa_{layer}"] - 0.05
     assert model.verify(images)["completeness_error"] < 1e-4
 

@@ -117,10 +117,19 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
     with open(out / "similarity_by_layer.csv", newline="") as file:
         layers = list(csv.DictReader(file))
     for control in ("other_image", "shuffled_weights"):
-        cell = f"{float(layers[1][control]):.4f} ± "
-        assert (
-            f"<td>{cell}{float(layers[1][f'{control}_interval']):.4f}" in page
+        mean, low, high = (
+            float(layers[1][f"{control}{end}"]) for end in ("", "_low", "_high")
         )
+        assert f"<td>{mean:.4f} ({low:.4f} to {high:.4f})</td>" in page
+    with open(out / "pairs.csv", newline="") as file:
+        pairs = list(csv.DictReader(file))
+    of_methods = {(r["layer"], r["first"], r["second"]): r for r in pairs}
+    assert len(of_methods) == 2 * len(METHODS) * (len(METHODS) - 1) / 2
+    pair = of_methods["2", "FA-CNN", "random"]
+    # Of the images that have a map, so that it differs from the means.
+    assert float(pair["low"]) <= float(pair["difference"])
+    assert float(pair["difference"]) <= float(pair["high"])
+    assert "Pairs of methods" in page
     assert (out / "table.md").read_text().count("\n| ") >= 10
 
 
