@@ -3,9 +3,14 @@
     python -m zoo.compare --preset cifar10 --data cifar10 --output runs/compare
 
 writes into the output folder: `compare.png` (Figures 1 and 5 of the paper),
-`pixel_removal_LAYER.png` (Figure 4), `maps_by_layer.png`,
-`similarity_by_layer.csv`, `table.csv`, `table.md`, `pairs.csv`, `results.json`
-and `report.html`, which opens without a server.
+`pixel_removal_LAYER.png` (Figure 4), `maps_by_layer.png`, `similarity_by_layer`
+as a figure and a table, `table.csv` and `table.md`, `pairs.csv` (which method
+is better, image by image), `images.csv` (one row per image), `results.json` and
+`report.html`, which opens without a server. `--formats pdf,svg` also writes
+figures for a paper. What is done so far is always in the folder.
+
+A method of your own is `--methods grad_cam,my_file.py:my_method`: a function of
+model, images and classes that returns maps `(B, h, w)`.
 
 `--preset MODEL.keras` compares the maps of any Keras classifier instead. The
 methods then include CAM if the model ends in an average and one dense layer,
@@ -18,6 +23,7 @@ of each image. Images without labels are left out.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import itertools
 import json
@@ -80,6 +86,11 @@ def define_flags() -> None:
         "last ones included. Only images with a box are compared. Adds the "
         "pointing games and MaxBoxAccV2 of those whose class is predicted "
         "right.",
+    )
+    flags.DEFINE_list(
+        "formats",
+        [],
+        "Formats of the figures besides png, such as pdf,svg for a paper.",
     )
     flags.DEFINE_integer("seed", 0, "Seed of RISE's masks and random order.")
 
@@ -155,12 +166,12 @@ def main() -> None:
     judged, rows = judge_all(compared, chosen, layers, similarity)
     pairs = pairs_of_methods(judged)
     figures = {
-        **(removal_figures(judged, chosen, layers) if FLAGS.steps else {}),
+        **removal_figures(judged, layers),
+        **similarity_figures(similarity),
         **map_figures(compared, judged, chosen, layers),
     }
-    paths = {name: os.path.join(FLAGS.output, name) for name in sorted(figures)}
-    for name, path in paths.items():
-        figures[name].savefig(path, dpi=150)
+    paths = save(figures)
+    write_images(compared, judged)
     page = os.path.join(FLAGS.output, "report.html")
     with open(page, "w", encoding="utf-8") as file:
         file.write(
@@ -188,7 +199,10 @@ def check_boxes_flag() -> None:
 
 def check_methods_flag() -> None:
     known = methods.names()
-    unknown = sorted(set(FLAGS.methods or ()).difference(known))
+    own = [name for name in FLAGS.methods or () if ":" in name]
+    for name in own:
+        methods.load(name)
+    unknown = sorted(set(FLAGS.methods or ()).difference(known, own))
     if unknown:
         raise app.UsageError(
             f"Unknown --methods: {', '.join(unknown)}. There are "
@@ -319,7 +333,13 @@ def judge_all(
         for method in chosen:
             key = key_of(method, layer)
             if key not in judged:
-                logging.info("%s at layer %s", methods.title(method), layer)
+                logging.info(
+                    "%s at layer %s, %d of %d",
+                    methods.title(method),
+                    layer,
+                    len(judged) + 1,
+                    len({key_of(m, at) for m in chosen for at in layers}),
+                )
                 judged[key] = judge(compared, *key)
             row = {"layer": layer, "method": methods.title(method)}
             curve = judged[key].curve
@@ -330,9 +350,13 @@ def judge_all(
                     "probability AUC": round(curve.probability_auc, 4),
                     "ties": round(curve.ties, 4),
                 }
-                results[f"{method}_{layer}"] = json.loads(curve.to_json())
+                results[f"{methods.short(method)}_{layer}"] = json.loads(
+                    curve.to_json()
+                )
             rows.append({**row, **judged[key].columns})
             # After each, since a crash should not lose the hours before it.
+            # With the curves so far, since some methods take hours.
+            save(removal_figures(judged, layers))
             report.write_tables(
                 FLAGS.output,
                 rows,
@@ -350,11 +374,7 @@ def pairs_of_methods(judged: dict) -> list[report.Row]:
     rows = []
     layers = [layer for _, layer in judged if layer is not None] or [None]
     for layer in dict.fromkeys(layers):
-        curves = {
-            methods.title(method): one.curve
-            for (method, at), one in judged.items()
-            if at in (layer, None) and one.curve is not None
-        }
+        curves = curves_at(judged, layer)
         if len(curves) > 1:
             for row in metrics.compare(curves).rows:
                 numbers = {
@@ -479,22 +499,67 @@ def timed(
     return maps, max(seconds - before, 0.0) / (total - batch)
 
 
-def removal_figures(
-    judged: dict, chosen: Sequence[str], layers: Sequence[Layer]
-) -> dict[str, Figure]:
+def curves_at(judged: dict, layer: Layer) -> dict[str, Any]:
+    """Return the curves at a layer, and those that look at none, by title."""
+    return {
+        methods.title(method): one.curve
+        for (method, at), one in judged.items()
+        if at in (layer, None) and one.curve is not None
+    }
+
+
+def removal_figures(judged: dict, layers: Sequence[Layer]) -> dict[str, Figure]:
     """Draw the curves of pixel removal of each layer."""
     from keras_facnn import plots
 
     return {
         # A layer of a model inside the model has a path.
-        f"pixel_removal_{layer}.png".replace("/", "-"): plots.pixel_removal(
-            {
-                methods.title(method): judged[key_of(method, layer)].curve
-                for method in chosen
-            }
-        )
+        f"pixel_removal_{layer}".replace("/", "-"): plots.pixel_removal(curves)
         for layer in layers
+        if (curves := curves_at(judged, layer))
     }
+
+
+def similarity_figures(similarity: Any | None) -> dict[str, Figure]:
+    """Draw how alike raw maps and Grad-CAM are, by layer."""
+    from keras_facnn import plots
+
+    if similarity is None:
+        return {}
+    return {"similarity_by_layer": plots.similarity_by_layer(similarity)}
+
+
+def save(figures: dict[str, Figure]) -> dict[str, str]:
+    """Write figures in all formats, and return the paths for the page."""
+    paths = {}
+    for name in sorted(figures):
+        for format in dict.fromkeys(["png", *FLAGS.formats]):
+            path = os.path.join(FLAGS.output, f"{name}.{format}")
+            figures[name].savefig(path, dpi=150)
+        paths[f"{name}.png"] = os.path.join(FLAGS.output, f"{name}.png")
+    return paths
+
+
+def write_images(compared: Compared, judged: dict) -> None:
+    """Write `images.csv`: the area under the accuracy, by image and method."""
+    columns = {
+        methods.title_at(*key).replace("\n", ", "): one.curve.values
+        for key, one in judged.items()
+        if one.curve is not None
+    }
+    path = os.path.join(FLAGS.output, "images.csv")
+    with record.replacing(path) as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "label", "prediction", *columns])
+        writer.writerows(
+            zip(
+                range(len(compared.images)),
+                [compared.names[c] for c in compared.labels],
+                [compared.names[c] for c in compared.predictions],
+                *columns.values(),
+                strict=True,
+            )
+        )
 
 
 def map_figures(
@@ -518,7 +583,7 @@ def map_figures(
         key=lambda key: key[1] is None,
     )
     if drawn:
-        figures["compare.png"] = plots.compare(
+        figures["compare"] = plots.compare(
             compared.images[shown],
             {methods.title_at(*key): judged[key].maps[shown] for key in drawn},
             {
@@ -534,7 +599,7 @@ def map_figures(
         model, one = compared.model, compared.images[shown[:1]]
         c = int(compared.predictions[shown[0]])
         numbers = inputs.spread(np.arange(1, model.num_layers + 1), 8).tolist()
-        figures["maps_by_layer.png"] = plots.maps_by_layer(
+        figures["maps_by_layer"] = plots.maps_by_layer(
             one[0],
             {layer: model.class_maps(one, c, layer)[0] for layer in numbers},
             names[c],

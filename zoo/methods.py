@@ -1,19 +1,23 @@
 """The ways to make a map that `zoo.compare` compares.
 
 These are the functions of `keras_facnn.attribution` that make a map of images
-and classes, by their names, and those of `OWN`. A function that is added there
-is among them; `TITLES` and `passes` know more about some.
+and classes, by their names, those of `OWN`, and functions of a user's file, as
+`my_file.py:my_method`. A function that is added there is among them; `TITLES`
+and `passes` know more about some.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib.util
 import inspect
 import math
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from absl import app
 from absl import flags
 
 if TYPE_CHECKING:
@@ -48,8 +52,10 @@ def define_flags() -> None:
     flags.DEFINE_list(
         "methods",
         None,
-        f"Some of {', '.join(OWN)}, and of the functions of "
-        f"keras_facnn.attribution, such as {', '.join(DEFAULT_OF_OTHERS[:4])}. "
+        f"Some of {', '.join(OWN)}, of the functions of "
+        f"keras_facnn.attribution, such as {', '.join(DEFAULT_OF_OTHERS[:4])}, "
+        "and of your own, as FILE.py:FUNCTION, which takes model, images and "
+        "classes, and returns maps (B, h, w). "
         "middle is always brightest there, a control for --boxes. "
         f"tf_keras_vis needs TensorFlow. The default is {','.join(DEFAULT)}, "
         f"and for a model that is no FA-CNN {','.join(DEFAULT_OF_OTHERS)}.",
@@ -60,7 +66,7 @@ def define_flags() -> None:
 
 
 def names() -> list[str]:
-    """Return the names of all methods."""
+    """Return the names of all methods, but for those of a user's files."""
     from keras_facnn import attribution
 
     found = [
@@ -81,8 +87,7 @@ def _makes_maps(function: Callable) -> bool:
         if parameter.default is parameter.empty
     }
     return first == ["model", "images", "classes"] and needed <= {
-        "model",
-        "images",
+        *first,
         "layer",
     }
 
@@ -96,7 +101,12 @@ def is_layered(name: str) -> bool:
 
 def title(name: str) -> str:
     """Return what to call a method."""
-    return TITLES.get(name, name.replace("_", " "))
+    return TITLES.get(name, short(name).replace("_", " "))
+
+
+def short(name: str) -> str:
+    """Return the name of a method without the path of its file."""
+    return name.rpartition(":")[2]
 
 
 def title_at(name: str, layer: int | str | None) -> str:
@@ -185,4 +195,28 @@ def passes(model: keras.Model, name: str) -> tuple[int | str, int | str]:
 def _function(name: str) -> Callable:
     from keras_facnn import attribution
 
+    if ":" in name:
+        return load(name)
     return getattr(attribution, name)
+
+
+@functools.cache
+def load(name: str) -> Callable:
+    """Return a function of a user's file, `FILE.py:FUNCTION`."""
+    path, _, attribute = name.rpartition(":")
+    if not path.endswith(".py") or not os.path.isfile(path):
+        raise app.UsageError(
+            "--methods of your own must be FILE.py:FUNCTION, and the file must "
+            f"exist. Received: {name}"
+        )
+    stem = os.path.splitext(os.path.basename(path))[0]
+    spec = importlib.util.spec_from_file_location(stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    function = getattr(module, attribute, None)
+    if not callable(function) or not _makes_maps(function):
+        raise app.UsageError(
+            f"--methods {name} must be a function of model, images, classes, "
+            "whose other parameters have defaults, except for `layer`."
+        )
+    return function

@@ -57,6 +57,7 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
         "rise_masks": 10,
         "steps": 4,
         "methods": ",".join(METHODS),
+        "formats": "pdf",
     }
     result = run("compare", **flags)
     assert result.returncode == 0, result.output
@@ -100,12 +101,23 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
     results = json.loads((out / "results.json").read_text())
     assert len(results["pixel_removal"]["facnn_1"]["accuracy"]) == 5
     page = (out / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 5
+    assert (out / "compare.pdf").read_bytes().startswith(b"%PDF")
+    with open(out / "images.csv", newline="") as file:
+        of_images = list(csv.DictReader(file))
+    assert len(of_images) == 10
+    areas = [float(row["FA-CNN, layer 2"]) for row in of_images]
+    # The black image has no order.
+    assert np.isnan(areas[0])
+    assert np.nanmean(areas) == pytest.approx(
+        float(a["accuracy AUC"]), abs=1e-4
+    )
     for name in (
         "compare",
         "maps_by_layer",
         "pixel_removal_1",
         "pixel_removal_2",
+        "similarity_by_layer",
     ):
         assert (out / f"{name}.png").exists()
     assert "://" not in page  # base64 has no colon
@@ -131,6 +143,53 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
     assert float(pair["difference"]) <= float(pair["high"])
     assert "Pairs of methods" in page
     assert (out / "table.md").read_text().count("\n| ") >= 10
+
+
+OWN = """
+import numpy as np
+
+def my_method(model, images, classes, *, layer):
+    return model.class_maps(images, classes, layer=layer)
+
+def needs_more(model, images, classes, masks):
+    return None
+"""
+
+
+def test_takes_methods_of_a_file(folder, tmp_path):
+    model = FACNN(10, (32, 32, 3), (1,), (1,), space_to_depth=2)
+    model.save_to_preset(tmp_path / "preset", {"class_names": NAMES})
+    (tmp_path / "mine.py").write_text(OWN)
+
+    def compare(*names):
+        return run(
+            "compare",
+            preset=tmp_path / "preset",
+            data=folder,
+            output=tmp_path / "out",
+            images=4,
+            figure_images=1,
+            steps=2,
+            methods=",".join(["facnn", *names]),
+        )
+
+    mine = tmp_path / "mine.py"
+    result = compare(f"{mine}:my_method")
+    assert result.returncode == 0, result.output
+    with open(tmp_path / "out" / "table.csv", newline="") as file:
+        rows = {r["method"]: r for r in csv.DictReader(file)}
+    assert set(rows) == {"FA-CNN", "my method"}
+    areas = {r["accuracy AUC"] for r in rows.values()}
+    assert len(areas) == 1
+    for name, message in (
+        (f"{mine}:needs_more", "must be a function of model, images, classes"),
+        (f"{mine}:nothing", "must be a function of model, images, classes"),
+        ("nowhere.py:my_method", "must be FILE.py:FUNCTION"),
+    ):
+        result = compare(name)
+        assert result.returncode == 1
+        assert message in result.output
+        assert "Traceback" not in result.output
 
 
 def averaging_model(path):

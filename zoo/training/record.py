@@ -69,12 +69,15 @@ def check_command() -> None:
 
 
 def command() -> str:
-    """Return the command that runs, with only the last part of each path."""
+    """Return the command that runs, with only the end of absolute paths.
+
+    Relative paths stay as they are, so that the command can be pasted.
+    """
     import keras
 
     def shorten(value: re.Match) -> str:
         path = value[0]
-        if os.sep in path and "://" not in path:
+        if os.path.isabs(path) and "://" not in path:
             path = "./" + os.path.basename(os.path.normpath(path))
         return path
 
