@@ -3,9 +3,9 @@
     python -m zoo.throughput --model clothing.onnx --pictures photos/ \
         --output maps/
 
-One session of ONNX Runtime that uses all cores runs on random pixels, before and
-after `explain_files` reads, explains and writes the same
-pictures, with one process per core. It prints the pictures per second of both,
+One session of ONNX Runtime that uses all cores runs on random pixels, before
+and after `explain_files` reads, explains and writes the pictures, with one
+process per core. It prints the pictures per second of both,
 their ratio, the memory of the calling process, the bytes that were written, and
 how far the sums of the written maps are from the logits. It also prints the
 milliseconds of one core that each part of the work takes per picture. It needs
