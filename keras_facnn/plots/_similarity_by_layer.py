@@ -2,6 +2,7 @@ import typing
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from keras_facnn.metrics import SimilarityByLayer
 from keras_facnn.plots.text import draw_legend
@@ -54,8 +55,11 @@ def similarity_by_layer(result: SimilarityByLayer) -> Figure:
     ax.set(
         xlabel="layer",
         ylabel=f"similarity to {result.settings.get('reference', 'reference')}",
-        xticks=result.columns if len(result.columns) < 13 else None,
     )
+    if len(result.columns) <= 12:
+        ax.set_xticks(result.columns)
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(12, integer=True))
     ax.set_ylim(top=1.03)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)

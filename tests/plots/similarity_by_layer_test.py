@@ -32,6 +32,20 @@ def test_draws_means_bands_and_controls(rng):
     assert texts == ["the image's own map", "control: map of another image"]
 
 
+@pytest.mark.parametrize("count", [1, 4, 24, 100])
+def test_ticks_are_layers(rng, count):
+    layers = tuple(range(1, count + 1))
+    result = SimilarityByLayer(
+        values=rng.uniform(size=(9, count)), metric="mine", columns=layers
+    )
+    figure = plots.similarity_by_layer(result)
+    figure.draw_without_rendering()
+    low, high = figure.axes[0].get_xlim()
+    ticks = [t for t in figure.axes[0].get_xticks() if low <= t <= high]
+    assert 1 <= len(ticks) <= 13
+    assert all(tick == int(tick) for tick in ticks)
+
+
 def test_refuses_what_is_no_result():
     with pytest.raises(ValueError, match="`result` must be.*Received: dict"):
         plots.similarity_by_layer({})
