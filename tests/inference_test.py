@@ -163,6 +163,7 @@ def in_front(augmentation):
 LAYERS = {hybrid: "inner", inside: "inner", in_front: "fa_1"}
 METHODS = {
     "grad_cam": attribution.grad_cam,
+    "grad_cam_plus_plus": attribution.grad_cam_plus_plus,
     "hires_cam": attribution.hires_cam,
     "layer_cam": attribution.layer_cam,
 }

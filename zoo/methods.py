@@ -33,6 +33,7 @@ TITLES = {
     "facnn_centered": "FA-CNN, centered",
     "cam": "CAM",
     "grad_cam": "Grad-CAM",
+    "grad_cam_plus_plus": "Grad-CAM++",
     "tf_keras_vis": "Grad-CAM by tf-keras-vis",
     "hires_cam": "HiResCAM",
     "layer_cam": "Layer-CAM",
@@ -174,9 +175,14 @@ def passes(model: keras.Model, name: str) -> tuple[int | str, int | str]:
         return 0, 0
     if name in ("facnn", "facnn_centered", "cam"):
         return 1, 0
-    if name in ("grad_cam", "tf_keras_vis", "hires_cam", "layer_cam"):
-        return 1, 1
-    if name == "saliency":
+    if name in (
+        "grad_cam",
+        "grad_cam_plus_plus",
+        "tf_keras_vis",
+        "hires_cam",
+        "layer_cam",
+        "saliency",
+    ):
         return 1, 1
     if name == "integrated_gradients":
         return INTEGRATION_STEPS, INTEGRATION_STEPS

@@ -4,6 +4,7 @@ from keras_facnn.attribution._cam import cam
 from keras_facnn.attribution._fa_maps import contrast
 from keras_facnn.attribution._fa_maps import disagreement
 from keras_facnn.attribution._gradient_cam import grad_cam
+from keras_facnn.attribution._gradient_cam import grad_cam_plus_plus
 from keras_facnn.attribution._gradient_cam import hires_cam
 from keras_facnn.attribution._gradient_cam import layer_cam
 from keras_facnn.attribution._input_gradients import integrated_gradients
@@ -16,6 +17,7 @@ __all__ = [
     "contrast",
     "disagreement",
     "grad_cam",
+    "grad_cam_plus_plus",
     "hires_cam",
     "integrated_gradients",
     "layer_cam",

@@ -143,6 +143,57 @@ def grad_cam_by_layer(
     return [maps[names.index(name)] for name in layers]
 
 
+def grad_cam_plus_plus(
+    model: keras.Model,
+    images: Images,
+    classes: Classes = None,
+    *,
+    layer: LayerName,
+    batch_size: int = 32,
+) -> np.ndarray:
+    """Return Grad-CAM++ maps, in which positive gradients count by location.
+
+    The map of class `c` is `relu(sum_k w_k A_k)`. Here `A` is the layer's
+    output and `g_k` the gradient of the logit `y_c` with respect to `A_k`. The
+    weight `w_k` is the sum over the image of `relu(g_k) / (2 + g_k S_k)`, with
+    `S_k` the sum of `A_k` over the image. It is the paper's closed form for
+    the score `exp(y_c)` and a network that is piecewise linear after the layer.
+    The common factor `exp(y_c)`, which may overflow, is left out, as in
+    pytorch-grad-cam. The maps cost one forward and one backward pass; `"all"`
+    needs one backward pass per class.
+
+    Source: Chattopadhyay et al., "Grad-CAM++", arXiv 1710.11063, equations 5
+    and 19.
+
+    Args:
+        model: As for `grad_cam`.
+        images: Array `(B, H, W, channels)`, in the range that the model takes.
+        classes: As for `grad_cam`.
+        layer: As for `grad_cam`.
+        batch_size: Positive integer, images per forward pass.
+
+    Returns:
+        A float32 NumPy array `(B, h, w)`, or `(B, h, w, C)` for `"all"`.
+
+    Raises:
+        ValueError: As for `grad_cam`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_facnn
+    >>> model = keras_facnn.FACNN(10, depths=(2,), maps_per_class=(1,))
+    >>> images = np.zeros((2, 32, 32, 3), "uint8")
+    >>> maps = keras_facnn.attribution.grad_cam_plus_plus(
+    ...     model, images, 3, layer=2
+    ... )
+    >>> maps.shape
+    (2, 32, 32)
+    """
+
+    return _cam(_grad_cam_plus_plus, model, images, classes, layer, batch_size)
+
+
 def hires_cam(
     model: keras.Model,
     images: Images,
@@ -222,6 +273,15 @@ def layer_cam(
 
 def _grad_cam(a: Any, g: Any) -> Any:
     weights = ops.mean(g, axis=(1, 2), keepdims=True)
+    return ops.relu(ops.sum(weights * a, axis=-1))
+
+
+def _grad_cam_plus_plus(a: Any, g: Any) -> Any:
+    # The paper's fraction without the squared gradient, which may underflow.
+    divisor = 2.0 + g * ops.sum(a, axis=(1, 2), keepdims=True)
+    # Only negative activations can make it 0.
+    divisor = ops.where(divisor == 0, ops.ones_like(divisor), divisor)
+    weights = ops.sum(ops.relu(g) / divisor, axis=(1, 2), keepdims=True)
     return ops.relu(ops.sum(weights * a, axis=-1))
 
 

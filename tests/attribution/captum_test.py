@@ -93,3 +93,25 @@ def test_grad_cam(small_model, images, tensor):
         np.testing.assert_allclose(
             ours, theirs[:, 0].detach(), rtol=1e-4, atol=1e-6
         )
+
+
+def test_grad_cam_plus_plus(small_model, images):
+    """The paper's formula in float64, with gradients by PyTorch alone."""
+    for layer in ("fa_1", "fa_3"):
+        peer = ChannelsFirst(small_model, layer)
+        a = peer.before(images.astype("float32"), training=False).detach()
+        a.requires_grad_()
+        scores = peer.after(a, training=False)
+        chosen = scores[torch.arange(len(CLASSES)), CLASSES].sum()
+        (g,) = torch.autograd.grad(chosen, a)
+        a, g = a.detach().double(), g.double()
+        total = a.sum((1, 2), keepdim=True)
+        alpha = g**2 / (2 * g**2 + total * g**3)
+        alpha = torch.where(g > 0, alpha, 0)
+        weights = (alpha * g.clamp(min=0)).sum((1, 2), keepdim=True)
+        theirs = (weights * a).sum(-1).clamp(min=0)
+        ours = attribution.grad_cam_plus_plus(
+            small_model, images, CLASSES, layer=layer
+        )
+        assert ours.any()
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)

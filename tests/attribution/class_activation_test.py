@@ -5,6 +5,7 @@ from keras import layers
 
 from keras_facnn.attribution import cam
 from keras_facnn.attribution import grad_cam
+from keras_facnn.attribution import grad_cam_plus_plus
 
 SHAPE = (12, 10, 3)
 
@@ -190,6 +191,22 @@ def test_grad_cam_is_its_positive_part(photos):
         np.maximum(maps, 0) / np.prod(maps.shape[1:3]),
         atol=1e-6,
     )
+
+
+def test_grad_cam_plus_plus_of_a_linear_head_in_closed_form(photos):
+    conv, dense = parts()
+    model = flat(conv, dense)
+    # Gradients of a real size, so that the divisor matters.
+    dense.kernel.assign(dense.get_weights()[0] * 5)
+    a = backbone_of(conv).predict(photos, verbose=0)
+    kernel = dense.get_weights()[0]
+    # The gradient is the same at all locations: the kernel divided by h w.
+    scores = np.einsum("bhwk,kc->bkc", a, kernel) / np.prod(a.shape[1:3])
+    weights = np.maximum(kernel, 0) / (2 + scores)
+    expected = np.maximum(np.einsum("bhwk,bkc->bhwc", a, weights), 0)
+    assert expected.any()
+    found = grad_cam_plus_plus(model, photos, "all", layer="last")
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_facnn(small_model, images):

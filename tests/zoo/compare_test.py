@@ -23,6 +23,7 @@ METHODS = [
     "facnn_centered",
     "cam",
     "grad_cam",
+    "grad_cam_plus_plus",
     "hires_cam",
     "layer_cam",
     "saliency",
