@@ -184,6 +184,9 @@ def is_public(name):
             shown += BY_THEIR_OWN_NAME
         if part not in shown:
             return False
+        if thing is keras_facnn and part in BY_THEIR_OWN_NAME:
+            # It is an attribute of the package only once it is imported.
+            importlib.import_module(f"keras_facnn.{part}")
         thing = getattr(thing, part)
     return True
 
