@@ -74,7 +74,7 @@ def explain_files(
 
     Returns:
         A dict with the number of `pictures` of the run, of those which were in
-        files already (`before`), of those of this call that could not be read
+        files before this call (`before`), of those that could not be read
         (`unreadable`), and of the files that the inputs name and that are no
         pictures (`left_out`).
 
@@ -110,17 +110,12 @@ def explain_files(
     names = _as_list(inputs)
     folder = RunFolder(os.fspath(output))
     rows = Rows(Explainer(model, engine, threads=1), top, maps, dtype)
-    left_out = 0
-
-    def listing() -> typing.Any:
-        nonlocal left_out
-        found = Inputs(names, column)
-        left_out = len(found.left_out)
-        return found.listing(pictures_per_file)
-
-    folder.start(_facts(rows, names, column, pictures_per_file), listing)
+    folder.start(
+        _facts(rows, names, column, pictures_per_file),
+        lambda: Inputs(names, column).listing(pictures_per_file),
+    )
     parts, pictures, before = folder.left()
-    done, unreadable = before, 0
+    done, unreadable = before, folder.unreadable()
     worker = {
         "folder": folder,
         "rows": rows,
@@ -140,7 +135,7 @@ def explain_files(
         "pictures": pictures,
         "before": before,
         "unreadable": unreadable,
-        "left_out": left_out,
+        "left_out": folder.left_out(),
     }
 
 

@@ -68,7 +68,10 @@ class Inputs:
         return len(self.paths) + sum(self.groups.values())
 
     def listing(self, per_part: int) -> pa.Table:
-        """Return the pictures in parts, as a table of the schema `LISTING`."""
+        """Return the pictures in parts, as a table of the schema `LISTING`.
+
+        Its metadata hold the number of files that are `left_out`.
+        """
         size = min(per_part, max(_LEAST, -(-self.pictures // _PARTS)))
         paths = [os.fsencode(path) for path in self.paths]
         rows: list[tuple[Any, ...]] = [
@@ -81,7 +84,10 @@ class Inputs:
                 rows.append((part, os.fsencode(path), group, start, length))
                 part += 1
         columns = zip(*rows, strict=True)
-        return pa.table(list(map(list, columns)), schema=LISTING)
+        left_out = {"left_out": str(len(self.left_out))}
+        return pa.table(
+            list(map(list, columns)), schema=LISTING.with_metadata(left_out)
+        )
 
     def _add_input(self, name: str) -> None:
         if is_address(name):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
+from pyarrow import dataset
 from pyarrow import fs
 from pyarrow import parquet
 
@@ -119,6 +120,22 @@ class RunFolder:
         left = [part for part in rows if part not in done]
         pictures = sum(rows.values())
         return left, pictures, pictures - sum(rows[part] for part in left)
+
+    def unreadable(self) -> int:
+        """Return how many pictures of the parts that are done have an error."""
+        files = [
+            self._at(f"part-{part:06d}.parquet")
+            for part in sorted(self._parts())
+        ]
+        if not files:
+            return 0
+        rows = dataset.dataset(files, filesystem=self._system, format="parquet")
+        return rows.count_rows(filter=dataset.field("error").is_valid())
+
+    def left_out(self) -> int:
+        """Return how many files the inputs name that are no pictures."""
+        with self._system.open_input_file(self._at("_run/inputs.parquet")) as f:
+            return int(parquet.read_schema(f).metadata[b"left_out"])
 
     def finish(self) -> None:
         """Remove what killed processes have left."""

@@ -139,6 +139,26 @@ def test_a_picture_that_is_gone_is_a_row(small_onnx, photos, tmp_path):
     assert rows[1]["error"].startswith("There is no image")
 
 
+def test_a_continued_run_counts_what_it_did_before(
+    small_onnx, photos, tmp_path, monkeypatch
+):
+    (photos / "a" / "00.png").write_bytes(b"no picture")
+    (photos / "b" / "39.png").write_bytes(b"no picture")
+    (photos / "notes.md").write_text("notes")
+    given = small_onnx[1], photos, tmp_path / "out"
+    with monkeypatch.context() as patched:
+        name = "keras_facnn.batch.worker.read_picture"
+        patched.setattr(name, dying(name, 35))
+        with pytest.raises(Killed):
+            explain_files(*given)
+    seen = []
+    expected = {"pictures": 40, "unreadable": 2, "left_out": 1}
+    counts = explain_files(*given, progress=lambda *n: seen.append(n))
+    assert counts == {**expected, "before": 32}
+    assert seen == [(32, 40, 1), (40, 40, 2)]
+    assert explain_files(*given) == {**expected, "before": 40}
+
+
 class Killed(BaseException):
     """What stands for the end of the process."""
 
