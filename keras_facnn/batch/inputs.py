@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 from pyarrow import fs
-from pyarrow import parquet
 
 from keras_facnn.batch.storage import is_address
+from keras_facnn.batch.storage import open_parquet
 from keras_facnn.batch.storage import open_storage
 from keras_facnn.pictures.class_folders import list_pictures
 from keras_facnn.pictures.opening import picture_endings
@@ -146,16 +146,31 @@ class Inputs:
                 self.paths[path] = None
 
     def _add_parquet(self, path: str) -> None:
-        system, place = open_storage(path)
-        with parquet.ParquetFile(system.open_input_file(place)) as file:
+        with open_parquet(path) as file:
             name = picture_column(file.schema_arrow, self.column, path)
-            if pa.types.is_string(file.schema_arrow.field(name).type):
+            if _is_text(file.schema_arrow.field(name).type):
                 for batch in file.iter_batches(columns=[name]):
                     self._add_files(p for p in batch[name].to_pylist() if p)
                 return
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
                 self.groups[path, group] = rows
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return (
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+    )
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return (
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
+    )
 
 
 def _is_of_a_run(path: str) -> bool:
@@ -171,7 +186,7 @@ def picture_column(schema: pa.Schema, column: str | None, path: str) -> str:
             kind = schema.field(name).type
             if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
                 return name
-            if pa.types.is_string(kind) or pa.types.is_binary(kind):
+            if _is_text(kind) or _is_bytes(kind):
                 return name
     raise ValueError(
         f"{path} must have a column {' or '.join(map(repr, names))} with the "

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from pyarrow import fs
+from pyarrow import parquet
 
 
 def is_address(path: str) -> bool:
@@ -29,6 +30,21 @@ def read_bytes(address: str) -> bytes:
     system, path = open_storage(address)
     with system.open_input_file(path) as file:
         return file.read()
+
+
+def open_parquet(path: str) -> parquet.ParquetFile:
+    """Open a Parquet file, whose row groups are read page by page.
+
+    By default, PyArrow reads a whole row group, which may hold gigabytes of
+    pictures.
+
+    Args:
+        path: A path on the disk, or an address.
+    """
+    system, place = open_storage(path)
+    return parquet.ParquetFile(
+        system.open_input_file(place), pre_buffer=False, buffer_size=2**20
+    )
 
 
 def write_aside(system: Any, path: str, aside: str, write: Any) -> None:

@@ -15,7 +15,7 @@ from keras_facnn.batch.inputs import picture_column
 from keras_facnn.batch.rows import Rows
 from keras_facnn.batch.run_folder import RunFolder
 from keras_facnn.batch.storage import is_address
-from keras_facnn.batch.storage import open_storage
+from keras_facnn.batch.storage import open_parquet
 from keras_facnn.batch.storage import read_bytes
 from keras_facnn.pictures.read_ahead import read_ahead
 from keras_facnn.pictures.reading import picture_size
@@ -168,8 +168,7 @@ def _pictures_in_parquet(
     path: str, group: int, wanted: range, column: str | None, batch_size: int
 ) -> Iterator[list[Picture]]:
     """Yield the pictures in some rows of a row group of a Parquet file."""
-    system, place = open_storage(path)
-    with parquet.ParquetFile(system.open_input_file(place)) as file:
+    with open_parquet(path) as file:
         before = sum(file.metadata.row_group(g).num_rows for g in range(group))
         name = picture_column(file.schema_arrow, column, path)
         position = 0

@@ -267,6 +267,50 @@ def test_reads_parquet(small_onnx, photos, tmp_path, kind):
     assert found.equals(expected)
 
 
+@pytest.mark.parametrize(
+    "column, kind",
+    [
+        ("bytes", pa.large_binary()),
+        ("bytes", pa.binary_view()),
+        ("path", pa.large_string()),
+        ("path", pa.string_view()),
+    ],
+    ids=str,
+)
+def test_reads_every_type_of_bytes_and_text(
+    small_onnx, photos, tmp_path, column, kind
+):
+    """Polars writes large and view types."""
+    files = sorted(photos.rglob("*.png"))
+    values = [f.read_bytes() if column == "bytes" else str(f) for f in files]
+    given = tmp_path / "given.parquet"
+    parquet.write_table(pa.table({column: pa.array(values, kind)}), given)
+    explain_files(small_onnx[1], given, tmp_path / "out")
+    explain_files(small_onnx[1], photos, tmp_path / "whole")
+    columns = ["class", "height", "maps", "error"]
+    found = read(tmp_path / "out").select(columns)
+    assert found.equals(read(tmp_path / "whole").select(columns))
+
+
+def test_does_not_hold_a_whole_row_group(small_onnx, tmp_path, monkeypatch):
+    data = np.random.default_rng(0).bytes(2**16)
+    table = pa.table({"bytes": [data] * 1024})
+    given = tmp_path / "given.parquet"
+    options = {"use_dictionary": False, "write_batch_size": 16}
+    parquet.write_table(table, given, compression="none", **options)
+    del table
+    before, seen = pa.total_allocated_bytes(), []
+
+    def read_picture(*arguments):
+        seen.append(pa.total_allocated_bytes() - before)
+        raise ValueError("no picture")
+
+    monkeypatch.setattr("keras_facnn.batch.worker.picture_size", read_picture)
+    counts = explain_files(small_onnx[1], given, tmp_path / "out", batch_size=8)
+    assert counts["unreadable"] == 1024
+    assert max(seen) < 2**25
+
+
 def test_says_which_columns_a_parquet_file_has(small_onnx, tmp_path):
     given = tmp_path / "given.parquet"
     parquet.write_table(pa.table({"number": [1]}), given)
