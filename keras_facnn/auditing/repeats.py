@@ -1,4 +1,4 @@
-"""Find what repeats in the images of one class, and in no other."""
+"""Find what repeats in the images of one class more than in others."""
 
 import dataclasses
 from collections.abc import Mapping

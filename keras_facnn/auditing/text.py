@@ -60,16 +60,16 @@ def verdict(audit: "Audit") -> str:
     if not alarms:
         return (
             f"In {images}, no suspicious reason was found: nothing repeats in "
-            "the images of one class and in no others."
+            "the images of one class much more than in others."
         )
     if len(alarms) == 1:
         return (
             f"In {images}, one suspicious reason was found: it repeats in the "
-            "images of one class and in no others."
+            "images of one class much more than in others."
         )
     return (
         f"In {images}, {len(alarms)} suspicious reasons were found: each "
-        "repeats in the images of one class and in no others."
+        "repeats in the images of one class much more than in others."
     )
 
 

@@ -19,7 +19,10 @@ def grounds(reason: "Reason") -> str:
         if reason.kind == "place"
         else "the same sharpness or compression"
     )
-    text = f"{what} in {share} of the images called {name}, and in no others"
+    text = (
+        f"{what} in {share} of the images called {name}, and nothing as alike "
+        "in other classes"
+    )
     if reason.kind == "place":
         text += (
             f"; without the evidence there, {reason.taken['changed']:.0%} of "

@@ -29,11 +29,11 @@ SUMMARY = "find out for which reasons a model gives its answers"
 DESCRIPTION = """\
 Find out for which reasons a model gives its answers, over a folder of photos:
 where the evidence for each class lies, which places look alike, and what is
-suspicious, because it repeats in the photos of one class and in no others, such
-as a tag, a watermark or a backdrop. The most suspicious places are covered, to
-see whether the model uses them. Audit the photos that the model was trained on
-to find what it may have learned from. The report is one HTML file, which opens
-in any browser.
+suspicious, because it repeats in the photos of one class much more than in
+others, such as a tag, a watermark or a backdrop. The most suspicious places are
+covered, to see whether the model uses them. Audit the photos that the model was
+trained on to find what it may have learned from. The report is one HTML file,
+which opens in any browser.
 """
 
 
