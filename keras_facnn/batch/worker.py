@@ -25,6 +25,9 @@ from keras_facnn.pictures.reading import read_picture
 _GROUP_BYTES = 2**26
 # How many processes may die in one part.
 _MOST_TRIES = 3
+# Threads of each process that read pictures. There is a process per core, so
+# that more would only wait; an object store answers several at a time.
+_THREADS = 4
 
 
 class Picture(NamedTuple):
@@ -106,7 +109,9 @@ class Worker:
     def _tables(self, part: int) -> Iterator[pa.Table]:
         """Yield the rows of a part, a batch at a time."""
         for pictures in self._pictures(part):
-            for batch in read_ahead(pictures, self._read, self.batch_size):
+            for batch in read_ahead(
+                pictures, self._read, self.batch_size, _THREADS
+            ):
                 yield self._table(
                     [pictures[i].path for i, _ in batch],
                     [found for _, found in batch],

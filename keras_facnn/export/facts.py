@@ -1,6 +1,5 @@
 """Facts about the model that a written file holds, and a JSON beside it."""
 
-import hashlib
 import json
 import pathlib
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from typing import Any
 
 from keras import ops
 
+from keras_facnn.runtime.facts import hash_model
 from keras_facnn.version import __version__
 
 # The facts about a model, by name. All values can be written as JSON.
@@ -72,5 +72,4 @@ def write_facts_of(
         path: The JSON file to write.
         facts: The facts.
     """
-    sha256 = hashlib.sha256(written.read_bytes()).hexdigest()
-    path.write_bytes(as_json({**facts, "sha256": sha256}))
+    path.write_bytes(as_json({**facts, "sha256": hash_model(written)}))

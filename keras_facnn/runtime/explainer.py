@@ -60,7 +60,8 @@ class Explainer:
         scale: The mean of a raw map, times this number, is the logit.
         offset: Amount by which the logit is less than that, if the head has a
             threshold; else 0. None if the file does not say it.
-        sha256: The hash of the file, in hexadecimal digits.
+        sha256: The hash of the file, in hexadecimal digits. That of an `.xml`
+            covers its `.bin`, too.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -100,10 +100,28 @@ def check_facts_beside(path: pathlib.Path, sha256: str) -> None:
         )
 
 
-def hash_file(path: pathlib.Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def hash_model(path: pathlib.Path) -> str:
+    """Return the SHA-256 of a model's file, in hexadecimal digits.
+
+    The weights of an OpenVINO `.xml` are in the `.bin` beside it. The hash is
+    that of both, one after the other.
+
+    Args:
+        path: The path of the file.
+
+    Raises:
+        FileNotFoundError: If one of the files is missing.
+    """
+    files = [path]
+    if path.suffix.lower() == ".xml":
+        files.append(path.with_suffix(".bin"))
+    digest = hashlib.sha256()
+    for part in files:
+        if not part.is_file():
+            raise FileNotFoundError(f"There is no file {_name(part)}")
+        with open(part, "rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
 
 
 def _name(path: pathlib.Path) -> str:

@@ -17,7 +17,7 @@ from keras_facnn.runtime import onnxruntime
 from keras_facnn.runtime import openvino
 from keras_facnn.runtime.engine import Engine
 from keras_facnn.runtime.facts import check_facts_beside
-from keras_facnn.runtime.facts import hash_file
+from keras_facnn.runtime.facts import hash_model
 from keras_facnn.runtime.facts import parse_facts
 from keras_facnn.runtime.sums import check_sums
 from keras_facnn.runtime.sums import sum_errors
@@ -62,9 +62,7 @@ class ModelFile:
             )
         self._precision = precision
         self._name = printable(str(self._path))
-        if not self._path.is_file():
-            raise FileNotFoundError(f"There is no file {self._name}")
-        self.sha256 = hash_file(self._path)
+        self.sha256 = hash_model(self._path)
         check_facts_beside(self._path, self.sha256)
         self._engine = self._open()
         self._process = os.getpid()

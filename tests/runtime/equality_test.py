@@ -89,6 +89,16 @@ def test_an_openvino_file_gives_the_same(small_model, images, tmp_path):
     np.testing.assert_allclose(columns["maps"], maps, atol=1e-4)
     expected = small_model.class_maps(images, layer=2)
     np.testing.assert_allclose(columns["layer_maps_2"], expected, atol=1e-4)
+    # Other weights in the file beside it are another model.
+    weights = tmp_path / "m.bin"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(ValueError, match="json is not of .*m.xml"):
+        Explainer(tmp_path / "m.xml")
+    weights.unlink()
+    with pytest.raises(FileNotFoundError, match="no file .*m.bin"):
+        Explainer(tmp_path / "m.xml")
 
 
 WITHOUT_KERAS = """
