@@ -2,11 +2,14 @@
 
 from keras_facnn.metrics._compare import Comparison
 from keras_facnn.metrics._compare import compare
+from keras_facnn.metrics._concentration import complexity
+from keras_facnn.metrics._concentration import sparseness
 from keras_facnn.metrics._exactness import exactness
 from keras_facnn.metrics._localization import energy_pointing_game
 from keras_facnn.metrics._localization import grid_pointing_game
 from keras_facnn.metrics._localization import make_grids
 from keras_facnn.metrics._localization import pointing_game
+from keras_facnn.metrics._localization import relevance_rank_accuracy
 from keras_facnn.metrics._max_box_accuracy import MaxBoxAccuracy
 from keras_facnn.metrics._max_box_accuracy import max_box_accuracy
 from keras_facnn.metrics._pixel_removal import PixelRemoval
@@ -31,6 +34,7 @@ __all__ = [
     "SimilarityByLayer",
     "cascading_randomization",
     "compare",
+    "complexity",
     "deletion",
     "energy_pointing_game",
     "exactness",
@@ -41,7 +45,9 @@ __all__ = [
     "pearson",
     "pixel_removal",
     "pointing_game",
+    "relevance_rank_accuracy",
     "similarity_by_layer",
+    "sparseness",
     "spearman",
     "top_iou",
 ]

@@ -104,24 +104,56 @@ def energy_pointing_game(
     0.5
     """
     maps, boxes, constant = _check(maps, boxes, size)
-    inside = np.zeros(maps.shape, bool)
-    for one, several in zip(inside, boxes, strict=True):
-        # Halves are not rounded to even numbers, because the same box at
-        # another location would get another size.
-        whole = np.clip(np.floor(several + 0.5), 0, max(one.shape)).astype(int)
-        if (whole[:, 2:] - whole[:, :2] < 1).any():
-            raise ValueError(
-                "`boxes` must hold at least one whole pixel, after rounding. "
-                f"Received: boxes={several.tolist()}"
-            )
-        for left, top, right, bottom in whole:
-            one[top:bottom, left:right] = True
+    inside = _inside(maps, boxes)
     return Result(
         values=np.where(constant, np.nan, _share(maps, inside)),
         metric="energy_pointing_game",
         higher_is_better=True,
         definition="the share of a map's positive values that is in the boxes",
         source="Wang et al. 2020, arXiv 1910.01279, section 4.3",
+    )
+
+
+def relevance_rank_accuracy(
+    maps: Maps, boxes: Boxes, size: tuple[int, int]
+) -> Result:
+    """Return the share of a map's largest values that lies in the boxes.
+
+    As many locations count as there are pixels in the boxes. The mass accuracy
+    of the same source is `energy_pointing_game`.
+
+    Source: Arras et al., "CLEVR-XAI", arXiv 2003.07258, section 3.2.
+
+    Args:
+        maps: Array `(B, h, w)`.
+        boxes: As in `energy_pointing_game`.
+        size: `(height, width)` of the images, in pixels.
+
+    Returns:
+        A `Result` whose values `(B,)` are in 0..1. They are NaN where a map is
+        constant. Among equal values, earlier locations count first.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_facnn
+    >>> maps = np.arange(16.0).reshape(1, 4, 4)
+    >>> keras_facnn.metrics.relevance_rank_accuracy(
+    ...     maps, [[0, 2, 4, 4]], (4, 4)
+    ... ).mean
+    1.0
+    """
+    maps, boxes, constant = _check(maps, boxes, size)
+    inside = _inside(maps, boxes).reshape(len(maps), -1)
+    counts = inside.sum(axis=1)
+    ranked = np.take_along_axis(inside, locations_by_value(maps), axis=1)
+    first = np.arange(inside.shape[1]) < counts[:, None]
+    return Result(
+        values=np.where(constant, np.nan, (ranked & first).sum(1) / counts),
+        metric="relevance_rank_accuracy",
+        higher_is_better=True,
+        definition="the share of a map's largest values that is in the boxes",
+        source="Arras et al. 2022, arXiv 2003.07258, section 3.2",
     )
 
 
@@ -231,6 +263,23 @@ def grid_pointing_game(maps: Maps, cells: int = 2) -> Result:
         source="Böhle et al. 2022, arXiv 2205.10268, section 4",
         settings={"cells": cells},
     )
+
+
+def _inside(maps: np.ndarray, boxes: list[np.ndarray]) -> np.ndarray:
+    """Return which locations of maps `(B, H, W)` lie in boxes, as bools."""
+    inside = np.zeros(maps.shape, bool)
+    for one, several in zip(inside, boxes, strict=True):
+        # Halves are not rounded to even numbers, because the same box at
+        # another location would get another size.
+        whole = np.clip(np.floor(several + 0.5), 0, max(one.shape)).astype(int)
+        if (whole[:, 2:] - whole[:, :2] < 1).any():
+            raise ValueError(
+                "`boxes` must hold at least one whole pixel, after rounding. "
+                f"Received: boxes={several.tolist()}"
+            )
+        for left, top, right, bottom in whole:
+            one[top:bottom, left:right] = True
+    return inside
 
 
 def _share(maps: np.ndarray, inside: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ COUNT, HEIGHT, WIDTH = 200, 12, 10
     [
         (quantus.PointingGame, metrics.pointing_game),
         (quantus.RelevanceMassAccuracy, metrics.energy_pointing_game),
+        (quantus.RelevanceRankAccuracy, metrics.relevance_rank_accuracy),
     ],
 )
 def test_pointing_games(rng, peer, ours):
@@ -43,3 +44,22 @@ def test_pointing_games(rng, peer, ours):
         channel_first=True,
     )
     np.testing.assert_allclose(ours(maps, boxes, (HEIGHT, WIDTH)), theirs)
+
+
+@pytest.mark.parametrize(
+    "peer, ours",
+    [
+        (quantus.Sparseness, metrics.sparseness),
+        (quantus.Complexity, metrics.complexity),
+    ],
+)
+def test_concentration(rng, peer, ours):
+    maps = rng.gamma(0.3, size=(COUNT, HEIGHT, WIDTH))
+    theirs = peer(normalise=False, disable_warnings=True)(
+        model=None,
+        x_batch=np.zeros((COUNT, 3, HEIGHT, WIDTH)),
+        y_batch=np.zeros(COUNT, int),
+        a_batch=maps[:, None],
+        channel_first=True,
+    )
+    np.testing.assert_allclose(ours(maps), theirs, rtol=1e-4)
