@@ -40,7 +40,7 @@ def of_class(text, rows):
 
 def test_queries_of_duckdb(rows):
     duckdb = pytest.importorskip("duckdb")
-    border, classes, errors = blocks("sql")
+    border, classes, errors, labels = blocks("sql")
     name, border = of_class(border, rows)
     found = duckdb.sql(border.replace("0.4", "0.1")).fetchall()
     expected = {
@@ -53,11 +53,19 @@ def test_queries_of_duckdb(rows):
     assert sum(counts.values()) == 39
     ((path, error),) = duckdb.sql(errors).fetchall()
     assert path.endswith("00.png") and "cannot be read" in error
+    found = duckdb.sql(labels).fetchall()
+    assert sum(count for _, _, count, _ in found) == 39
+    assert {label for label, *_ in found} <= {
+        pathlib.Path(row["path"]).parent.name for row in rows
+    }
 
 
 def test_lines_of_pandas(rows, capsys):
     pytest.importorskip("pandas")
-    _, code = blocks("py")
+    _, code, *others = blocks("py")
+    # Those of Beam and Spark, which the environment lacks.
+    for other in others:
+        compile(other, "batch.md", "exec")
     _, code = of_class(code, rows)
     exec(code, {})
     assert capsys.readouterr().out.count("[") == 1 + 4
