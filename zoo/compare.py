@@ -202,7 +202,13 @@ def check_methods_flag() -> None:
     own = [name for name in FLAGS.methods or () if ":" in name]
     for name in own:
         methods.load(name)
-    unknown = sorted(set(FLAGS.methods or ()).difference(known, own))
+    chosen = set(FLAGS.methods or ())
+    if len({methods.short(name) for name in chosen}) < len(chosen):
+        raise app.UsageError(
+            "--methods must have different names, also without their files. "
+            f"Received: {','.join(FLAGS.methods)}"
+        )
+    unknown = sorted(chosen.difference(known, own))
     if unknown:
         raise app.UsageError(
             f"Unknown --methods: {', '.join(unknown)}. There are "
@@ -446,7 +452,8 @@ def scores_by_boxes(
 
     names = ("pointing game", "energy in box", "MaxBoxAccV2")
     if not len(boxes):
-        return dict.fromkeys(names, "")
+        # The columns are those of methods that have boxes.
+        return {c: "" for name in names for c in (name, f"interval of {name}")}
     if maps is None:
         # Not quite constant: a constant map has no score. Around all pixels
         # but a corner is the box of the whole image.

@@ -13,6 +13,7 @@ from keras_facnn import attribution
 from keras_facnn import metrics
 from tests.zoo.conftest import NAMES
 from tests.zoo.conftest import run
+from zoo.compare import scores_by_boxes
 
 pytestmark = pytest.mark.only_on("torch")
 
@@ -154,7 +155,16 @@ def my_method(model, images, classes, *, layer):
 
 def needs_more(model, images, classes, masks):
     return None
+
+facnn = my_method
 """
+
+
+def test_the_columns_of_a_method_without_boxes_are_those_of_others(rng):
+    maps, boxes = rng.uniform(size=(2, 8, 8)), [np.array([[0, 0, 4, 4]])] * 2
+    scored = scores_by_boxes(maps, boxes, (8, 8))
+    for none in (maps[:0], None):
+        assert [*scores_by_boxes(none, [], (8, 8))] == [*scored]
 
 
 def test_takes_methods_of_a_file(folder, tmp_path):
@@ -186,6 +196,7 @@ def test_takes_methods_of_a_file(folder, tmp_path):
         (f"{mine}:needs_more", "must be a function of model, images, classes"),
         (f"{mine}:nothing", "must be a function of model, images, classes"),
         ("nowhere.py:my_method", "must be FILE.py:FUNCTION"),
+        (f"{mine}:facnn", "must have different names"),
     ):
         result = compare(name)
         assert result.returncode == 1
