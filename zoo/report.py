@@ -22,8 +22,8 @@ COLUMNS = {
     "accuracy AUC": (
         "↓",
         "Area under the accuracy as pixels are removed, most relevant first, "
-        "with its 95 % interval over images. A map that finds "
-        "the pixels that matter takes the accuracy down fast.",
+        "with its 95 % interval over images. A map that finds the pixels that "
+        "matter takes the accuracy down fast.",
     ),
     "probability AUC": (
         "↓",

@@ -5,11 +5,11 @@
 
 One session of ONNX Runtime that uses all cores runs on random pixels, before
 and after `explain_files` reads, explains and writes the pictures, with one
-process per core. It prints the pictures per second of both,
-their ratio, the memory of the calling process, the bytes that were written, and
-how far the sums of the written maps are from the logits. It also prints the
-milliseconds of one core that each part of the work takes per picture. It needs
-a Linux computer and the extra `batch`.
+process per core. It prints the pictures per second of both, their ratio, the
+memory of the calling process, the bytes that were written, and how far the sums
+of the written maps are from the logits. It also prints the milliseconds of one
+core that each part of the work takes per picture. It needs a Linux computer and
+the extra `batch`.
 """
 
 from __future__ import annotations

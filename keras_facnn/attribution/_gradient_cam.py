@@ -158,9 +158,9 @@ def grad_cam_plus_plus(
     weight `w_k` is the sum over the image of `relu(g_k) / (2 + g_k S_k)`, with
     `S_k` the sum of `A_k` over the image. It is the paper's closed form for
     the score `exp(y_c)` and a network that is piecewise linear after the layer.
-    The common factor `exp(y_c)`, which may overflow, is left out, as in
-    pytorch-grad-cam. The maps cost one forward and one backward pass; `"all"`
-    needs one backward pass per class.
+    The common factor `exp(y_c)`, which may overflow, is left out. The maps cost
+    one forward and one backward pass; `"all"` needs one backward pass per
+    class.
 
     Source: Chattopadhyay et al., "Grad-CAM++", arXiv 1710.11063, equations 5
     and 19.
@@ -190,7 +190,6 @@ def grad_cam_plus_plus(
     >>> maps.shape
     (2, 32, 32)
     """
-
     return _cam(_grad_cam_plus_plus, model, images, classes, layer, batch_size)
 
 

@@ -45,10 +45,10 @@ def suspicious(audit: "Audit", pictures: Pictures) -> str:
         "What is suspicious",
         html.paragraph(
             "Each card is something that images of one class have in common, "
-            "more than with any of other classes. The lines in the pictures "
-            "show where. A click enlarges a picture and names its file. The "
-            "model may not use it, or it may be a fair reason: look, and see "
-            "what changes without it."
+            "much more than with images of other classes. Lines show where it "
+            "is. Click a picture to enlarge it and to see the name of its "
+            "file. The model may not use it, or it may be a fair reason: look, "
+            "and see what changes without it."
         ),
         _filters(alarms) if len(alarms) > 1 else "",
         f'<div class="cards wide">{cards}</div>',

@@ -96,7 +96,7 @@ def test_grad_cam(small_model, images, tensor):
 
 
 def test_grad_cam_plus_plus(small_model, images):
-    """The paper's formula in float64, with gradients by PyTorch alone."""
+    """PyTorch computes the gradients, and the paper's formula uses float64."""
     for layer in ("fa_1", "fa_3"):
         peer = ChannelsFirst(small_model, layer)
         a = peer.before(images.astype("float32"), training=False).detach()
