@@ -49,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_number(parser, "workers", int, "processes; each opens the model")
     _add_number(parser, "max-bytes", int, "most bytes of a request")
+    _add_number(
+        parser, "max-waiting-bytes", int, "most bytes of requests being read"
+    )
     _add_number(parser, "max-pixels", int, "most pixels of a picture")
     _add_number(parser, "batch-size", int, "most pictures of one inference")
     _add_number(

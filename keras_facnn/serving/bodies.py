@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import contextlib
 import json
 import math
 from collections.abc import AsyncGenerator
@@ -18,6 +19,7 @@ from starlette.requests import Request
 from keras_facnn.pictures.opening import opened
 from keras_facnn.pictures.reading import read_picture
 from keras_facnn.serving.errors import RequestError
+from keras_facnn.serving.errors import busy
 from keras_facnn.serving.settings import Settings
 
 # Fields of a form beside the picture, such as the class.
@@ -27,37 +29,64 @@ _MAX_FIELDS = 8
 _ICONS = (b"\0\0\1\0", b"icns")
 
 
-async def read_body(request: Request, settings: Settings) -> bytes:
-    """Return the body of a request, or stop reading it when it is too long.
+class Bodies:
+    """The bodies of requests, which share a limit.
 
-    Raises:
-        RequestError: If the body is too long, or takes too much time.
+    Args:
+        settings: The server's settings.
     """
-    too_long = RequestError(
-        413,
-        f"A request may hold at most {settings.max_bytes} bytes",
-        {"Connection": "close"},
-    )
-    announced = request.headers.get("content-length", "0")
-    # The server has checked that it is a number, if there is one.
-    if int(announced) > settings.max_bytes:
-        raise too_long
-    body = bytearray()
-    try:
-        async with asyncio.timeout(settings.timeout):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > settings.max_bytes:
-                    raise too_long
-    except TimeoutError:
-        raise RequestError(
-            408,
-            f"The request was not sent within {settings.timeout:g} seconds",
+
+    def __init__(self, settings: Settings):
+        self._settings = settings
+        self._bytes = 0
+
+    @contextlib.asynccontextmanager
+    async def read(self, request: Request) -> AsyncGenerator[bytes, None]:
+        """Give the body of a request. It counts until the context ends.
+
+        Raises:
+            RequestError: If the body is too long, takes too much time, or finds
+                no room beside those of other requests.
+        """
+        most = self._settings.max_bytes
+        too_long = RequestError(
+            413,
+            f"A request may hold at most {most} bytes",
             {"Connection": "close"},
-        ) from None
-    except ClientDisconnect:
-        raise RequestError(400, "The request ended too early") from None
-    return bytes(body)
+        )
+        announced = request.headers.get("content-length", "0")
+        # The server has checked that it is a number, if there is one.
+        if int(announced) > most:
+            raise too_long
+        body = bytearray()
+        try:
+            async with self._in_time():
+                async for chunk in request.stream():
+                    body += chunk
+                    self._bytes += len(chunk)
+                    if len(body) > most:
+                        raise too_long
+                    if self._bytes > self._settings.max_waiting_bytes:
+                        raise busy("Too many bytes wait; try again")
+            yield bytes(body)
+        finally:
+            self._bytes -= len(body)
+
+    @contextlib.asynccontextmanager
+    async def _in_time(self) -> AsyncGenerator[None, None]:
+        """Answer for a client that is too slow, or that leaves."""
+        seconds = self._settings.timeout
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError:
+            raise RequestError(
+                408,
+                f"The request was not sent within {seconds:g} seconds",
+                {"Connection": "close"},
+            ) from None
+        except ClientDisconnect:
+            raise RequestError(400, "The request ended too early") from None
 
 
 def parse_json(body: bytes) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class Gate:
         finally:
             self._requests -= waits
             self._metrics.in_progress.dec()
-            endpoint = getattr(scope.get("endpoint"), "__name__", "none")
+            endpoint = getattr(scope.get("route"), "path", "none")
             self._metrics.requests.labels(endpoint, str(talk.status)).inc()
             self._metrics.seconds.labels(endpoint).observe(
                 time.perf_counter() - start

@@ -1,6 +1,7 @@
 """Count and time requests, for Prometheus."""
 
 import os
+import pathlib
 
 import prometheus_client
 from prometheus_client import multiprocess
@@ -60,6 +61,7 @@ class Metrics:
         )
         self._registry = registry
         if SHARED_FOLDER in os.environ:
+            _forget_dead_workers(os.environ[SHARED_FOLDER])
             self._registry = prometheus_client.CollectorRegistry()
             multiprocess.MultiProcessCollector(self._registry)
         else:
@@ -71,3 +73,23 @@ class Metrics:
             prometheus_client.generate_latest(self._registry),
             prometheus_client.CONTENT_TYPE_LATEST,
         )
+
+
+def _forget_dead_workers(folder: str) -> None:
+    """Remove the gauges of workers that were killed.
+
+    A worker that replaces another one calls this. Otherwise requests that died
+    with a worker would be in progress forever.
+    """
+    # On Windows, `os.kill` would kill.
+    if os.name != "posix":
+        return
+    for file in pathlib.Path(folder).glob("gauge_live*_*.db"):
+        number = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(number, 0)
+        except ProcessLookupError:
+            multiprocess.mark_process_dead(number, folder)
+        except PermissionError:
+            # It lives, as a process of another user.
+            pass

@@ -22,19 +22,26 @@ async def explain(request: Request) -> Response:
     """
     service = service_of(request)
     with service.batcher.coming():
-        picture = await bodies.read_body(request, service.settings)
-        fields = dict(request.query_params)
-        content_type = request.headers.get("content-type", "")
-        if content_type.lower().startswith("multipart/form-data"):
+        image, class_, is_png = await _read(service, request)
+    answer = await service.within_time(_answer(service, image, class_, is_png))
+    assert isinstance(answer, Response)
+    return answer
+
+
+async def _read(
+    service: Service, request: Request
+) -> tuple[np.ndarray, Any, bool]:
+    """Return the pixels of a picture, its class, and whether a PNG is asked."""
+    fields = dict(request.query_params)
+    content_type = request.headers.get("content-type", "").lower()
+    async with service.bodies.read(request) as picture:
+        if content_type.startswith("multipart/form-data"):
             picture, form = await bodies.read_form(request, picture)
             fields |= form
         is_png = _is_png_wanted(request, fields)
+        class_ = _class(service, fields)
         (image,) = await service.within_time(service.decode([picture]))
-    answer = await service.within_time(
-        _answer(service, image, _class(service, fields), is_png)
-    )
-    assert isinstance(answer, Response)
-    return answer
+    return image, class_, is_png
 
 
 async def _answer(

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import importlib
+import math
 import os
 import signal
 import socket
@@ -57,7 +58,7 @@ def serve(settings: Settings) -> None:
             proxy_headers=False,
             ws="none",
             limit_concurrency=settings.queue + _MORE_CONNECTIONS,
-            timeout_graceful_shutdown=int(settings.grace),
+            timeout_graceful_shutdown=math.ceil(settings.grace),
             # Starting means opening the model, which may take long.
             timeout_worker_healthcheck=60,
         )

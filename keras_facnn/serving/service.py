@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import math
 import os
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ class Service:
         self.explainer = explainer
         self.settings = settings
         self.metrics = Metrics()
+        self.bodies = bodies.Bodies(settings)
         # The outputs of version 2 of the protocol: datatype and shape.
         self.outputs: dict[str, tuple[str, list[int]]] = {}
         self.batcher = Batcher(explainer, settings, self.metrics)
@@ -78,9 +80,10 @@ class Service:
             maps: Whether maps are needed.
         """
         self.check_count(len(images))
-        return await self.batcher.explain(
-            images, self._classes(classes, len(images)), maps
-        )
+        chosen = self._classes(classes, len(images))
+        if chosen[0] == "all":
+            self._check_size(len(images))
+        return await self.batcher.explain(images, chosen, maps)
 
     async def decode(self, files: Sequence[bytes]) -> list[np.ndarray]:
         """Return the pixels of each picture."""
@@ -120,12 +123,31 @@ class Service:
         return [int(number) for number in checked]
 
     def check_count(self, count: int) -> None:
-        """Raise if a request holds more pictures than may ever wait."""
+        """Raise if a request holds no picture, or more than may ever wait."""
+        if not count:
+            raise RequestError(400, "A request must hold at least one picture")
         if count > self.settings.queue:
             raise RequestError(
                 413,
                 f"A request may hold at most {self.settings.queue} pictures. "
                 f"Received: {count}",
+            )
+
+    def _check_size(self, count: int) -> None:
+        """Raise if the maps of all classes take more than a request may."""
+        bytes_per_class = sum(
+            4 * math.prod(shape[1:])
+            for name, (_, shape) in self.outputs.items()
+            if "maps" in name
+        )
+        size = bytes_per_class * self.explainer.num_classes
+        most = self.settings.max_bytes // size
+        if count > most:
+            raise RequestError(
+                413,
+                f"A request may ask for at most {most} times the maps of all "
+                f"classes, which take {size} bytes per picture. Received: "
+                f"{count} pictures",
             )
 
     def check_name(self, request: Request) -> None:

@@ -23,6 +23,7 @@ class Settings:
         workers: Number of processes. Each one opens the model.
         token: Token that requests must show. None answers everyone.
         max_bytes: The most bytes of a request's body.
+        max_waiting_bytes: The most bytes of all bodies that are being read.
         max_pixels: The most pixels of a picture, by its header.
         batch_size: The most pictures of one inference.
         window: Seconds for which an inference waits for pictures of requests
@@ -41,6 +42,7 @@ class Settings:
     workers: int = 1
     token: str | None = dataclasses.field(default=None, repr=False)
     max_bytes: int = 16 * 2**20
+    max_waiting_bytes: int = 256 * 2**20
     max_pixels: int = MAX_PIXELS
     batch_size: int = 16
     window: float = 0.002
@@ -53,6 +55,7 @@ class Settings:
             ("port", 0, 65535),
             ("workers", 1, 1024),
             ("max_bytes", 1, 2**40),
+            ("max_waiting_bytes", self.max_bytes, 2**50),
             ("max_pixels", 1, MAX_PIXELS),
             ("batch_size", 1, 4096),
             ("window", 0, 60),

@@ -40,8 +40,7 @@ async def _answer(request: Request, name: str, maps: bool) -> JSONResponse:
     service = service_of(request)
     service.check_name(request)
     with service.batcher.coming():
-        body = await bodies.read_body(request, service.settings)
-        images, classes = await service.within_time(_read(service, body))
+        images, classes = await _read(service, request)
     rows = await service.within_time(service.explain(images, classes, maps))
 
     def response() -> JSONResponse:
@@ -53,8 +52,13 @@ async def _answer(request: Request, name: str, maps: bool) -> JSONResponse:
     return await service.in_pool(response)
 
 
-async def _read(service: Service, body: bytes) -> tuple[Any, Any]:
-    """Return the images in a body, and the classes that are asked for."""
+async def _read(service: Service, request: Request) -> tuple[Any, Any]:
+    """Return the images of a request, and the classes that it asks for."""
+    async with service.bodies.read(request) as body:
+        return await service.within_time(_parse(service, body))
+
+
+async def _parse(service: Service, body: bytes) -> tuple[Any, Any]:
     values = await service.in_pool(bodies.parse_json, body)
     instances = values.get("instances")
     if not isinstance(instances, list) or not instances:

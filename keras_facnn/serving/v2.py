@@ -88,9 +88,7 @@ async def infer(request: Request) -> Response:
     service = service_of(request)
     service.check_name(request)
     with service.batcher.coming():
-        body = await bodies.read_body(request, service.settings)
-        length = request.headers.get(_JSON_LENGTH)
-        images, values = await service.within_time(_read(service, body, length))
+        images, values = await _read(service, request)
     wanted = _wanted_outputs(service, values)
     maps = any("maps" in name for name in wanted)
     parameters = tensors.parameters_of(values)
@@ -101,11 +99,20 @@ async def infer(request: Request) -> Response:
 
 
 async def _read(
+    service: Service, request: Request
+) -> tuple[list[np.ndarray], dict[str, Any]]:
+    """Return the images of a request, and the rest of its JSON."""
+    length = request.headers.get(_JSON_LENGTH)
+    async with service.bodies.read(request) as body:
+        return await service.within_time(_parse(service, body, length))
+
+
+async def _parse(
     service: Service, body: bytes, length: str | None
 ) -> tuple[list[np.ndarray], dict[str, Any]]:
-    """Return the images in a body, and the JSON in it."""
     values, binary = await service.in_pool(tensors.split_body, body, length)
-    inputs = values.get("inputs")
+    # They are large, and `values` stay until the answer.
+    inputs = values.pop("inputs", None)
     if (
         not isinstance(inputs, list)
         or len(inputs) != 1

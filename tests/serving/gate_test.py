@@ -5,6 +5,8 @@ import threading
 import numpy as np
 import pytest
 
+from keras_facnn.serving import Settings
+
 
 def test_knows_no_other_addresses(client):
     for method, path, status in (
@@ -187,6 +189,61 @@ def test_pictures_of_requests_share_a_batch(connect, slow, explainer, pictures):
         )
 
 
+def test_bodies_share_a_limit_while_they_are_read():
+    from keras_facnn.serving import bodies
+    from keras_facnn.serving.errors import RequestError
+
+    room = bodies.Bodies(Settings("m.onnx", max_bytes=6, max_waiting_bytes=10))
+
+    async def read():
+        async with room.read(Sent(b"abc", b"def")) as first:
+            assert first == b"abcdef"
+            with pytest.raises(RequestError, match="Too many bytes") as e:
+                async with room.read(Sent(b"abcd", b"e")):
+                    pass
+            assert e.value.status == 503
+            async with room.read(Sent(b"abcd")) as second:
+                assert second == b"abcd"
+        async with room.read(Sent(b"abcdef")) as third:
+            assert third == b"abcdef"
+
+    asyncio.run(read())
+
+
+class Sent:
+    """A request whose body comes in chunks."""
+
+    headers = {}
+
+    def __init__(self, *chunks):
+        self._chunks = chunks
+
+    async def stream(self):
+        for chunk in self._chunks:
+            yield chunk
+
+
+class ManyClasses(SlowExplainer):
+    """An explainer that says to have many classes."""
+
+    num_classes = 1000
+
+
+def test_limits_the_maps_of_all_classes(connect, explainer):
+    # A map of 4x4 locations in float32 takes 64 bytes.
+    client = connect(ManyClasses(explainer), max_bytes=2 * 64_000)
+    path = "/v1/models/tiny:explain"
+    image = np.zeros((8, 8, 3), int).tolist()
+    asked = {"instances": [image] * 2, "parameters": {"classes": "all"}}
+    assert client.post(path, json=asked).status_code == 200
+    asked["instances"] = [image] * 3
+    answer = client.post(path, json=asked)
+    assert answer.status_code == 413
+    assert "at most 2 times" in answer.json()["error"]
+    asked["parameters"]["classes"] = 0
+    assert client.post(path, json=asked).status_code == 200
+
+
 def test_answers_in_time(connect, slow, pictures):
     client = connect(slow, timeout=1)
     slow.may_answer.clear()
@@ -218,14 +275,18 @@ def test_counts_for_prometheus(connect, pictures):
     client.post("/explain", content=pictures[0])
     client.post("/explain", content=b"none")
     client.get("/nothing")
+    client.post("/v1/models/other:explain", json={})
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     lines = answer.text.splitlines()
     for line in (
-        'keras_facnn_requests_total{endpoint="explain",status="200"} 1.0',
-        'keras_facnn_requests_total{endpoint="explain",status="400"} 1.0',
+        'keras_facnn_requests_total{endpoint="/explain",status="200"} 1.0',
+        'keras_facnn_requests_total{endpoint="/explain",status="400"} 1.0',
+        # Not the same as that of /explain.
+        "keras_facnn_requests_total"
+        '{endpoint="/v1/models/{name}:explain",status="404"} 1.0',
         'keras_facnn_requests_total{endpoint="none",status="404"} 1.0',
-        'keras_facnn_request_seconds_count{endpoint="explain"} 2.0',
+        'keras_facnn_request_seconds_count{endpoint="/explain"} 2.0',
         "keras_facnn_batch_pictures_sum 2.0",
         "keras_facnn_pictures_waiting 0.0",
         "keras_facnn_requests_in_progress 1.0",

@@ -141,3 +141,49 @@ def test_settings_are_checked_and_hide_the_token():
     ):
         with pytest.raises(ValueError, match=f"`{next(iter(wrong))}` must be"):
             Settings("m.onnx", **wrong)
+
+
+@pytest.mark.only_on("torch")
+@pytest.mark.posix
+def test_a_new_worker_forgets_a_killed_one(tmp_path):
+    """Otherwise its requests would be in progress forever."""
+    code = """
+import os, signal
+from keras_facnn.serving.metrics import Metrics
+metrics = Metrics()
+metrics.in_progress.inc()
+if os.environ["DIES"]:
+    os.kill(os.getpid(), signal.SIGKILL)
+print(metrics.text()[0].decode())
+"""
+    for dies in ("1", ""):
+        run = subprocess.run(
+            [sys.executable, "-c", code],
+            env={
+                **os.environ,
+                "PROMETHEUS_MULTIPROC_DIR": str(tmp_path),
+                "KERAS_FACNN_SKIPS_KERAS": "1",
+                "DIES": dies,
+            },
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+    assert "keras_facnn_requests_in_progress 1.0" in run.stdout.splitlines()
+
+
+@pytest.mark.only_on("torch")
+def test_grace_of_less_than_a_second_is_not_none(monkeypatch, model_path):
+    import uvicorn
+
+    seen = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: None)
+    monkeypatch.setattr(
+        uvicorn,
+        "Config",
+        lambda *_, **options: (
+            seen.append(options) or uvicorn.config.Config("a")
+        ),
+    )
+    cli.main(["serve", str(model_path), "--port", "0", "--grace", "0.9"])
+    assert seen == [1]

@@ -183,6 +183,7 @@ def test_sends_and_takes_bytes(client, explainer, pictures):
         {"parameters": {"binary_data_size": "5"}},
         {"shape": [1], "datatype": "BYTES", "data": ["AA=="]},
         {"shape": [2], "datatype": "BYTES", "data": ["AA=="]},
+        {"shape": [0], "datatype": "BYTES", "data": []},
     ],
     ids=lambda change: str(change)[:40],
 )
