@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 from typing import ClassVar
+from typing import Self
 
 import keras
 import numpy as np
@@ -165,6 +166,23 @@ class Result:
         return json.dumps(
             _plain({n: getattr(self, n) for n in (*fields, *self._derived)})
         )
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the result of which `to_json` returned this text.
+
+        Call it on the same class, such as `PixelRemoval.from_json(text)`.
+        """
+        stored = json.loads(text)
+        fields = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(stored, dict) or not {"values", "metric"} <= {
+            *stored
+        }:
+            raise ValueError(
+                "`text` must be what `to_json` of a result returned. "
+                f"Received: {text[:80]!r}"
+            )
+        return cls(**{k: v for k, v in stored.items() if k in fields})
 
     def __str__(self) -> str:
         """Return the mean with its interval, as in `0.71 (0.65 to 0.77)`."""

@@ -1,6 +1,7 @@
 """Compare class maps with a reference, layer by layer."""
 
 import dataclasses
+import json
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
@@ -58,6 +59,16 @@ class SimilarityByLayer(Result):
     """
 
     controls: dict[str, Result] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # From JSON, a control is what its own `to_json` returned.
+        self.controls = {
+            name: control
+            if isinstance(control, Result)
+            else Result.from_json(json.dumps(control))
+            for name, control in self.controls.items()
+        }
 
     def summary(self) -> Any:
         """Return one row per layer, with the means of the controls."""

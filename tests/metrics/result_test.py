@@ -1,4 +1,3 @@
-import dataclasses
 import json
 
 import numpy as np
@@ -7,6 +6,7 @@ from scipy import stats
 
 from keras_facnn.metrics import PixelRemoval
 from keras_facnn.metrics import Result
+from keras_facnn.metrics import SimilarityByLayer
 from keras_facnn.metrics import compare
 
 pytestmark = pytest.mark.only_on("torch")
@@ -80,10 +80,28 @@ def test_json_holds_all_that_makes_a_result():
     stored = json.loads(made.to_json())
     assert stored["accuracy"] == [1, 0]
     assert stored["versions"]["numpy"] == np.__version__
-    names = [field.name for field in dataclasses.fields(made)]
-    again = PixelRemoval(**{name: stored[name] for name in names})
+    again = PixelRemoval.from_json(made.to_json())
     np.testing.assert_array_equal(again.hits, made.hits)
+    np.testing.assert_array_equal(again.values, [0.5, np.nan])
     assert again.to_json() == made.to_json()
+
+
+def test_a_result_of_controls_comes_back_from_json(rng):
+    own, other = rng.uniform(size=(2, 5, 2))
+    common = {"metric": "similarity_by_layer", "columns": (1, 2)}
+    made = SimilarityByLayer(
+        values=own, controls={"o": Result(values=other, **common)}, **common
+    )
+    again = SimilarityByLayer.from_json(made.to_json())
+    np.testing.assert_array_equal(again.controls["o"].values, other)
+    assert again.columns == (1, 2)
+    assert again.controls["o"].interval == made.controls["o"].interval
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"values": [1]}'])
+def test_refuses_json_of_no_result(text):
+    with pytest.raises(ValueError, match="`text` must be what `to_json`"):
+        Result.from_json(text)
 
 
 def test_compares_the_same_images(rng):
