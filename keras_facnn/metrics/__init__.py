@@ -18,6 +18,7 @@ from keras_facnn.metrics._probability_curve import ProbabilityCurve
 from keras_facnn.metrics._probability_curve import deletion
 from keras_facnn.metrics._probability_curve import insertion
 from keras_facnn.metrics._randomization import cascading_randomization
+from keras_facnn.metrics._randomization import efficient_randomization
 from keras_facnn.metrics._result import Result
 from keras_facnn.metrics._similarity import pearson
 from keras_facnn.metrics._similarity import spearman
@@ -36,6 +37,7 @@ __all__ = [
     "compare",
     "complexity",
     "deletion",
+    "efficient_randomization",
     "energy_pointing_game",
     "exactness",
     "grid_pointing_game",

@@ -45,7 +45,10 @@ CALLS = {
         m, x, 1, layers=[3]
     ),
     "cascading_randomization": lambda m, x: metrics.cascading_randomization(
-        m, x, attribution.contrast, 1, layers=[], b=2
+        m, x, attribution.contrast, 1, layers=["conv_3"], b=2
+    ),
+    "efficient_randomization": lambda m, x: metrics.efficient_randomization(
+        m, x, attribution.disagreement, 1
     ),
 }
 
