@@ -5,6 +5,9 @@ from keras_facnn.metrics._compare import compare
 from keras_facnn.metrics._concentration import complexity
 from keras_facnn.metrics._concentration import sparseness
 from keras_facnn.metrics._exactness import exactness
+from keras_facnn.metrics._faithfulness import faithfulness_correlation
+from keras_facnn.metrics._faithfulness import faithfulness_estimate
+from keras_facnn.metrics._faithfulness import sensitivity_n
 from keras_facnn.metrics._localization import energy_pointing_game
 from keras_facnn.metrics._localization import grid_pointing_game
 from keras_facnn.metrics._localization import make_grids
@@ -40,6 +43,8 @@ __all__ = [
     "efficient_randomization",
     "energy_pointing_game",
     "exactness",
+    "faithfulness_correlation",
+    "faithfulness_estimate",
     "grid_pointing_game",
     "insertion",
     "make_grids",
@@ -48,6 +53,7 @@ __all__ = [
     "pixel_removal",
     "pointing_game",
     "relevance_rank_accuracy",
+    "sensitivity_n",
     "similarity_by_layer",
     "sparseness",
     "spearman",

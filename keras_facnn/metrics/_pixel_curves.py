@@ -1,30 +1,23 @@
 """Change pixels step by step, and compute the model's probabilities."""
 
-import itertools
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
-from keras_facnn._backend.forward import compiled_scores_function
-from keras_facnn._backend.forward import progress_bar
-from keras_facnn._backend.forward import run_in_batches
-from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.arrays import as_float32
 from keras_facnn._checks.arrays import check_maps
 from keras_facnn._checks.classes import check_labels
-from keras_facnn._checks.models import check_finite_outputs
 from keras_facnn._checks.models import check_images_for
 from keras_facnn._checks.models import classifier_shapes
-from keras_facnn._checks.numbers import check_int
-from keras_facnn._checks.numbers import check_memory
 from keras_facnn._checks.numbers import is_number
-from keras_facnn._graph.probabilities import probabilities_function
 from keras_facnn.maps import are_constant
 from keras_facnn.maps import locations_by_value
 from keras_facnn.maps import resize_maps
+from keras_facnn.metrics._altered_images import altered_probabilities
 from keras_facnn.types import Images
 from keras_facnn.types import Labels
 from keras_facnn.types import Maps
@@ -40,16 +33,13 @@ def baseline_name(baseline: RemovalBaseline) -> str | float:
     )
 
 
-def altered_probabilities(
+def curves_of_probabilities(
     model: keras.Model,
     orders: Iterable[np.ndarray],
     change: Callable[[int, np.ndarray], np.ndarray],
     shape: tuple[int, ...],
     fractions: Sequence[float],
-    *,
-    from_logits: bool | None,
-    batch_size: int,
-    verbose: int,
+    **options: Any,
 ) -> np.ndarray:
     """Return the probabilities of images whose pixels are changed step by step.
 
@@ -61,34 +51,24 @@ def altered_probabilities(
             returns the image with the pixels at these locations changed.
         shape: The shape of the images.
         fractions: The fractions of pixels to change.
-        from_logits, batch_size, verbose: As in `pixel_removal`.
+        **options: Passed to `altered_probabilities`.
 
     Returns:
         An array `(fractions, B, C)`.
     """
     total, height, width, channels = shape
     counts = [round(f * height * width) for f in fractions]
-    batch_size = min(check_int("batch_size", batch_size), total * len(counts))
-    check_memory("`batch_size` and `images`", batch_size, *shape[1:])
-    if from_logits is not None:
-        from_logits = check_bool("from_logits", from_logits)
-    function = compiled_scores_function(model)
-    as_probabilities = probabilities_function(model, from_logits)
     altered = (
         change(index, order[:count])
         for index, order in enumerate(orders)
         for count in counts
     )
-    bar = progress_bar(total * len(counts), verbose, "image")
-    parts: list[np.ndarray] = []
-    while batch := list(itertools.islice(altered, batch_size)):
-        # A smaller last batch would be compiled again.
-        batch += batch[-1:] * (batch_size - len(batch))
-        outputs = run_in_batches(function, np.stack(batch), batch_size)
-        check_finite_outputs(outputs)
-        parts.append(as_probabilities(outputs))
-        bar.update(min(len(parts) * batch_size, total * len(counts)))
-    p = np.concatenate(parts)[: total * len(counts)]
+    p = altered_probabilities(
+        model,
+        altered,
+        (total * len(counts), height, width, channels),
+        **options,
+    )
     return np.moveaxis(p.reshape(total, len(counts), -1), 1, 0)
 
 
@@ -113,16 +93,16 @@ def spread_rows(rows: np.ndarray, where: np.ndarray) -> np.ndarray:
     return spread
 
 
-def check_ordering_maps(
+def check_varying_maps(
     maps: Maps, images: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return checked maps, and whether each gives an order: bools `(B,)`."""
+    """Return checked maps, and whether each is not constant: bools `(B,)`."""
     array = check_maps(maps, batch=len(images))
     ordered = ~are_constant(array)[:, 0, 0]
     if not ordered.any():
         raise ValueError(
-            "`maps` must not all be constant, because constant maps give no "
-            f"order. Received: {len(array)} constant maps"
+            "`maps` must not all be constant, because constant maps tell no "
+            f"pixel from another. Received: {len(array)} constant maps"
         )
     return array, ordered
 
@@ -142,11 +122,21 @@ def order_of_pixels(
 
 
 def check_images_and_labels(
-    model: keras.Model, images: Images, labels: Labels
+    model: keras.Model,
+    images: Images,
+    labels: Labels,
+    probabilities: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return checked float32 images and labels of a classifier."""
+    """Return checked float32 images and labels of a classifier.
+
+    Args:
+        model: A model.
+        images, labels: As in `pixel_removal`.
+        probabilities: Whether the metric measures probabilities, of which a
+            model of one output has none.
+    """
     _, num_classes = classifier_shapes(model)
-    if num_classes is None or num_classes < 2:
+    if probabilities and (num_classes is None or num_classes < 2):
         raise ValueError(
             "`model` must have at least two classes, because this metric "
             f"measures their probabilities. Received: {num_classes}"

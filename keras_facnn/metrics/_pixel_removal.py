@@ -17,10 +17,10 @@ from keras_facnn._checks.numbers import check_seed
 from keras_facnn._graph.probabilities import has_several_labels
 from keras_facnn.attribution._imputation import baseline_images
 from keras_facnn.attribution._imputation import impute
-from keras_facnn.metrics._pixel_curves import altered_probabilities
 from keras_facnn.metrics._pixel_curves import baseline_name
 from keras_facnn.metrics._pixel_curves import check_images_and_labels
-from keras_facnn.metrics._pixel_curves import check_ordering_maps
+from keras_facnn.metrics._pixel_curves import check_varying_maps
+from keras_facnn.metrics._pixel_curves import curves_of_probabilities
 from keras_facnn.metrics._pixel_curves import order_of_pixels
 from keras_facnn.metrics._pixel_curves import replace_pixels
 from keras_facnn.metrics._pixel_curves import spread_rows
@@ -206,7 +206,7 @@ def pixel_removal(
     if order == "random":
         orders = (rng.permutation(math.prod(size)) for _ in images)
     else:
-        maps, ordered = check_ordering_maps(maps, images)
+        maps, ordered = check_varying_maps(maps, images)
         maps, images, labels = maps[ordered], images[ordered], labels[ordered]
         sign = 1 if order == "most_relevant_first" else -1
         orders = (order_of_pixels(sign * map_, size, ties) for map_ in maps)
@@ -225,7 +225,7 @@ def pixel_removal(
         def remove(index: int, pixels: np.ndarray) -> np.ndarray:
             return replace_pixels(images[index], others[index], pixels)
 
-    p = altered_probabilities(
+    p = curves_of_probabilities(
         model,
         orders,
         remove,

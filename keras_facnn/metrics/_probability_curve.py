@@ -9,10 +9,10 @@ import numpy as np
 
 from keras_facnn._checks.arrays import check_fractions
 from keras_facnn.attribution._imputation import baseline_images
-from keras_facnn.metrics._pixel_curves import altered_probabilities
 from keras_facnn.metrics._pixel_curves import baseline_name
 from keras_facnn.metrics._pixel_curves import check_images_and_labels
-from keras_facnn.metrics._pixel_curves import check_ordering_maps
+from keras_facnn.metrics._pixel_curves import check_varying_maps
+from keras_facnn.metrics._pixel_curves import curves_of_probabilities
 from keras_facnn.metrics._pixel_curves import order_of_pixels
 from keras_facnn.metrics._pixel_curves import replace_pixels
 from keras_facnn.metrics._pixel_curves import spread_rows
@@ -223,7 +223,7 @@ def _probability_curve(
     """Change images from `starts` to `ends`, the most relevant pixels first."""
     size = starts.shape[1:3]
     steps = check_fractions(fractions)
-    maps, ordered = check_ordering_maps(maps, starts)
+    maps, ordered = check_varying_maps(maps, starts)
     maps, labels = maps[ordered], labels[ordered]
     starts, ends = starts[ordered], ends[ordered]
     ties: list[float] = []
@@ -232,7 +232,7 @@ def _probability_curve(
     def change(index: int, pixels: np.ndarray) -> np.ndarray:
         return replace_pixels(starts[index], ends[index], pixels)
 
-    p = altered_probabilities(
+    p = curves_of_probabilities(
         model, orders, change, starts.shape, steps, **options
     )
     p = p[:, np.arange(len(labels)), labels]

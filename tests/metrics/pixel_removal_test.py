@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from keras_facnn.attribution._imputation import impute
-from keras_facnn.metrics import _pixel_curves
+from keras_facnn.metrics import _altered_images
 from keras_facnn.metrics import deletion
 from keras_facnn.metrics import insertion
 from keras_facnn.metrics import pixel_removal
@@ -169,14 +169,14 @@ def test_road_runs_over_all_fractions(planted):
 def test_holds_a_few_altered_images_at_once(planted, monkeypatch):
     model, images, labels, maps = planted
     sizes = []
-    predict = _pixel_curves.compiled_scores_function(model)
+    predict = _altered_images.compiled_scores_function(model)
 
     def counted(x):
         sizes.append(len(x))
         return predict(x)
 
     monkeypatch.setattr(
-        _pixel_curves, "compiled_scores_function", lambda model: counted
+        _altered_images, "compiled_scores_function", lambda model: counted
     )
     pixel_removal(model, images, labels, maps, batch_size=7)
     assert max(sizes) == 7
@@ -273,7 +273,7 @@ def test_of_equal_values_the_earlier_goes_first(monkeypatch, order, first):
         return keras.ops.zeros((len(x), 2))
 
     monkeypatch.setattr(
-        _pixel_curves, "compiled_scores_function", lambda model: predict
+        _altered_images, "compiled_scores_function", lambda model: predict
     )
     map_ = np.zeros((1, 4, 4))
     map_[0, 1, 1] = 1

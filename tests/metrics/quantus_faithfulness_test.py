@@ -1,0 +1,75 @@
+"""Peers: Quantus computes the same, of the same altered images.
+
+It imports TensorFlow and PyTorch.
+"""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_facnn import metrics
+
+if keras.backend.backend() != "tensorflow":
+    pytest.skip("TensorFlow must be imported first", allow_module_level=True)
+
+# Quantus' OpenCV needs a libGL, which minimal systems lack.
+quantus = pytest.importorskip("quantus", exc_type=ImportError)
+
+LABELS = [3, 0, 1, 1, 2]
+
+
+def ask(peer, model, images, labels, maps):
+    """Return Quantus' values of a model of images of one channel."""
+    return peer(
+        model=model,
+        x_batch=images,
+        y_batch=np.array(labels),
+        a_batch=maps[:, None],
+        channel_first=False,
+        softmax=False,
+    )
+
+
+@pytest.fixture
+def maps(rng):
+    return rng.normal(size=(5, 8, 10))
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.5])
+def test_faithfulness_correlation(
+    curved, pictures, maps, altered, fraction, monkeypatch
+):
+    """At the same sets, which also makes it a column of sensitivity-n."""
+    ours = metrics.sensitivity_n(
+        curved, pictures, LABELS, maps, fractions=[fraction], sets=15
+    )
+    removed = (np.stack(altered).reshape(5, 16, 80) == 0)[:, 1:]
+    # Quantus draws a set of each image before the next set of the first.
+    draws = iter(
+        [np.flatnonzero(s) for s in removed.swapaxes(0, 1).reshape(-1, 80)]
+    )
+    monkeypatch.setattr(np.random, "choice", lambda *_, **__: next(draws))
+    peer = quantus.FaithfulnessCorrelation(
+        nr_runs=15,
+        subset_size=round(fraction * 80),
+        perturb_baseline=0.0,
+        normalise=False,
+        return_aggregate=False,
+        disable_warnings=True,
+    )
+    theirs = ask(peer, curved, pictures, LABELS, maps)
+    np.testing.assert_allclose(ours.values[:, 0], theirs, rtol=1e-3)
+
+
+def test_faithfulness_estimate(curved, pictures, maps):
+    peer = quantus.FaithfulnessEstimate(
+        features_in_step=4,
+        perturb_baseline=0.0,
+        normalise=False,
+        disable_warnings=True,
+    )
+    theirs = ask(peer, curved, pictures, LABELS, maps)
+    ours = metrics.faithfulness_estimate(
+        curved, pictures, LABELS, maps, sets=20
+    )
+    np.testing.assert_allclose(ours.values, theirs, rtol=1e-3)
