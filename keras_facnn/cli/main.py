@@ -16,6 +16,7 @@ from keras_facnn.cli import presets
 from keras_facnn.cli import serve
 from keras_facnn.cli import train
 from keras_facnn.cli import verify
+from keras_facnn.cli import watch
 from keras_facnn.cli.start import INTERRUPTED
 from keras_facnn.cli.start import WITHOUT_KERAS
 from keras_facnn.cli.start import end_start
@@ -39,6 +40,7 @@ COMMANDS = {
     "verify": verify,
     "demo": demo,
     "serve": serve,
+    "watch": watch,
 }
 
 _DESCRIPTION = """\
@@ -66,6 +68,7 @@ examples:
   keras-facnn verify samples/*.jpg --preset cifar10
   keras-facnn demo --port 8000
   keras-facnn serve cifar10.onnx
+  keras-facnn watch cifar10.onnx photos/ --write reference.npz
 
 environment:
   KERAS_BACKEND   tensorflow (default), jax or torch

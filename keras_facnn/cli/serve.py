@@ -66,6 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         int,
         "most pictures and most requests that wait; the next are answered 503",
     )
+    parser.add_argument(
+        "--watch",
+        metavar="FILE",
+        help="reference of `keras-facnn watch`; /metrics and the log say when "
+        "the evidence in served pictures differs from it",
+    )
     _add_number(
         parser, "timeout", float, "seconds to send a request, and to answer it"
     )

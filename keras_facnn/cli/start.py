@@ -14,7 +14,7 @@ INTERRUPTED = "keras_facnn: interrupted"
 # With one of these, a command prints its own text and ends.
 _QUICK = {"-h", "--help", "--version"}
 # These commands run an exported file, also where Keras is not installed.
-WITHOUT_KERAS = {"batch", "serve"}
+WITHOUT_KERAS = {"batch", "serve", "watch"}
 # If this variable is set, the package does not import Keras. Processes inherit
 # it from the command that starts them.
 _SKIPS_KERAS = "KERAS_FACNN_SKIPS_KERAS"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_facnn.serving.drift import Drift
 from keras_facnn.serving.errors import busy
 from keras_facnn.serving.metrics import Metrics
 from keras_facnn.serving.settings import Settings
@@ -42,9 +43,17 @@ class Batcher:
         explainer: An `Explainer`.
         settings: The server's settings.
         metrics: The server's metrics.
+        drift: The `Drift` that watches the pictures, or None.
     """
 
-    def __init__(self, explainer: Any, settings: Settings, metrics: Metrics):
+    def __init__(
+        self,
+        explainer: Any,
+        settings: Settings,
+        metrics: Metrics,
+        drift: Drift | None = None,
+    ):
+        self._drift = drift
         self._explainer = explainer
         self._settings = settings
         self._metrics = metrics
@@ -151,13 +160,19 @@ class Batcher:
         classes: Any = [job.class_ for job in batch]
         if not isinstance(classes[0], int):
             classes = classes[0]
+        # Where clients choose the class, evidence would depend on them.
+        drift = self._drift if classes is None else None
+        # Maps are nearly free, so one batch serves both kinds of clients.
+        maps = drift is not None or any(job.maps for job in batch)
         columns = self._explainer(
             np.stack([job.image for job in batch]),
-            classes=classes,
-            # Maps are nearly free, so one batch serves both kinds of clients.
-            maps="float32" if any(job.maps for job in batch) else None,
+            # Centered maps need all classes.
+            classes="all" if drift else classes,
+            maps="float32" if maps else None,
             batch_size=len(batch),
         )
+        if drift is not None:
+            columns = drift.add(columns)
         self._metrics.batches.observe(len(batch))
         self._metrics.inference_seconds.observe(time.perf_counter() - start)
         return [

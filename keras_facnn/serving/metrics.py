@@ -59,6 +59,22 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self.watched = prometheus_client.Counter(
+            "keras_facnn_watched_pictures",
+            "Pictures whose evidence was compared with the reference",
+            registry=registry,
+        )
+        self.capital = prometheus_client.Gauge(
+            "keras_facnn_watch_capital",
+            "How much speaks for a change: 0 is nothing, 1 is an alarm",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.alarms = prometheus_client.Counter(
+            "keras_facnn_watch_alarms",
+            "How often evidence differed from the reference",
+            registry=registry,
+        )
         self._registry = registry
         if SHARED_FOLDER in os.environ:
             _forget_dead_workers(os.environ[SHARED_FOLDER])

@@ -43,7 +43,14 @@ def serve(settings: Settings) -> None:
     from uvicorn.supervisors import Multiprocess
 
     # A bad file is an error here, not in each worker.
-    Explainer(settings.model, engine=settings.engine, threads=settings.threads)
+    explainer = Explainer(
+        settings.model, engine=settings.engine, threads=settings.threads
+    )
+    if settings.watch is not None:
+        from keras_facnn.serving.drift import Drift
+        from keras_facnn.serving.metrics import Metrics
+
+        Drift(settings.watch, explainer, Metrics())
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_listen(settings.host, settings.port))
         if settings.workers > 1:

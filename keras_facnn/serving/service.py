@@ -17,6 +17,7 @@ from keras_facnn.serving import bodies
 from keras_facnn.serving.batching import Batcher
 from keras_facnn.serving.batching import Class
 from keras_facnn.serving.batching import Row
+from keras_facnn.serving.drift import Drift
 from keras_facnn.serving.errors import RequestError
 from keras_facnn.serving.errors import busy
 from keras_facnn.serving.metrics import Metrics
@@ -42,7 +43,10 @@ class Service:
         self.bodies = bodies.Bodies(settings)
         # The outputs of version 2 of the protocol: datatype and shape.
         self.outputs: dict[str, tuple[str, list[int]]] = {}
-        self.batcher = Batcher(explainer, settings, self.metrics)
+        drift = None
+        if settings.watch is not None:
+            drift = Drift(settings.watch, explainer, self.metrics)
+        self.batcher = Batcher(explainer, settings, self.metrics, drift)
         # Reads pictures and JSON, which take long if they are large.
         self._pool = concurrent.futures.ThreadPoolExecutor(
             min(os.cpu_count() or 1, 8), "reading"
@@ -52,7 +56,8 @@ class Service:
         """Start to answer, after a first inference, which takes longest."""
         self.batcher.start()
         image = np.zeros(self.explainer.image_shape, "uint8")
-        (row,) = await self.batcher.explain([image], [None], maps=True)
+        # Of a class, because a watch must not see this image.
+        (row,) = await self.batcher.explain([image], [0], maps=True)
         self.outputs = {
             name: (_datatype(value), [-1, *np.shape(value)])
             for name, value in row.items()

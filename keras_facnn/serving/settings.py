@@ -29,6 +29,8 @@ class Settings:
         window: Seconds for which an inference waits for pictures of requests
             that are being read.
         queue: The most pictures, and the most requests, that wait at a time.
+        watch: Path of a reference that `Watch.save` wrote, with which the
+            evidence in served pictures is compared, or None.
         timeout: Seconds in which a request must be sent, and answered.
         grace: Seconds that running requests get after SIGTERM.
     """
@@ -47,6 +49,7 @@ class Settings:
     batch_size: int = 16
     window: float = 0.002
     queue: int = 256
+    watch: str | None = None
     timeout: float = 30.0
     grace: float = 30.0
 

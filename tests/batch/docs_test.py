@@ -6,6 +6,8 @@ import re
 import pytest
 
 from keras_facnn.batch import explain_files
+from keras_facnn.runtime import Explainer
+from keras_facnn.watching import Watch
 from tests.batch.conftest import NAMES
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -60,15 +62,28 @@ def test_queries_of_duckdb(rows):
     }
 
 
-def test_lines_of_pandas(rows, capsys):
+def test_lines_of_pandas(rows, small_onnx, capsys):
     pytest.importorskip("pandas")
-    _, code, *others = blocks("py")
+    _, code, watching, *others = blocks("py")
     # Those of Beam and Spark, which the environment lacks.
     for other in others:
         compile(other, "batch.md", "exec")
     _, code = of_class(code, rows)
-    exec(code, {})
+    names = {}
+    exec(code, names)
     assert capsys.readouterr().out.count("[") == 1 + 4
+
+    explainer = Explainer(small_onnx[1])
+    readable = [row["path"] for row in rows if row["error"] is None]
+    explained = explainer(readable, centered=True)
+    watch = Watch(explained)
+    watch.save("reference.npz")
+    exec(watching, names)
+    assert "39 seen, no alarm" in capsys.readouterr().out
+    watch.add(explained)
+    assert names["watch"].seen == watch.seen == len(readable)
+    # Maps in the rows are float16, which may change a rank.
+    assert names["watch"].capital == pytest.approx(watch.capital, abs=0.05)
 
 
 def test_names_every_column(rows):

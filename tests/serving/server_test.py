@@ -177,13 +177,10 @@ def test_grace_of_less_than_a_second_is_not_none(monkeypatch, model_path):
     import uvicorn
 
     seen = []
-    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: None)
-    monkeypatch.setattr(
-        uvicorn,
-        "Config",
-        lambda *_, **options: (
-            seen.append(options) or uvicorn.config.Config("a")
-        ),
-    )
+
+    def run(server, sockets):
+        seen.append(server.config.timeout_graceful_shutdown)
+
+    monkeypatch.setattr(uvicorn.Server, "run", run)
     cli.main(["serve", str(model_path), "--port", "0", "--grace", "0.9"])
     assert seen == [1]
