@@ -36,6 +36,8 @@ Padding: TypeAlias = Literal["zeros", "edge"]
 Projection: TypeAlias = Literal["relu", "excess"]
 # How weights are stored in a preset.
 WeightsDtype: TypeAlias = Literal["float32", "float16"]
+# How the channels of a pixel become one value; None keeps them.
+Reduce: TypeAlias = Literal["max_abs", "sum"] | None
 # A layer: its name, or its number.
 LayerName: TypeAlias = int | str
 

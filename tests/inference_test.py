@@ -277,6 +277,8 @@ def call_everything(model, x):
         keywords = {
             "rise": {"masks": 2},
             "integrated_gradients": {"steps": 1},
+            "smooth_grad": {"samples": 2},
+            "var_grad": {"samples": 2},
             "occlusion": {"size": 16},
         }.get(name, {})
         if name in METHODS:

@@ -37,9 +37,12 @@ def forward_outputs(model, images):
 def check_gradients_are_refused(model, images):
     for call in (
         lambda: attribution.grad_cam(model, images, layer=2),
+        lambda: attribution.grad_cam_plus_plus(model, images, layer=2),
         lambda: attribution.hires_cam(model, images, layer=2),
         lambda: attribution.layer_cam(model, images, layer=2),
         lambda: attribution.saliency(model, images),
+        lambda: attribution.smooth_grad(model, images),
+        lambda: attribution.var_grad(model, images),
         lambda: attribution.integrated_gradients(model, images),
         lambda: model.verify(images),
         lambda: metrics.similarity_by_layer(model, images),

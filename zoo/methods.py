@@ -38,6 +38,8 @@ TITLES = {
     "hires_cam": "HiResCAM",
     "layer_cam": "Layer-CAM",
     "integrated_gradients": "Integrated Gradients",
+    "smooth_grad": "SmoothGrad",
+    "var_grad": "VarGrad",
     "rise": "RISE",
     "occlusion": "K-OCC",
     "middle": "always the middle",
@@ -46,6 +48,7 @@ TITLES = {
 DEFAULT = ("facnn", "grad_cam", "rise", "occlusion", "random")
 DEFAULT_OF_OTHERS = ("cam", *DEFAULT[1:])
 INTEGRATION_STEPS = 50
+NOISY_IMAGES = 50
 
 
 def define_flags() -> None:
@@ -145,6 +148,8 @@ def maker(
         "verbose": int(sys.stdout.isatty()),
         **{
             "integrated_gradients": {"steps": INTEGRATION_STEPS},
+            "smooth_grad": {"samples": NOISY_IMAGES},
+            "var_grad": {"samples": NOISY_IMAGES},
             "rise": {"masks": FLAGS.rise_masks},
             "occlusion": {
                 "size": FLAGS.occlusion_size,
@@ -186,6 +191,8 @@ def passes(model: keras.Model, name: str) -> tuple[int | str, int | str]:
         return 1, 1
     if name == "integrated_gradients":
         return INTEGRATION_STEPS, INTEGRATION_STEPS
+    if name in ("smooth_grad", "var_grad"):
+        return NOISY_IMAGES, NOISY_IMAGES
     if name == "rise":
         return FLAGS.rise_masks, 0
     if name == "occlusion":

@@ -11,6 +11,8 @@ from keras_facnn.attribution._input_gradients import integrated_gradients
 from keras_facnn.attribution._input_gradients import saliency
 from keras_facnn.attribution._occlusion import occlusion
 from keras_facnn.attribution._rise import rise
+from keras_facnn.attribution._smooth_grad import smooth_grad
+from keras_facnn.attribution._smooth_grad import var_grad
 
 __all__ = [
     "cam",
@@ -24,4 +26,6 @@ __all__ = [
     "occlusion",
     "rise",
     "saliency",
+    "smooth_grad",
+    "var_grad",
 ]

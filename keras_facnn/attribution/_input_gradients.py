@@ -1,25 +1,18 @@
 """Compute maps from gradients with respect to pixels."""
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_facnn._backend.cache import cached_function
-from keras_facnn._backend.forward import class_per_image
-from keras_facnn._backend.forward import run_in_batches
-from keras_facnn._backend.forward import scores_function
-from keras_facnn._checks.classes import check_one_class_per_image
 from keras_facnn._checks.numbers import check_float
 from keras_facnn._checks.numbers import check_int
 from keras_facnn.attribution._class_gradient import PREDICTED_CLASS
-from keras_facnn.attribution._class_gradient import check_scores
-from keras_facnn.attribution._class_gradient import class_gradient
-from keras_facnn.attribution._class_gradient import scale_gradients
-from keras_facnn.attribution._perturbation import check_images_and_classes
+from keras_facnn.attribution._pixel_gradients import check_gradient_arguments
+from keras_facnn.attribution._pixel_gradients import gradient_maps
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
+from keras_facnn.types import Reduce
 
 # The quadrature is exact with far fewer steps. The time to compute its points
 # grows as steps ** 3.
@@ -31,9 +24,14 @@ def saliency(
     images: Images,
     classes: Classes = None,
     *,
+    reduce: Reduce = "max_abs",
     batch_size: int = 32,
 ) -> np.ndarray:
-    """Return the largest absolute gradient of the logit over the channels.
+    """Return saliency maps: the gradient of the logit at each pixel.
+
+    By default, a pixel's value is the largest absolute gradient over its
+    channels. The maps cost one forward and one backward pass; `"all"` needs
+    this for each class.
 
     Source: Simonyan et al., "Deep Inside Convolutional Networks",
     arXiv 1312.6034, section 3.1.
@@ -43,12 +41,21 @@ def saliency(
             logits. If they look like probabilities, a warning appears.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
         classes: None for the predicted class of each image, an integer, the
-            name of a class if the model knows names, or a sequence of B of
-            these.
+            name of a class if the model knows names, a sequence of B of these,
+            or `"all"`.
+        reduce: How the channels of a pixel become one value: `"max_abs"`, the
+            largest absolute value as in the paper, or `"sum"`, the signed sum.
+            None keeps the channels, signed. Metrics and figures do not take
+            such maps.
         batch_size: Positive integer, images per forward pass.
 
     Returns:
-        A float32 NumPy array `(B, H, W)`.
+        A float32 NumPy array `(B, H, W)`, or `(B, H, W, channels)` if `reduce`
+        is None. For `"all"`, one more axis, the C classes, comes last.
+
+    Raises:
+        ValueError: If an argument does not match the model; the message names
+            the argument.
 
     Example:
 
@@ -59,17 +66,16 @@ def saliency(
     >>> keras_facnn.attribution.saliency(model, images).shape
     (2, 32, 32)
     """
-    images, classes, gradient = _prepare(model, images, classes, batch_size)
-
-    def maps_of(x: Any, targets: Any) -> Any:
-        g, scores = gradient(x, targets)
-        return np.abs(g).max(axis=-1), scores
-
+    images, classes, batch_size = check_gradient_arguments(
+        model, images, classes, reduce, batch_size
+    )
     if classes is None:
         classes = np.full(len(images), PREDICTED_CLASS)
-    maps, scores = run_in_batches(maps_of, (images, classes), batch_size)
-    check_scores(scores, gradient=True)
-    return maps
+
+    def points(group: slice, some: slice) -> tuple[np.ndarray, Any]:
+        return images[None, group], 1
+
+    return gradient_maps(model, images, classes, points, 1, reduce, batch_size)
 
 
 def integrated_gradients(
@@ -79,6 +85,7 @@ def integrated_gradients(
     *,
     baseline: float = 0.0,
     steps: int = 50,
+    reduce: Reduce = "sum",
     batch_size: int = 32,
 ) -> np.ndarray:
     """Return Integrated Gradients, summed over a pixel's channels.
@@ -86,7 +93,9 @@ def integrated_gradients(
     A map is the mean gradient of the logit on the straight line from `baseline`
     to the image, times their difference. The mean is computed by Gauss-Legendre
     quadrature, as in captum. The values of a map sum to the difference of the
-    two logits, up to the error of the quadrature.
+    two logits, up to the error of the quadrature. The maps cost `steps` forward
+    and backward passes per image, and one more forward pass if `classes` is
+    None; `"all"` needs this for each class.
 
     Source: Sundararajan et al., "Axiomatic Attribution for Deep Networks",
     arXiv 1703.01365, equation 1.
@@ -95,15 +104,18 @@ def integrated_gradients(
         model: `keras.Model` from images `(B, H, W, channels)` to `(B, C)`,
             logits. If they look like probabilities, a warning appears.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
-        classes: None for the predicted class of each image, an integer, the
-            name of a class if the model knows names, or a sequence of B of
-            these.
+        classes: As for `saliency`.
         baseline: Number, the value of all pixels at the start of the line.
         steps: Positive integer of at most 1000, points on the line.
-        batch_size: Positive integer, images per forward pass.
+        reduce: As for `saliency`. Only with `"sum"` or None do the values of a
+            map sum to the difference of the logits.
+        batch_size: Positive integer, points per forward pass.
 
     Returns:
-        A float32 NumPy array `(B, H, W)`.
+        A float32 NumPy array of the shape that `saliency` returns.
+
+    Raises:
+        ValueError: As for `saliency`.
 
     Example:
 
@@ -116,44 +128,17 @@ def integrated_gradients(
     """
     steps = check_int("steps", steps, most=_MOST_STEPS)
     baseline = check_float("baseline", baseline)
-    images, classes, gradient = _prepare(model, images, classes, batch_size)
-    points, weights = np.polynomial.legendre.leggauss(steps)
+    images, classes, batch_size = check_gradient_arguments(
+        model, images, classes, reduce, batch_size
+    )
+    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    left = ((1 - nodes) / 2).astype("float32").reshape(-1, 1, 1, 1, 1)
+    weights = (weights / 2).reshape(-1, 1, 1, 1, 1)
 
-    def maps_of(x: Any, targets: Any) -> Any:
-        change = x - np.float32(baseline)
-        mean = np.zeros_like(x)
-        for u, w in zip(points, weights, strict=True):
-            g, scores = gradient(x - np.float32((1 - u) / 2) * change, targets)
-            mean += np.float32(w / 2) * g
-        return (change * mean).sum(axis=-1), scores
+    def points(group: slice, some: slice) -> tuple[np.ndarray, Any]:
+        change = images[group] - np.float32(baseline)
+        return images[group] - left[some] * change, weights[some] * change
 
-    classes = class_per_image(model, images, classes, batch_size)
-    maps, scores = run_in_batches(maps_of, (images, classes), batch_size)
-    check_scores(scores, gradient=True)
-    return maps
-
-
-def _prepare(
-    model: keras.Model, images: Images, classes: Classes, batch_size: int
-) -> tuple[np.ndarray, np.ndarray | None, Callable[..., Any]]:
-    """Return checked images and classes, and a gradient function.
-
-    The function takes images and classes, and returns gradients and scores.
-    """
-    check_int("batch_size", batch_size)
-    images, classes, _ = check_images_and_classes(model, images, classes)
-    (pixels,) = model.inputs
-    if not keras.backend.is_float_dtype(pixels.dtype):
-        raise ValueError(
-            "`model` must take floats, since integers have no gradient. "
-            f"Received: a model whose input is {pixels.dtype}"
-        )
-
-    def make() -> Callable[..., Any]:
-        gradient = class_gradient(
-            scores_function(model), model.variables, "`images`"
-        )
-        return lambda x, targets, factor: gradient(x, targets, factor)
-
-    gradient = scale_gradients(model, cached_function(model, "gradient", make))
-    return images, check_one_class_per_image(classes), gradient
+    return gradient_maps(
+        model, images, classes, points, steps, reduce, batch_size
+    )

@@ -21,6 +21,9 @@ CALLS = {
     "verify": lambda m, x: m.verify(x),
     "explain": lambda m, x: m.explain(x),
     "grad_cam": lambda m, x: attribution.grad_cam(m, x, 1, layer=3),
+    "grad_cam_plus_plus": lambda m, x: attribution.grad_cam_plus_plus(
+        m, x, 1, layer=3
+    ),
     "hires_cam": lambda m, x: attribution.hires_cam(m, x, 1, layer=3),
     "layer_cam": lambda m, x: attribution.layer_cam(m, x, 1, layer=3),
     "cam": lambda m, x: attribution.cam(m, x, 1),
@@ -28,6 +31,8 @@ CALLS = {
     "integrated_gradients": lambda m, x: attribution.integrated_gradients(
         m, x, 1, steps=2
     ),
+    "smooth_grad": lambda m, x: attribution.smooth_grad(m, x, 1, samples=2),
+    "var_grad": lambda m, x: attribution.var_grad(m, x, 1, samples=2),
     "occlusion": lambda m, x: attribution.occlusion(m, x, 1, size=16),
     "rise": lambda m, x: attribution.rise(m, x, 1, masks=2),
     "contrast": lambda m, x: attribution.contrast(m, x, 1, 2),
@@ -351,6 +356,7 @@ def test_classes_that_are_none_are_refused_by_name(small_model, images, bad):
             lambda: attribution.grad_cam(m, x, bad, layer=1),
             lambda: attribution.cam(m, x, bad),
             lambda: attribution.saliency(m, x, bad),
+            lambda: attribution.smooth_grad(m, x, bad),
             lambda: attribution.occlusion(m, x, bad),
             lambda: attribution.rise(m, x, bad),
             lambda: metrics.similarity_by_layer(m, x, bad),

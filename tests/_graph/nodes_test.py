@@ -14,6 +14,9 @@ from keras_facnn import metrics
 
 BY_LAYERS = {
     "grad_cam": lambda m, x: attribution.grad_cam(m, x, 1, layer="c"),
+    "grad_cam_plus_plus": lambda m, x: attribution.grad_cam_plus_plus(
+        m, x, 1, layer="c"
+    ),
     "hires_cam": lambda m, x: attribution.hires_cam(m, x, 1, layer="c"),
     "layer_cam": lambda m, x: attribution.layer_cam(m, x, 1, layer="c"),
     "cam": lambda m, x: attribution.cam(m, x, 1),
@@ -23,6 +26,7 @@ BY_CALLS = {
     "integrated_gradients": lambda m, x: attribution.integrated_gradients(
         m, x, 1, steps=4
     ),
+    "smooth_grad": lambda m, x: attribution.smooth_grad(m, x, 1, samples=2),
     "occlusion": lambda m, x: attribution.occlusion(m, x, 1),
     "rise": lambda m, x: attribution.rise(m, x, 1, masks=8),
     "pixel_removal": lambda m, x: removal(m, x).probability,

@@ -51,6 +51,70 @@ def test_saliency(small_model, images, forward, tensor):
     np.testing.assert_allclose(ours, theirs.detach().amax(-1), rtol=1e-4)
 
 
+def test_saliency_of_channels(small_model, images, forward, tensor):
+    theirs = attr.Saliency(forward).attribute(tensor, CLASSES, abs=False)
+    theirs = theirs.detach()
+    for reduce, expected in ((None, theirs), ("sum", theirs.sum(-1))):
+        ours = attribution.saliency(small_model, images, CLASSES, reduce=reduce)
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-8)
+
+
+@pytest.fixture
+def curved():
+    """A model whose gradient changes from pixel value to pixel value."""
+    return keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(4, 3, activation="tanh"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(4),
+        ]
+    )
+
+
+@pytest.mark.parametrize("kind", ["smoothgrad", "vargrad"])
+def test_noise_tunnel(curved, images, tensor, monkeypatch, kind):
+    """captum gets our noise, since it draws its own from PyTorch."""
+    samples = 6
+    drawn = np.stack(
+        [
+            np.random.default_rng((3, i)).standard_normal(
+                (1, 16, 16, 3), "float32"
+            )
+            for i in range(samples)
+        ],
+        axis=1,
+    )
+    ranges = np.ptp(images.astype("float32"), axis=(1, 2, 3))
+    noise = 0.5 * ranges.reshape(-1, 1, 1, 1, 1) * drawn
+    noise = torch.tensor(noise.reshape(-1, 16, 16, 3).astype("float32"))
+    monkeypatch.setattr(
+        attr.NoiseTunnel,
+        "_add_noise_to_input",
+        staticmethod(lambda x, _, n: x.repeat_interleave(n, 0) + noise),
+    )
+    theirs = attr.NoiseTunnel(attr.Saliency(curved)).attribute(
+        tensor, nt_type=kind, nt_samples=samples, target=CLASSES, abs=False
+    )
+    method = {
+        "smoothgrad": attribution.smooth_grad,
+        "vargrad": attribution.var_grad,
+    }[kind]
+    ours = method(
+        curved,
+        images,
+        CLASSES,
+        noise=0.5,
+        samples=samples,
+        reduce=None,
+        seed=3,
+    )
+    theirs = theirs.detach().numpy()
+    largest = np.abs(theirs).max()
+    np.testing.assert_allclose(ours / largest, theirs / largest, atol=1e-5)
+
+
 def test_integrated_gradients(small_model, images, forward, tensor):
     theirs = attr.IntegratedGradients(forward).attribute(
         tensor, target=CLASSES, baselines=20.0, n_steps=32

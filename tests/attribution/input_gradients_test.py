@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -41,11 +43,28 @@ def test_integrated_gradients_sum_to_the_difference_of_logits(images):
     np.testing.assert_allclose(maps.sum((1, 2)), expected, rtol=1e-3)
 
 
-def test_refuses_all_classes(linear, images):
-    with pytest.raises(
-        ValueError, match="`classes` must be.*Received: classes='all'"
+def test_channels_and_classes_of_a_linear_model(linear, images):
+    model, w = linear
+    change = images[..., None] - 1.5
+    for method, expected in (
+        (saliency, np.broadcast_to(w, (3, *w.shape))),
+        (
+            functools.partial(integrated_gradients, baseline=1.5, steps=2),
+            w * change,
+        ),
     ):
-        saliency(linear[0], images, "all")
+        for reduce, reduced in (
+            (None, expected),
+            ("sum", expected.sum(-2)),
+            ("max_abs", np.abs(expected).max(-2)),
+        ):
+            every = method(model, images, "all", reduce=reduce, batch_size=2)
+            assert every.dtype == np.float32
+            np.testing.assert_allclose(every, reduced, rtol=1e-3, atol=1e-5)
+            np.testing.assert_array_equal(
+                method(model, images, 2, reduce=reduce, batch_size=2),
+                every[..., 2],
+            )
 
 
 @pytest.mark.parametrize("method", [saliency, integrated_gradients])
@@ -56,3 +75,11 @@ def test_refuses_models_of_integers(method):
     model = keras.Model(inputs, outputs)
     with pytest.raises(ValueError, match="must take floats.*uint8"):
         method(model, np.zeros((1, 4, 4, 3), "uint8"), 0)
+
+
+def test_all_classes_at_once_must_fit_into_memory(rng):
+    inputs = keras.Input((64, 64, 1))
+    x = keras.layers.GlobalAveragePooling2D()(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2**19)(x))
+    with pytest.raises(ValueError, match='`images` and `classes="all"` ask'):
+        saliency(model, np.zeros((1, 64, 64, 1)), "all")

@@ -15,6 +15,7 @@ from keras_facnn.attribution import integrated_gradients
 from keras_facnn.attribution import occlusion
 from keras_facnn.attribution import rise
 from keras_facnn.attribution import saliency
+from keras_facnn.attribution import smooth_grad
 
 BACKEND = keras.backend.backend()
 METHODS = {
@@ -22,6 +23,7 @@ METHODS = {
     "hires_cam": lambda m, x: hires_cam(m, x, 1, layer="c"),
     "saliency": lambda m, x: saliency(m, x, 1),
     "integrated_gradients": lambda m, x: integrated_gradients(m, x, 1, steps=3),
+    "smooth_grad": lambda m, x: smooth_grad(m, x, 1, samples=3),
 }
 
 
