@@ -8,6 +8,7 @@ from keras_facnn.metrics._exactness import exactness
 from keras_facnn.metrics._faithfulness import faithfulness_correlation
 from keras_facnn.metrics._faithfulness import faithfulness_estimate
 from keras_facnn.metrics._faithfulness import sensitivity_n
+from keras_facnn.metrics._infidelity import infidelity
 from keras_facnn.metrics._localization import energy_pointing_game
 from keras_facnn.metrics._localization import grid_pointing_game
 from keras_facnn.metrics._localization import make_grids
@@ -46,6 +47,7 @@ __all__ = [
     "faithfulness_correlation",
     "faithfulness_estimate",
     "grid_pointing_game",
+    "infidelity",
     "insertion",
     "make_grids",
     "max_box_accuracy",

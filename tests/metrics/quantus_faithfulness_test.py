@@ -73,3 +73,21 @@ def test_faithfulness_estimate(curved, pictures, maps):
         curved, pictures, LABELS, maps, sets=20
     )
     np.testing.assert_allclose(ours.values, theirs, rtol=1e-3)
+
+
+def test_infidelity(curved, pictures, maps, altered):
+    """At the same squares. Quantus multiplies maps by the change of pixels."""
+    ours = metrics.infidelity(
+        curved, pictures, LABELS, maps, size=3, squares=20, normalize=False
+    )
+    changed = np.stack(altered).reshape(5, 21, 80)[:, 1:]
+    draws = iter(changed.swapaxes(0, 1))
+    peer = quantus.Infidelity(
+        # Each of the 20 patches of an image becomes a square.
+        perturb_func=lambda arr, indices, **_: next(draws),
+        perturb_patch_sizes=[2],
+        n_perturb_samples=1,
+        disable_warnings=True,
+    )
+    theirs = ask(peer, curved, pictures, LABELS, maps / pictures[..., 0])
+    np.testing.assert_allclose(ours.values, theirs, rtol=1e-3)
