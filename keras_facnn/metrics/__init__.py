@@ -1,5 +1,7 @@
 """Measure how good maps are."""
 
+from keras_facnn.metrics._average_drop import average_drop
+from keras_facnn.metrics._average_drop import average_increase
 from keras_facnn.metrics._compare import Comparison
 from keras_facnn.metrics._compare import compare
 from keras_facnn.metrics._concentration import complexity
@@ -37,6 +39,8 @@ __all__ = [
     "ProbabilityCurve",
     "Result",
     "SimilarityByLayer",
+    "average_drop",
+    "average_increase",
     "cascading_randomization",
     "compare",
     "complexity",
