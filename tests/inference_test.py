@@ -277,6 +277,7 @@ def call_everything(model, x):
         keywords = {
             "rise": {"masks": 2},
             "integrated_gradients": {"steps": 1},
+            "expected_gradients": {"samples": 2, "background": x},
             "smooth_grad": {"samples": 2},
             "var_grad": {"samples": 2},
             "occlusion": {"size": 16},

@@ -44,6 +44,9 @@ def check_gradients_are_refused(model, images):
         lambda: attribution.smooth_grad(model, images),
         lambda: attribution.var_grad(model, images),
         lambda: attribution.integrated_gradients(model, images),
+        lambda: attribution.expected_gradients(
+            model, images, background=images
+        ),
         lambda: model.verify(images),
         lambda: metrics.similarity_by_layer(model, images),
     ):

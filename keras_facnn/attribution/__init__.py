@@ -1,6 +1,7 @@
 """Compute maps that explain a model's decisions about images."""
 
 from keras_facnn.attribution._cam import cam
+from keras_facnn.attribution._expected_gradients import expected_gradients
 from keras_facnn.attribution._fa_maps import contrast
 from keras_facnn.attribution._fa_maps import disagreement
 from keras_facnn.attribution._gradient_cam import grad_cam
@@ -18,6 +19,7 @@ __all__ = [
     "cam",
     "contrast",
     "disagreement",
+    "expected_gradients",
     "grad_cam",
     "grad_cam_plus_plus",
     "hires_cam",

@@ -5,11 +5,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_facnn._checks.numbers import check_float
 from keras_facnn._checks.numbers import check_int
 from keras_facnn.attribution._class_gradient import PREDICTED_CLASS
+from keras_facnn.attribution._imputation import baseline_images
 from keras_facnn.attribution._pixel_gradients import check_gradient_arguments
 from keras_facnn.attribution._pixel_gradients import gradient_maps
+from keras_facnn.types import Baseline
 from keras_facnn.types import Classes
 from keras_facnn.types import Images
 from keras_facnn.types import Reduce
@@ -83,7 +84,7 @@ def integrated_gradients(
     images: Images,
     classes: Classes = None,
     *,
-    baseline: float = 0.0,
+    baseline: Baseline = 0.0,
     steps: int = 50,
     reduce: Reduce = "sum",
     batch_size: int = 32,
@@ -105,7 +106,9 @@ def integrated_gradients(
             logits. If they look like probabilities, a warning appears.
         images: Array `(B, H, W, channels)`, in the range that the model takes.
         classes: As for `saliency`.
-        baseline: Number, the value of all pixels at the start of the line.
+        baseline: The image at the start of the line: a number, the value of all
+            its pixels, `"mean"` (each image's own color), `"blur"` (the image,
+            blurred), or an array that broadcasts to `images`.
         steps: Positive integer of at most 1000, points on the line.
         reduce: As for `saliency`. Only with `"sum"` or None do the values of a
             map sum to the difference of the logits.
@@ -127,16 +130,16 @@ def integrated_gradients(
     (2, 32, 32)
     """
     steps = check_int("steps", steps, most=_MOST_STEPS)
-    baseline = check_float("baseline", baseline)
     images, classes, batch_size = check_gradient_arguments(
         model, images, classes, reduce, batch_size
     )
+    starts = baseline_images(images, baseline)
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     left = ((1 - nodes) / 2).astype("float32").reshape(-1, 1, 1, 1, 1)
     weights = (weights / 2).reshape(-1, 1, 1, 1, 1)
 
     def points(group: slice, some: slice) -> tuple[np.ndarray, Any]:
-        change = images[group] - np.float32(baseline)
+        change = images[group] - starts[group]
         return images[group] - left[some] * change, weights[some] * change
 
     return gradient_maps(

@@ -31,6 +31,9 @@ CALLS = {
     "integrated_gradients": lambda m, x: attribution.integrated_gradients(
         m, x, 1, steps=2
     ),
+    "expected_gradients": lambda m, x: attribution.expected_gradients(
+        m, x, 1, background=np.zeros((1, 16, 16, 3)), samples=2
+    ),
     "smooth_grad": lambda m, x: attribution.smooth_grad(m, x, 1, samples=2),
     "var_grad": lambda m, x: attribution.var_grad(m, x, 1, samples=2),
     "occlusion": lambda m, x: attribution.occlusion(m, x, 1, size=16),

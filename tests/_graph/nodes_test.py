@@ -26,6 +26,9 @@ BY_CALLS = {
     "integrated_gradients": lambda m, x: attribution.integrated_gradients(
         m, x, 1, steps=4
     ),
+    "expected_gradients": lambda m, x: attribution.expected_gradients(
+        m, x, 1, background=0 * x, samples=4
+    ),
     "smooth_grad": lambda m, x: attribution.smooth_grad(m, x, 1, samples=2),
     "occlusion": lambda m, x: attribution.occlusion(m, x, 1),
     "rise": lambda m, x: attribution.rise(m, x, 1, masks=8),

@@ -127,6 +127,43 @@ def test_integrated_gradients(small_model, images, forward, tensor):
     )
 
 
+def test_integrated_gradients_from_an_image(curved, images, tensor):
+    theirs = attr.IntegratedGradients(curved).attribute(
+        tensor, target=CLASSES, baselines=tensor.detach().flip(0), n_steps=16
+    )
+    ours = attribution.integrated_gradients(
+        curved, images, CLASSES, baseline=images[::-1], steps=16, reduce=None
+    )
+    assert ours.any()
+    np.testing.assert_allclose(ours, theirs.detach(), rtol=1e-3, atol=1e-5)
+
+
+def test_expected_gradients(curved, images, tensor, rng, monkeypatch):
+    """captum draws from NumPy, here our background images and points."""
+    background = rng.uniform(0, 255, (3, 16, 16, 3)).astype("float32")
+    draws = np.random.default_rng(4)
+    chosen = draws.integers(3, size=6)
+    shares = draws.random(6, "float32")
+    # captum's order is image by image.
+    monkeypatch.setattr(np.random, "choice", lambda *_: np.tile(chosen, 5))
+    monkeypatch.setattr(np.random, "uniform", lambda *_: np.tile(shares, 5))
+    theirs = attr.GradientShap(curved).attribute(
+        tensor, torch.tensor(background), n_samples=6, target=CLASSES
+    )
+    ours = attribution.expected_gradients(
+        curved,
+        images,
+        CLASSES,
+        background=background,
+        samples=6,
+        reduce=None,
+        seed=4,
+    )
+    theirs = theirs.detach().numpy()
+    largest = np.abs(theirs).max()
+    np.testing.assert_allclose(ours / largest, theirs / largest, atol=1e-5)
+
+
 class ChannelsFirst(torch.nn.Module):
     """A Keras model with `seam`, a PyTorch layer with channels in dimension 1.
 

@@ -1,6 +1,7 @@
 """How often the methods run and compile a model."""
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
@@ -11,6 +12,10 @@ METHODS = {
     "smooth_grad": ({"samples": 5}, 5),
     "var_grad": ({"samples": 5}, 5),
     "integrated_gradients": ({"steps": 5}, 5),
+    "expected_gradients": (
+        {"background": np.zeros((2, 8, 8, 2)), "samples": 5},
+        5,
+    ),
 }
 
 

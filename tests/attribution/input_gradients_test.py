@@ -3,6 +3,7 @@ import functools
 import keras
 import numpy as np
 import pytest
+import scipy
 
 from keras_facnn.attribution import integrated_gradients
 from keras_facnn.attribution import saliency
@@ -65,6 +66,27 @@ def test_channels_and_classes_of_a_linear_model(linear, images):
                 method(model, images, 2, reduce=reduce, batch_size=2),
                 every[..., 2],
             )
+
+
+def test_baselines(linear, images, rng):
+    """A blurred or plain image, one image for all, or one for each."""
+    model, w = linear
+    one = rng.normal(size=(9, 7, 2))
+    for baseline, start in (
+        ("mean", images.mean((1, 2), keepdims=True)),
+        (
+            "blur",
+            [scipy.ndimage.gaussian_filter(x, (0.9, 0.9, 0)) for x in images],
+        ),
+        (one, one),
+        (images[::-1], images[::-1]),
+        ([1.0, -2.0], np.array([1.0, -2.0])),
+    ):
+        found = integrated_gradients(
+            model, images, 1, baseline=baseline, steps=2, batch_size=2
+        )
+        expected = (w[..., 1] * (images - start)).sum(-1)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("method", [saliency, integrated_gradients])

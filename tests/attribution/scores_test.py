@@ -147,7 +147,11 @@ def test_gradients_within_inference_mode(rng, method):
         (lambda m, x: occlusion(m, x, size=2.0), "size"),
         (lambda m, x: occlusion(m, x, baseline=np.nan), "baseline"),
         (lambda m, x: occlusion(m, x, baseline=None), "baseline"),
-        (lambda m, x: integrated_gradients(m, x, baseline="blur"), "baseline"),
+        (lambda m, x: integrated_gradients(m, x, baseline="road"), "baseline"),
+        (
+            lambda m, x: integrated_gradients(m, x, baseline=x[:, 1:]),
+            "baseline",
+        ),
         (lambda m, x: integrated_gradients(m, x, baseline=np.inf), "baseline"),
         (lambda m, x: integrated_gradients(m, x, steps=0), "steps"),
         (lambda m, x: saliency(m, x, batch_size=0), "batch_size"),
