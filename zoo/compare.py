@@ -7,7 +7,13 @@ writes into the output folder: `compare.png` (Figures 1 and 5 of the paper),
 as a figure and a table, `table.csv` and `table.md`, `pairs.csv` (which method
 is better, image by image), `images.csv` (one row per image), `results.json` and
 `report.html`, which opens without a server. `--formats pdf,svg` also writes
-figures for a paper. What is done so far is always in the folder.
+figures for a paper.
+
+The run can be stopped at any moment, and continues when it is started again.
+`--figures_only --output runs/compare` makes the figures, the tables and the
+report again from what was measured so far, without a model or images.
+
+`--replicate paper` measures what the paper reports, on enough images.
 
 A method of your own is `--methods grad_cam,my_file.py:my_method`: a function of
 model, images and classes that returns maps `(B, h, w)`.
@@ -23,12 +29,12 @@ of each image. Images without labels are left out.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
+import hashlib
 import itertools
 import json
 import os
-import sys
+import shutil
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -39,21 +45,31 @@ from absl import app
 from absl import flags
 from absl import logging
 
+from zoo import comparison
 from zoo import inputs
 from zoo import methods
+from zoo import parts
+from zoo import replicate
 from zoo import report
+from zoo.comparison import Layer
 from zoo.training import record
 
 if TYPE_CHECKING:
     import keras
-    from matplotlib.figure import Figure
+
+    from keras_facnn import metrics
 
 FLAGS = flags.FLAGS
-Layer = int | str
+# What `--figures_only` may be given with.
+OF_FIGURES = ("figures_only", "output", "formats")
+# The number of maps by layer that fit into one figure.
+LAYERS_SHOWN = 8
+# Of a method whose cost is unknown, one that makes parts of 20 images.
+UNKNOWN_PASSES = 100
 
 
 def define_flags() -> None:
-    inputs.define_preset_flags()
+    inputs.define_preset_flags(data_required=False, preset_required=False)
     inputs.define_labels_flag()
     methods.define_flags()
     # Or `--help` leaves them out.
@@ -93,6 +109,13 @@ def define_flags() -> None:
         "Formats of the figures besides png, such as pdf,svg for a paper.",
     )
     flags.DEFINE_integer("seed", 0, "Seed of RISE's masks and random order.")
+    flags.DEFINE_bool(
+        "figures_only",
+        False,
+        "Whether to make figures, tables and report again from what is in the "
+        "folder --output, without a model or images. Takes only --formats.",
+    )
+    replicate.define_flag()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,61 +149,88 @@ class Compared:
 
         return isinstance(self.model, FACNN)
 
-
-@dataclasses.dataclass(frozen=True)
-class Judged:
-    """A method's maps, and what they are worth.
-
-    Attributes:
-        maps: Array `(N, h, w)`, or None for a random order.
-        curve: What `keras_facnn.metrics.pixel_removal` returns, or None.
-        columns: Other columns of the table, by their names.
-    """
-
-    maps: np.ndarray | None
-    curve: Any
-    columns: dict[str, Any]
+    @property
+    def has_fa_layers(self) -> bool:
+        """Whether it is an FA-CNN with a layer besides the last one, x_0."""
+        return self.is_facnn and self.model.num_layers > 0
 
 
 def main() -> None:
+    if FLAGS.figures_only:
+        made = read_comparison()
+        rows = report.write(FLAGS.output, made, FLAGS.formats)
+    else:
+        made, rows = measure()
+    print(report.markdown(rows))
+    if made.replicates:
+        print(report.markdown(replicate.rows(made)))
+        print(replicate.NOTE)
+    page = os.path.join(FLAGS.output, report.PAGE)
+    print(f"The report is {os.path.abspath(page)}")
+
+
+def read_comparison() -> comparison.Comparison:
+    """Return what was measured before, for `--figures_only`."""
+    given = [
+        flag.name
+        for module, some in FLAGS.flags_by_module_dict().items()
+        for flag in some
+        # Those of absl are about the log.
+        if flag.present and not module.startswith("absl")
+    ]
+    others = sorted({*given} - {*OF_FIGURES})
+    if others:
+        raise app.UsageError(
+            "--figures_only takes only --output and --formats, since the rest "
+            f"was chosen when it was measured. Received: --{others[0]}"
+        )
+    made = comparison.load(FLAGS.output)
+    if made is None or not made.measured:
+        raise app.UsageError(
+            "--figures_only needs an --output folder in which a method was "
+            f"measured. Received: --output {FLAGS.output}"
+        )
+    return made
+
+
+def measure() -> tuple[comparison.Comparison, list[report.Row]]:
+    """Measure what is not yet measured, and write all into the folder."""
+    if FLAGS.replicate:
+        replicate.set_flags()
+    for name in ("preset", "data"):
+        if FLAGS[name].value is None:
+            raise app.UsageError(f"--{name} must be given.")
     check_boxes_flag()
     # First, since TensorFlow must be imported before PyTorch.
     from zoo.data import images as _  # noqa: F401 # isort: skip
 
     check_methods_flag()
     record.make_folder("output", FLAGS.output)
-    compared = read()
-    chosen = FLAGS.methods or (
-        methods.DEFAULT if compared.is_facnn else methods.DEFAULT_OF_OTHERS
-    )
-    if not compared.is_facnn and {"facnn", "facnn_centered"} & set(chosen):
-        raise app.UsageError(
-            "--methods facnn and facnn_centered are only for an FA-CNN. "
-            f"Received: --preset {FLAGS.preset}"
+    with record.alone_in("output", FLAGS.output):
+        compared = read()
+        chosen = FLAGS.methods or (
+            methods.DEFAULT if compared.is_facnn else methods.DEFAULT_OF_OTHERS
         )
-    find_layers = layers_of if compared.is_facnn else layers_of_other
-    layers = find_layers(compared.model)
-    # Without FA layers there is only the last layer, where they are the same.
-    has_fa_layers = compared.is_facnn and compared.model.num_layers > 0
-    similarity = similarity_by_layer(compared) if has_fa_layers else None
-    judged, rows = judge_all(compared, chosen, layers, similarity)
-    pairs = pairs_of_methods(judged)
-    figures = {
-        **removal_figures(judged, layers),
-        **similarity_figures(similarity),
-        **map_figures(compared, judged, chosen, layers),
-    }
-    paths = save(figures)
-    write_images(compared, judged)
-    page = os.path.join(FLAGS.output, "report.html")
-    with open(page, "w", encoding="utf-8") as file:
-        file.write(
-            report.page(
-                rows, pairs, paths, similarity, record.command(), FLAGS.baseline
+        if not compared.is_facnn and {"facnn", "facnn_centered"} & set(chosen):
+            raise app.UsageError(
+                "--methods facnn and facnn_centered are only for an FA-CNN. "
+                f"Received: --preset {FLAGS.preset}"
             )
-        )
-    print(report.markdown(rows))
-    print(f"The report is {os.path.abspath(page)}")
+        find_layers = layers_of if compared.is_facnn else layers_of_other
+        layers = find_layers(compared.model)
+        if FLAGS.replicate and not compared.has_fa_layers:
+            raise app.UsageError(
+                "--replicate needs a preset that has FA layers, such as "
+                f"imagenet100. Received: --preset {FLAGS.preset}"
+            )
+        made = start_or_continue(compared, chosen, layers)
+        # That of a run that continues, or else the same.
+        compared = dataclasses.replace(compared, predictions=made.predictions)
+        if FLAGS.replicate:
+            replicate.announce(made, compared.model, compared.images, chosen)
+        judge_all(compared, made, chosen)
+        rows = report.write(FLAGS.output, made, FLAGS.formats)
+    return made, rows
 
 
 def check_boxes_flag() -> None:
@@ -299,12 +349,126 @@ def layers_of_other(model: keras.Model) -> list[Layer]:
     )
 
 
-def similarity_by_layer(compared: Compared) -> Any:
-    """Measure and write how alike raw maps and Grad-CAM are at each layer."""
+def start_or_continue(
+    compared: Compared, chosen: Sequence[str], layers: Sequence[Layer]
+) -> comparison.Comparison:
+    """Return what is known of the comparison in the folder, or a new one."""
+    settings = settings_of(compared, chosen)
+    made = comparison.load(FLAGS.output)
+    if made is None:
+        made = comparison.Comparison(
+            command="",
+            settings=settings,
+            methods=[],
+            layers=[],
+            class_names=list(compared.names),
+            labels=compared.labels,
+            predictions=compared.predictions,
+            images=compared.images[compared.shown],
+            shown=compared.shown,
+        )
+    else:
+        made.check_settings(settings)
+        logging.info(
+            "Continuing: %d methods at layers were measured before.",
+            len(made.measured),
+        )
+    # Those below change no number, so another run may have others.
+    made.settings |= settings
+    made.command = record.command()
+    made.methods = [comparison.name_of(method) for method in chosen]
+    made.layers = list(layers)
+    made.replicates = bool(FLAGS.replicate)
+    made.save(FLAGS.output)
+    return made
+
+
+def settings_of(compared: Compared, chosen: Sequence[str]) -> dict[str, Any]:
+    """Return what the numbers depend on, by name; see `comparison.HASHES`."""
+    import keras
+
+    model, boxes = compared.model, compared.boxes
+    # Keras numbers the names of models that are read after each other.
+    config = {k: v for k, v in model.get_config().items() if k != "name"}
+    arrays = [json.dumps(config, default=str), *model.get_weights()]
+    settings = {
+        "backend": keras.backend.backend(),
+        "model": hash_of(*arrays),
+        "images": hash_of(compared.images, compared.labels),
+        "boxes": None if boxes is None else hash_of(*boxes),
+        **{
+            name: FLAGS[name].value
+            for name in ("figure_images", "baseline", "steps", "seed")
+        },
+    }
+    of_methods = FLAGS.get_key_flags_for_module(methods)
+    settings |= {f.name: f.value for f in of_methods if f.name != "methods"}
+    for path in {name.rpartition(":")[0] for name in chosen if ":" in name}:
+        with open(path, "rb") as file:
+            settings[os.path.basename(path)] = hash_of(file.read())
+    return settings
+
+
+def hash_of(*parts: Any) -> str:
+    """Return a hash of texts, bytes and arrays."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, str):
+            part = part.encode()
+        if not isinstance(part, bytes):
+            array = np.ascontiguousarray(part)
+            digest.update(f"{array.shape} {array.dtype}".encode())
+            part = array.tobytes()
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def judge_all(
+    compared: Compared, made: comparison.Comparison, chosen: Sequence[str]
+) -> None:
+    """Measure what is missing of all methods at all layers, and store it."""
+    if compared.has_fa_layers and made.similarity is None:
+        made.by_layer = maps_by_layer(compared)
+        made.similarity = similarity_by_layer(compared)
+        made.save(FLAGS.output)
+    keys = {
+        (method, layer if methods.is_layered(method) else None): None
+        for layer in made.layers
+        for method in chosen
+    }
+    for number, (method, layer) in enumerate(keys, 1):
+        name = comparison.name_of(method)
+        if any((o.method, o.layer) == (name, layer) for o in made.measured):
+            continue
+        title = methods.title_at(method, layer).replace("\n", ", ")
+        logging.info("%s: %d of %d", title, number, len(keys))
+        folder = os.path.join(
+            FLAGS.output, "unfinished", parts.file_name(f"{name}_{layer}")
+        )
+        made.measured.append(judge(compared, method, layer, title, folder))
+        # After each, since a crash should not lose the hours before it.
+        made.save(FLAGS.output)
+        report.write_table(FLAGS.output, made)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def maps_by_layer(compared: Compared) -> dict[int, np.ndarray]:
+    """Return the maps of the first image in the figures at some layers."""
+    model, (first, *_) = compared.model, compared.shown
+    image, c = compared.images[[first]], int(compared.predictions[first])
+    layers = np.arange(1, model.num_layers + 1)
+    return {
+        layer: model.class_maps(image, c, layer)[0]
+        for layer in inputs.spread(layers, LAYERS_SHOWN).tolist()
+    }
+
+
+def similarity_by_layer(compared: Compared) -> metrics.SimilarityByLayer:
+    """Measure how alike raw maps and Grad-CAM are at each layer."""
     from keras_facnn import metrics
 
     logging.info("Similarity by layer")
-    similarity = metrics.similarity_by_layer(
+    return metrics.similarity_by_layer(
         compared.model,
         compared.images,
         compared.predictions,
@@ -312,117 +476,56 @@ def similarity_by_layer(compared: Compared) -> Any:
         controls=len(compared.images) > 1,
         batch_size=FLAGS.batch_size,
     )
-    path = os.path.join(FLAGS.output, "similarity_by_layer.csv")
-    similarity.summary().to_csv(path, index_label="layer")
-    return similarity
 
 
-def key_of(method: str, layer: Layer) -> tuple[str, Layer | None]:
-    """Return a method and the layer that it looks at, or None."""
-    return method, layer if methods.is_layered(method) else None
-
-
-def judge_all(
+def judge(
     compared: Compared,
-    chosen: Sequence[str],
-    layers: Sequence[Layer],
-    similarity: Any | None,
-) -> tuple[dict, list[report.Row]]:
-    """Judge all methods at all layers, and write the tables.
+    method: str,
+    layer: Layer | None,
+    title: str,
+    folder: str,
+) -> comparison.Measured:
+    """Make the maps of a method, and judge them.
 
-    Returns:
-        The `Judged` by what `key_of` returns, and the rows of the table.
+    Args:
+        compared: What to make maps of.
+        method: One of `--methods`.
+        layer: The layer that it looks at, or None.
+        title: What to call it in lines of progress.
+        folder: Path of the folder for the parts that are done.
     """
-    judged: dict[tuple[str, Layer | None], Judged] = {}
-    rows, results = [], {}
-    for layer in layers:
-        for method in chosen:
-            key = key_of(method, layer)
-            if key not in judged:
-                logging.info(
-                    "%s at layer %s, %d of %d",
-                    methods.title(method),
-                    layer,
-                    len(judged) + 1,
-                    len({key_of(m, at) for m in chosen for at in layers}),
-                )
-                judged[key] = judge(compared, *key)
-            row = {"layer": layer, "method": methods.title(method)}
-            curve = judged[key].curve
-            if curve is not None:
-                row |= {
-                    "accuracy AUC": round(curve.accuracy_auc, 4),
-                    "interval": interval(curve),
-                    "probability AUC": round(curve.probability_auc, 4),
-                    "ties": round(curve.ties, 4),
-                }
-                results[f"{methods.short(method)}_{layer}"] = json.loads(
-                    curve.to_json()
-                )
-            rows.append({**row, **judged[key].columns})
-            # After each, since a crash should not lose the hours before it.
-            # With the curves so far, since some methods take hours.
-            save(removal_figures(judged, layers))
-            report.write_tables(
-                FLAGS.output,
-                rows,
-                results,
-                pairs_of_methods(judged),
-                similarity,
-            )
-    return judged, rows
-
-
-def pairs_of_methods(judged: dict) -> list[report.Row]:
-    """Compare the curves of all methods at each layer, in pairs."""
-    from keras_facnn import metrics
-
-    rows = []
-    layers = [layer for _, layer in judged if layer is not None] or [None]
-    for layer in dict.fromkeys(layers):
-        curves = curves_at(judged, layer)
-        if len(curves) > 1:
-            for row in metrics.compare(curves).rows:
-                numbers = {
-                    name: f"{value:.2g}"
-                    if name.startswith("p")
-                    else round(value, 4)
-                    for name, value in row.items()
-                    if isinstance(value, float)
-                }
-                rows.append({"layer": layer, **row, **numbers})
-    return rows
-
-
-def judge(compared: Compared, method: str, layer: Layer | None) -> Judged:
-    """Make the maps of a method, and judge them."""
-    from keras_facnn import metrics
-
     images, labels = compared.images, compared.labels
     make = methods.maker(compared.model, method, layer)
+    forward, backward = methods.passes(compared.model, method)
+    passes = UNKNOWN_PASSES
+    if isinstance(forward, int) and isinstance(backward, int):
+        passes = forward + backward
     maps, seconds = None, 0.0
     defined = np.ones(len(images), bool)
     if make is not None:
-        maps, seconds = timed(make, images, compared.predictions, method)
+
+        def make_some(some: slice) -> dict[str, np.ndarray]:
+            found, duration = timed(
+                make, images[some], compared.predictions[some], passes
+            )
+            return {"maps": found, "seconds": np.full(len(found), duration)}
+
+        done = parts.run(
+            folder,
+            "maps",
+            f"{title}: maps",
+            len(images),
+            passes,
+            make_some,
+        )
+        # The first part of a run has to compile.
+        maps, seconds = done["maps"], float(np.median(done["seconds"]))
         defined = np.ptp(maps, axis=(1, 2)) > 0
         if not defined.any():
-            raise ValueError(
-                f"All maps of {methods.title_at(method, layer)!r} are constant."
-            )
+            raise ValueError(f"All maps of {title!r} are constant.")
     curve = None
     if FLAGS.steps:
-        curve = metrics.pixel_removal(
-            compared.model,
-            images,
-            labels,
-            maps,
-            order="random" if maps is None else "most_relevant_first",
-            fractions=np.linspace(0, 1, FLAGS.steps + 1),
-            baseline=FLAGS.baseline,
-            seed=FLAGS.seed,
-            batch_size=FLAGS.batch_size,
-            verbose=int(sys.stdout.isatty()),
-        )
+        curve = removal(compared, maps, defined, title, folder)
     columns: dict[str, Any] = {}
     if compared.boxes is not None:
         right = defined & (compared.predictions == labels)
@@ -431,14 +534,78 @@ def judge(compared: Compared, method: str, layer: Layer | None) -> Judged:
             [compared.boxes[i] for i in np.flatnonzero(right)],
             images.shape[1:3],
         )
-    forward, backward = methods.passes(compared.model, method)
     columns |= {
         "forward passes per image": forward,
         "backward passes per image": backward,
         "ms per image": round(1000 * seconds, 2),
         "constant maps, left out": int((~defined).sum()),
     }
-    return Judged(maps, curve, columns)
+    shown = None if maps is None else maps[compared.shown]
+    name = comparison.name_of(method)
+    return comparison.Measured(name, layer, columns, curve, shown)
+
+
+def removal(
+    compared: Compared,
+    maps: np.ndarray | None,
+    defined: np.ndarray,
+    title: str,
+    folder: str,
+) -> metrics.PixelRemoval:
+    """Remove the pixels of images in parts.
+
+    Args:
+        compared: What the maps are of.
+        maps: Array `(N, h, w)`, or None for a random order.
+        defined: Bools `(N,)`, whether a map gives an order.
+        title, folder: As in `judge`.
+    """
+    from keras_facnn import metrics
+
+    indices = np.flatnonzero(defined)
+
+    def remove(some: slice) -> dict[str, np.ndarray]:
+        of = indices[some]
+        result = metrics.pixel_removal(
+            compared.model,
+            compared.images[of],
+            compared.labels[of],
+            None if maps is None else maps[of],
+            order="random" if maps is None else "most_relevant_first",
+            fractions=np.linspace(0, 1, FLAGS.steps + 1),
+            baseline=FLAGS.baseline,
+            # Or each part would have the same random orders.
+            seed=FLAGS.seed + some.start,
+            batch_size=FLAGS.batch_size,
+        )
+        return {"json": np.array([result.to_json()])}
+
+    texts = parts.run(
+        folder,
+        "removal",
+        f"{title}: pixel removal",
+        len(indices),
+        FLAGS.steps + 1,
+        remove,
+    )["json"]
+    results = [metrics.PixelRemoval.from_json(str(text)) for text in texts]
+
+    def joined(attribute: str) -> np.ndarray:
+        rows = np.concatenate([getattr(r, attribute) for r in results])
+        array = np.full((len(defined), *rows.shape[1:]), np.nan)
+        array[indices] = rows
+        return array
+
+    return dataclasses.replace(
+        results[0],
+        **{a: joined(a) for a in ("values", "hits", "probabilities")},
+        ties=float(
+            np.average(
+                [r.ties for r in results], weights=[r.count for r in results]
+            )
+        ),
+        settings={**results[0].settings, "seed": FLAGS.seed},
+    )
 
 
 def scores_by_boxes(
@@ -467,21 +634,15 @@ def scores_by_boxes(
     columns: dict[str, Any] = {}
     for name, result in zip(names, (pointing, energy, best), strict=True):
         columns[name] = round(result.mean, 4)
-        columns[f"interval of {name}"] = interval(result)
+        columns[f"interval of {name}"] = report.interval(result)
     return columns
-
-
-def interval(result: Any) -> str:
-    """Return the 95 % interval of a result's mean."""
-    low, high = result.interval
-    return f"{low:.4f} to {high:.4f}"
 
 
 def timed(
     make: methods.Make,
     images: np.ndarray,
     predictions: np.ndarray,
-    method: str,
+    passes: int,
 ) -> tuple[np.ndarray, float]:
     """Return maps, and the seconds per image without the compilation.
 
@@ -496,7 +657,7 @@ def timed(
         return maps, time.perf_counter() - start
 
     total, batch = len(images), FLAGS.batch_size
-    if method in ("rise", "occlusion") or total < 2 * batch:
+    if passes > 2 or total < 2 * batch:
         maps, seconds = call(total)
         return maps, seconds / total
     # The first call of all compiles most.
@@ -504,114 +665,6 @@ def timed(
     _, before = call(batch)
     maps, seconds = call(total)
     return maps, max(seconds - before, 0.0) / (total - batch)
-
-
-def curves_at(judged: dict, layer: Layer) -> dict[str, Any]:
-    """Return the curves at a layer, and those that look at none, by title."""
-    return {
-        methods.title(method): one.curve
-        for (method, at), one in judged.items()
-        if at in (layer, None) and one.curve is not None
-    }
-
-
-def removal_figures(judged: dict, layers: Sequence[Layer]) -> dict[str, Figure]:
-    """Draw the curves of pixel removal of each layer."""
-    from keras_facnn import plots
-
-    return {
-        # A layer of a model inside the model has a path.
-        f"pixel_removal_{layer}".replace("/", "-"): plots.pixel_removal(curves)
-        for layer in layers
-        if (curves := curves_at(judged, layer))
-    }
-
-
-def similarity_figures(similarity: Any | None) -> dict[str, Figure]:
-    """Draw how alike raw maps and Grad-CAM are, by layer."""
-    from keras_facnn import plots
-
-    if similarity is None:
-        return {}
-    return {"similarity_by_layer": plots.similarity_by_layer(similarity)}
-
-
-def save(figures: dict[str, Figure]) -> dict[str, str]:
-    """Write figures in all formats, and return the paths for the page."""
-    paths = {}
-    for name in sorted(figures):
-        for format in dict.fromkeys(["png", *FLAGS.formats]):
-            path = os.path.join(FLAGS.output, f"{name}.{format}")
-            figures[name].savefig(path, dpi=150)
-        paths[f"{name}.png"] = os.path.join(FLAGS.output, f"{name}.png")
-    return paths
-
-
-def write_images(compared: Compared, judged: dict) -> None:
-    """Write `images.csv`: the area under the accuracy, by image and method."""
-    columns = {
-        methods.title_at(*key).replace("\n", ", "): one.curve.values
-        for key, one in judged.items()
-        if one.curve is not None
-    }
-    path = os.path.join(FLAGS.output, "images.csv")
-    with record.replacing(path) as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "label", "prediction", *columns])
-        writer.writerows(
-            zip(
-                range(len(compared.images)),
-                [compared.names[c] for c in compared.labels],
-                [compared.names[c] for c in compared.predictions],
-                *columns.values(),
-                strict=True,
-            )
-        )
-
-
-def map_figures(
-    compared: Compared,
-    judged: dict,
-    chosen: Sequence[str],
-    layers: Sequence[Layer],
-) -> dict[str, Figure]:
-    """Draw the maps of some images, by method, and of one image, by layer."""
-    from keras_facnn import plots
-
-    shown, names, figures = compared.shown, compared.names, {}
-    # The layer that a column's maps are compared with Grad-CAM at.
-    columns: dict[tuple[str, Layer | None], Layer] = {}
-    for layer in layers:
-        for method in chosen:
-            columns.setdefault(key_of(method, layer), layer)
-    # Last, what looks at no layer.
-    drawn = sorted(
-        (key for key in columns if judged[key].maps is not None),
-        key=lambda key: key[1] is None,
-    )
-    if drawn:
-        figures["compare"] = plots.compare(
-            compared.images[shown],
-            {methods.title_at(*key): judged[key].maps[shown] for key in drawn},
-            {
-                methods.title_at(*key): methods.title_at(
-                    "grad_cam", columns[key]
-                )
-                for key in drawn
-                if ("grad_cam", columns[key]) in drawn
-            },
-            [names[c] for c in compared.predictions[shown]],
-        )
-    if compared.is_facnn and compared.model.num_layers:
-        model, one = compared.model, compared.images[shown[:1]]
-        c = int(compared.predictions[shown[0]])
-        numbers = inputs.spread(np.arange(1, model.num_layers + 1), 8).tolist()
-        figures["maps_by_layer"] = plots.maps_by_layer(
-            one[0],
-            {layer: model.class_maps(one, c, layer)[0] for layer in numbers},
-            names[c],
-        )
-    return figures
 
 
 if __name__ == "__main__":

@@ -254,7 +254,9 @@ def define_data_flags(required: bool = True) -> None:
     )
 
 
-def define_preset_flags(data_required: bool = True) -> None:
+def define_preset_flags(
+    data_required: bool = True, preset_required: bool = True
+) -> None:
     define_data_flags(data_required)
     flags.DEFINE_enum(
         "fit",
@@ -265,7 +267,10 @@ def define_preset_flags(data_required: bool = True) -> None:
         "record says, or crop.",
     )
     flags.DEFINE_string(
-        "preset", None, "Name, folder or URL of the preset.", required=True
+        "preset",
+        None,
+        "Name, folder or URL of the preset.",
+        required=preset_required,
     )
     flags.DEFINE_string(
         "split",

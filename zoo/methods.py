@@ -13,7 +13,6 @@ import importlib.util
 import inspect
 import math
 import os
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -145,7 +144,6 @@ def maker(
         "layer": layer,
         "batch_size": batch_size,
         "seed": FLAGS.seed,
-        "verbose": int(sys.stdout.isatty()),
         **{
             "integrated_gradients": {"steps": INTEGRATION_STEPS},
             "smooth_grad": {"samples": NOISY_IMAGES},

@@ -1,21 +1,28 @@
-"""What `zoo.compare` writes: tables, results, and a page."""
+"""What `zoo.compare` writes of a comparison: tables, figures, and a page."""
 
 from __future__ import annotations
 
 import base64
 import csv
 import html
-import json
 import os
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
 
+from zoo import figures
 from zoo import inputs
+from zoo import methods
+from zoo import replicate
 from zoo.training import record
 
+if TYPE_CHECKING:
+    from zoo.comparison import Comparison
+
 Row = dict[str, Any]
+PAGE = "report.html"
 
 # Which way is better, and what the numbers are.
 COLUMNS = {
@@ -61,45 +68,129 @@ PAIRS = (
     "test, corrected for the number of pairs by Holm&#x27;s method. Do not "
     "judge by whether the intervals of the table above overlap."
 )
+STYLE = (
+    "body{font:15px sans-serif;margin:2em auto;padding:0 1em;max-width:75em}"
+    "td,th{padding:.2em .8em;text-align:right;vertical-align:bottom}"
+    "th{border-bottom:1px solid #888}table{border-collapse:collapse}"
+    "img{max-width:100%}pre{white-space:pre-wrap}.wide{overflow-x:auto}"
+)
 CONTROLS = {
     "other_image": "another image's map",
     "shuffled_weights": "shuffled weights",
 }
 
 
-def write_tables(
-    folder: str,
-    rows: Sequence[Row],
-    results: dict[str, Any],
-    pairs: Sequence[Row],
-    similarity: Any | None,
-) -> None:
-    """Write `table.csv`, `table.md`, `pairs.csv` and `results.json`.
+def write(
+    folder: str, comparison: Comparison, formats: Sequence[str]
+) -> list[Row]:
+    """Write all tables, all figures, and the page.
 
     Args:
         folder: Path of the folder to write into.
-        rows: Rows of the table, at least one.
-        results: Curves of pixel removal by method and layer.
-        pairs: What `pairs_of_methods` returns, of `zoo.compare`.
-        similarity: What `keras_facnn.metrics.similarity_by_layer` returns, or
-            None.
+        comparison: What was measured, at least one method.
+        formats: Formats of the figures besides PNG.
+
+    Returns:
+        The rows of the table.
     """
-    command = record.command()
-    for name, table in (("table", rows), ("pairs", pairs)):
-        if table:
-            with record.replacing(os.path.join(folder, f"{name}.csv")) as file:
-                writer = csv.DictWriter(file, list(table[0]))
-                writer.writeheader()
-                writer.writerows(table)
+    rows = write_table(folder, comparison)
+    pairs = pairs_of_methods(comparison)
+    if pairs:
+        _write_csv(folder, "pairs", pairs)
+    _write_images(folder, comparison)
+    if comparison.similarity is not None:
+        path = os.path.join(folder, "similarity_by_layer.csv")
+        with record.replacing(path) as file:
+            table = comparison.similarity.summary()
+            table.to_csv(file, index_label="layer")
+    drawn = figures.draw(comparison)
+    figures.save(drawn, folder, formats)
+    with record.replacing(os.path.join(folder, PAGE)) as file:
+        file.write(page(folder, comparison, rows, pairs, drawn))
+    return rows
+
+
+def write_table(folder: str, comparison: Comparison) -> list[Row]:
+    """Write `table.csv` and `table.md`, and return the rows."""
+    rows = table_rows(comparison)
+    _write_csv(folder, "table", rows)
     with record.replacing(os.path.join(folder, "table.md")) as file:
-        file.write(f"`{command}`\n\n{markdown(rows)}")
-    contents = {
-        "command": command,
-        "similarity_by_layer": similarity and json.loads(similarity.to_json()),
-        "pixel_removal": results,
+        file.write(f"`{comparison.command}`\n\n{markdown(rows)}")
+    return rows
+
+
+def table_rows(comparison: Comparison) -> list[Row]:
+    """Return a row per layer and method, in the order of the settings."""
+    rows = []
+    for layer in comparison.layers:
+        for one in comparison.at(layer):
+            row = {"layer": layer, "method": methods.title(one.method)}
+            if one.curve is not None:
+                row |= {
+                    "accuracy AUC": round(one.curve.accuracy_auc, 4),
+                    "interval": interval(one.curve),
+                    "probability AUC": round(one.curve.probability_auc, 4),
+                    "ties": round(one.curve.ties, 4),
+                }
+            rows.append({**row, **one.columns})
+    return rows
+
+
+def pairs_of_methods(comparison: Comparison) -> list[Row]:
+    """Compare the curves of all methods at each layer, in pairs."""
+    from keras_facnn import metrics
+
+    rows = []
+    for layer in comparison.layers:
+        curves = comparison.curves_at(layer)
+        if len(curves) < 2:
+            continue
+        for row in metrics.compare(curves).rows:
+            numbers = {
+                name: f"{value:.2g}"
+                if name.startswith("p")
+                else round(value, 4)
+                for name, value in row.items()
+                if isinstance(value, float)
+            }
+            rows.append({"layer": layer, **row, **numbers})
+    return rows
+
+
+def interval(result: Any) -> str:
+    """Return the 95 % interval of a result's mean."""
+    low, high = result.interval
+    return f"{low:.4f} to {high:.4f}"
+
+
+def _write_csv(folder: str, name: str, rows: Sequence[Row]) -> None:
+    with record.replacing(os.path.join(folder, f"{name}.csv")) as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_images(folder: str, comparison: Comparison) -> None:
+    """Write `images.csv`: the area under the accuracy, by image and method."""
+    columns = {
+        one.title.replace("\n", ", "): one.curve.values
+        for layer in comparison.layers
+        for one in comparison.at(layer)
+        if one.curve is not None
     }
-    with record.replacing(os.path.join(folder, "results.json")) as file:
-        json.dump(contents, file)
+    names = comparison.class_names
+    with record.replacing(os.path.join(folder, "images.csv")) as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "label", "prediction", *columns])
+        writer.writerows(
+            zip(
+                range(len(comparison.labels)),
+                [names[c] for c in comparison.labels],
+                [names[c] for c in comparison.predictions],
+                *columns.values(),
+                strict=True,
+            )
+        )
 
 
 def heading(column: str) -> str:
@@ -118,49 +209,54 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def page(
+    folder: str,
+    comparison: Comparison,
     rows: Sequence[Row],
     pairs: Sequence[Row],
-    figures: Mapping[str, str],
-    similarity: Any | None,
-    command: str,
-    baseline: str,
+    drawn: Mapping[str, figures.Drawn],
 ) -> str:
     """Return an HTML page that needs no other file.
 
     Args:
-        rows: Rows of the table, at least one.
-        pairs: What `pairs_of_methods` returns, of `zoo.compare`.
-        figures: Paths of the figures, by what to call them.
-        similarity: What `keras_facnn.metrics.similarity_by_layer` returns, or
-            None.
-        command: The command that made it all.
-        baseline: What replaces removed pixels.
+        folder: Path of the folder of the figures.
+        comparison: What was measured.
+        rows: What `table_rows` returns, at least one row.
+        pairs: What `pairs_of_methods` returns.
+        drawn: What `zoo.figures.draw` returns.
     """
+    count = len(comparison.labels)
     terms = "".join(
         f"<dt>{_shown(heading(name))}</dt><dd>{_shown(meaning)}</dd>"
         for name, (_, meaning) in COLUMNS.items()
         if name in rows[0]
     )
-    holes = BASELINES["road" if baseline == "road" else "other"]
-    by_layer = ""
-    if similarity is not None:
-        table = _table(similarity_rows(similarity))
+    by_layer = by_pair = replicated = holes = ""
+    if "accuracy AUC" in rows[0]:
+        is_road = comparison.settings["baseline"] == "road"
+        holes = f"<p>{_shown(BASELINES['road' if is_road else 'other'])}</p>"
+    if comparison.similarity is not None:
+        table = _table(similarity_rows(comparison.similarity))
         by_layer = f"<h2>Raw maps against Grad-CAM, by layer</h2>{table}"
-    by_pair = ""
     if pairs:
         by_pair = f"<h2>Pairs of methods</h2>{_table(pairs)}<p>{PAIRS}</p>"
-    images = "".join(_image(name, path) for name, path in figures.items())
+    if comparison.replicates:
+        replicated = (
+            "<h2>The paper&#x27;s measurements</h2>"
+            f"{_table(replicate.rows(comparison))}<p>{replicate.NOTE}</p>"
+        )
+    images = "".join(
+        _image(os.path.join(folder, f"{name}.png"), one)
+        for name, one in drawn.items()
+    )
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         "<title>keras_facnn: comparison</title>"
-        "<style>body{font:15px sans-serif;margin:2em;max-width:75em}"
-        "td,th{padding:.2em .8em;text-align:right}img{max-width:100%}</style>"
-        f"<h1>Ways to make a map</h1><p><code>{_shown(command)}</code></p>"
-        "<h2>Accuracy and probability as pixels are removed, most relevant "
-        "first, and cost</h2>"
+        f"<style>{STYLE}</style>"
+        f"<h1>Ways to make a map</h1><p>Measured on {count} images by</p>"
+        f"<pre><code>{_shown(comparison.command)}</code></pre>{replicated}"
+        "<h2>Methods: what they are worth, and what they cost</h2>"
         f"{_table(rows)}<p>↓ less is better, ↑ more is better.</p>"
-        f"<dl>{terms}</dl><p>{_shown(holes)}</p>{by_pair}"
-        f"{images}{by_layer}</html>"
+        f"<dl>{terms}</dl>{holes}{images}{by_pair}{by_layer}</html>"
     )
 
 
@@ -196,10 +292,14 @@ def _table(rows: Sequence[Row]) -> str:
 
     body = "".join(f"<tr>{cells('td', row.values())}</tr>" for row in rows)
     heads = cells("th", map(heading, rows[0]))
-    return f"<table><tr>{heads}</tr>{body}</table>"
+    return f'<div class="wide"><table><tr>{heads}</tr>{body}</table></div>'
 
 
-def _image(name: str, path: str) -> str:
+def _image(path: str, drawn: figures.Drawn) -> str:
     with open(path, "rb") as file:
         data = base64.b64encode(file.read()).decode()
-    return f'<h2>{_shown(name)}</h2><img src="data:image/png;base64,{data}">'
+    heading = _shown(drawn.heading)
+    return (
+        f'<h2>{heading}</h2><img alt="{heading}" '
+        f'src="data:image/png;base64,{data}"><p>{_shown(drawn.caption)}</p>'
+    )

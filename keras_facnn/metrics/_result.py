@@ -81,8 +81,9 @@ class Result:
     _derived: ClassVar[tuple[str, ...]] = ("mean", "interval", "undefined")
 
     def __post_init__(self) -> None:
-        # Values that come from JSON have null in place of NaN.
-        self.values = np.array(self.values, "float64")
+        # Values that come from JSON have null in place of NaN. Sums of values
+        # in one order in memory do not differ by rounding.
+        self.values = np.array(self.values, "float64", order="C")
         self.columns = tuple(self.columns)
         expected = (
             f"(B, {len(self.columns)})" if self.columns else "(B,) or (B, K)"

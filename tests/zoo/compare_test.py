@@ -1,19 +1,24 @@
 import csv
 import functools
 import json
+import shlex
 import shutil
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import stats
 
 from keras_facnn import FACNN
 from keras_facnn import attribution
 from keras_facnn import metrics
 from tests.zoo.conftest import NAMES
 from tests.zoo.conftest import run
+from zoo import parts
+from zoo import replicate
 from zoo.compare import scores_by_boxes
+from zoo.training import record
 
 pytestmark = pytest.mark.only_on("torch")
 
@@ -31,6 +36,17 @@ METHODS = [
 ]
 METHODS += ["integrated_gradients", "smooth_grad", "rise", "occlusion"]
 METHODS += ["middle", "random"]
+
+
+def curve_of(out, method, layer):
+    """Return a curve in `results.json`."""
+    results = json.loads((out / "results.json").read_text())
+    (found,) = (
+        one["pixel_removal"]
+        for one in results["measured"]
+        if (one["method"], one["layer"]) == (method, layer)
+    )
+    return found
 
 
 def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
@@ -102,8 +118,7 @@ def test_writes_figures_tables_and_a_page_of_its_own(rng, folder, tmp_path):
         float(b["accuracy AUC"]), abs=0.05
     )
     assert rows["1", "RISE"] == {**rows["2", "RISE"], "layer": "1"}
-    results = json.loads((out / "results.json").read_text())
-    assert len(results["pixel_removal"]["facnn_1"]["accuracy"]) == 5
+    assert len(curve_of(out, "facnn", 1)["accuracy"]) == 5
     page = (out / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 5
     assert (out / "compare.pdf").read_bytes().startswith(b"%PDF")
@@ -246,7 +261,7 @@ def test_compares_cam_of_a_model_that_is_no_fa_cnn(rng, folder, tmp_path):
     images = np.stack([np.asarray(Image.open(files[k])) for k in shown])
     right = model.predict(images, verbose=0).argmax(-1) == shown // 4
     results = json.loads((out / "results.json").read_text())
-    curve = results["pixel_removal"]["cam_last_maps"]
+    curve = curve_of(out, "cam", None)
     assert curve["accuracy"][0] == pytest.approx(right.mean())
     maps = attribution.cam(model, images)
     expected = metrics.pixel_removal(
@@ -279,36 +294,211 @@ class Killed(BaseException):
     """The end of a process, as far as its files can tell."""
 
 
-def test_a_kill_leaves_what_was_measured(folder, tmp_path, monkeypatch):
-    """Killed within the second of two methods."""
-    model = FACNN(10, (32, 32, 3), (1, 1), (1, 2), space_to_depth=2)
+@pytest.fixture
+def flags(folder, tmp_path, monkeypatch):
+    """Flags of a small comparison, whose parts are of two images."""
+    monkeypatch.setattr(parts, "PASSES", 20)
+    model = FACNN(10, (32, 32, 3), (4,), (1,), space_to_depth=4)
     model.save_to_preset(tmp_path / "preset", {"class_names": NAMES})
-    out = tmp_path / "out"
-    flags = {
+    return {
         "preset": tmp_path / "preset",
         "data": folder,
-        "output": out,
+        "output": tmp_path / "out",
         "images": 10,
-        "layers": "2",
-        "steps": 4,
-        "methods": "facnn,rise",
+        "figure_images": 1,
+        "layers": "4",
+        "steps": 3,
+        "rise_masks": 10,
+        "methods": "facnn,rise,random",
     }
 
-    killed = tmp_path / "killed"
 
-    @functools.wraps(attribution.rise)
-    def rise(*args, **kwargs):
-        # What is written from here on, a kill would not let be written.
-        shutil.copytree(out, killed)
-        raise Killed
+def count_images_of_rise(monkeypatch, killed_at=None):
+    """Return the numbers of images of each call, the last of which fails."""
+    whole, calls = attribution.rise, []
+
+    @functools.wraps(whole)
+    def rise(model, images, *args, **kwargs):
+        calls.append(len(images))
+        if len(calls) == killed_at:
+            raise Killed
+        return whole(model, images, *args, **kwargs)
 
     monkeypatch.setattr(attribution, "rise", rise)
-    with pytest.raises(Killed):
-        run("compare", **flags)
-    with open(killed / "table.csv", newline="") as file:
+    return calls
+
+
+def without_times(out):
+    """Return the contents of `results.json` but for what took time."""
+    results = json.loads((out / "results.json").read_text())
+    del results["command"]
+    for one in results["measured"]:
+        del one["columns"]["ms per image"]
+    return results
+
+
+def test_a_killed_run_continues(flags, monkeypatch, tmp_path):
+    """It ends with the numbers of one that was not killed."""
+    out = flags["output"]
+    with monkeypatch.context() as patch:
+        calls = count_images_of_rise(patch, killed_at=4)
+        with pytest.raises(Killed):
+            run("compare", **flags)
+        assert calls == [2, 2, 2, 2]
+    with open(out / "table.csv", newline="") as file:
         assert [row["method"] for row in csv.DictReader(file)] == ["FA-CNN"]
-    results = json.loads((killed / "results.json").read_text())
-    assert len(results["pixel_removal"]["facnn_2"]["accuracy"]) == 5
+    assert len(curve_of(out, "facnn", 4)["accuracy"]) == 4
+    calls = count_images_of_rise(monkeypatch)
+    made = run("compare", **flags, formats="svg")
+    assert made.returncode == 0, made.output
+    # Three of the five parts were done.
+    assert calls == [2, 2]
+    whole = run("compare", **{**flags, "output": tmp_path / "whole"})
+    assert whole.returncode == 0, whole.output
+    assert without_times(out) == without_times(tmp_path / "whole")
+    for name in ("images.csv", "pairs.csv", "compare.png"):
+        expected = (tmp_path / "whole" / name).read_bytes()
+        assert (out / name).read_bytes() == expected
+    assert not [*(out / "unfinished").iterdir()]
+    # Two parts have other random orders.
+    hits = np.array(curve_of(out, "random", None)["probabilities"])
+    assert len(np.unique(hits[:, 1])) == 10
+
+
+def test_a_run_with_more_methods_measures_only_these(flags, monkeypatch):
+    run("compare", **flags)
+    calls = count_images_of_rise(monkeypatch)
+    more = {"methods": "grad_cam,rise", "layers": "3,4"}
+    result = run("compare", **{**flags, **more})
+    assert result.returncode == 0, result.output
+    assert not calls
+    with open(flags["output"] / "table.csv", newline="") as file:
+        rows = [(r["layer"], r["method"]) for r in csv.DictReader(file)]
+    assert rows == [(n, m) for n in "34" for m in ("Grad-CAM", "RISE")]
+
+
+def test_refuses_to_continue_with_other_settings(flags, tmp_path):
+    (tmp_path / "mine.py").write_text(OWN)
+    flags["methods"] = f"facnn,{tmp_path / 'mine.py'}:my_method"
+    assert run("compare", **flags).returncode == 0
+    before = (flags["output"] / "results.json").read_bytes()
+    model = FACNN(10, (32, 32, 3), (4,), (1,), space_to_depth=4)
+    model.save_to_preset(tmp_path / "other", {"class_names": NAMES})
+    for changes, message in (
+        ({"steps": 2, "seed": 1}, "--steps 3 became 2; --seed 0 became 1"),
+        ({"rise_masks": 11}, "--rise_masks 10 became 11"),
+        ({"images": 9}, "other images or labels"),
+        ({"preset": tmp_path / "other"}, "another model"),
+    ):
+        result = run("compare", **{**flags, **changes})
+        assert result.returncode == 1
+        assert f"Changed: {message}" in result.output
+    (tmp_path / "mine.py").write_text(OWN + "# changed")
+    result = run("compare", **flags)
+    assert "Changed: mine.py has other contents" in result.output
+    assert (flags["output"] / "results.json").read_bytes() == before
+    (flags["output"] / "results.json").write_text('{"pixel_removal": {}}')
+    result = run("compare", **flags)
+    assert result.returncode == 1
+    assert "holds no comparison that can be read" in result.output
+
+
+def test_only_one_run_uses_a_folder(flags):
+    flags["output"].mkdir()
+    with record.alone_in("output", flags["output"]):
+        result = run("compare", **flags)
+    assert result.returncode == 1
+    assert "Another run is at work in `--output" in result.output
+
+
+def test_makes_the_figures_again_from_the_results(flags, tmp_path):
+    """Without the model, the images, and the file of a method."""
+    (tmp_path / "mine.py").write_text(OWN)
+    flags["methods"] = f"grad_cam,rise,random,{tmp_path / 'mine.py'}:my_method"
+    out = flags["output"]
+    result = run("compare", **flags)
+    assert result.returncode == 0, result.output
+    kept = {"results.json", "maps.npz", "lock"}
+    made = {p.name: p.read_bytes() for p in out.iterdir() if p.is_file()}
+    assert {"compare.png", "report.html", "table.md", "images.csv"} < {*made}
+    for name in {*made} - kept:
+        (out / name).unlink()
+    shutil.rmtree(tmp_path / "preset")
+    (tmp_path / "mine.py").unlink()
+    again = run("compare", figures_only=True, output=out, formats="svg")
+    assert again.returncode == 0, again.output
+    assert again.output.startswith("| layer | method |")
+    for name, contents in made.items():
+        assert (out / name).read_bytes() == contents, name
+    for name in ("compare", "maps_by_layer", "pixel_removal_4"):
+        assert "<svg" in (out / f"{name}.svg").read_text("utf-8")
+    result = run("compare", figures_only=True, output=out, steps=3)
+    assert "--figures_only takes only --output and --formats" in result.output
+    result = run("compare", figures_only=True, output=tmp_path / "none")
+    assert "needs an --output folder in which" in result.output
+
+
+def test_the_recorded_command_can_be_pasted(flags, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(flags["data"], tmp_path / "my photos")
+    flags["data"] = tmp_path / "my photos"
+    flags |= {"preset": "preset", "output": "out", "methods": "facnn"}
+    assert run("compare", **flags).returncode == 0
+    said = json.loads((tmp_path / "out" / "results.json").read_text())[
+        "command"
+    ]
+    assert said in (tmp_path / "out" / "table.md").read_text()
+    backend, python, option, module, *words = shlex.split(said)
+    assert (python, option, module) == ("python", "-m", "zoo.compare")
+    assert backend == f"KERAS_BACKEND={keras.backend.backend()}"
+    assert str(tmp_path) not in said
+    result = run("compare", *words)
+    assert result.returncode == 0, result.output
+    assert "1 methods at layers were measured before" in result.output
+
+
+def test_repeats_what_the_paper_reports(flags, monkeypatch, tmp_path):
+    def speed(model, images):
+        return 100.0
+
+    monkeypatch.setattr(replicate, "passes_per_second", speed)
+    del flags["methods"], flags["layers"], flags["images"]
+    result = run("compare", replicate="paper", **flags)
+    assert result.returncode == 0, result.output
+    # Of RISE and K-OCC once, of the others at two layers.
+    passes = 6 + 2 * (1 + 4) + 2 * (1 + 2 + 4) + (10 + 4) + (50 + 4) + 4
+    assert f"{40 * passes:,} forward passes are left, at 100" in result.output
+    assert f"about 0:00:{round(40 * passes / 100)}" in result.output
+    assert "an accuracy is at most 0.155." in result.output
+    table = result.output.split("| what |")[1].splitlines()[2:]
+    cells = [[c.strip() for c in line.split("|")[1:-1]] for line in table[:13]]
+    assert [(c[1], c[2], c[3]) for c in cells[:3]] == [
+        ("FA-CNN", "4", "1"),
+        ("FA-CNN", "3", "–"),
+        ("FA-CNN", "2", "–"),
+    ]
+    # Theorem 1.
+    assert cells[0][4] == "1.0000" and cells[0][6] == "40"
+    curve = curve_of(flags["output"], "random", None)
+    assert cells[7][:3] == ["area under the accuracy", "random", "4"]
+    assert float(cells[7][4]) == pytest.approx(curve["mean"], abs=1e-4)
+    low, high = curve["interval"]
+    assert cells[7][5] == f"{low:.4f} to {high:.4f}"
+    page = (flags["output"] / "report.html").read_text()
+    assert "The paper&#x27;s measurements" in page
+    assert replicate.NOTE in page
+    classifier = averaging_model(tmp_path / "model.keras")
+    model = FACNN.from_classifier(classifier, class_names=NAMES)
+    model.save_to_preset(tmp_path / "none")
+    flags |= {"preset": tmp_path / "none", "output": tmp_path / "other"}
+    result = run("compare", replicate="paper", **flags)
+    assert "needs a preset that has FA layers" in result.output
+
+
+def test_enough_images_of_the_paper_for_narrow_intervals():
+    """Of a share of images, 95 % intervals are below +-0.03."""
+    low, high = stats.binom.interval(0.95, replicate.IMAGES, 0.5)
+    assert (high - low) / 2 / replicate.IMAGES < 0.03
 
 
 def test_compares_by_the_labels_of_a_table(colors_model, tmp_path):
@@ -338,8 +528,7 @@ def test_compares_by_the_labels_of_a_table(colors_model, tmp_path):
     }
     result = run("compare", **flags)
     assert result.returncode == 0, result.output
-    results = json.loads((tmp_path / "out" / "results.json").read_text())
-    curve = results["pixel_removal"]["random_1"]
+    curve = curve_of(tmp_path / "out", "random", None)
     # Red, green and blue, of which the last is not found.
     levels = np.array([255 * 15 + 9, 255 * 15 + 9, 9 * 1]) / 16
     expected = 1 / (1 + np.exp(-60 * (levels / 510 - 0.4)))

@@ -69,16 +69,20 @@ def check_command() -> None:
 
 
 def command() -> str:
-    """Return the command that runs, with only the end of absolute paths.
+    """Return the command that runs, to be pasted in the same folder.
 
-    Relative paths stay as they are, so that the command can be pasted.
+    Absolute paths into this folder become relative. Of other absolute paths
+    only the end stays, since they may tell who the user is.
     """
     import keras
 
     def shorten(value: re.Match) -> str:
         path = value[0]
         if os.path.isabs(path) and "://" not in path:
-            path = "./" + os.path.basename(os.path.normpath(path))
+            path = os.path.normpath(path)
+            if pathlib.Path(path).is_relative_to(pathlib.Path.cwd()):
+                return os.path.relpath(path)
+            return "./" + os.path.basename(path)
         return path
 
     def word(argument: str) -> str:
@@ -91,10 +95,16 @@ def command() -> str:
 
 
 @contextlib.contextmanager
-def replacing(path: str) -> Iterator[IO[str]]:
-    """Open a text file that replaces `path` once it is whole."""
+def replacing(path: str, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open a file that replaces `path` once it is whole.
+
+    Args:
+        path: Path of the file.
+        mode: `"w"` for text in UTF-8, or `"wb"`.
+    """
     partial = path + ".partial"
-    with open(partial, "w", newline="", encoding="utf-8") as file:
+    text = {} if "b" in mode else {"newline": "", "encoding": "utf-8"}
+    with open(partial, mode, **text) as file:
         yield file
     os.replace(partial, path)
 
@@ -114,13 +124,7 @@ def make_folder(flag: str, path: str) -> None:
 
 @contextlib.contextmanager
 def locked(folder: str) -> Iterator[None]:
-    """Make a run's folder, and keep other runs out of it.
-
-    The kernel releases the lock when the process ends, however it ends.
-    """
-    # Here, since Windows has none.
-    import fcntl
-
+    """Make a training's folder, and keep other runs out of it."""
     make_folder("workdir", folder)
     for name in os.listdir(folder):
         path = os.path.join(folder, name)
@@ -132,12 +136,25 @@ def locked(folder: str) -> Iterator[None]:
                 f"`--workdir {folder}` holds other things in the place of "
                 f"what the training is to save. Move them away: {path}"
             )
+    with alone_in("workdir", folder):
+        yield
+
+
+@contextlib.contextmanager
+def alone_in(flag: str, folder: str) -> Iterator[None]:
+    """Keep other runs out of the folder of a flag.
+
+    The kernel releases the lock when the process ends, however it ends.
+    """
+    # Here, since Windows has none.
+    import fcntl
+
     with open(os.path.join(folder, "lock"), "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as e:
             raise ValueError(
-                f"Another run is at work in `--workdir {folder}`. Wait for "
+                f"Another run is at work in `--{flag} {folder}`. Wait for "
                 "its end, or use another folder."
             ) from e
         yield

@@ -1,0 +1,102 @@
+"""Long work in parts, each of which is stored when it ends."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import time
+import urllib.parse
+from collections.abc import Callable
+
+import numpy as np
+from absl import logging
+
+from zoo.training import record
+
+# Forward passes per part, which is what a kill can lose: 5 to 80 seconds at 400
+# to 25 passes per second, those of the presets on two cores.
+PASSES = 2000
+# Seconds between lines of progress: at most, and, at each tenth, at least.
+MOST, LEAST = 60, 10
+
+
+def run(
+    folder: str,
+    name: str,
+    what: str,
+    count: int,
+    passes: int,
+    work: Callable[[slice], dict[str, np.ndarray]],
+) -> dict[str, np.ndarray]:
+    """Do some work on images in parts, or read the parts that were done.
+
+    Args:
+        folder: Path of the folder of the parts.
+        name: Name of the work, which no other in the folder may have.
+        what: What is done, for the lines of progress.
+        count: Number of images.
+        passes: Forward passes per image. They determine the size of a part, so
+            that it is the same in each run.
+        work: Function of a slice of the images to arrays by name.
+
+    Returns:
+        The arrays of all parts, concatenated.
+    """
+    os.makedirs(folder, exist_ok=True)
+    size = max(1, PASSES // max(1, passes))
+    parts, progress = [], Progress(what, count)
+    for start in range(0, count, size):
+        some = slice(start, min(start + size, count))
+        path = os.path.join(folder, f"{name}_{start}.npz")
+        is_done = os.path.exists(path)
+        if not is_done:
+            with record.replacing(path, "wb") as file:
+                np.savez(file, allow_pickle=False, **work(some))
+        with np.load(path) as file:
+            parts.append(dict(file))
+        progress.update(some.stop, is_done)
+    return {
+        key: np.concatenate([part[key] for part in parts]) for key in parts[0]
+    }
+
+
+def file_name(text: str) -> str:
+    """Return a name for a file, which no other text has."""
+    return urllib.parse.quote(text, safe="")
+
+
+class Progress:
+    """Logs how many images are done and how long the rest will take.
+
+    Args:
+        what: What is done.
+        count: Number of images.
+    """
+
+    def __init__(self, what: str, count: int) -> None:
+        self.what, self.count = what, count
+        self.start = self.logged = time.monotonic()
+        self.found = self.tenth = 0
+
+    def update(self, done: int, was_done_before: bool) -> None:
+        """Log a line if it is time for one.
+
+        Args:
+            done: Number of images that are done.
+            was_done_before: Whether another run did the last of them.
+        """
+        now = time.monotonic()
+        if was_done_before:
+            self.found, self.start = done, now
+            return
+        tenth, waited = 10 * done // self.count, now - self.logged
+        if done == self.count or not (
+            waited >= MOST or (waited >= LEAST and tenth > self.tenth)
+        ):
+            return
+        self.logged, self.tenth = now, tenth
+        seconds = (now - self.start) / (done - self.found)
+        left = datetime.timedelta(seconds=round(seconds * (self.count - done)))
+        logging.info(
+            "%s: %d of %d images, %s left", self.what, done, self.count, left
+        )
