@@ -26,6 +26,8 @@ from keras_facnn.metrics._probability_curve import insertion
 from keras_facnn.metrics._randomization import cascading_randomization
 from keras_facnn.metrics._randomization import efficient_randomization
 from keras_facnn.metrics._result import Result
+from keras_facnn.metrics._robustness import local_lipschitz
+from keras_facnn.metrics._robustness import max_sensitivity
 from keras_facnn.metrics._similarity import pearson
 from keras_facnn.metrics._similarity import spearman
 from keras_facnn.metrics._similarity import top_iou
@@ -53,8 +55,10 @@ __all__ = [
     "grid_pointing_game",
     "infidelity",
     "insertion",
+    "local_lipschitz",
     "make_grids",
     "max_box_accuracy",
+    "max_sensitivity",
     "pearson",
     "pixel_removal",
     "pointing_game",

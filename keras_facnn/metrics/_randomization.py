@@ -123,7 +123,9 @@ def cascading_randomization(
     samples = check_int("samples", samples)
     noise = check_float("noise", noise, least=0)
     rng = np.random.default_rng(check_seed(seed))
-    images, classes = _check_inputs(model, images, attribution, classes)
+    images, classes = check_images_to_explain(
+        model, images, attribution, classes
+    )
     chosen, skipped = _check_layers(model, layers, attribution, kwargs)
     explain = functools.partial(
         _smooth_maps, attribution, model, images, classes, kwargs
@@ -225,7 +227,9 @@ def efficient_randomization(
     """
     bins = check_int("bins", bins, least=2)
     rng = np.random.default_rng(check_seed(seed))
-    images, classes = _check_inputs(model, images, attribution, classes)
+    images, classes = check_images_to_explain(
+        model, images, attribution, classes
+    )
 
     def entropies() -> np.ndarray:
         maps = check_maps(attribution(model, images, classes, **kwargs))
@@ -255,7 +259,7 @@ def efficient_randomization(
     )
 
 
-def _check_inputs(
+def check_images_to_explain(
     model: keras.Model,
     images: Images,
     attribution: AttributionMethod,

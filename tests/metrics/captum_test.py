@@ -4,13 +4,16 @@ import keras
 import numpy as np
 import pytest
 
+from keras_facnn import attribution
 from keras_facnn.metrics import infidelity
+from keras_facnn.metrics import max_sensitivity
 
 if keras.backend.backend() != "torch":
     pytest.skip("captum needs the PyTorch backend", allow_module_level=True)
 
 import captum.metrics
 import torch
+from captum import attr
 
 
 @pytest.mark.parametrize("normalize", [False, True])
@@ -40,3 +43,32 @@ def test_infidelity(small_model, images, rng, altered, normalize):
         normalize=normalize,
     )
     np.testing.assert_allclose(ours.values, theirs.detach(), rtol=1e-3)
+
+
+def test_max_sensitivity(small_model, images):
+    """Of saliency by captum, too, and with the same noise."""
+    seen, labels = [], [3, 1, 0, 2, 2]
+
+    def noted(model, images, classes):
+        seen.append(images)
+        return attribution.saliency(model, images, classes)
+
+    ours = max_sensitivity(
+        small_model, images, noted, labels, noise=0.5, samples=7
+    )
+    saliency = attr.Saliency(lambda x: small_model(x, training=False))
+
+    def explanation(x, target):
+        # Of the images themselves, captum makes a tuple.
+        (x,) = x if isinstance(x, tuple) else (x,)
+        return (saliency.attribute(x.requires_grad_(), target).amax(-1),)
+
+    theirs = captum.metrics.sensitivity_max(
+        explanation,
+        torch.tensor(images.astype("float32")),
+        lambda x: torch.tensor(np.stack(seen[1:], 1).reshape(x.shape)),
+        n_perturb_samples=7,
+        target=labels,
+    )
+    assert ours.mean > 0.001
+    np.testing.assert_allclose(ours.values, theirs, rtol=1e-3)

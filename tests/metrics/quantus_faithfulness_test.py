@@ -91,3 +91,39 @@ def test_infidelity(curved, pictures, maps, altered):
     )
     theirs = ask(peer, curved, pictures, LABELS, maps / pictures[..., 0])
     np.testing.assert_allclose(ours.values, theirs, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "ours, peer",
+    [
+        (metrics.max_sensitivity, quantus.MaxSensitivity),
+        (metrics.local_lipschitz, quantus.LocalLipschitzEstimate),
+    ],
+)
+def test_robustness(curved, pictures, maps, ours, peer):
+    """With the same noise."""
+    seen = []
+
+    def method(model, images, classes):
+        images = np.asarray(images).reshape(pictures.shape)
+        seen.append(images)
+        return (images[..., 0] + maps) ** 3
+
+    found = ours(curved, pictures, method, LABELS, noise=0.3, samples=8)
+    draws = iter([images.reshape(5, 80) for images in seen[1:]])
+    peer = peer(
+        nr_samples=8,
+        perturb_func=lambda arr, indices, **_: next(draws),
+        normalise=False,
+        disable_warnings=True,
+    )
+    theirs = peer(
+        model=curved,
+        x_batch=pictures,
+        y_batch=np.array(LABELS),
+        channel_first=False,
+        explain_func=lambda model, inputs, targets, **_: method(
+            model, inputs, targets
+        ),
+    )
+    np.testing.assert_allclose(found.values, theirs, rtol=1e-4)
