@@ -28,6 +28,7 @@ else:
     from keras_facnn import metrics
     from keras_facnn.auditing import Audit
     from keras_facnn.auditing import audit
+    from keras_facnn.auditing import audit_rows
     from keras_facnn.evaluation import Evaluation
     from keras_facnn.evaluation import evaluate
     from keras_facnn.evaluation import fit_temperature
@@ -56,6 +57,7 @@ __all__ = [
     "__version__",
     "attribution",
     "audit",
+    "audit_rows",
     "boxes_to_masks",
     "evaluate",
     "exchange_regions",

@@ -1,4 +1,3 @@
-import hashlib
 import importlib.util
 import os
 import typing
@@ -22,16 +21,15 @@ from keras_facnn.auditing.observing import observe
 from keras_facnn.auditing.result import Audit
 from keras_facnn.auditing.sample import Pick
 from keras_facnn.auditing.sample import Sample
+from keras_facnn.auditing.sample import answers_of
+from keras_facnn.auditing.sample import images_per_class
+from keras_facnn.auditing.sample import sampling_key
 from keras_facnn.auditing.statistics import Statistics
 from keras_facnn.evaluation.broken import Broken
 from keras_facnn.evaluation.names import names_of_classes
 from keras_facnn.pictures.encoding import jpeg_bytes
 from keras_facnn.types import Fit
 from keras_facnn.types import OnError
-
-# The sample holds about so many images in all, and so many per class.
-_SAMPLED = 12_000
-_SAMPLED_PER_CLASS = (12, 400)
 
 
 def audit(
@@ -135,8 +133,6 @@ class _Running:
     """The sums and the sample of the images so far."""
 
     def __init__(self, model: Any, image_shape: tuple[int, int, int]) -> None:
-        least, most = _SAMPLED_PER_CLASS
-        per_class = _SAMPLED // model.num_classes
         self.can_show = (
             image_shape[-1] in (1, 3)
             and importlib.util.find_spec("PIL") is not None
@@ -148,7 +144,7 @@ class _Running:
             model.num_classes, self.grid, model.head.threshold
         )
         self.sample = Sample(
-            model.num_classes, min(max(per_class, least), most)
+            model.num_classes, images_per_class(model.num_classes)
         )
 
     def add(
@@ -168,7 +164,7 @@ class _Running:
 
     def _sample(self, batch: Batch, seen: Observations, i: int) -> None:
         pixels = np.clip(np.round(batch.images[i]), 0, 255).astype("uint8")
-        key = pixel_key(pixels)
+        key = sampling_key(pixels.tobytes())
         if not self.sample.wants(int(seen.classes[i, 0]), key):
             return
         path = None if batch.paths is None else batch.paths[i]
@@ -183,22 +179,6 @@ class _Running:
                 thumbnail=thumbnail(pixels, self.grid),
                 texture=texture(pixels),
                 features=seen.features[i].astype("float16"),
-                # A part of an array would keep that of the whole batch.
-                **{
-                    name: getattr(seen, name)[i].copy()
-                    for name in (
-                        "classes",
-                        "logits",
-                        "evidence",
-                        "mean_evidence",
-                        "places",
-                    )
-                },
+                **answers_of(seen, i),
             )
         )
-
-
-def pixel_key(pixels: np.ndarray) -> int:
-    """Return a number that depends only on the pixels, of a uint8 array."""
-    digest = hashlib.blake2b(pixels.tobytes(), digest_size=8).digest()
-    return int.from_bytes(digest, "big")

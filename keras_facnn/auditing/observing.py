@@ -91,7 +91,6 @@ def _observing(model: Any, grid: Grid) -> Callable[[Any], dict[str, Any]]:
     channels = features.shape[-1]
     projection = _projection(channels)
     rivals = min(_RIVALS, model.num_classes)
-    parts = grid.parts[None]
     size = grid.height * grid.width
 
     def function(x: Any) -> dict[str, Any]:
@@ -104,8 +103,7 @@ def _observing(model: Any, grid: Grid) -> Callable[[Any], dict[str, Any]]:
         deciding = evidence[:, 0]
         if not head.threshold:
             deciding = deciding - mean_evidence
-        within = ops.where(parts, deciding[:, None], -float("inf"))
-        most = ops.argmax(within, axis=-1)
+        most = places_of_most(deciding, grid)
         looks = _on_grid(ops.cast(outputs["features"], "float32"), grid)
         looks = ops.take_along_axis(looks, most[:, :, None], axis=1)
         if projection is not None:
@@ -120,6 +118,21 @@ def _observing(model: Any, grid: Grid) -> Callable[[Any], dict[str, Any]]:
         }
 
     return function
+
+
+def places_of_most(evidence: Any, grid: Grid) -> Any:
+    """Return in each of the parts of an image the cell of most evidence.
+
+    Args:
+        evidence: Array or tensor `(N, cells)`.
+        grid: The grid of the cells.
+
+    Returns:
+        A tensor of integers `(N, places)`.
+    """
+    parts = grid.parts[None]
+    within = ops.where(parts, evidence[:, None], -float("inf"))
+    return ops.argmax(within, axis=-1)
 
 
 def _flat(maps: Any) -> Any:

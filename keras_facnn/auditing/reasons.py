@@ -146,7 +146,7 @@ def _repeated(
 ) -> list[Reason]:
     """Return what repeats in one class only, as reasons without names."""
     described = {
-        c: _per_cell(stack(of_class.picks, field), grid)
+        c: colors_of_cells(stack(of_class.picks, field), grid)
         if kind == "place"
         else stack(of_class.picks, field)[:, None]
         for c, of_class in classes.items()
@@ -165,7 +165,7 @@ def _repeated(
     return found
 
 
-def _per_cell(thumbnails: np.ndarray, grid: Grid) -> np.ndarray:
+def colors_of_cells(thumbnails: np.ndarray, grid: Grid) -> np.ndarray:
     """Return thumbnails as the colors of each cell `(N, cells, D)`."""
     count, height, width, channels = thumbnails.shape
     rows, columns = grid.shape

@@ -162,8 +162,11 @@ class Audit:
         of each class, the most unlike first. Each dict has the `class` by the
         label, what was `said`, the class that it is most `like`, its `index`,
         `path` and `score`: how much larger the mean cosine with the reasons of
-        that class is. The list is empty without labels.
+        that class is. The list is empty without labels, and for the result of
+        `audit_rows`, since colors do not tell what is shown.
         """
+        if self.facts.get("by_color"):
+            return []
         return find_unlike(self.sample, self.reasons, self.class_names)
 
     def evidence(self, class_name: str) -> np.ndarray:

@@ -1,10 +1,17 @@
 """A sample of the images of each class, which merges."""
 
 import dataclasses
+import hashlib
 import heapq
 from typing import Any
 
 import numpy as np
+
+from keras_facnn.auditing.observing import Observations
+
+# A sample holds about so many images in all, and so many per class.
+_IMAGES = 12_000
+_IMAGES_PER_CLASS = (12, 400)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -100,6 +107,25 @@ class Sample:
                 for _, pick in heap:
                     merged.add(pick)
         return merged
+
+
+def images_per_class(num_classes: int) -> int:
+    """Return of how many images per class the sample of an audit is."""
+    least, most = _IMAGES_PER_CLASS
+    return min(max(_IMAGES // num_classes, least), most)
+
+
+def sampling_key(data: bytes) -> int:
+    """Return a number that depends only on some bytes, as if at random."""
+    digest = hashlib.blake2b(data, digest_size=8).digest()
+    return int.from_bytes(digest, "big")
+
+
+def answers_of(seen: Observations, i: int) -> dict[str, np.ndarray]:
+    """Return what a `Pick` keeps of the observations of an image."""
+    names = ("classes", "logits", "evidence", "mean_evidence", "places")
+    # A part of an array would keep that of the whole batch.
+    return {name: getattr(seen, name)[i].copy() for name in names}
 
 
 def stack(picks: list[Pick], name: str) -> Any:

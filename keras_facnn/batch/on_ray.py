@@ -96,7 +96,14 @@ def _connect(workers: int | None, address: str | None) -> None:
             ray.init(address, **options)
     except Exception as e:
         # It raises nearly any class.
-        raise RuntimeError(f"Ray cannot be started or reached: {e}") from e
+        hint = (
+            ""
+            if address == "local"
+            else ". If the cluster needs a token, set RAY_AUTH_MODE=token"
+        )
+        raise RuntimeError(
+            f"Ray cannot be started or reached: {e}{hint}"
+        ) from e
 
 
 @contextlib.contextmanager

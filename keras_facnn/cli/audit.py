@@ -39,12 +39,19 @@ which opens in any browser.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("preset", metavar="NAME", help=PRESET_HELP)
+    parser.add_argument("preset", metavar="NAME", nargs="?", help=PRESET_HELP)
     parser.add_argument(
         "folder",
         metavar="FOLDER",
+        nargs="?",
         help="folder of photos, with a folder for each class that has the name "
         "of the class, or of photos without labels",
+    )
+    parser.add_argument(
+        "--rows",
+        metavar="DIR",
+        help="in place of NAME and FOLDER, audit what `keras-facnn batch "
+        "--maps 16` wrote to this folder, without the model",
     )
     add_size(parser)
     add_report(parser, "audit.html")
@@ -62,6 +69,11 @@ def run(arguments: argparse.Namespace) -> None:
     import keras_facnn
 
     check_report(arguments.output)
+    if arguments.rows is not None:
+        _run_on_rows(arguments)
+        return
+    if arguments.folder is None:
+        raise ValueError("NAME and FOLDER are needed, or --rows DIR")
     # A wrong folder is found before the model is loaded.
     for name in (arguments.folder, arguments.regions):
         if name is not None and not os.path.isdir(name):
@@ -78,6 +90,24 @@ def run(arguments: argparse.Namespace) -> None:
         )
         _cover(audit, model)
     audit.facts["model"] = arguments.preset
+    _report(audit, arguments)
+
+
+def _run_on_rows(arguments: argparse.Namespace) -> None:
+    """Audit the output of a batch."""
+    import keras_facnn
+
+    if arguments.preset or arguments.regions:
+        raise ValueError(
+            "--rows takes the place of NAME and FOLDER, and has no --regions"
+        )
+    verbose = int(sys.stdout.isatty() and not arguments.json)
+    audit = keras_facnn.audit_rows(arguments.rows, verbose=verbose)
+    _report(audit, arguments)
+
+
+def _report(audit: "Audit", arguments: argparse.Namespace) -> None:
+    """Print an audit, and write its report."""
     # With `--json`, the standard output holds nothing but JSON.
     say = print_note if arguments.json else print_result
     print_result(audit.to_json() if arguments.json else str(audit))
