@@ -64,8 +64,6 @@ FLAGS = flags.FLAGS
 OF_FIGURES = ("figures_only", "output", "formats")
 # The number of maps by layer that fit into one figure.
 LAYERS_SHOWN = 8
-# Of a method whose cost is unknown, one that makes parts of 20 images.
-UNKNOWN_PASSES = 100
 
 
 def define_flags() -> None:
@@ -369,9 +367,9 @@ def start_or_continue(
         )
     else:
         made.check_settings(settings)
+        titles = [one.title.replace("\n", ", ") for one in made.measured]
         logging.info(
-            "Continuing: %d methods at layers were measured before.",
-            len(made.measured),
+            "Continuing. Already measured: %s.", "; ".join(titles) or "nothing"
         )
     # Those below change no number, so another run may have others.
     made.settings |= settings
@@ -442,9 +440,7 @@ def judge_all(
             continue
         title = methods.title_at(method, layer).replace("\n", ", ")
         logging.info("%s: %d of %d", title, number, len(keys))
-        folder = os.path.join(
-            FLAGS.output, "unfinished", parts.file_name(f"{name}_{layer}")
-        )
+        folder = parts.folder_of(FLAGS.output, name, layer)
         made.measured.append(judge(compared, method, layer, title, folder))
         # After each, since a crash should not lose the hours before it.
         made.save(FLAGS.output)
@@ -497,9 +493,7 @@ def judge(
     images, labels = compared.images, compared.labels
     make = methods.maker(compared.model, method, layer)
     forward, backward = methods.passes(compared.model, method)
-    passes = UNKNOWN_PASSES
-    if isinstance(forward, int) and isinstance(backward, int):
-        passes = forward + backward
+    passes = parts.passes_of(forward, backward)
     maps, seconds = None, 0.0
     defined = np.ones(len(images), bool)
     if make is not None:
@@ -657,7 +651,9 @@ def timed(
         return maps, time.perf_counter() - start
 
     total, batch = len(images), FLAGS.batch_size
-    if passes > 2 or total < 2 * batch:
+    # Of one forward and one backward pass.
+    few = parts.passes_of(1, 1)
+    if passes > few or total < 2 * batch:
         maps, seconds = call(total)
         return maps, seconds / total
     # The first call of all compiles most.

@@ -7,6 +7,7 @@ import os
 import time
 import urllib.parse
 from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
 from absl import logging
@@ -16,6 +17,8 @@ from zoo.training import record
 # Forward passes per part, which is what a kill can lose: 5 to 80 seconds at 400
 # to 25 passes per second, those of the presets on two cores.
 PASSES = 2000
+# Per image, of a method whose cost is unknown.
+UNKNOWN = 100
 # Seconds between lines of progress: at most, and, at each tenth, at least.
 MOST, LEAST = 60, 10
 
@@ -43,11 +46,8 @@ def run(
         The arrays of all parts, concatenated.
     """
     os.makedirs(folder, exist_ok=True)
-    size = max(1, PASSES // max(1, passes))
     parts, progress = [], Progress(what, count)
-    for start in range(0, count, size):
-        some = slice(start, min(start + size, count))
-        path = os.path.join(folder, f"{name}_{start}.npz")
+    for some, path in _parts(folder, name, count, passes):
         is_done = os.path.exists(path)
         if not is_done:
             with record.replacing(path, "wb") as file:
@@ -60,9 +60,39 @@ def run(
     }
 
 
-def file_name(text: str) -> str:
-    """Return a name for a file, which no other text has."""
-    return urllib.parse.quote(text, safe="")
+def done(folder: str, name: str, count: int, passes: int) -> int:
+    """Return how many images are done of a work; see `run`."""
+    return sum(
+        some.stop - some.start
+        for some, path in _parts(folder, name, count, passes)
+        if os.path.exists(path)
+    )
+
+
+def _parts(
+    folder: str, name: str, count: int, passes: int
+) -> Iterator[tuple[slice, str]]:
+    """Return the images of each part, and the path of its file."""
+    size = max(1, PASSES // max(1, passes))
+    for start in range(0, count, size):
+        stop = min(start + size, count)
+        yield slice(start, stop), f"{folder}/{name}_{start}_{stop}.npz"
+
+
+def folder_of(output: str, method: str, layer: int | str | None) -> str:
+    """Return the folder of the parts of a method at a layer."""
+    name = urllib.parse.quote(f"{method}_{layer}", safe="")
+    return os.path.join(output, "unfinished", name)
+
+
+def passes_of(forward: int | str, backward: int | str) -> int:
+    """Return how many forward passes take the time of a method.
+
+    A backward pass takes that of two.
+    """
+    if isinstance(forward, int) and isinstance(backward, int):
+        return forward + 2 * backward
+    return UNKNOWN
 
 
 class Progress:

@@ -14,6 +14,7 @@ from absl import logging
 from zoo import comparison
 from zoo import inputs
 from zoo import methods
+from zoo import parts
 
 if TYPE_CHECKING:
     import keras
@@ -33,9 +34,9 @@ DEFAULTS = {"preset": "imagenet100", "images": IMAGES}
 SIMILARITY_PASSES = 4 + 2
 NOTE = (
     "The intervals are of images only: another training of the model, or other "
-    "masks, would give other numbers. n is the number of images that have a "
-    'value. "–": of the paper, only its claims and the captions of its figures '
-    "were at hand, and no other number."
+    "masks, would give other numbers. Images without a value, such as those "
+    "of constant maps, do not count. Only the claims of the paper and the "
+    'captions of its figures were at hand, so "–" is a number unknown here.'
 )
 
 
@@ -78,7 +79,7 @@ def announce(
         len(images),
         width,
     )
-    passes = len(images) * passes_left(made, model, chosen)
+    passes = passes_left(made, model, chosen)
     if passes:
         speed = passes_per_second(model, images)
         left = datetime.timedelta(seconds=round(passes / speed))
@@ -94,16 +95,22 @@ def announce(
 def passes_left(
     made: comparison.Comparison, model: keras.Model, chosen: Sequence[str]
 ) -> int:
-    """Return how many forward passes per image are left; a backward is two."""
-    total = SIMILARITY_PASSES if made.similarity is None else 0
+    """Return how many forward passes are left; a backward one counts as two."""
+    count = len(made.labels)
+    total = 0 if made.similarity else count * SIMILARITY_PASSES
     measured = {(one.method, one.layer) for one in made.measured}
     for method in chosen:
+        name = comparison.name_of(method)
         for layer in made.layers if methods.is_layered(method) else [None]:
-            if (comparison.name_of(method), layer) not in measured:
-                forward, backward = methods.passes(model, method)
-                total += FLAGS.steps + 1
-                # Of a method of one's own nothing is known.
-                total += (forward or 0) + 2 * (backward or 0)
+            if (name, layer) in measured:
+                continue
+            folder = parts.folder_of(FLAGS.output, name, layer)
+            for work, passes in (
+                ("maps", parts.passes_of(*methods.passes(model, method))),
+                ("removal", FLAGS.steps + 1),
+            ):
+                done = parts.done(folder, work, count, passes)
+                total += passes * (count - done)
     return total
 
 
@@ -139,9 +146,9 @@ def rows(made: comparison.Comparison) -> list[dict[str, Any]]:
                     "layer": similarity.columns[i],
                     # Its Theorem 1.
                     "paper": "1" if share == 1 else "–",
-                    "here": f"{similarity.mean[i]:.4f}",
-                    "interval": f"{low:.4f} to {high:.4f}",
-                    "n": similarity.count - similarity.undefined[i],
+                    "measured": f"{similarity.mean[i]:.4f}",
+                    "95 % interval": f"{low:.4f} to {high:.4f}",
+                    "images": similarity.count - similarity.undefined[i],
                 }
             )
     for layer in made.layers:
@@ -155,9 +162,9 @@ def rows(made: comparison.Comparison) -> list[dict[str, Any]]:
                     "method": methods.title(one.method),
                     "layer": layer,
                     "paper": "–",
-                    "here": f"{one.curve.mean:.4f}",
-                    "interval": f"{low:.4f} to {high:.4f}",
-                    "n": one.curve.count - one.curve.undefined,
+                    "measured": f"{one.curve.mean:.4f}",
+                    "95 % interval": f"{low:.4f} to {high:.4f}",
+                    "images": one.curve.count - one.curve.undefined,
                 }
             )
     return table

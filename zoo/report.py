@@ -71,7 +71,8 @@ PAIRS = (
 STYLE = (
     "body{font:15px sans-serif;margin:2em auto;padding:0 1em;max-width:75em}"
     "td,th{padding:.2em .8em;text-align:right;vertical-align:bottom}"
-    "th{border-bottom:1px solid #888}table{border-collapse:collapse}"
+    "th{border-bottom:1px solid #888}td{white-space:nowrap}"
+    "tr:nth-child(odd) td{background:#f4f4f4}table{border-collapse:collapse}"
     "img{max-width:100%}pre{white-space:pre-wrap}.wide{overflow-x:auto}"
 )
 CONTROLS = {
@@ -127,10 +128,10 @@ def table_rows(comparison: Comparison) -> list[Row]:
             row = {"layer": layer, "method": methods.title(one.method)}
             if one.curve is not None:
                 row |= {
-                    "accuracy AUC": round(one.curve.accuracy_auc, 4),
+                    "accuracy AUC": f"{one.curve.accuracy_auc:.4f}",
                     "interval": interval(one.curve),
-                    "probability AUC": round(one.curve.probability_auc, 4),
-                    "ties": round(one.curve.ties, 4),
+                    "probability AUC": f"{one.curve.probability_auc:.4f}",
+                    "ties": f"{one.curve.ties:.4f}",
                 }
             rows.append({**row, **one.columns})
     return rows
@@ -147,9 +148,7 @@ def pairs_of_methods(comparison: Comparison) -> list[Row]:
             continue
         for row in metrics.compare(curves).rows:
             numbers = {
-                name: f"{value:.2g}"
-                if name.startswith("p")
-                else round(value, 4)
+                name: f"{value:.2g}" if name.startswith("p") else f"{value:.4f}"
                 for name, value in row.items()
                 if isinstance(value, float)
             }
@@ -236,7 +235,7 @@ def page(
         holes = f"<p>{_shown(BASELINES['road' if is_road else 'other'])}</p>"
     if comparison.similarity is not None:
         table = _table(similarity_rows(comparison.similarity))
-        by_layer = f"<h2>Raw maps against Grad-CAM, by layer</h2>{table}"
+        by_layer = f"<h2>Raw maps against Grad-CAM in numbers</h2>{table}"
     if pairs:
         by_pair = f"<h2>Pairs of methods</h2>{_table(pairs)}<p>{PAIRS}</p>"
     if comparison.replicates:

@@ -454,7 +454,7 @@ def test_the_recorded_command_can_be_pasted(flags, monkeypatch, tmp_path):
     assert str(tmp_path) not in said
     result = run("compare", *words)
     assert result.returncode == 0, result.output
-    assert "1 methods at layers were measured before" in result.output
+    assert "Continuing. Already measured: FA-CNN, layer 4." in result.output
 
 
 def test_repeats_what_the_paper_reports(flags, monkeypatch, tmp_path):

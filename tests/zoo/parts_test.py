@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -28,10 +30,13 @@ def test_does_what_is_not_yet_done(tmp_path, monkeypatch):
         patch.setattr(np, "savez", killed)
         with pytest.raises(KeyboardInterrupt):
             run()
+    assert parts.done(str(tmp_path), "x", 7, 3) == 0
     np.testing.assert_array_equal(run(), images**2)
     assert done == [0, 0, 2, 4, 6]
+    (tmp_path / "x_6_7.npz").unlink()
+    assert parts.done(str(tmp_path), "x", 7, 3) == 6
     np.testing.assert_array_equal(run(), images**2)
-    assert len(done) == 5
+    assert done[5:] == [6]
 
 
 def test_logs_each_minute_and_each_tenth(monkeypatch, caplog):
@@ -50,6 +55,7 @@ def test_logs_each_minute_and_each_tenth(monkeypatch, caplog):
     ]
 
 
-def test_names_of_files_are_those_of_one_text():
-    names = {parts.file_name(t) for t in ("a/b", "a-b", "a b", "a%2Fb")}
-    assert len(names) == 4 and not any("/" in name for name in names)
+def test_folders_are_those_of_one_method_and_layer():
+    names = {parts.folder_of("x", "m", t) for t in ("a/b", "a-b", "a%2Fb")}
+    assert len(names) == 3
+    assert {os.path.dirname(name) for name in names} == {"x/unfinished"}
