@@ -46,7 +46,7 @@ $(TESTS): export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
 $(TESTS): export OMP_NUM_THREADS ?= 1
 
 test: .venv-test/ready
-	@echo "The whole suite takes 12 to 25 minutes on 2 cores, on three backends."
+	@echo "The whole suite takes 25 to 50 minutes on 2 cores, on three backends."
 	.venv-test/bin/python tests/run.py $(BACKENDS) --
 
 # Use the environment of `make test` if it exists, or else a smaller one.
@@ -56,12 +56,14 @@ test-core: $(CORE_VENV)/ready
 
 # Run as on a CPU without AVX-512, where oneDNN, PyTorch and XLA run other code.
 # TensorFlow ignores these settings when it checks whether oneDNN supports half
-# precision, so the tests in half precision are left out.
+# precision, so the tests in half precision are left out. A CPU without AVX-512 has
+# run this code in `make test`.
 test-avx2: export ONEDNN_MAX_CPU_ISA = AVX2
 test-avx2: export XLA_FLAGS = --xla_cpu_max_isa=AVX2
 test-avx2: export ATEN_CPU_CAPABILITY = avx2
 test-avx2: export MKL_ENABLE_INSTRUCTIONS = AVX2
 test-avx2: .venv-test/ready
+ifeq ($(shell grep -c -m1 avx512f /proc/cpuinfo 2>/dev/null),1)
 	@echo "A part of the suite with AVX2:"
 	.venv-test/bin/python tests/run.py $(BACKENDS) -- \
 		-k "not mixed and not bfloat16" \
@@ -73,6 +75,9 @@ test-avx2: .venv-test/ready
 		tests/architecture/hybrid_test.py::test_refuses_to_train_what_pytorch_spoils \
 		tests/architecture/hybrid_test.py::test_trains_other_strided_convolutions \
 		tests/presets/cifar10_test.py tests/zoo/networks_test.py
+else
+	@echo "This CPU has no AVX-512, so it has run the code for AVX2 already."
+endif
 
 test-floor: .venv-floor/ready
 	@echo "=== A part of the suite on Keras $(FLOOR)"
