@@ -166,6 +166,8 @@ METHODS = {
     "grad_cam_plus_plus": attribution.grad_cam_plus_plus,
     "hires_cam": attribution.hires_cam,
     "layer_cam": attribution.layer_cam,
+    "score_cam": attribution.score_cam,
+    "ablation_cam": attribution.ablation_cam,
 }
 
 

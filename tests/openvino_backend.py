@@ -28,6 +28,8 @@ def forward_outputs(model, images):
         "contrast": attribution.contrast(model, images, 1, 2),
         "disagreement": attribution.disagreement(model, images),
         "cam": attribution.cam(model, images, "all"),
+        "score_cam": attribution.score_cam(model, images[:2], layer=2),
+        "ablation_cam": attribution.ablation_cam(model, images[:2], layer=2),
         "rise": attribution.rise(model, images, masks=8),
         "occlusion": attribution.occlusion(model, images, size=8),
         "removal": np.asarray(removal.probability),

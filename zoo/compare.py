@@ -492,7 +492,7 @@ def judge(
     """
     images, labels = compared.images, compared.labels
     make = methods.maker(compared.model, method, layer)
-    forward, backward = methods.passes(compared.model, method)
+    forward, backward = methods.passes(compared.model, method, layer)
     passes = parts.passes_of(forward, backward)
     maps, seconds = None, 0.0
     defined = np.ones(len(images), bool)

@@ -36,6 +36,8 @@ TITLES = {
     "tf_keras_vis": "Grad-CAM by tf-keras-vis",
     "hires_cam": "HiResCAM",
     "layer_cam": "Layer-CAM",
+    "score_cam": "Score-CAM",
+    "ablation_cam": "Ablation-CAM",
     "integrated_gradients": "Integrated Gradients",
     "smooth_grad": "SmoothGrad",
     "var_grad": "VarGrad",
@@ -172,7 +174,9 @@ def middle(images: np.ndarray, classes: np.ndarray) -> np.ndarray:
     return np.repeat(map_[None], len(images), axis=0)
 
 
-def passes(model: keras.Model, name: str) -> tuple[int | str, int | str]:
+def passes(
+    model: keras.Model, name: str, layer: int | str | None
+) -> tuple[int | str, int | str]:
     """Return the forward and backward passes per image, "" where unknown."""
     if name in ("middle", "random"):
         return 0, 0
@@ -187,6 +191,8 @@ def passes(model: keras.Model, name: str) -> tuple[int | str, int | str]:
         "saliency",
     ):
         return 1, 1
+    if name in ("score_cam", "ablation_cam"):
+        return channels(model, layer) + 1, 0
     if name == "integrated_gradients":
         return INTEGRATION_STEPS, INTEGRATION_STEPS
     if name in ("smooth_grad", "var_grad"):
@@ -201,6 +207,15 @@ def passes(model: keras.Model, name: str) -> tuple[int | str, int | str]:
         ]
         return math.prod(sides) + 1, 0
     return "", ""
+
+
+def channels(model: keras.Model, layer: int | str) -> int:
+    """Return the number of channels of a layer's maps."""
+    path = f"fa_{layer}" if isinstance(layer, int) else layer
+    *outer, name = path.split("/")
+    for one in outer:
+        model = model.get_layer(one)
+    return model.get_layer(name).output.shape[-1]
 
 
 def _function(name: str) -> Callable:

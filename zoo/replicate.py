@@ -106,7 +106,10 @@ def passes_left(
                 continue
             folder = parts.folder_of(FLAGS.output, name, layer)
             for work, passes in (
-                ("maps", parts.passes_of(*methods.passes(model, method))),
+                (
+                    "maps",
+                    parts.passes_of(*methods.passes(model, method, layer)),
+                ),
                 ("removal", FLAGS.steps + 1),
             ):
                 done = parts.done(folder, work, count, passes)

@@ -36,7 +36,7 @@ def smooth_grad(
     image, and one more forward pass if `classes` is None.
 
     Source: Smilkov et al., "SmoothGrad: removing noise by adding noise",
-    arXiv 1706.03825, section 3.
+    arXiv 1706.03825, section 2.2.
 
     Args:
         model: As for `saliency`.
@@ -93,7 +93,7 @@ def var_grad(
     `smooth_grad`.
 
     Source: Adebayo et al., "Local Explanation Methods for Deep Neural Networks
-    Lack Sensitivity to Parameter Values", arXiv 1810.03307, section 2.
+    Lack Sensitivity to Parameter Values", arXiv 1810.03307.
 
     Args:
         model: As for `saliency`.

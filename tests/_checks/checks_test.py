@@ -26,6 +26,8 @@ CALLS = {
     ),
     "hires_cam": lambda m, x: attribution.hires_cam(m, x, 1, layer=3),
     "layer_cam": lambda m, x: attribution.layer_cam(m, x, 1, layer=3),
+    "score_cam": lambda m, x: attribution.score_cam(m, x, 1, layer=3),
+    "ablation_cam": lambda m, x: attribution.ablation_cam(m, x, 1, layer=3),
     "cam": lambda m, x: attribution.cam(m, x, 1),
     "saliency": lambda m, x: attribution.saliency(m, x, 1),
     "integrated_gradients": lambda m, x: attribution.integrated_gradients(
@@ -358,6 +360,8 @@ def test_classes_that_are_none_are_refused_by_name(small_model, images, bad):
             lambda: attribution.disagreement(m, x, bad),
             lambda: attribution.grad_cam(m, x, bad, layer=1),
             lambda: attribution.cam(m, x, bad),
+            lambda: attribution.score_cam(m, x, bad, layer=1),
+            lambda: attribution.ablation_cam(m, x, bad, layer=1),
             lambda: attribution.saliency(m, x, bad),
             lambda: attribution.smooth_grad(m, x, bad),
             lambda: attribution.occlusion(m, x, bad),

@@ -19,6 +19,8 @@ BY_LAYERS = {
     ),
     "hires_cam": lambda m, x: attribution.hires_cam(m, x, 1, layer="c"),
     "layer_cam": lambda m, x: attribution.layer_cam(m, x, 1, layer="c"),
+    "score_cam": lambda m, x: attribution.score_cam(m, x, 1, layer="c"),
+    "ablation_cam": lambda m, x: attribution.ablation_cam(m, x, 1, layer="c"),
     "cam": lambda m, x: attribution.cam(m, x, 1),
 }
 BY_CALLS = {

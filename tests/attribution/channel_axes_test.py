@@ -187,6 +187,11 @@ def test_layers_that_every_backend_computes(rng, photos):
             assert_equal(
                 method(build(True), photos, "all", layer=layer), expected
             )
+    for method in (attribution.score_cam, attribution.ablation_cam):
+        assert_equal(
+            method(build(True), photos, 1, layer="relu"),
+            method(build(False), photos, 1, layer="relu"),
+        )
 
 
 @convolves
