@@ -390,20 +390,20 @@ def settings_of(compared: Compared, chosen: Sequence[str]) -> dict[str, Any]:
     config = {k: v for k, v in model.get_config().items() if k != "name"}
     arrays = [json.dumps(config, default=str), *model.get_weights()]
     settings = {
-        "backend": keras.backend.backend(),
+        "KERAS_BACKEND": keras.backend.backend(),
         "model": hash_of(*arrays),
         "images": hash_of(compared.images, compared.labels),
         "boxes": None if boxes is None else hash_of(*boxes),
-        **{
-            name: FLAGS[name].value
-            for name in ("figure_images", "baseline", "steps", "seed")
-        },
     }
-    of_methods = FLAGS.get_key_flags_for_module(methods)
-    settings |= {f.name: f.value for f in of_methods if f.name != "methods"}
-    for path in {name.rpartition(":")[0] for name in chosen if ":" in name}:
-        with open(path, "rb") as file:
-            settings[os.path.basename(path)] = hash_of(file.read())
+    names = ["figure_images", "baseline", "steps", "seed"]
+    names += [f.name for f in FLAGS.get_key_flags_for_module(methods)]
+    names.remove("methods")
+    settings |= {f"--{name}": FLAGS[name].value for name in names}
+    for method in chosen:
+        path = method.rpartition(":")[0]
+        if path:
+            with open(path, "rb") as file:
+                settings[comparison.name_of(method)] = hash_of(file.read())
     return settings
 
 
@@ -531,7 +531,7 @@ def judge(
     columns |= {
         "forward passes per image": forward,
         "backward passes per image": backward,
-        "ms per image": round(1000 * seconds, 2),
+        "ms per image": f"{1000 * seconds:.2f}",
         "constant maps, left out": int((~defined).sum()),
     }
     shown = None if maps is None else maps[compared.shown]
@@ -627,7 +627,7 @@ def scores_by_boxes(
     best = metrics.max_box_accuracy(maps, boxes, size)
     columns: dict[str, Any] = {}
     for name, result in zip(names, (pointing, energy, best), strict=True):
-        columns[name] = round(result.mean, 4)
+        columns[name] = f"{result.mean:.4f}"
         columns[f"interval of {name}"] = report.interval(result)
     return columns
 

@@ -39,7 +39,8 @@ class Measured:
     Attributes:
         method: Its name, as `name_of` returns it.
         layer: The layer that it looks at, or None.
-        columns: Columns of the table besides those of the curve, by name.
+        columns: Columns of the table besides those of the curve, by name:
+            texts and integers.
         curve: What `keras_facnn.metrics.pixel_removal` returns, or None.
         maps: Array `(n, h, w)`, those of the images in the figures; None for a
             random order.
@@ -47,7 +48,7 @@ class Measured:
 
     method: str
     layer: Layer | None
-    columns: dict[str, Any]
+    columns: dict[str, str | int]
     curve: metrics.PixelRemoval | None
     maps: np.ndarray | None
 
@@ -148,11 +149,7 @@ class Comparison:
                 {
                     "method": one.method,
                     "layer": one.layer,
-                    "columns": {
-                        # JSON has no NaN.
-                        k: None if v != v else v
-                        for k, v in one.columns.items()
-                    },
+                    "columns": one.columns,
                     "pixel_removal": _object(one.curve),
                     "has_maps": one.maps is not None,
                 }
@@ -169,11 +166,11 @@ class Comparison:
             now = settings.get(name, before)
             if now == before:
                 continue
-            if name.endswith(".py"):
-                changed.append(f"{name} has other contents")
+            if ":" in name:
+                changed.append(f"the file of {name} has other contents")
             else:
                 changed.append(
-                    HASHES.get(name, f"--{name} {before} became {now}")
+                    HASHES.get(name, f"{name} {before} became {now}")
                 )
         if changed:
             raise ValueError(
@@ -208,10 +205,7 @@ def load(folder: str) -> Comparison | None:
             made = Measured(
                 one["method"],
                 one["layer"],
-                {
-                    k: float("nan") if v is None else v
-                    for k, v in one["columns"].items()
-                },
+                one["columns"],
                 curve and metrics.PixelRemoval.from_json(json.dumps(curve)),
                 None,
             )

@@ -161,7 +161,7 @@ def rows(made: comparison.Comparison) -> list[dict[str, Any]]:
             low, high = one.curve.interval
             table.append(
                 {
-                    "what": "area under the accuracy",
+                    "what": "area under the accuracy ↓",
                     "method": methods.title(one.method),
                     "layer": layer,
                     "paper": "–",

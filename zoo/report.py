@@ -6,7 +6,6 @@ import base64
 import csv
 import html
 import os
-from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -73,7 +72,8 @@ STYLE = (
     "td,th{padding:.2em .8em;text-align:right;vertical-align:bottom}"
     "th{border-bottom:1px solid #888}td{white-space:nowrap}"
     "tr:nth-child(odd) td{background:#f4f4f4}table{border-collapse:collapse}"
-    "img{max-width:100%}pre{white-space:pre-wrap}.wide{overflow-x:auto}"
+    ".word{text-align:left}.wide{overflow-x:auto}"
+    "img{max-width:100%}pre{white-space:pre-wrap}"
 )
 CONTROLS = {
     "other_image": "another image's map",
@@ -231,7 +231,7 @@ def page(
     )
     by_layer = by_pair = replicated = holes = ""
     if "accuracy AUC" in rows[0]:
-        is_road = comparison.settings["baseline"] == "road"
+        is_road = comparison.settings["--baseline"] == "road"
         holes = f"<p>{_shown(BASELINES['road' if is_road else 'other'])}</p>"
     if comparison.similarity is not None:
         table = _table(similarity_rows(comparison.similarity))
@@ -249,6 +249,7 @@ def page(
     )
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
         "<title>keras_facnn: comparison</title>"
         f"<style>{STYLE}</style>"
         f"<h1>Ways to make a map</h1><p>Measured on {count} images by</p>"
@@ -286,11 +287,16 @@ def _shown(text: object) -> str:
 
 
 def _table(rows: Sequence[Row]) -> str:
-    def cells(tag: str, values: Iterable) -> str:
-        return "".join(f"<{tag}>{_shown(v)}</{tag}>" for v in values)
+    def cell(tag: str, text: object, value: object) -> str:
+        # Words start at the left, and numbers end at the right.
+        side = " class=word" if str(value)[:1].isalpha() else ""
+        return f"<{tag}{side}>{_shown(text)}</{tag}>"
 
-    body = "".join(f"<tr>{cells('td', row.values())}</tr>" for row in rows)
-    heads = cells("th", map(heading, rows[0]))
+    heads = "".join(cell("th", heading(k), v) for k, v in rows[0].items())
+    body = "".join(
+        f"<tr>{''.join(cell('td', v, v) for v in row.values())}</tr>"
+        for row in rows
+    )
     return f'<div class="wide"><table><tr>{heads}</tr>{body}</table></div>'
 
 

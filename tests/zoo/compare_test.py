@@ -393,8 +393,13 @@ def test_refuses_to_continue_with_other_settings(flags, tmp_path):
         assert f"Changed: {message}" in result.output
     (tmp_path / "mine.py").write_text(OWN + "# changed")
     result = run("compare", **flags)
-    assert "Changed: mine.py has other contents" in result.output
+    assert "the file of mine.py:my_method has other" in result.output
     assert (flags["output"] / "results.json").read_bytes() == before
+    text = before.decode().replace('"torch", "model"', '"jax", "model"')
+    (tmp_path / "mine.py").write_text(OWN)
+    (flags["output"] / "results.json").write_text(text)
+    result = run("compare", **flags)
+    assert "Changed: KERAS_BACKEND jax became torch" in result.output
     (flags["output"] / "results.json").write_text('{"pixel_removal": {}}')
     result = run("compare", **flags)
     assert result.returncode == 1
@@ -478,7 +483,7 @@ def test_repeats_what_the_paper_reports(flags, monkeypatch, tmp_path):
     # Theorem 1.
     assert cells[0][4] == "1.0000" and cells[0][6] == "40"
     curve = curve_of(flags["output"], "random", None)
-    assert cells[7][:3] == ["area under the accuracy", "random", "4"]
+    assert cells[7][:3] == ["area under the accuracy ↓", "random", "4"]
     assert float(cells[7][4]) == pytest.approx(curve["mean"], abs=1e-4)
     low, high = curve["interval"]
     assert cells[7][5] == f"{low:.4f} to {high:.4f}"
