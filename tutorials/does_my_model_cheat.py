@@ -261,8 +261,9 @@ _ = figure.suptitle(reason.name)
 # `audit.save("audit.html")` writes all of it as one page, with pictures of each
 # reason.
 #
-# An audit says what repeats in one class only. Whether the model uses it, only
-# a test tells: put it into pictures of other classes. We did that above.
+# An audit says what repeats in one class much more than in others. Whether the
+# model uses it, only a test tells: put it into pictures of other classes. We
+# did that above.
 #
 # ## Mend it
 #

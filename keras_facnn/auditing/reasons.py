@@ -144,7 +144,7 @@ def mean_features(sample: Sample) -> np.ndarray:
 def _repeated(
     classes: Mapping[int, _Class], kind: Kind, field: str, grid: Grid
 ) -> list[Reason]:
-    """Return what repeats in one class only, as reasons without names."""
+    """Return what repeats in one class much more, as reasons without names."""
     described = {
         c: colors_of_cells(stack(of_class.picks, field), grid)
         if kind == "place"

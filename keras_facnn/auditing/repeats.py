@@ -76,7 +76,7 @@ def find_repeats(
     labels: Mapping[int, np.ndarray],
     tight: bool,
 ) -> list[Repeat]:
-    """Return what repeats in one class only.
+    """Return what repeats in one class much more than in others.
 
     Args:
         descriptions: For each class, floats `(N, cells, D)` that describe what
