@@ -160,6 +160,20 @@ def test_numbers_of_a_card_are_those_that_were_measured(name):
             assert measured == value, (name, layer)
 
 
+@pytest.mark.parametrize("name", keras_facnn.FACNN.presets)
+def test_a_card_says_what_the_report_of_sanity_checks_does(name):
+    report = (ROOT / "zoo" / "results" / "sanity.md").read_text("utf-8")
+    rows = re.findall(
+        rf"^\| `{name}` \| (\d+) \| (\w+) \| (.*) \|$", report, re.MULTILINE
+    )
+    assert [kind for _, kind, _ in rows] == ["raw", "centered"]
+    for images, kind, cells in rows:
+        shuffled, _, other, *_ = cells.split(" | ")
+        row = f"| sanity check of {images} images, {kind} maps | {shuffled}; "
+        assert f"{row}of another image, {other} |" in CARDS[name]
+    assert f"python -m zoo.sanity --preset {name} --data" in CARDS[name]
+
+
 def test_every_test_that_the_page_of_proofs_names_exists():
     text = (ROOT / "docs" / "theory.md").read_text("utf-8")
     named = re.findall(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`", text)

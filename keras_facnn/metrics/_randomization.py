@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
+from typing import Literal
 
 import keras
 import numpy as np
@@ -49,7 +50,7 @@ def cascading_randomization(
     attribution: AttributionMethod,
     classes: Classes = None,
     *,
-    layers: Sequence[LayerName] | None = None,
+    layers: Sequence[LayerName] | Literal["all"] | None = None,
     metric: MapMetric = spearman,
     samples: int = 1,
     noise: float = 0.1,
@@ -87,6 +88,8 @@ def cascading_randomization(
             `FACNN.class_maps` and `attribution.disagreement`, layers that come
             after the layer that they read; and layers whose shuffling changes
             neither a map nor an answer. Layers that you name are all shuffled.
+            `"all"` shuffles all weights at once, which is the end of the test
+            for the cost of one layer.
         metric: Function of maps and reference to one value per image.
         samples: Positive integer, the maps per image whose mean is compared:
             one of the image itself, and the others of noisy copies.
@@ -347,7 +350,7 @@ def _layers_with_weights(
 
 def _check_layers(
     model: keras.Model,
-    layers: Sequence[LayerName] | None,
+    layers: Sequence[LayerName] | Literal["all"] | None,
     attribution: AttributionMethod,
     kwargs: dict[str, Any],
 ) -> tuple[dict[str, keras.Layer], dict[str, str]]:
@@ -357,6 +360,8 @@ def _check_layers(
     """
     known = _layers_with_weights(model)
     names = list(known)[::-1]
+    if isinstance(layers, str) and layers == "all":
+        return {"all": model}, {}
     if layers is not None:
         if (
             not isinstance(layers, (list, tuple))
@@ -365,7 +370,7 @@ def _check_layers(
         ):
             raise ValueError(
                 "`layers` must be a sequence of names of layers that have "
-                f"weights, among {', '.join(names)}. Received: "
+                f"weights, among {', '.join(names)}, or 'all'. Received: "
                 f"layers={layers!r}"
             )
         return {name: known[name] for name in layers}, {}

@@ -103,6 +103,25 @@ def test_forgets_layer_by_layer_what_shuffling_changes(small_model, images):
     assert list(result.columns) == ["nested", f"{outer}/head"]
 
 
+def test_all_weights_are_shuffled_at_once(small_model, images):
+    before = [w.tolist() for w in map(np.array, small_model.get_weights())]
+    seen = []
+
+    def attribution(model, images, classes):
+        seen.append([np.array(w) for w in model.get_weights()])
+        return FACNN.class_maps(model, images, classes)
+
+    result = cascading_randomization(
+        small_model, images, attribution, layers="all"
+    )
+    assert result.columns == ("all",) and len(seen) == 2
+    for a, b in zip(*seen, strict=True):
+        np.testing.assert_array_equal(np.sort(a, None), np.sort(b, None))
+        assert a.size == 1 or (a != b).any() or np.ptp(a) == 0
+    after = [w.tolist() for w in map(np.array, small_model.get_weights())]
+    assert after == before
+
+
 @pytest.mark.parametrize("attribution", [FACNN.class_maps, disagreement])
 def test_layers_after_those_that_class_maps_read_are_skipped(
     small_model, images, attribution
