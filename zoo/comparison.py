@@ -130,9 +130,7 @@ class Comparison:
         layers = {f"layer {n}": map_ for n, map_ in self.by_layer.items()}
         # First, so that there are maps of all that `results.json` names.
         with record.replacing(os.path.join(folder, MAPS), "wb") as file:
-            np.savez_compressed(
-                file, allow_pickle=False, images=self.images, **maps, **layers
-            )
+            np.savez_compressed(file, images=self.images, **maps, **layers)
         contents = {
             "command": self.command,
             "settings": self.settings,

@@ -50,8 +50,9 @@ def run(
     for some, path in _parts(folder, name, count, passes):
         is_done = os.path.exists(path)
         if not is_done:
+            arrays = work(some)
             with record.replacing(path, "wb") as file:
-                np.savez(file, allow_pickle=False, **work(some))
+                np.savez(file, **arrays)
         with np.load(path) as file:
             parts.append(dict(file))
         progress.update(some.stop, is_done)

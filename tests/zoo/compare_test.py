@@ -466,10 +466,11 @@ def test_repeats_what_the_paper_reports(flags, monkeypatch, tmp_path):
 
     monkeypatch.setattr(replicate, "passes_per_second", speed)
     del flags["methods"], flags["layers"], flags["images"]
+    flags |= {"steps": 1, "occlusion_size": 16, "occlusion_stride": 16}
     result = run("compare", replicate="paper", **flags)
     assert result.returncode == 0, result.output
     # Of RISE and K-OCC once, of the others at two layers.
-    passes = 6 + 2 * (1 + 4) + 2 * (1 + 2 + 4) + (10 + 4) + (50 + 4) + 4
+    passes = 6 + 2 * (1 + 2) + 2 * (1 + 2 + 2) + (10 + 2) + (5 + 2) + 2
     assert f"{40 * passes:,} forward passes are left, at 100" in result.output
     assert f"about 0:00:{round(40 * passes / 100)}" in result.output
     assert "an accuracy is at most 0.155." in result.output
