@@ -186,7 +186,7 @@ def _no_gradient(backend: str) -> str:
         "This needs gradients, which the TensorFlow, JAX and PyTorch backends "
         "compute: set KERAS_BACKEND before Keras is imported. The class maps, "
         "`explain`, `layer_evidence` and `layer_logits` of an FA-CNN need no "
-        "gradients; nor do `attribution.cam`, `attribution.rise` and "
-        "`attribution.occlusion` of any classifier. Received: "
+        "gradients; nor do `cam`, `score_cam`, `ablation_cam`, `rise` and "
+        "`occlusion` of `attribution`, of any classifier. Received: "
         f"keras.backend.backend()={backend!r}"
     )

@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 from keras import ops
 
+from keras_facnn.attribution import ablation_cam
 from keras_facnn.attribution import grad_cam
 from keras_facnn.attribution import hires_cam
 from keras_facnn.attribution import integrated_gradients
@@ -135,7 +136,7 @@ def test_models_of_mixed_precision(rng, dtype):
     images = rng.uniform(0, 2, (3, 9, 7, 3)).astype("float32")
     layer_methods = [
         functools.partial(method, layer="x")
-        for method in (grad_cam, hires_cam, layer_cam)
+        for method in (grad_cam, hires_cam, layer_cam, ablation_cam)
     ]
     for method in (*layer_methods, saliency, integrated_gradients):
         exact, mixed = (
