@@ -15,6 +15,8 @@ import keras_facnn
 FLAGS = flags.FLAGS
 # The strength of the head's penalty, which leaves accuracy near its best.
 _PENALTY = 0.015
+# How often the head sees each photo; each time takes ten steps.
+EPOCHS = 60
 
 
 def define_bench_flags() -> None:
@@ -103,6 +105,21 @@ class Bench:
         weights: np.ndarray | None = None,
     ) -> None:
         """Fit the head to means of features, and put it into the model."""
+        head, scale, batch = self.new_head(pooled, len(labels), seed)
+        head.fit(
+            pooled / scale,
+            labels,
+            batch,
+            epochs=EPOCHS,
+            verbose=0,
+            sample_weight=weights,
+        )
+        self.keep(head, scale)
+
+    def new_head(
+        self, pooled: np.ndarray, count: int, seed: int
+    ) -> tuple[keras.Model, float, int]:
+        """Return a compiled head, what features are divided by, and a batch."""
         keras.utils.set_random_seed(seed)
         scale = float(np.sqrt((pooled**2).mean()))
         dense = keras.layers.Dense(
@@ -113,20 +130,15 @@ class Bench:
         head = keras.Sequential([keras.Input(pooled.shape[1:]), dense])
         head.compile(
             keras.optimizers.Adam(
-                keras.optimizers.schedules.CosineDecay(0.01, 600)
+                keras.optimizers.schedules.CosineDecay(0.01, 10 * EPOCHS)
             ),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
-        batch = max(len(labels) // 10, 1)
-        head.fit(
-            pooled / scale,
-            labels,
-            batch,
-            epochs=60,
-            verbose=0,
-            sample_weight=weights,
-        )
-        kernel, bias = dense.get_weights()
+        return head, scale, max(count // 10, 1)
+
+    def keep(self, head: keras.Model, scale: float) -> None:
+        """Put a fitted head into the model."""
+        kernel, bias = head.get_weights()
         self.head.set_weights([(kernel / scale)[None, None], bias])
 
     def answers(self, pooled: np.ndarray) -> np.ndarray:

@@ -4,7 +4,8 @@
 
 Models are timed in turn, round after round, so that other work of the machine
 affects all of them. The table has medians and ratios to the first row. The
-shape is that of `--stage`, or else of the recipe's last stage.
+shape is that of `--stage`, or else of the recipe's last stage. `--regions`
+compares steps of `fit` with a `RegionPenalty` with those without it instead.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("batch_size", 64, "Images per step.", 1)
     flags.DEFINE_integer("rounds", 5, "How often each model is timed.", 1)
     flags.DEFINE_integer("steps", 3, "Steps each time.", 1)
+    flags.DEFINE_boolean("regions", False, "Time a `RegionPenalty` instead.")
 
 
 def main() -> None:
@@ -50,6 +52,9 @@ def main() -> None:
 
     keras.config.set_dtype_policy(stage.precision)
     plain = {**shape, "deep_alignment": 0.0}
+    if FLAGS.regions:
+        time_regions(plain)
+        return
     sgd = keras.optimizers.SGD
     models = {
         "only convolutions": (convolutions(shape), sgd(0.0)),
@@ -91,6 +96,52 @@ def main() -> None:
         print(
             f"| {name} | {FLAGS.batch_size / median:.0f} | "
             f"{median / bare:.2f} |"
+        )
+
+
+def time_regions(shape: dict[str, Any]) -> None:
+    """Print how much longer `fit` takes if the loss is a `RegionPenalty`."""
+    import keras
+
+    import keras_facnn
+
+    rng = np.random.default_rng(0)
+    count, size = FLAGS.steps * FLAGS.batch_size, shape["image_shape"]
+    images = rng.integers(0, 256, (count, *size), "uint8")
+    labels = rng.integers(0, shape["num_classes"], count)
+    masks = rng.integers(0, 2, (count, *size[:2])).astype("float32")
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    both = [
+        (loss, labels),
+        (
+            keras_facnn.RegionPenalty(loss),
+            {"labels": labels, "regions": masks},
+        ),
+    ]
+    runs = []
+    for loss, y in both:
+        model = keras_facnn.FACNN(**shape)
+        model.compile("sgd", loss, jit_compile=inputs.jit_compile())
+        runs.append((model, y))
+    seconds = np.zeros((FLAGS.rounds + 1, 2, 2))
+    for number in range(FLAGS.rounds + 1):
+        # Each is the first in every second round. Round 0 warms up.
+        for which in (0, 1) if number % 2 else (1, 0):
+            model, y = runs[which]
+            start = np.array([time.perf_counter(), time.process_time()])
+            model.fit(images, y, FLAGS.batch_size, shuffle=False, verbose=0)
+            end = np.array([time.perf_counter(), time.process_time()])
+            seconds[number, which] = (end - start) / FLAGS.steps
+    seconds = seconds[1:]
+    print(f"{keras.backend.backend()}, {FLAGS.recipe}: with RegionPenalty")
+    print("| time | plain step | ratio, median | quartiles |")
+    print("|---|---|---|---|")
+    for index, name in enumerate(["wall", "CPU"]):
+        plain, ratios = seconds[:, 0, index], seconds[:, 1, index]
+        low, middle, high = np.quantile(ratios / plain, [0.25, 0.5, 0.75])
+        print(
+            f"| {name} | {1000 * np.median(plain):.0f} ms | {middle:.3f} | "
+            f"{low:.3f} to {high:.3f} |"
         )
 
 

@@ -6,8 +6,9 @@ Each run plants one cue into the photos of one class, and fits a linear head on
 the features of the preset `imagenet`: to the photos before (control), to those
 with the cue (plain), to those in which its place is covered by the photo's mean
 color (covered), and to those of `keras_facnn.exchange_regions` (exchanged), as
-`keras-facnn train --regions` does. Only cues that bite count, as in
-`zoo.plants`. What a cue cost, and how much of it comes back, is measured on
+`keras-facnn train --regions` does. On PyTorch, `--ways` can also name
+`input_gradients`, a penalty on input gradients. Only cues that bite count, as
+in `zoo.plants`. What a cue cost, and how much of it comes back, is measured on
 validation photos: on those of other classes with the cue, and on those of the
 class without it.
 """
@@ -16,12 +17,15 @@ import pathlib
 import time
 from typing import Any
 
+import keras
 import numpy as np
 import scipy
+from absl import app
 from absl import flags
 
 import keras_facnn
 from zoo import cues
+from zoo import input_gradients
 from zoo import inputs
 from zoo import plants
 from zoo.bench import Bench
@@ -30,7 +34,7 @@ from zoo.bench import define_bench_flags
 
 FLAGS = flags.FLAGS
 MEASURES = ("others", "own", "clean", "evidence")
-WAYS = ("control", "plain", "covered", "exchanged")
+WAYS = ("control", "plain", "covered", "exchanged", "input_gradients")
 COLUMNS = (
     *("data", "seed", "class", "kind", "share", "bite", "way", "seconds"),
     *MEASURES,
@@ -45,6 +49,10 @@ def define_flags() -> None:
     )
     flags.DEFINE_list("shares", ["1", "0.5"], "Shares of the class.")
     flags.DEFINE_float("size", 0.3, "Side of a cue, as a share of the photo's.")
+    flags.DEFINE_list("ways", ["covered", "exchanged"], f"Some of {WAYS[2:]}.")
+    flags.DEFINE_float(
+        "gradient_weight", 3e-5, "Weight of the penalty on input gradients."
+    )
     flags.DEFINE_string("output", None, "CSV file, to which rows are added.")
 
 
@@ -81,6 +89,17 @@ class Case:
         """Fit the head in one of `WAYS`."""
         pooled, labels = self.pooled, self.bench.train.labels
         weights = None
+        if way == "input_gradients":
+            input_gradients.fit(
+                self.bench,
+                pooled,
+                labels,
+                self.plant.seed,
+                self.images[self.own],
+                self.masks,
+                FLAGS.gradient_weight,
+            )
+            return
         if way == "control":
             pooled = self.bench.train.pooled
         if way == "covered":
@@ -134,7 +153,7 @@ def run_case(bench: Bench, plant: plants.Plant) -> list[dict[str, Any]]:
     case = Case(bench, plant)
     case.fit("plain")
     bite = round(case.bite(), 4)
-    ways = WAYS if bite >= plants.BITES else ("plain",)
+    ways = [*WAYS[:2], *FLAGS.ways] if bite >= plants.BITES else ["plain"]
     rows = []
     for way in ways:
         start = time.process_time()
@@ -161,7 +180,8 @@ def run_case(bench: Bench, plant: plants.Plant) -> list[dict[str, Any]]:
 def recovered(rows: list[dict[str, Any]], way: str, measure: str) -> float:
     """Return the share of what the cues cost that a way brings back."""
     sums = {
-        one: sum(r[measure] for r in rows if r["way"] == one) for one in WAYS
+        one: sum(r[measure] for r in rows if r["way"] == one)
+        for one in ("control", "plain", way)
     }
     return (sums[way] - sums["plain"]) / (sums["control"] - sums["plain"])
 
@@ -171,21 +191,37 @@ def summary(rows: list[dict[str, Any]]) -> str:
     bites = [r for r in rows if r["bite"] >= plants.BITES]
     seeds = sorted({r["seed"] for r in bites})
     lines = [f"cues that bite: {sum(r['way'] == 'plain' for r in bites)}"]
-    for way in WAYS[2:]:
+    ways = [way for way in WAYS if any(r["way"] == way for r in bites)]
+    for way in ways[2:]:
         for measure in MEASURES[:2]:
             parts = ([r for r in bites if r["seed"] == s] for s in seeds)
             shares = [recovered(some, way, measure) for some in parts]
             by_seed = ", ".join(f"{share:.0%}" for share in shares)
             whole = recovered(bites, way, measure)
             lines.append(f"{way}, {measure}: {whole:.0%} ({by_seed})")
-    for way in WAYS:
+    for way in ways:
         some = [r for r in bites if r["way"] == way]
         means = (f"{m} {np.mean([r[m] for r in some]):.1%}" for m in MEASURES)
         lines.append(f"{way}: {', '.join(means)}")
     return "\n".join(lines)
 
 
+def check_ways() -> None:
+    unknown = set(FLAGS.ways) - set(WAYS[2:])
+    if unknown:
+        raise app.UsageError(
+            f"--ways must be of {WAYS[2:]}. Received: {sorted(unknown)}"
+        )
+    backend = keras.backend.backend()
+    if "input_gradients" in FLAGS.ways and backend != "torch":
+        raise app.UsageError(
+            "--ways input_gradients needs KERAS_BACKEND=torch. "
+            f"Received: {backend}"
+        )
+
+
 def main() -> None:
+    check_ways()
     bench, rows = Bench(), []
     for seed in range(FLAGS.seeds):
         labels = np.random.default_rng([seed, 1]).permutation(len(bench.names))

@@ -46,3 +46,23 @@ def test_compares_with_the_bare_stack():
     assert len(rows) == 5
     assert rows[0][2] == "1.00"
     assert all(float(rate) > 0 for _, rate, _ in rows)
+
+
+def test_compares_steps_with_and_without_a_region_penalty():
+    result = run(
+        "benchmark",
+        "--regions",
+        recipe="smoke",
+        batch_size=4,
+        rounds=1,
+        steps=1,
+        jit_compile="false",
+    )
+    assert result.returncode == 0, result.output
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in result.output.splitlines()
+        if line.startswith(("| wall", "| CPU"))
+    ]
+    assert len(rows) == 2
+    assert all(float(ratio) > 0 for _, _, ratio, _ in rows)
