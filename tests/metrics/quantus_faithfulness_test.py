@@ -18,7 +18,7 @@ quantus = pytest.importorskip("quantus", exc_type=ImportError)
 LABELS = [3, 0, 1, 1, 2]
 
 
-def ask(peer, model, images, labels, maps):
+def ask(peer, model, images, labels, maps, softmax=False):
     """Return Quantus' values of a model of images of one channel."""
     return peer(
         model=model,
@@ -26,7 +26,7 @@ def ask(peer, model, images, labels, maps):
         y_batch=np.array(labels),
         a_batch=maps[:, None],
         channel_first=False,
-        softmax=False,
+        softmax=softmax,
     )
 
 
@@ -41,16 +41,16 @@ def test_faithfulness_correlation(
 ):
     """At the same sets, which also makes it a column of sensitivity-n."""
     ours = metrics.sensitivity_n(
-        curved, pictures, LABELS, maps, fractions=[fraction], sets=15
+        curved, pictures, LABELS, maps, fractions=[fraction], sets=8
     )
-    removed = (np.stack(altered).reshape(5, 16, 80) == 0)[:, 1:]
+    removed = (np.stack(altered).reshape(5, 9, 80) == 0)[:, 1:]
     # Quantus draws a set of each image before the next set of the first.
     draws = iter(
         [np.flatnonzero(s) for s in removed.swapaxes(0, 1).reshape(-1, 80)]
     )
     monkeypatch.setattr(np.random, "choice", lambda *_, **__: next(draws))
     peer = quantus.FaithfulnessCorrelation(
-        nr_runs=15,
+        nr_runs=8,
         subset_size=round(fraction * 80),
         perturb_baseline=0.0,
         normalise=False,
@@ -63,14 +63,14 @@ def test_faithfulness_correlation(
 
 def test_faithfulness_estimate(curved, pictures, maps):
     peer = quantus.FaithfulnessEstimate(
-        features_in_step=4,
+        features_in_step=8,
         perturb_baseline=0.0,
         normalise=False,
         disable_warnings=True,
     )
     theirs = ask(peer, curved, pictures, LABELS, maps)
     ours = metrics.faithfulness_estimate(
-        curved, pictures, LABELS, maps, sets=20
+        curved, pictures, LABELS, maps, sets=10
     )
     np.testing.assert_allclose(ours.values, theirs, rtol=1e-3)
 
@@ -127,3 +127,17 @@ def test_robustness(curved, pictures, maps, ours, peer):
         ),
     )
     np.testing.assert_allclose(found.values, theirs, rtol=1e-4)
+
+
+def test_deletion(curved, pictures, maps):
+    """The curve, which starts at the whole image here."""
+    peer = quantus.PixelFlipping(
+        features_in_step=8,
+        perturb_baseline=0.0,
+        normalise=False,
+        disable_warnings=True,
+    )
+    theirs = ask(peer, curved, pictures, LABELS, maps, softmax=True)
+    fractions = np.linspace(0, 1, 11).tolist()
+    ours = metrics.deletion(curved, pictures, LABELS, maps, fractions=fractions)
+    np.testing.assert_allclose(ours.probabilities[:, 1:], theirs, rtol=1e-4)

@@ -78,7 +78,7 @@ def test_the_documentation_names_every_command():
     assert modules == {
         *("train", "evaluate", "compare", "cost", "benchmark", "inference"),
         *("applications", "convert", "finer_maps", "plants", "mending"),
-        *("load", "sanity", "stains", "throughput"),
+        *("load", "peers", "sanity", "stains", "throughput"),
     }
     recipes = {
         re.search(r"--recipe[ =](\w+)", " ".join(words))[1]
