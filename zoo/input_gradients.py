@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     Function = Callable[[torch.Tensor], torch.Tensor]
 # A step with the penalty takes far longer than one without. So it is that of
-# two photos in each fifth step, weighed as if it were all photos' in each step.
-_EVERY = 5
+# two photos per step, at random, weighed as if it were that of all.
 _PHOTOS = 2
 
 
@@ -52,21 +51,20 @@ def fit(
     head, scale, batch = bench.new_head(pooled, len(labels), seed)
     variables = head.trainable_variables
     features = trace(bench.pooling, images[:_PHOTOS])
-    weight = weight * _EVERY * len(images) / len(labels)
+    weight = weight * len(images) / len(labels)
     rng = np.random.default_rng(seed)
     order = np.concatenate(
         [rng.permutation(len(labels)) for _ in range(EPOCHS)]
     )
-    for step, start in enumerate(range(0, len(order), batch)):
+    for start in range(0, len(order), batch):
         some = order[start : start + batch]
         logits = head(pooled[some] / scale)
         loss = head.compute_loss(None, labels[some], logits)
-        if step % _EVERY == 0:
-            rows = rng.permutation(len(images))[:_PHOTOS]
-            penalties = squared_gradients(
-                features, lambda x: head(x / scale), images[rows], masks[rows]
-            )
-            loss = loss + weight * penalties.mean()
+        rows = rng.permutation(len(images))[:_PHOTOS]
+        penalties = squared_gradients(
+            features, lambda x: head(x / scale), images[rows], masks[rows]
+        )
+        loss = loss + weight * penalties.mean()
         gradients = torch.autograd.grad(loss, [v.value for v in variables])
         with torch.no_grad():
             head.optimizer.apply(gradients, variables)
