@@ -12,6 +12,9 @@ import scipy
 from keras_facnn.metrics._result import Result
 from keras_facnn.metrics._result import bootstrap
 
+# Settings that say which maps or orders are compared, and how they were made.
+_OF_METHODS = {"attribution", "order", "seed", "skipped"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
@@ -76,8 +79,9 @@ def compare(results: Mapping[str, Result]) -> Comparison:
         A `Comparison`.
 
     Raises:
-        ValueError: If the results are of different metrics or numbers of
-            images, or have a mean per column, such as per layer.
+        ValueError: If the results are of different metrics, settings of a
+            metric or numbers of images, or have a mean per column, such as per
+            layer.
 
     Example:
 
@@ -148,6 +152,16 @@ def _check(results: Mapping[str, Result]) -> None:
                 for name, (metric, count) in kinds.items()
             )
         )
+
+    for setting in sorted(set().union(*(r.settings for r in results.values()))):
+        if setting in _OF_METHODS:
+            continue
+        found = {n: r.settings.get(setting) for n, r in results.items()}
+        if len(set(map(repr, found.values()))) > 1:
+            raise ValueError(
+                "`results` must be of one metric with the same settings. "
+                f"Received: different values of {setting!r}, {found}"
+            )
 
 
 def _wilcoxon(gaps: np.ndarray) -> float:

@@ -132,6 +132,14 @@ def test_compares_the_same_images(rng):
     assert ac["p"] != bc["p"]
 
 
+def test_methods_may_differ_in_what_makes_their_maps():
+    def of(order, name):
+        settings = {"order": order, "seed": 0, "attribution": name}
+        return Result(values=[1.0, 2.0], metric="m", settings=settings)
+
+    assert compare({"a": of("random", "x"), "b": of("most", "y")}).rows
+
+
 def test_pairs_of_images_without_a_value_are_left_out(rng):
     a, b = rng.normal(size=(2, 10))
     a[0], b[1] = np.nan, np.nan
@@ -159,6 +167,13 @@ def test_pairs_of_images_without_a_value_are_left_out(rng):
         (
             {"a": result([[1.0]], columns=("x",)), "b": result([1.0])},
             "one value per image",
+        ),
+        (
+            {
+                "a": Result(values=[1.0], metric="m", settings={"baseline": 0}),
+                "b": Result(values=[1.0], metric="m", settings={"baseline": 1}),
+            },
+            "different values of 'baseline', {'a': 0, 'b': 1}",
         ),
     ],
 )
