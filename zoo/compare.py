@@ -106,6 +106,13 @@ def define_flags() -> None:
         [],
         "Formats of the figures besides png, such as pdf,svg for a paper.",
     )
+    flags.DEFINE_enum(
+        "explain",
+        "predictions",
+        ["predictions", "labels"],
+        "Of which classes maps are made. Pixel removal measures the accuracy, "
+        "so that maps of wrong predictions have to do with another class.",
+    )
     flags.DEFINE_integer("seed", 0, "Seed of RISE's masks and random order.")
     flags.DEFINE_bool(
         "figures_only",
@@ -140,6 +147,11 @@ class Compared:
     def shown(self) -> np.ndarray:
         """Indices of the images in the figures."""
         return inputs.spread(np.arange(len(self.images)), FLAGS.figure_images)
+
+    @property
+    def explained(self) -> np.ndarray:
+        """The class of each image whose map is made."""
+        return self.labels if FLAGS.explain == "labels" else self.predictions
 
     @property
     def is_facnn(self) -> bool:
@@ -395,7 +407,7 @@ def settings_of(compared: Compared, chosen: Sequence[str]) -> dict[str, Any]:
         "images": hash_of(compared.images, compared.labels),
         "boxes": None if boxes is None else hash_of(*boxes),
     }
-    names = ["figure_images", "baseline", "steps", "seed"]
+    names = ["figure_images", "baseline", "steps", "explain", "seed"]
     names += [f.name for f in FLAGS.get_key_flags_for_module(methods)]
     names.remove("methods")
     settings |= {f"--{name}": FLAGS[name].value for name in names}
@@ -500,8 +512,9 @@ def judge(
 
         def make_some(some: slice) -> dict[str, np.ndarray]:
             found, duration = timed(
-                make, images[some], compared.predictions[some], passes
+                make, images[some], compared.explained[some], passes
             )
+            check_maps(found, len(images[some]), title)
             return {"maps": found, "seconds": np.full(len(found), duration)}
 
         done = parts.run(
@@ -537,6 +550,21 @@ def judge(
     shown = None if maps is None else maps[compared.shown]
     name = comparison.name_of(method)
     return comparison.Measured(name, layer, columns, curve, shown)
+
+
+def check_maps(maps: Any, count: int, title: str) -> None:
+    """Raise if a method did not return maps, as one of a user may not."""
+    array = np.asarray(maps)
+    if array.ndim != 3 or len(array) != count:
+        raise ValueError(
+            f"{title} must return maps of shape ({count}, h, w). Received: "
+            f"shape {array.shape}"
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(
+            f"{title} must return finite maps. Received: NaN or infinity, in "
+            f"{(~np.isfinite(array)).any(axis=(1, 2)).sum()} of {count} maps"
+        )
 
 
 def removal(

@@ -54,8 +54,9 @@ def draw(comparison: Comparison) -> dict[str, Drawn]:
             for title, (_, reference) in drawn.items()
             if reference in drawn
         }
+        of_labels = comparison.settings.get("--explain") == "labels"
         figures["compare"] = Drawn(
-            "Maps of the predicted classes",
+            f"Maps of the {'labels' if of_labels else 'predicted classes'}",
             "r is the correlation with Grad-CAM at the layer of the column. "
             "Methods that look at no layer are compared with Grad-CAM at "
             f"layer {comparison.layers[0]}."
@@ -65,7 +66,18 @@ def draw(comparison: Comparison) -> dict[str, Drawn]:
                 comparison.images,
                 {title: maps for title, (maps, _) in drawn.items()},
                 references,
-                [names[c] for c in predictions[comparison.shown]],
+                [
+                    names[p]
+                    if p == c
+                    else f"{names[c]}, said {names[p]}"
+                    if of_labels
+                    else f"{names[p]}, is {names[c]}"
+                    for p, c in zip(
+                        predictions[comparison.shown],
+                        comparison.labels[comparison.shown],
+                        strict=True,
+                    )
+                ],
             ),
         )
     if comparison.by_layer:
@@ -100,7 +112,11 @@ def save(
     figures: dict[str, Drawn], folder: str, formats: Sequence[str]
 ) -> None:
     """Write figures as PNG and in other formats."""
+    import matplotlib
+
     for name, drawn in figures.items():
         for format in dict.fromkeys(["png", *formats]):
             path = os.path.join(folder, f"{name}.{format}")
-            drawn.figure.savefig(path, dpi=150)
+            # Publishers refuse Type 3, the default of Matplotlib.
+            with matplotlib.rc_context({"pdf.fonttype": 42}):
+                drawn.figure.savefig(path, dpi=150)

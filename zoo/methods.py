@@ -240,6 +240,10 @@ def load(name: str) -> Callable:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     function = getattr(module, attribute, None)
+    if function is None:
+        raise app.UsageError(
+            f"--methods {name}: there is no {attribute} in {path}."
+        )
     if not callable(function) or not _makes_maps(function):
         raise app.UsageError(
             f"--methods {name} must be a function of model, images, classes, "

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Any
 
+import numpy as np
+
 from zoo import figures
 from zoo import inputs
 from zoo import methods
@@ -30,6 +32,12 @@ COLUMNS = {
         "Area under the accuracy as pixels are removed, most relevant first, "
         "with its 95 % interval over images. A map that finds the pixels that "
         "matter takes the accuracy down fast.",
+    ),
+    "accuracy AUC of the right": (
+        "↓",
+        "The same area, of the images whose class is predicted right. Maps are "
+        "of the predicted class, which has no pixels that matter for another "
+        "label. --explain labels makes maps of the labels.",
     ),
     "probability AUC": (
         "↓",
@@ -130,6 +138,9 @@ def table_rows(comparison: Comparison) -> list[Row]:
                 row |= {
                     "accuracy AUC": f"{one.curve.accuracy_auc:.4f}",
                     "interval": interval(one.curve),
+                    "accuracy AUC of the right": _of_the_right(
+                        one.curve, comparison
+                    ),
                     "probability AUC": f"{one.curve.probability_auc:.4f}",
                     "ties": f"{one.curve.ties:.4f}",
                 }
@@ -160,6 +171,15 @@ def interval(result: Any) -> str:
     """Return the 95 % interval of a result's mean."""
     low, high = result.interval
     return f"{low:.4f} to {high:.4f}"
+
+
+def _of_the_right(curve: Any, comparison: Comparison) -> str:
+    """Return the area of the images that are predicted right, if any."""
+    right = comparison.predictions == comparison.labels
+    values = curve.per_image[right]
+    if np.isnan(values).all():
+        return ""
+    return f"{np.nanmean(values):.4f}"
 
 
 def _write_csv(folder: str, name: str, rows: Sequence[Row]) -> None:

@@ -171,6 +171,14 @@ def my_method(model, images, classes, *, layer):
 def needs_more(model, images, classes, masks):
     return None
 
+def per_channel(model, images, classes):
+    return images
+
+def not_finite(model, images, classes):
+    maps = images[..., 0].astype("float32")
+    maps[0, 0, 0] = np.nan
+    return maps
+
 facnn = my_method
 """
 
@@ -209,7 +217,9 @@ def test_takes_methods_of_a_file(folder, tmp_path):
     assert len(areas) == 1
     for name, message in (
         (f"{mine}:needs_more", "must be a function of model, images, classes"),
-        (f"{mine}:nothing", "must be a function of model, images, classes"),
+        (f"{mine}:nothing", "there is no nothing in"),
+        (f"{mine}:per_channel", "per channel must return maps of shape (4, h"),
+        (f"{mine}:not_finite", "in 1 of 4 maps"),
         ("nowhere.py:my_method", "must be FILE.py:FUNCTION"),
         (f"{mine}:facnn", "must have different names"),
     ):
@@ -217,6 +227,50 @@ def test_takes_methods_of_a_file(folder, tmp_path):
         assert result.returncode == 1
         assert message in result.output
         assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("explain", ["predictions", "labels"])
+def test_explains_predictions_or_labels(folder, tmp_path, explain):
+    model = FACNN(10, (32, 32, 3), (1,), (1,), space_to_depth=2)
+    model.save_to_preset(tmp_path / "preset", {"class_names": NAMES})
+    result = run(
+        "compare",
+        preset=tmp_path / "preset",
+        data=folder,
+        output=tmp_path / "out",
+        images=40,
+        figure_images=1,
+        steps=3,
+        methods="facnn",
+        explain=explain,
+    )
+    assert result.returncode == 0, result.output
+    files = [folder / "test" / n / f"{i}.png" for n in NAMES for i in range(4)]
+    images = np.stack([np.asarray(Image.open(f)) for f in files])
+    labels = np.arange(40) // 4
+    said = model.predict(images, verbose=0).argmax(-1)
+    maps = model.class_maps(images, labels if explain == "labels" else said)
+    expected = metrics.pixel_removal(
+        model,
+        images,
+        labels,
+        maps,
+        fractions=np.linspace(0, 1, 4),
+        baseline="mean",
+    )
+    with open(tmp_path / "out" / "table.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    # Values that are equal up to rounding may change places.
+    close = {"abs": 0.02}
+    assert float(row["accuracy AUC"]) == pytest.approx(expected.mean, **close)
+    right = expected.per_image[said == labels]
+    if len(right):
+        assert float(row["accuracy AUC of the right"]) == pytest.approx(
+            right.mean(), **close
+        )
+    page = (tmp_path / "out" / "report.html").read_text()
+    heading = {"predictions": "predicted classes"}.get(explain, "labels")
+    assert f"Maps of the {heading}" in page
 
 
 def averaging_model(path):
