@@ -51,7 +51,7 @@ def define_flags() -> None:
     flags.DEFINE_float("size", 0.3, "Side of a cue, as a share of the photo's.")
     flags.DEFINE_list("ways", ["covered", "exchanged"], f"Some of {WAYS[2:]}.")
     flags.DEFINE_float(
-        "gradient_weight", 3e-5, "Weight of the penalty on input gradients."
+        "gradient_weight", 1e-4, "Weight of the penalty on input gradients."
     )
     flags.DEFINE_string("output", None, "CSV file, to which rows are added.")
 
