@@ -3,6 +3,7 @@
 import html
 import pathlib
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -124,15 +125,30 @@ def test_errors_of_a_preset_are_text(evil, monkeypatch):
 def test_reports_escape_names(tmp_path):
     """`zoo.compare` takes any model, whose layers are named by others."""
     pytest.importorskip("absl")
+    from zoo import comparison
+    from zoo import figures
     from zoo import report
 
     name = "<img src=x onerror=alert(1)>|" + EVIL
     row = {"layer": name, "method": "CAM", "accuracy AUC": 0.5}
-    path = tmp_path / f"{name}.png"
-    path.write_bytes(b"")
-    page = report.page([row], [], {path.name: path}, None, "command", "mean")
+    compared = comparison.Comparison(
+        command=name,
+        settings={"--baseline": "mean"},
+        methods=["cam"],
+        layers=[name],
+        class_names=[name],
+        labels=np.zeros(1, int),
+        predictions=np.zeros(1, int),
+        images=np.zeros((1, 4, 4, 3)),
+        shown=np.zeros(1, int),
+    )
+    (tmp_path / "one.png").write_bytes(b"")
+    drawn = {"one": figures.Drawn(f"At {name}", f"Of {name}", None)}
+    page = report.page(str(tmp_path), compared, [row], [], drawn)
     assert "<img src=x" not in page
-    assert page.count(html.escape("<img src=x onerror=alert(1)>|" + SEEN)) == 2
+    # In the command, the table, and twice the heading and once the caption of
+    # the figure.
+    assert page.count(html.escape("<img src=x onerror=alert(1)>|" + SEEN)) == 5
     assert_is_text(page)
     table = report.markdown([row])
     assert_is_text(table)
