@@ -188,7 +188,7 @@ def test_compares_at_layers_that_a_small_model_has(folder, tmp_path):
     result = run("compare", preset=preset, output=tmp_path / "out", **flags)
     assert result.returncode == 0, result.output
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert list(results["pixel_removal"]) == ["facnn_4", "facnn_3"]
+    assert [one["layer"] for one in results["measured"]] == [4, 3]
 
 
 def test_says_which_backend_a_method_needs(folder, tmp_path):
