@@ -210,6 +210,11 @@ class Load:
                 kind = rng.choice(list(self._hostile))
                 came = await ask_once(self._port, self._hostile[kind], 3)
                 self.times.hostile[f"{kind}: {came}"] += 1
+                # The server closes a connection that was idle for 5 seconds,
+                # perhaps just when it is used again.
+                if writer is not None:
+                    writer.close()
+                    writer = None
                 continue
             maps, counted = self._maps, self._counted
             number = rng.randrange(len(self._expected))
