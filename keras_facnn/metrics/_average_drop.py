@@ -28,7 +28,7 @@ def average_drop(
     batch_size: int = 16,
     verbose: int = 0,
 ) -> Result:
-    """Return by which share the probability falls if only the map's part stays.
+    """Return how much of the probability is lost if only a map's part is kept.
 
     Each map is resized to pixels and scaled to 0..1, and the image is
     multiplied by it. If the probability of the class was Y and becomes O, the
@@ -103,7 +103,7 @@ def average_increase(
     batch_size: int = 16,
     verbose: int = 0,
 ) -> Result:
-    """Return how often the probability rises if only the map's part stays.
+    """Return how often the probability rises if only a map's part is kept.
 
     The images are those of `average_drop`. The value of an image is 1 if the
     probability of its class rises when the image is multiplied by its map, and

@@ -220,10 +220,10 @@ def faithfulness_estimate(
     """Correlate a map with how much the score needs pixels of like values.
 
     The pixels of an image, in the order of the map, are cut into sets of equal
-    size. Each set alone is replaced by `baseline`. The value of an image is the
+    size. One set at a time is replaced by `baseline`. An image's value is the
     Pearson correlation, over its sets, of the sum of the map in the set with
     the fall of the class's score. With as many sets as pixels, each pixel is
-    replaced alone, as in the source. It takes `sets + 1` forward passes per
+    replaced by itself, as in the source. It takes `sets + 1` forward passes per
     image, and draws nothing at random.
 
     Source: Alvarez-Melis and Jaakkola, "Towards Robust Interpretability with
