@@ -29,6 +29,7 @@ ROOMS = [
     "types",
     "keras_model",
     "_checks",
+    "_progress",
     "_files",
     "regions",
     "pictures",

@@ -20,6 +20,7 @@ from keras_facnn._checks.classes import CheckedClasses
 from keras_facnn._checks.classes import check_one_class_per_image
 from keras_facnn._checks.models import check_finite_outputs
 from keras_facnn._checks.numbers import check_int
+from keras_facnn._progress import Progress
 
 
 def run_in_batches(
@@ -74,12 +75,9 @@ def run_in_batches(
     return tree.map_structure(lambda *values: np.concatenate(values), *parts)
 
 
-def progress_bar(
-    total: int, verbose: int | bool, unit: str
-) -> keras.utils.Progbar:
-    """Return Keras' progress bar, after `verbose` is checked."""
-    verbose = check_verbose(verbose)
-    return keras.utils.Progbar(total, verbose=verbose, unit_name=unit)
+def progress_bar(total: int, verbose: int | bool, unit: str) -> Progress:
+    """Return what shows how far work is, after `verbose` is checked."""
+    return Progress(total, unit, shown=bool(check_verbose(verbose)))
 
 
 def scores_function(model: keras.Model) -> Callable[[Any], Any]:

@@ -115,7 +115,7 @@ def rise(
             scores = scores_function(image * batch[..., None])[:, target]
             scores = scores.reshape(len(batch), -1)
             maps[i] += np.tensordot(batch, scores, axes=(0, 0))
-        bar.update(done)
+        bar.add(done - start)
         if tolerance is None or done * 3 < checked * 4:
             continue
         if checked:
@@ -123,7 +123,7 @@ def rise(
             if (moves <= tolerance * _norms(maps / done)).all():
                 break
         before, checked = maps.copy(), done
-    bar.update(done, finalize=True)
+    bar.close()
     maps = (maps / (done * p)).astype("float32")
     return maps if many else maps[..., 0]
 

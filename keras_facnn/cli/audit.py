@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from keras_facnn._checks.text import printable
@@ -33,7 +32,8 @@ suspicious, because it repeats in the photos of one class much more than in
 others, such as a tag, a watermark or a backdrop. The most suspicious places are
 covered, to see whether the model uses them. Audit the photos that the model was
 trained on to find what it may have learned from. The report is one HTML file,
-which opens in any browser.
+which opens in any browser. A .json file beside it has all numbers: with it,
+`keras-facnn train --audit` trains a model that goes by other places.
 """
 
 
@@ -54,7 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--maps 16` wrote to this folder, without the model",
     )
     add_size(parser)
-    add_report(parser, "audit.html")
+    add_report(
+        parser,
+        "audit.html",
+        beside=" (all numbers are then in a .json beside it, which "
+        "`keras-facnn train --audit` takes)",
+    )
     parser.add_argument(
         "--regions",
         metavar="FOLDER",
@@ -86,7 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
             regions=arguments.regions,
             fit=arguments.fit,
             on_error="skip",
-            verbose=int(sys.stdout.isatty() and not arguments.json),
+            verbose=1,
         )
         _cover(audit, model)
     audit.facts["model"] = arguments.preset
@@ -101,8 +106,7 @@ def _run_on_rows(arguments: argparse.Namespace) -> None:
         raise ValueError(
             "--rows takes the place of NAME and FOLDER, and has no --regions"
         )
-    verbose = int(sys.stdout.isatty() and not arguments.json)
-    audit = keras_facnn.audit_rows(arguments.rows, verbose=verbose)
+    audit = keras_facnn.audit_rows(arguments.rows, verbose=1)
     _report(audit, arguments)
 
 
@@ -111,9 +115,18 @@ def _report(audit: "Audit", arguments: argparse.Namespace) -> None:
     # With `--json`, the standard output holds nothing but JSON.
     say = print_note if arguments.json else print_result
     print_result(audit.to_json() if arguments.json else str(audit))
+    page = os.path.abspath(arguments.output)
+    stem, ending = os.path.splitext(page)
+    numbers = page if ending.lower() == ".json" else f"{stem}.json"
     with warnings_as_notes():
-        save_report(audit, arguments.output)
-    say(f"The report is {printable(os.path.abspath(arguments.output))}")
+        save_report(audit, numbers)
+        if page != numbers:
+            save_report(audit, page)
+            say(f"The report is {printable(page)}")
+    say(
+        f"All numbers are in {printable(numbers)}, which "
+        "`keras-facnn train --audit` takes"
+    )
     if audit.facts["unreadable"]:
         # A note already says which.
         raise ErrorReported

@@ -2,10 +2,9 @@
 
 import argparse
 import os
-import sys
-import time
 
 from keras_facnn._checks.text import printable
+from keras_facnn._progress import Progress
 from keras_facnn.cli.streams import ErrorReported
 from keras_facnn.cli.streams import print_note
 from keras_facnn.cli.streams import print_result
@@ -109,7 +108,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Write the files, and print how many pictures they hold."""
     from keras_facnn.batch import explain_files
 
-    progress = _Progress() if sys.stderr.isatty() else None
+    progress = _Progress()
     try:
         counts = explain_files(
             arguments.model,
@@ -127,8 +126,7 @@ def run(arguments: argparse.Namespace) -> None:
             progress=progress,
         )
     finally:
-        if progress is not None:
-            progress.end()
+        progress.end()
     _report(counts, os.path.join(arguments.output, "part-*.parquet"))
 
 
@@ -158,35 +156,19 @@ def _pictures(count: int) -> str:
 
 
 class _Progress:
-    """Show in a terminal how far a run is."""
+    """Show how far a run is."""
 
     def __init__(self) -> None:
-        self._first: tuple[float, int] | None = None
+        self._shown: Progress | None = None
 
     def __call__(self, done: int, pictures: int, unreadable: int) -> None:
-        now = time.monotonic()
-        if self._first is None:
-            self._first = now, done
-        start, before = self._first
-        text = f"{done:,} of {pictures:,} pictures"
-        if unreadable:
-            text += f", {unreadable:,} unreadable"
-        if done > before:
-            rate = (done - before) / max(now - start, 1e-3)
-            text += f", {rate:,.0f} per second"
-            text += f", {_duration((pictures - done) / rate)} left"
-        # Erase the rest of the line before.
-        print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
+        if self._shown is None:
+            self._shown = Progress(pictures, "picture")
+            self._shown.update(done)
+        note = f", {unreadable:,} unreadable" if unreadable else ""
+        self._shown.add(done - self._shown.done, note)
 
     def end(self) -> None:
         """Begin a new line."""
-        if self._first is not None:
-            print_note("")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 6000:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+        if self._shown is not None:
+            self._shown.close()

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 import typing
 from typing import TYPE_CHECKING
 
@@ -101,7 +100,7 @@ def _evaluate(
         fit=arguments.fit,
         include_training_photos=arguments.include_training_photos,
         on_error="skip",
-        verbose=int(sys.stdout.isatty() and not arguments.json),
+        verbose=1,
         **{"mistakes": arguments.mistakes, **options},
     )
 

@@ -1,7 +1,6 @@
 """Read what commands take: the preset, its size and the images."""
 
 import argparse
-import sys
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_facnn._checks.text import printable
+from keras_facnn._progress import say_stage
 from keras_facnn.cli.streams import ErrorReported
 from keras_facnn.cli.streams import print_error
-from keras_facnn.cli.streams import print_note
 from keras_facnn.cli.streams import warnings_as_notes
 
 if TYPE_CHECKING:
@@ -69,13 +68,10 @@ def load_model(arguments: argparse.Namespace) -> "FACNN":
 
     from keras_facnn.model import FACNN
 
-    # Show progress only in a terminal. Scripts that read stderr see errors
-    # only.
-    if sys.stderr.isatty():
-        print_note(
-            f"Loading {printable(arguments.preset)} on "
-            f"{keras.backend.backend()}; the first run takes the longest ..."
-        )
+    say_stage(
+        f"Loading {printable(arguments.preset)} on "
+        f"{keras.backend.backend()}; the first run takes the longest ..."
+    )
     with warnings_as_notes():
         model = FACNN.from_preset(arguments.preset)
     height, width, channels = model.image_shape

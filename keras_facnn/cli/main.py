@@ -20,6 +20,7 @@ from keras_facnn.cli import watch
 from keras_facnn.cli.start import INTERRUPTED
 from keras_facnn.cli.start import WITHOUT_KERAS
 from keras_facnn.cli.start import end_start
+from keras_facnn.cli.start import import_keras
 from keras_facnn.cli.streams import ErrorReported
 from keras_facnn.cli.streams import open_streams
 from keras_facnn.cli.streams import print_error
@@ -97,7 +98,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        end_start()
         status = _run(sys.argv[1:] if argv is None else argv)
         # Flush the help too, which `argparse` prints.
         print_result("", end="")
@@ -124,9 +124,11 @@ def _run(argv: Sequence[str]) -> int:
         return int(e.code or 0)
     arguments.argv = argv
     if arguments.command not in WITHOUT_KERAS:
+        import_keras()
         # Where Keras has no backend, this error says what to install.
         from keras_facnn import FACNN  # noqa: F401
 
+    end_start()
     arguments.run(arguments)
     return 0
 
@@ -138,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser = _Parser(
         prog="keras-facnn",
+        usage="keras-facnn [-h] [--version] COMMAND ...",
         description=_DESCRIPTION.format(commands=listed),
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -146,7 +149,10 @@ def _parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"keras_facnn {__version__}"
     )
     parsers = parser.add_subparsers(
-        metavar="COMMAND", required=True, help=argparse.SUPPRESS
+        prog="keras-facnn",
+        metavar="COMMAND",
+        required=True,
+        help=argparse.SUPPRESS,
     )
     for name, command in COMMANDS.items():
         added = parsers.add_parser(name, description=command.DESCRIPTION)

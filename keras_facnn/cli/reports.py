@@ -5,15 +5,23 @@ import os
 import typing
 
 
-def add_report(parser: argparse.ArgumentParser, default: str) -> None:
-    """Add the options `--output`, `--json` and `--fit`."""
+def add_report(
+    parser: argparse.ArgumentParser, default: str, beside: str = ""
+) -> None:
+    """Add the options `--output`, `--json` and `--fit`.
+
+    Args:
+        parser: The parser of the command.
+        default: The default of `--output`.
+        beside: What the help says of a second file beside an HTML file.
+    """
     from keras_facnn.types import Fit
 
     parser.add_argument(
         "--output",
         default=default,
-        help="file of the report, .html, or .json for only the numbers; "
-        f"default {default}",
+        help=f"file of the report, .html{beside}, or .json for only the "
+        f"numbers; default {default}",
     )
     parser.add_argument(
         "--json",

@@ -1,5 +1,6 @@
-"""Handle Ctrl-C while the package is imported, which takes seconds."""
+"""Import Keras once a command needs it, which takes seconds."""
 
+import importlib
 import itertools
 import os
 import pathlib
@@ -7,41 +8,47 @@ import signal
 import sys
 import types
 
+from keras_facnn._progress import say_stage
+from keras_facnn.cli.backend_messages import hide_chatter
 from keras_facnn.cli.streams import open_streams
 from keras_facnn.cli.streams import print_note
 
 INTERRUPTED = "keras_facnn: interrupted"
-# With one of these, a command prints its own text and ends.
-_QUICK = {"-h", "--help", "--version"}
 # These commands run an exported file, also where Keras is not installed.
 WITHOUT_KERAS = {"batch", "serve", "watch"}
 # If this variable is set, the package does not import Keras. Processes inherit
-# it from the command that starts them.
+# it from commands that run an exported file.
 _SKIPS_KERAS = "KERAS_FACNN_SKIPS_KERAS"
+_started = False
 
 
 def start_command() -> None:
     """Prepare this process if it runs the command line; else do nothing.
 
-    Python imports the package before `__main__`. Without this function, Ctrl-C
-    would show a traceback of the module that is being imported.
+    Python imports the package before `__main__`. So Keras is left out until
+    `import_keras`: help and errors of the command line appear at once. And
+    without this function, Ctrl-C would show a traceback of the module that is
+    being imported.
     """
-    if not _is_command():
+    global _started
+    if _started or not _is_command():
         return
+    _started = True
     open_streams()
-    if WITHOUT_KERAS.intersection(sys.argv[1:2]):
-        os.environ[_SKIPS_KERAS] = "1"
+    os.environ[_SKIPS_KERAS] = "1"
     # A shell that starts a command in the background has SIGINT ignored.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _exit_at_once)
-    # Show progress only in a terminal. Scripts that read stderr see errors
-    # only.
-    if (
-        sys.stderr.isatty()
-        and not _QUICK.intersection(sys.argv)
-        and not skips_keras()
-    ):
-        print_note("Starting Keras ...")
+
+
+def import_keras() -> None:
+    """Import what `start_command` left out, if it did."""
+    if not (_started and skips_keras()):
+        return
+    del os.environ[_SKIPS_KERAS]
+    say_stage("Starting Keras ...")
+    with hide_chatter():
+        importlib.reload(sys.modules["keras_facnn"])
 
 
 def skips_keras() -> bool:

@@ -2,9 +2,9 @@
 
 import argparse
 import os
-import sys
 
 from keras_facnn._checks.text import printable
+from keras_facnn._progress import say_stage
 from keras_facnn.cli.inputs import PRESET_HELP
 from keras_facnn.cli.streams import print_note
 from keras_facnn.cli.streams import print_result
@@ -113,8 +113,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise ValueError("--audit and --regions exclude each other")
         regions, inside = read_avoided(arguments.audit, arguments.avoid), False
 
-    if sys.stdout.isatty():
-        print_note(f"Starting on {keras.backend.backend()} ...")
+    say_stage(f"Starting on {keras.backend.backend()} ...")
     try:
         with warnings_as_notes():
             model = keras_facnn.train(
@@ -128,7 +127,7 @@ def run(arguments: argparse.Namespace) -> None:
                 image_size=arguments.size,
                 validation_share=arguments.validation_share,
                 seed=arguments.seed,
-                verbose=int(sys.stdout.isatty()),
+                verbose=1,
             )
     except KeyboardInterrupt:
         print_note("The same command continues from here.")

@@ -2,12 +2,12 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from keras_facnn._checks.text import printable
+from keras_facnn._progress import Progress
 from keras_facnn.cli.streams import ErrorReported
 from keras_facnn.cli.streams import print_note
 from keras_facnn.cli.streams import print_result
@@ -160,6 +160,7 @@ def _explain(
 
     from keras_facnn.pictures.reading import read_picture
 
+    progress = Progress(len(pictures), "picture")
     for start in range(0, len(pictures), batch_size):
         paths = pictures[start : start + batch_size]
         images = []
@@ -171,11 +172,6 @@ def _explain(
             except (ValueError, OSError) as e:
                 print_note(f"keras_facnn: error: {e}")
                 unreadable.append(path)
-        if sys.stderr.isatty():
-            done = start + len(paths)
-            text = f"{done:,} of {len(pictures):,} pictures"
-            print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
+        progress.add(len(paths))
         if images:
             yield explainer(np.stack(images), centered=True)
-    if sys.stderr.isatty():
-        print(file=sys.stderr)

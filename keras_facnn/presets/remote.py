@@ -19,9 +19,9 @@ from typing import IO
 from typing import Any
 from typing import Self
 
-import keras
-
 from keras_facnn._checks.text import printable
+from keras_facnn._progress import Progress
+from keras_facnn._progress import say_stage
 from keras_facnn.presets import files
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -128,10 +128,8 @@ def _chunks(url: str, largest: int, progress: bool = False) -> Iterator[bytes]:
                 length = response.headers.get("Content-Length", "")
                 size = int(length) if length.isdecimal() else None
                 files.check_file_size(size or 0, largest, url)
-                bar = None
-                if progress:
-                    print(f"Downloading {url}")
-                    bar = keras.utils.Progbar(size, unit_name="byte")
+                say_stage(f"Downloading {url}", shown=progress)
+                bar = Progress(size or 0, "byte", shown=progress)
                 received = 0
                 # Read what is there, and do not wait for more, so that a slow
                 # server meets the deadline.
@@ -139,8 +137,7 @@ def _chunks(url: str, largest: int, progress: bool = False) -> Iterator[bytes]:
                     deadline.check()
                     received += len(chunk)
                     files.check_file_size(received, largest, url)
-                    if bar:
-                        bar.add(len(chunk))
+                    bar.add(len(chunk))
                     yield chunk
                 # A connection that the deadline closed looks complete.
                 deadline.check()

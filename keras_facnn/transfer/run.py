@@ -12,6 +12,7 @@ import numpy as np
 from keras_facnn._checks.messages import callers_stacklevel
 from keras_facnn._checks.packages import how_to_install
 from keras_facnn._checks.text import printable
+from keras_facnn._progress import say_stage
 from keras_facnn.evaluation import evaluate
 from keras_facnn.model import FACNN
 from keras_facnn.pictures.copies import file_digest
@@ -253,8 +254,7 @@ class Run:
         return model, record, metadata
 
     def _say(self, line: str) -> None:
-        if self.verbose:
-            print(printable(line), flush=True)
+        say_stage(printable(line), shown=bool(self.verbose))
 
 
 def _load_base(settings: Settings) -> FACNN:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_facnn._checks.models import all_layers
+from keras_facnn._progress import shows_bars
 from keras_facnn.evaluation.outputs import read_outputs
 from keras_facnn.evaluation.photos import find_photos
 from keras_facnn.model import FACNN
@@ -74,7 +75,8 @@ def train_backbone(
             epochs=number + 1,
             initial_epoch=number,
             shuffle=False,
-            verbose=verbose,
+            # Where no line can be replaced, Keras prints a line per round.
+            verbose=verbose if shows_bars() else 2 * verbose,
         )
         scores = _score(model, held_out, verbose)
         say(

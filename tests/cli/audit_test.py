@@ -52,6 +52,11 @@ def test_prints_what_is_suspicious_and_writes_a_report(
     words = " ".join(out.split())
     assert "suspicious reason" in words and first.name in words
     assert first.grounds in words and str(report) in out
+    # One audit writes both: the page, and the numbers that training takes.
+    numbers = tmp_path / "audit.json"
+    assert str(numbers) in out and "train --audit" in words
+    assert json.loads(numbers.read_text("utf-8"))["images"] == audit.images
+    numbers.unlink()
     text = report.read_text("utf-8")
     assert "Why does colors" in text and "data:image/jpeg" in text
 
@@ -63,6 +68,8 @@ def test_prints_what_is_suspicious_and_writes_a_report(
     assert found["images"] == audit.images
     assert found["model"] == str(preset) and str(output) in err
     assert json.loads(output.read_text("utf-8")) == found
+    assert run("audit", "--help") == 0
+    assert "train --audit" in " ".join(capsys.readouterr().out.split())
 
 
 def test_audits_photos_without_labels(preset, folder, tmp_path, capsys):

@@ -40,7 +40,7 @@ def test_loads_a_folder_and_downloads_weights_once(
     server, small_model, cache, capsys
 ):
     same(FACNN.from_preset(f"{server.url}/preset"), small_model)
-    assert "Downloading" in capsys.readouterr().out
+    assert "Downloading" in capsys.readouterr().err
     server.requests.clear()
     same(FACNN.from_preset(f"{server.url}/preset/"), small_model)
     assert not any(path.endswith(".h5") for path, _ in server.requests)
