@@ -37,6 +37,7 @@ def as_dataframe(audit: "Audit", table: str) -> Any:
     rows: Sequence[dict[str, Any]] = [r.to_dict() for r in audit.reasons]
     for row in rows:
         taken = row.pop("taken")
-        row.pop("members")
+        for name in ("members", "rest", "usual_cells"):
+            row.pop(name)
         row |= {f"without_{name}": value for name, value in taken.items()}
     return pandas.DataFrame(rows)

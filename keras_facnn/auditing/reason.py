@@ -12,8 +12,12 @@ from keras_facnn.auditing.words import grounds
 
 Kind: TypeAlias = Literal["place", "texture", "looks"]
 
+# Places are one and the same if an image's cells and the usual ones share, on
+# average, at least this part of what both cover.
+_SAME_PLACE = 0.5
 _NUMBERS = (
     "kind",
+    "images",
     "alarm",
     "suspicion",
     "grounds",
@@ -65,7 +69,8 @@ class Reason:
         said: The number of that class.
         kind: `"place"`, `"texture"` or `"looks"`.
         members: List of the images that have it, those of most evidence first.
-        images: How many images of the class were looked at.
+        rest: List of the images of the class that were looked at, and are not
+            known to have it.
         evidence: The share of the positive evidence for the class that lies in
             these places, 0..1, the mean over all images of the class.
         surplus: How much more evidence there is in these places, in logits,
@@ -93,7 +98,7 @@ class Reason:
     said: int
     kind: Kind
     members: list[Member]
-    images: int
+    rest: list[Pick]
     evidence: float
     surplus: float | None
     spread: float
@@ -107,6 +112,29 @@ class Reason:
 
     def __repr__(self) -> str:
         return f"<Reason {self.name!r}: {self.grounds}>"
+
+    @property
+    def images(self) -> int:
+        """How many images of the class were looked at."""
+        return len(self.members) + len(self.rest)
+
+    @property
+    def usual_cells(self) -> np.ndarray | None:
+        """The cells in which at least half of its images have it.
+
+        None if it is in other places in each image, and for a texture.
+        """
+        if self.kind == "texture":
+            return None
+        cells, counts = np.unique(
+            np.concatenate([m.cells for m in self.members]), return_counts=True
+        )
+        usual = cells[counts >= len(self.members) / 2]
+        shared = [
+            np.isin(m.cells, usual).sum() / len(np.union1d(m.cells, usual))
+            for m in self.members
+        ]
+        return usual if np.mean(shared) >= _SAME_PLACE else None
 
     @property
     def share(self) -> float:
@@ -130,6 +158,9 @@ class Reason:
             "class": self.class_name,
             "share": self.share,
             **{name: getattr(self, name) for name in _NUMBERS},
+            "usual_cells": None
+            if self.usual_cells is None
+            else self.usual_cells.tolist(),
             "members": [
                 {
                     "index": m.pick.index,
@@ -139,4 +170,5 @@ class Reason:
                 }
                 for m in self.members
             ],
+            "rest": [{"index": p.index, "path": p.path} for p in self.rest],
         }

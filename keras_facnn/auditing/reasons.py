@@ -236,7 +236,7 @@ def _reason(
         said=of_class.index,
         kind=kind,
         members=members,
-        images=len(of_class.picks),
+        rest=[of_class.picks[i] for i in rest],
         evidence=sum(m.share for m in members) / len(of_class.picks),
         surplus=float(np.mean(surplus)) if len(rest) else None,
         spread=grid.spread(every),

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from keras_facnn._checks.arguments import check_option
+from keras_facnn._checks.classes import check_labels
 from keras_facnn._checks.numbers import check_int
 from keras_facnn.auditing import outputs
 from keras_facnn.auditing import report
@@ -187,21 +188,29 @@ class Audit:
         check_option("name", name, by_name)
         return by_name[name]
 
-    def regions(self, reason: Reason | str) -> np.ndarray:
+    def regions(self, reason: Reason | str, labels: Any = None) -> np.ndarray:
         """Return where the images have a reason, as `RegionPenalty` takes it.
+
+        A suspicious reason is looked for in up to 150 images of the class.
+        With `labels`, the other images of the class get its usual place: the
+        cells in which at least half of those that have it show it.
 
         Args:
             reason: A `Reason` of this audit, or its name.
+            labels: The right class of each image, in the order in which they
+                were audited, integers or names. None leaves out the images in
+                which the reason was not looked for.
 
         Returns:
             A float32 array `(images, rows, columns)` in the order in which the
             images were audited: 1 in the cells of the reason and 0 elsewhere,
-            and NaN for images that are not known to have it. Those are also
-            the images that are not in the sample.
+            and NaN for images that are not known to have it.
 
         Raises:
             ValueError: If the audit is a sum, whose images have no order. Then
-                the `path` of each of `reason.members` tells which it is.
+                the `path` of each of `reason.members` tells which it is. Also
+                with `labels`, if the images have the reason in other places
+                each, so that there is no usual one.
         """
         if isinstance(reason, str):
             reason = self.reason(reason)
@@ -217,6 +226,20 @@ class Audit:
             )
         total = self.images + self.facts.get("unreadable", 0)
         masks = np.full((total, self.statistics.grid.cells), np.nan, "float32")
+        if labels is not None:
+            numbers = check_labels(
+                labels, total, len(self.class_names), self.class_names
+            )
+            usual = reason.usual_cells
+            if usual is None:
+                raise ValueError(
+                    "`labels` must be None for a reason without a usual place. "
+                    "Draw masks for the other images of the class. Received: "
+                    f"reason={reason.name!r}, {reason.place}"
+                )
+            masks[numbers == reason.said] = 0
+            masks[np.ix_(numbers == reason.said, usual)] = 1
+            masks[[pick.index for pick in reason.rest]] = np.nan
         for member in reason.members:
             masks[member.pick.index] = 0
             masks[member.pick.index, member.cells] = 1

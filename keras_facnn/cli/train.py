@@ -6,6 +6,8 @@ import os
 from keras_facnn._checks.text import printable
 from keras_facnn._progress import say_stage
 from keras_facnn.cli.inputs import PRESET_HELP
+from keras_facnn.cli.regions import add_regions
+from keras_facnn.cli.regions import read_regions
 from keras_facnn.cli.streams import print_note
 from keras_facnn.cli.streams import print_result
 from keras_facnn.cli.streams import warnings_as_notes
@@ -38,31 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--thorough",
         action="store_true",
         help="train the backbone, too: more accurate, and takes many times as "
-        "long; goes on from NAME if that is trained already",
+        "long; goes on from NAME if that is trained already; takes no masks, "
+        "so not with --regions or --avoid",
     )
-    parser.add_argument(
-        "--regions",
-        metavar="MASKS",
-        help="folder of PNG masks with the names of the photos, white where "
-        "the evidence for the class must lie; masks of some photos are enough",
-    )
-    parser.add_argument(
-        "--outside",
-        action="store_true",
-        help="evidence must lie outside of the masks, such as those of a cue",
-    )
-    parser.add_argument(
-        "--audit",
-        metavar="JSON",
-        help="audit of the photos, as `keras_facnn.audit(...).save` writes it",
-    )
-    parser.add_argument(
-        "--avoid",
-        metavar="REASON",
-        action="append",
-        help='reason of the audit, such as "dress 1", from whose places no '
-        "evidence must come; may be given several times",
-    )
+    add_regions(parser, "masks of some photos are enough; not with --thorough")
     parser.add_argument(
         "--region-weight",
         type=float,
@@ -101,18 +82,15 @@ def run(arguments: argparse.Namespace) -> None:
 
     import keras_facnn
     from keras_facnn.presets.save import REPORT
-    from keras_facnn.transfer.regions import read_avoided
 
-    regions, inside = arguments.regions, not arguments.outside
-    if regions is None and arguments.audit is None and arguments.outside:
-        raise ValueError("--outside needs --regions")
-    if (arguments.audit is None) != (arguments.avoid is None):
-        raise ValueError("--audit and --avoid must be given together")
-    if arguments.audit is not None:
-        if regions is not None:
-            raise ValueError("--audit and --regions exclude each other")
-        regions, inside = read_avoided(arguments.audit, arguments.avoid), False
-
+    if arguments.thorough and (arguments.regions or arguments.audit):
+        raise ValueError(
+            "--thorough takes no masks, so it can't be given with --regions or "
+            "--audit. It trains on random parts of the photos"
+        )
+    regions, inside, sentences = read_regions(arguments)
+    for sentence in sentences:
+        print_result(printable(sentence))
     say_stage(f"Starting on {keras.backend.backend()} ...")
     try:
         with warnings_as_notes():

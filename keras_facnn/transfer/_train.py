@@ -7,13 +7,14 @@ from keras_facnn._checks.numbers import check_float
 from keras_facnn._checks.numbers import check_int
 from keras_facnn._checks.numbers import check_seed
 from keras_facnn.model import FACNN
+from keras_facnn.pictures.photo_masks import check_photo_masks
+from keras_facnn.pictures.photo_masks import match_photos
+from keras_facnn.pictures.photo_masks import name_of_masks
 from keras_facnn.presets.save import folder_to_write
 from keras_facnn.transfer.photos import check_apart
 from keras_facnn.transfer.photos import list_photos
 from keras_facnn.transfer.record import Settings
 from keras_facnn.transfer.record import read_record
-from keras_facnn.transfer.regions import check_regions
-from keras_facnn.transfer.regions import name_of_regions
 from keras_facnn.transfer.run import Run
 from keras_facnn.transfer.work_folder import holding
 from keras_facnn.transfer.work_folder import work_folder_of
@@ -73,10 +74,12 @@ def train(
         thorough: Whether to train the backbone, too. If `output` was trained
             without, the training goes on from there.
         regions: Path of a folder of masks, as `load_regions` reads them. Or a
-            dict from the paths of photos to masks `(H, W)` of 0 to 1 or of NaN,
-            such as `dict(zip(photos.paths, audit.regions("dress 1")))`; such a
-            mask covers the photo as the model sees it, cropped. Masks of some
-            photos are enough. None means no regions.
+            dict from the paths of photos to PNG files, or to masks `(H, W)` of
+            0 to 1 or of NaN, such as
+            `dict(zip(photos.paths, audit.regions("dress 1", photos.labels)))`;
+            such a mask covers the photo as the model sees it, cropped. Masks of
+            some photos are enough, but each photo that has a cue needs one.
+            None means no regions.
         inside: Whether evidence must lie inside the regions. False means
             outside of them.
         region_weight: Non-negative float, the weight of the copies, as in
@@ -132,7 +135,7 @@ def train(
     >>> sorted(os.listdir(f"{folder}/mine"))[-1]
     'report.html'
     """
-    masks = check_regions(regions)
+    known = check_photo_masks(regions)
     settings = Settings(
         base=os.fspath(base),
         image_size=None
@@ -142,15 +145,15 @@ def train(
             "validation_share", validation_share, above=0, below=1
         ),
         seed=check_seed(seed),
-        regions=name_of_regions(masks),
+        regions=name_of_masks(known),
         inside=check_bool("inside", inside),
         region_weight=check_float("region_weight", region_weight, least=0),
     )
     thorough = check_bool("thorough", thorough)
     if thorough and regions is not None:
         raise ValueError(
-            "`regions` works without `thorough`, which would train the "
-            "backbone on random parts of the photos, without regions. "
+            "`regions` must be None with `thorough`, which takes no masks, "
+            "because it trains on random parts of the photos. "
             f"Received: thorough=True, regions={settings.regions!r}"
         )
     verbose = check_verbose(verbose)
@@ -158,6 +161,7 @@ def train(
     work = work_folder_of(target)
     check_apart(target, work, folder)
     photos = list_photos(folder)
+    masks = {} if known is None else match_photos(known, photos.paths)
     with holding(work):
         before = read_record(target, settings, photos.names, thorough)
         run = Run(target, work, settings, verbose, masks)

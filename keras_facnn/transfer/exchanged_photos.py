@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_facnn.pictures.photo_masks import shown_mask
 from keras_facnn.pictures.reading import read_picture
 from keras_facnn.training.exchange import Exchanges
 from keras_facnn.training.exchange import exchanged
@@ -17,7 +18,6 @@ from keras_facnn.transfer.feature_file import PhotoKey
 from keras_facnn.transfer.feature_file import photo_key
 from keras_facnn.transfer.features import add_missing
 from keras_facnn.transfer.features import pooled_function
-from keras_facnn.transfer.regions import shown_mask
 
 
 def add_exchanged(

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import pathlib
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -17,6 +18,7 @@ from keras_facnn.evaluation import evaluate
 from keras_facnn.model import FACNN
 from keras_facnn.pictures.copies import file_digest
 from keras_facnn.pictures.image_folder import ImageFolder
+from keras_facnn.pictures.photo_masks import shown_mask
 from keras_facnn.presets.record import RESERVED
 from keras_facnn.presets.save import REPORT
 from keras_facnn.training.exchange import can_exchange
@@ -39,8 +41,6 @@ from keras_facnn.transfer.record import description_of
 from keras_facnn.transfer.record import metadata_of
 from keras_facnn.transfer.record import read_metadata
 from keras_facnn.transfer.record import training_of
-from keras_facnn.transfer.regions import masks_of
-from keras_facnn.transfer.regions import shown_mask
 from keras_facnn.transfer.scores import Scores
 from keras_facnn.transfer.thorough import train_backbone
 from keras_facnn.transfer.work_folder import CHECKPOINT
@@ -54,7 +54,7 @@ class Run:
         work: The folder of the features and checkpoints.
         settings: What the result depends on, besides the photos.
         verbose: Whether to show what is going on.
-        regions: The folder of masks of regions, or masks by paths, or None.
+        masks: Masks of regions, or their files, by the paths of the photos.
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class Run:
         work: pathlib.Path,
         settings: Settings,
         verbose: int,
-        regions: str | dict[str, np.ndarray] | None = None,
+        masks: Mapping[str, str | np.ndarray],
     ) -> None:
-        self.regions = regions
+        self.masks = masks
         self.target, self.work = target, work
         self.settings, self.verbose = settings, verbose
 
@@ -104,7 +104,16 @@ class Run:
             if key in file
         }
         rows = [np.array([row_of[path] for path in s.paths]) for s in sides]
-        masks = masks_of(self.regions, *sides)
+        masks = {
+            i: self.masks[path]
+            for i, path in enumerate(sides[0].paths)
+            if path in self.masks
+        }
+        if self.masks and not masks:
+            raise ValueError(
+                "`regions` must hold the mask of a photo that is trained on. "
+                f"Received: {settings.regions!r}, of photos that are held out"
+            )
         exchanged = None
         if masks and self.settings.region_weight:
             exchanged = self._exchange(file, backbone, sides[0], masks)

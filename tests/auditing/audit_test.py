@@ -184,6 +184,38 @@ def test_finds_a_tag_that_one_class_has():
     )
 
 
+def test_images_that_were_not_compared_get_the_usual_place(monkeypatch):
+    for module in ("reasons", "repeats"):
+        monkeypatch.setattr(f"keras_facnn.auditing.{module}.COMPARED", 30)
+    model = make_model()
+    images, labels = make_images(120)
+    those = np.flatnonzero(labels == 1)[:50]
+    images[those] = put_tag(images[those])
+    audit = keras_facnn.audit(model, images, labels)
+    first = audit.reasons[0]
+    assert first.alarm and first.images == 30
+    names = np.array(audit.class_names)[labels].tolist()
+    for given in (labels, names):
+        masks = audit.regions(first, given)
+        known = ~np.isnan(masks).any(axis=(1, 2))
+        assert known[those].all() and not known[labels == 0].any()
+        # Images that were compared and have no tag get no mask.
+        assert known.sum() == 60 - len(first.rest)
+        assert 0 < len(first.rest) < 10
+        rows, columns = np.nonzero(masks[known].mean(axis=0) > 0.5)
+        assert rows.min() >= 5 and columns.max() <= 3
+    found = first.to_dict()
+    assert found["images"] == len(found["members"]) + len(found["rest"])
+    members = [
+        dataclasses.replace(m, cells=np.array([9 * i]))
+        for i, m in enumerate(first.members[:8])
+    ]
+    scattered = dataclasses.replace(first, members=members)
+    assert scattered.to_dict()["usual_cells"] is None
+    with pytest.raises(ValueError, match="without a usual place"):
+        audit.regions(scattered, labels)
+
+
 def test_covering_the_tag_is_what_the_model_answers_without_it():
     model = make_model()
     images, labels = make_images(120)

@@ -131,9 +131,12 @@ def test_training_loses_a_cue(base, tagged):
     audit = keras_facnn.audit(plain, tagged / "photos").to_dict()
     reason = next(r for r in audit["reasons"] if r["class"] == "red")
     assert audit["grid"] == [8, 8] and len(reason["members"]) > 20
-    # The reasons of a random backbone are others than the tag.
+    # The reasons of a random backbone are others than the tag. The audit of a
+    # larger folder compares only some photos of a class.
+    reason |= {"members": reason["members"][:6], "rest": []}
     for member in reason["members"]:
         member["cells"] = [0, 1, 8, 9]
+    reason["usual_cells"] = [0, 1, 8, 9]
     (tagged / "audit.json").write_text(json.dumps(audit))
     masked = ["--regions", tagged / "masks", "--outside"]
     avoiding = ["--audit", tagged / "audit.json", "--avoid", reason["name"]]
@@ -150,7 +153,7 @@ def test_training_loses_a_cue(base, tagged):
 @pytest.mark.only_on("torch")
 def test_regions_that_cannot_be_used_are_refused(train, tagged, capsys):
     masks = tagged / "masks"
-    with pytest.raises(ValueError, match="`regions` works without `thorough`"):
+    with pytest.raises(ValueError, match="`regions` must be None with `thor"):
         train(regions=masks, thorough=True)
     with pytest.raises(FileNotFoundError, match="no folder"):
         train(regions=tagged / "none")
@@ -158,6 +161,8 @@ def test_regions_that_cannot_be_used_are_refused(train, tagged, capsys):
         train(regions=masks, region_weight=-1.0)
     with pytest.raises(ValueError, match="'1 masks', of other photos"):
         train(regions={"elsewhere.png": np.ones((4, 4))})
+    # Nothing was computed.
+    assert not (tagged / "mine.training").exists()
     photo = tagged / "photos" / "red" / "0.png"
     with pytest.warns(UserWarning, match="1 of 1 masks say that all"):
         train(regions={str(photo): np.zeros((4, 4))}, inside=False)
@@ -168,10 +173,6 @@ def test_regions_that_cannot_be_used_are_refused(train, tagged, capsys):
 
     command = ["train", tagged / "photos", "--output", tagged / "x"]
     (tagged / "other.json").write_text("{}")
-    reasons = [{"name": "red 1", "members": [{"path": None, "cells": [0]}]}]
-    (tagged / "arrays.json").write_text(
-        json.dumps({"grid": [2, 2], "reasons": reasons})
-    )
     for options, said in (
         (["--avoid", "red 1"], "given together"),
         (["--audit", "other.json"], "given together"),
@@ -179,8 +180,9 @@ def test_regions_that_cannot_be_used_are_refused(train, tagged, capsys):
             ["--audit", tagged / "other.json", "--avoid", "a"],
             "must be the JSON",
         ),
-        (["--audit", tagged / "arrays.json", "--avoid", "a"], "red 1"),
-        (["--audit", tagged / "arrays.json", "--avoid", "red 1"], "in files"),
+        (["--audit", tagged / "none.json", "--avoid", "a"], "no file"),
+        (["--regions", masks, "--thorough"], "--thorough takes no masks"),
     ):
         assert run(*command, *options) == 1
         assert said in capsys.readouterr().err
+    assert not (tagged / "x.training").exists()
