@@ -277,7 +277,7 @@ def define_preset_flags(
         "test",
         "Split of the data to measure on; . is all of a folder class/*.jpg.",
     )
-    flags.DEFINE_integer("batch_size", 250, "Images per forward pass.", 1)
+    flags.DEFINE_integer("batch_size", 32, "Images per forward pass.", 1)
 
 
 def define_labels_flag() -> None:
