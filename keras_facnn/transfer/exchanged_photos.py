@@ -59,15 +59,21 @@ def add_exchanged(
         image, other, region = trios[number]
         mask = shown_mask(masks[region], paths[region], shape[:2])
         copy = exchanged(
-            read_picture(paths[image], shape),
-            None if image == other else read_picture(paths[other], shape),
+            lambda i: read_picture(paths[i], shape),
+            image,
+            other,
             1 - mask if inside else mask,
         )
         both = [copy, copy[:, ::-1]]
         return np.stack([both[i % 2] for i in range(versions)]), b""
 
     keys = [
-        _key(paths[image], paths[other], masks[region], inside)
+        _key(
+            paths[image],
+            None if other < 0 else paths[other],
+            masks[region],
+            inside,
+        )
         for image, other, region in trios
     ]
     unreadable = add_missing(
@@ -87,10 +93,10 @@ def add_exchanged(
 
 
 def _key(
-    path: str, other: str, mask: str | np.ndarray, inside: bool
+    path: str, other: str | None, mask: str | np.ndarray, inside: bool
 ) -> PhotoKey:
     """Return what identifies a copy; no file has the name."""
-    names: list[Any] = [photo_key(path), photo_key(other), inside]
+    names: list[Any] = [photo_key(path), other and photo_key(other), inside]
     if isinstance(mask, str):
         names.append(photo_key(mask))
     else:

@@ -21,6 +21,7 @@ from keras_facnn.pictures.image_folder import ImageFolder
 from keras_facnn.pictures.photo_masks import shown_mask
 from keras_facnn.presets.record import RESERVED
 from keras_facnn.presets.save import REPORT
+from keras_facnn.training.cropping import clear_square
 from keras_facnn.training.exchange import can_exchange
 from keras_facnn.training.exchange import choose_exchanges
 from keras_facnn.transfer.checkpoint import Checkpoint
@@ -152,11 +153,14 @@ class Run:
     ) -> Exchanged | None:
         """Exchange what must not count between photos, if there is any."""
         settings, size = self.settings, backbone.input_shape[1:3]
-        usable = []
+        usable, clear = [], []
         for i, mask in masks.items():
             shown = shown_mask(mask, photos.paths[i], size)
-            if can_exchange(1 - shown if settings.inside else shown):
+            wrong = 1 - shown if settings.inside else shown
+            if can_exchange(wrong):
                 usable.append(i)
+                if clear_square(wrong) is not None:
+                    clear.append(i)
         if len(usable) < len(masks):
             warnings.warn(
                 f"{len(masks) - len(usable)} of {len(masks)} masks say that "
@@ -169,6 +173,7 @@ class Run:
         exchanges, kept = choose_exchanges(
             photos.labels,
             np.array(usable),
+            np.array(clear, int),
             settings.inside,
             settings.region_weight,
             settings.seed,

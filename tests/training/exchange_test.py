@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import keras_facnn
 
@@ -31,19 +32,25 @@ def test_the_cue_comes_to_other_classes_and_leaves_its_own(tagged):
     copies, copied, weight = mixed[45:], of_class[45:], weights[45:]
     has_tag = (copies[:, 2:4, :2] == 255).all(axis=(1, 2, 3))
     np.testing.assert_array_equal(has_tag, copied != 1)
-    # Each of the 8 has 4 copies with something of another, 1 that is covered,
-    # and 4 others that have its tag.
+    # Each of the 8 has 3 copies with something of another, 1 that is covered,
+    # 1 that is cropped, and 4 others that have its tag.
     assert len(copies) == 8 * 9 and has_tag.sum() == 8 * 4
-    # All copies of the 35 others count half as much as these.
-    assert weight[~has_tag].sum() == 2 * 8
-    assert weight[has_tag].sum() == pytest.approx(35 / 2)
-    covered = ~has_tag & (weight == 1)
+    # All copies of the 35 others count a quarter as much as these.
+    assert weight[~has_tag].sum() == pytest.approx(2 * 8)
+    assert weight[has_tag].sum() == pytest.approx(35 / 4)
+    alone = ~has_tag & (weight == 0.5)
+    covered, crops = copies[alone][:8], copies[alone][8:]
     colors = np.round(images[20:28].mean(axis=(1, 2)))
-    np.testing.assert_array_equal(copies[covered][:, 2, 0], colors)
+    np.testing.assert_array_equal(covered[:, 2, 0], colors)
+    # The largest square without the tag is 6 of 8 pixels wide, at the right.
+    for image, crop in zip(images[20:28], crops, strict=True):
+        part = Image.fromarray(image[1:7, 2:])
+        expected = part.resize((8, 8), Image.Resampling.BILINEAR)
+        np.testing.assert_allclose(crop, expected, atol=1)
 
     place = np.zeros((8, 8), bool)
     place[2:4, :2] = True
-    exchanged = zip(copies[~covered], copied[~covered], strict=True)
+    exchanged = zip(copies[~alone], copied[~alone], strict=True)
     for copy, label in exchanged:
         alike = (images[:, ~place] == copy[~place]).all(axis=(1, 2))
         (source,) = np.flatnonzero(alike)
@@ -61,11 +68,14 @@ def test_what_is_inside_stays(tagged):
     assert set(of_class[45:].tolist()) == {1}
     assert (mixed[45:, 2:4, :2] == 255).all()
     assert len(mixed) == 45 + 8 * 5
-    for copy in mixed[45 : 45 + 8 * 4]:
+    for copy in mixed[45 : 45 + 8 * 3]:
         outside = (images[:, 4:] == copy[4:]).all(axis=(1, 2, 3))
         assert (labels[outside] != 1).all() and outside.any()
-    assert (mixed[-8:, 4:] == mixed[-8:, 4:5, :1]).all()
-    assert weights[45:].sum() == 2 * 8
+    covered = mixed[-16:-8, 4:]
+    assert (covered == covered[:, :1, :1]).all()
+    # Of a crop, nothing is left but the tag.
+    assert (mixed[-8:] == 255).all()
+    assert weights[45:].sum() == pytest.approx(2 * 8)
 
 
 def test_the_weight_is_that_of_the_copies(tagged):
@@ -102,12 +112,19 @@ def test_the_seed_chooses_the_others(tagged):
     assert (first != other).any()
 
 
-def test_many_images_with_a_region_have_fewer_copies(rng):
+@pytest.mark.parametrize("inside", [False, True])
+def test_many_images_with_a_region_have_fewer_copies(rng, inside):
     images = rng.integers(0, 255, (1400, 2, 2, 1)).astype("uint8")
     labels, regions = np.arange(1400) % 2, np.ones((1400, 2, 2))
     regions[:, 0, 0] = 0
-    mixed, *_ = keras_facnn.exchange_regions(images, labels, regions)
-    assert len(mixed) == 3 * 1400
+    # Of the first half, nothing is left that a crop could show.
+    regions = np.kron(regions, np.ones((4, 4)))
+    regions[:700] = np.indices((8, 8)).sum(axis=0) % 2
+    mixed, _, weights = keras_facnn.exchange_regions(
+        images, labels, regions, inside=inside
+    )
+    assert len(mixed) == (3 if inside else 4) * 1400
+    assert weights[1400 : 3 * 1400].tolist() == [1] * 2 * 1400
 
 
 @pytest.mark.parametrize("inside", [False, True])

@@ -27,7 +27,7 @@ def test_features_are_those_of_the_copies(base, tagged, monkeypatch):
         np.eye(4, dtype="float32"),
     )
     known = np.array(list(masks))
-    exchanges, _ = choose_exchanges(photos.labels, known, True, 1.0, 0)
+    exchanges, _ = choose_exchanges(photos.labels, known, known, True, 1.0, 0)
     (tagged / "work").mkdir()
     file = FeatureFile(tagged / "work", {}, (3, backbone.output_shape[-1]))
     arguments = file, backbone, photos.paths, exchanges, masks, True, 0
@@ -61,7 +61,7 @@ def test_equal_copies_have_one_row(base, tagged):
     mask = np.zeros((4, 4), "float32")
     mask[0] = 1
     exchanges, _ = choose_exchanges(
-        photos.labels, np.array([1, 2]), False, 1.0, 0
+        photos.labels, np.array([1, 2]), np.array([1, 2]), False, 1.0, 0
     )
     (tagged / "work").mkdir()
     file = FeatureFile(tagged / "work", {}, (1, backbone.output_shape[-1]))
