@@ -125,8 +125,17 @@ def audit(
             else None,
             "fit": fit if source.paths is not None else None,
             "unreadable": len(broken),
+            **_training(model),
         },
     )
+
+
+def _training(model: Any) -> dict[str, Any]:
+    """Return the settings of `keras_facnn.train`, if it made a model."""
+    entry = (model.preset_metadata or {}).get("training")
+    if not isinstance(entry, dict) or entry.get("by") != "keras_facnn.train":
+        return {}
+    return {"training": entry.get("settings", {})}
 
 
 class _Running:

@@ -5,6 +5,7 @@ import typing
 
 from keras_facnn._checks.text import escaped
 from keras_facnn.auditing.drawing import Pictures
+from keras_facnn.auditing.reason import Reason
 from keras_facnn.auditing.repeats import COMPARED
 from keras_facnn.auditing.report_cards import image_name
 from keras_facnn.auditing.report_cards import suspicious
@@ -13,19 +14,20 @@ from keras_facnn.auditing.report_classes import looks
 from keras_facnn.auditing.report_classes import where
 from keras_facnn.auditing.text import caveats
 from keras_facnn.auditing.text import verdict
+from keras_facnn.auditing.use import HEADINGS
+from keras_facnn.auditing.use import by_use
+from keras_facnn.auditing.use import changed_answers
 from keras_facnn.evaluation import page as html
 
 if typing.TYPE_CHECKING:
     from keras_facnn.auditing.result import Audit
 
-# Suspicious reasons to name in the first sentences.
+# Suspicious reasons of a group to name in the first sentences.
 _FIRST = 3
 
 
 def page(audit: "Audit") -> str:
     """Return the page of an audit, in HTML."""
-    # The name of a preset may be the path of its folder.
-    path = pathlib.PurePath(audit.facts.get("model") or "the model")
     pictures = Pictures(audit)
     sections = [
         suspicious(audit, pictures),
@@ -42,7 +44,7 @@ def page(audit: "Audit") -> str:
             f"{photos} no longer where the audit read them, and so not shown."
         )
     return html.page(
-        f"Why does {path.name} answer as it does?",
+        f"Why does {_model_name(audit)} answer as it does?",
         [
             html.paragraph(verdict(audit)),
             _first(audit),
@@ -52,17 +54,49 @@ def page(audit: "Audit") -> str:
     )
 
 
+def _model_name(audit: "Audit") -> str:
+    """Return what to call the model in a sentence."""
+    model = audit.facts.get("model")
+    if not model or audit.facts.get("by_color"):
+        return model or "the model"
+    # The name of a preset may be the path of its folder.
+    return f'the model "{pathlib.PurePath(model).name}"'
+
+
 def _first(audit: "Audit") -> str:
-    alarms = [r for r in audit.reasons if r.alarm]
-    if not alarms:
+    """Return what was found, whether the model uses it first."""
+    groups = by_use(audit)
+    if not groups:
         return html.paragraph(
             "A cue that all classes have, or that no two images show alike, is "
             "not found in this way. So look at what the model goes by, below."
         )
-    return html.listing(
-        f"<b>{escaped(r.name)}</b>: {escaped(r.grounds)}."
-        for r in alarms[:_FIRST]
+    return "".join(
+        f"<h3>{escaped(HEADINGS[use])}</h3>\n"
+        + html.listing(
+            [
+                *(_line(audit, reason) for reason in reasons[:_FIRST]),
+                *(
+                    [f"{len(reasons) - _FIRST:,} more, below"]
+                    if len(reasons) > _FIRST
+                    else []
+                ),
+            ]
+        )
+        for use, reasons in groups.items()
     )
+
+
+def _line(audit: "Audit", reason: Reason) -> str:
+    found = audit.coverings.get(reason.name)
+    if found is None:
+        text = f"{reason.grounds}."
+    else:
+        text = (
+            f"if it is covered, {changed_answers(found)}. It is "
+            f"{reason.grounds}."
+        )
+    return f"<b>{escaped(reason.name)}</b>: {escaped(text)}"
 
 
 def _unlike(audit: "Audit", pictures: Pictures) -> str:
@@ -110,10 +144,13 @@ def _terms(audit: "Audit") -> str:
     facts = [
         f"{name.replace('_', ' ')}: {value}"
         for name, value in audit.facts.items()
-        if value not in (None, 0)
+        if value not in (None, 0) and not isinstance(value, dict)
     ]
     rows, columns = audit.statistics.grid.shape
     terms = {
+        "logit": "The number that a model gives to each class, before it makes "
+        "probabilities of them. One logit more makes a class 2.7 times as "
+        "likely, compared with any other class.",
         "evidence": "A logit of this model is the sum of a map, so each place "
         "has an exact share of it. What all classes share decides nothing "
         "among them and is subtracted. Only positive evidence counts in "
@@ -126,7 +163,12 @@ def _terms(audit: "Audit") -> str:
         "many cells of the same image away, at random.",
         "if covered": "What the model says if these places are filled with the "
         "colors around them. The control fills equally large places elsewhere. "
-        "A fall of the logit is beyond that of all classes.",
+        "A fall of the logit is beyond that of all classes. The colors keep a "
+        "trace of what was there, so more answers may depend on a place than "
+        "change; only images without the thing tell how many.",
+        "how alike": "In this place, how many times nearer the images are to "
+        "each other than to the nearest image of another class, by their "
+        "colors, or for a texture by their sharpness.",
         "suspicious": "The same thing at the same place, or the same sharpness "
         "or compression, in several images of one class, which are more alike "
         "there than images of different classes ever are. This looks at the "

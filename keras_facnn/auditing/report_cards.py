@@ -1,18 +1,21 @@
 """Cards of a report: what is suspicious, and what to do about it."""
 
+import math
 import os
-import shlex
 import typing
 from collections.abc import Sequence
 
 from keras_facnn._checks.text import escaped
 from keras_facnn._checks.text import join_first
 from keras_facnn.auditing.drawing import Pictures
+from keras_facnn.auditing.overlap import overlapped
 from keras_facnn.auditing.reason import Reason
+from keras_facnn.auditing.reasons import FEWEST_IMAGES
 from keras_facnn.auditing.repeats import THRESHOLD
-from keras_facnn.auditing.text import covered
-from keras_facnn.auditing.text import how_to_cover
+from keras_facnn.auditing.report_advice import advice
 from keras_facnn.auditing.text import without
+from keras_facnn.auditing.use import covered
+from keras_facnn.auditing.use import how_to_cover
 from keras_facnn.evaluation import page as html
 from keras_facnn.evaluation.tables import percent
 
@@ -23,6 +26,8 @@ if typing.TYPE_CHECKING:
 # Pictures of all cards, and of one.
 _MOST_PICTURES = 160
 _FEWEST_PER_CARD, _MOST_PER_CARD = 3, 12
+# A reason of which so much lies in the place of another is a part of it.
+_MOSTLY = 0.5
 _KINDS = {
     "place": "a thing in the images",
     "texture": "sharpness or compression of the images",
@@ -93,8 +98,12 @@ def _card(
         f"{_sheet(audit, pictures, reason, count)}"
         f'<dl class="facts">{rows}</dl>'
         "<details><summary>What to do next</summary>"
-        f"{_advice(audit, reason)}</details></article>"
+        f"{advice(audit, reason)}</details></article>"
     )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _changed(reason: Reason) -> float:
@@ -137,115 +146,72 @@ def image_name(audit: "Audit", pick: "Pick") -> str:
 
 def _facts(audit: "Audit", reason: Reason) -> list[tuple[str, str]]:
     """Return the numbers of a reason, each with what it is of."""
+    said = int(audit.statistics.said[reason.said])
     facts = [
         (
             "images",
             f"{len(reason.members):,} of the {reason.images:,} compared images "
-            f"that were called {reason.class_name} ({percent(reason.share)})",
+            f"that were called {reason.class_name} ({percent(reason.share)})"
+            + (
+                f"; {said:,} were called so in all"
+                if said > reason.images
+                else ""
+            ),
         ),
         (
-            "strength",
-            f"{reason.suspicion:.2f}: how much more alike these images are "
-            f"than images of different classes. Below {THRESHOLD:g}, it may "
-            "be chance",
+            "how alike",
+            f"{math.exp(reason.suspicion):.1f} times as near each other there "
+            "as the nearest image of another class. Below "
+            f"{math.exp(THRESHOLD):.1f}, it may be chance",
         ),
     ]
     if reason.kind == "texture":
         return facts
     found = audit.coverings.get(reason.name)
     return [
-        facts[0],
-        ("where", reason.place),
-        (
-            "evidence",
-            f"{percent(reason.evidence)} of the evidence for "
-            f"{reason.class_name} in all these images is there"
-            + (
-                ""
-                if reason.surplus is None
-                else f"; {reason.surplus:+.2f} logits compared with the same "
-                "place in its other images"
-            ),
-        ),
-        ("without it", without(reason)),
         (
             "if covered",
             covered(found)
             if found
             else f"not tried yet: {how_to_cover(reason)}",
         ),
+        facts[0],
+        ("where", where_it_is(audit, reason)),
+        (
+            "evidence",
+            f"{percent(reason.evidence)} of the evidence for "
+            f"{reason.class_name} in all these images is there"
+            + ("" if reason.surplus is None else f"; {_surplus(reason)}"),
+        ),
+        ("without it", without(reason)),
         *([("looks like", join_first(reason.alike))] if reason.alike else []),
         facts[1],
     ]
 
 
-def _advice(audit: "Audit", reason: Reason) -> str:
-    """Return what to do about a reason."""
-    name = reason.class_name
-    look = (
-        f"Look at the pictures: is this what {name} is, or did it get there by "
-        "accident?"
-    )
-    collect = (
-        f"More images help most: of {name} without it, and of other classes "
-        "with it."
-    )
-    if reason.kind == "texture":
-        return html.listing(
-            map(
-                escaped,
-                [
-                    look,
-                    f"Save and scale the images of {name} as all others, or "
-                    "blur and compress all of them at random in training.",
-                    collect,
-                ],
-            )
-        )
-    use = (
-        "See whether the model uses it: cover it in some of these images, with "
-        f"{how_to_cover(reason)}, or put it into images of other "
-        "classes. Do the answers change?"
-    )
-    mend = (
-        "Otherwise, train with a penalty on evidence in these places, or cover "
-        "them in half of the training images:"
-    )
+def _surplus(reason: Reason) -> str:
+    """Return how much more evidence there is than where it is missing."""
+    assert reason.surplus is not None
+    others = reason.images - len(reason.members)
+    which = "one image" if others == 1 else f"{others:,} images"
+    few = ", which is little to compare with" if others < FEWEST_IMAGES else ""
     return (
-        html.listing(map(escaped, [look, use, collect, mend]))
-        + f"<pre>{_code(audit, reason)}</pre>"
-        + html.paragraph(
-            "Then audit again, and measure the accuracy on images where it is "
-            "in the wrong class, too.",
-            "hint",
-        )
+        f"{abs(reason.surplus):.2f} logits "
+        f"{'less' if reason.surplus < 0 else 'more'} than in the same place of "
+        f"the {which} of {reason.class_name} without it{few}"
     )
 
 
-def _code(audit: "Audit", reason: Reason) -> str:
-    """Return the lines that train without a reason."""
-    if audit.facts.get("parts", 1) > 1:
-        lines = [
-            "# Its members have the paths and cells, of which to make masks.",
-            f"audit.reason({reason.name!r}).members",
-        ]
-    else:
-        lines = [
-            "# In Python",
-            f"masks = audit.regions({reason.name!r})",
-            "loss = keras_facnn.RegionPenalty(loss, inside=False)",
-            'model.fit(images, {"labels": labels, "regions": masks})',
-        ]
-        if folder := audit.facts.get("folder"):
-            folder, name = shlex.quote(folder), shlex.quote(reason.name)
-            lines += [
-                "# In a terminal",
-                f"keras-facnn audit NAME {folder} --output audit.json",
-                f"keras-facnn train {folder} --output NEW_NAME "
-                f"--audit audit.json --avoid {name}",
-            ]
-    return "\n".join(map(escaped, lines))
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
+def where_it_is(audit: "Audit", reason: Reason) -> str:
+    """Return the place of a reason, and whose place that is already."""
+    found = overlapped(reason, audit.reasons, audit.statistics.grid)
+    if found is None:
+        return reason.place
+    other, share = found
+    return (
+        f"{reason.place}; overlaps {other.name} ({percent(share)} of its "
+        "place), so whoever avoids that avoids this, too"
+        if share >= _MOSTLY
+        else f"{reason.place}; overlaps {other.name} ({percent(share)} of its "
+        "place): avoid both if they are one thing"
+    )

@@ -9,6 +9,7 @@ from keras_facnn.auditing.drawing import Pictures
 from keras_facnn.auditing.drawing import heat_map
 from keras_facnn.auditing.reason import Reason
 from keras_facnn.auditing.report_cards import image_name
+from keras_facnn.auditing.report_cards import where_it_is
 from keras_facnn.auditing.text import without
 from keras_facnn.evaluation import page as html
 from keras_facnn.evaluation.cards import legend
@@ -161,7 +162,7 @@ def _looks(
     return (
         f'<div class="looks"><p><b>{escaped(reason.name)}</b>: in '
         f"{percent(reason.share)} of the images, {percent(reason.evidence)} of "
-        f"the evidence, {escaped(reason.place)}. Without it, "
+        f"the evidence, {escaped(where_it_is(audit, reason))}. Without it, "
         f"{escaped(without(reason))}.{escaped(alike)}</p>"
         f'<div class="sheet">{"".join(drawn)}</div></div>'
     )

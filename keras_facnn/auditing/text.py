@@ -2,12 +2,15 @@
 
 import textwrap
 import typing
-from typing import Any
 
 from keras_facnn._checks.text import join_first
 from keras_facnn._checks.text import printable
 from keras_facnn.auditing.reason import Reason
 from keras_facnn.auditing.reasons import FEWEST_IMAGES
+from keras_facnn.auditing.use import HEADINGS
+from keras_facnn.auditing.use import by_use
+from keras_facnn.auditing.use import covered
+from keras_facnn.auditing.use import how_to_cover
 from keras_facnn.evaluation.tables import percent
 
 if typing.TYPE_CHECKING:
@@ -20,18 +23,17 @@ _MOST_UNLIKE = 5
 
 def as_text(audit: "Audit") -> str:
     """Return an audit as lines of text."""
-    alarms = [r for r in audit.reasons if r.alarm]
     lines = [*_wrapped(verdict(audit)), ""]
-    for reason in alarms[:_MOST_REASONS]:
-        lines += [printable(reason.name), *_wrapped(reason.grounds, "  ")]
-        if reason.name in audit.coverings:
-            found = covered(audit.coverings[reason.name])
-            lines += _wrapped(f"if it is covered, {found}", "  ")
-        elif reason.kind == "place":
-            lines += _wrapped(f"{how_to_cover(reason)} tells more", "  ")
-    if len(alarms) > _MOST_REASONS:
-        lines.append(f"... and {len(alarms) - _MOST_REASONS} more")
-    if alarms:
+    shown = 0
+    for use, reasons in by_use(audit).items():
+        listed = reasons[: _MOST_REASONS - shown]
+        shown += len(listed)
+        lines += [f"{HEADINGS[use]}:", ""]
+        for reason in listed:
+            why = _why(audit, reason)
+            lines += [printable(reason.name), *_wrapped(why, "  ")]
+        if len(listed) < len(reasons):
+            lines.append(f"... and {len(reasons) - len(listed)} more")
         lines.append("")
     if audit.unlike:
         lines += [
@@ -46,6 +48,16 @@ def as_text(audit: "Audit") -> str:
     for caveat in caveats(audit):
         lines += _wrapped(caveat)
     return "\n".join(lines).rstrip()
+
+
+def _why(audit: "Audit", reason: Reason) -> str:
+    """Return what covering a reason did, if it was tried, and what it is."""
+    if reason.name in audit.coverings:
+        found = covered(audit.coverings[reason.name])
+        return f"if it is covered, {found}. It is {reason.grounds}"
+    if reason.kind == "place":
+        return f"{reason.grounds}; {how_to_cover(reason)} tells more"
+    return reason.grounds
 
 
 def verdict(audit: "Audit") -> str:
@@ -120,35 +132,6 @@ def without(reason: Reason) -> str:
             f". Of these answers, {percent(taken['accuracy_before'])} were "
             f"right; without it, {percent(taken['accuracy_after'])}"
         )
-    return text
-
-
-def how_to_cover(reason: Reason) -> str:
-    """Return the line that covers the places of a reason."""
-    return f"audit.cover(model, {reason.name!r})"
-
-
-def covered(found: dict[str, Any]) -> str:
-    """Return what changes if the places of a reason are covered.
-
-    Args:
-        found: The result of `Audit.cover`.
-    """
-    count = found["images"]
-    changed, control = (
-        round(found[name] * count) for name in ("changed", "control_changed")
-    )
-    text = (
-        f"{changed:,} of {count:,} answers change; with other places covered, "
-        f"{control:,}. The logit falls by {found['lost']:.2f}; with other "
-        f"places covered, by {found['control_lost']:.2f}"
-    )
-    differences = changed - control, found["lost"] - found["control_lost"]
-    # If answers and logits disagree, the reader has to judge.
-    if max(differences) <= 0:
-        text += ". So the model uses these places no more than others"
-    elif min(differences) >= 0:
-        text += ". So the model uses these places more than others"
     return text
 
 

@@ -19,13 +19,7 @@ def grounds(reason: "Reason") -> str:
         if reason.kind == "place"
         else "the same sharpness or compression"
     )
-    text = (
+    return (
         f"{what} in {share} of the images called {name}, and nothing as alike "
         "in other classes"
     )
-    if reason.kind == "place":
-        text += (
-            f"; without the evidence there, {reason.taken['changed']:.0%} of "
-            "these answers change"
-        )
-    return text

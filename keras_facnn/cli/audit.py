@@ -5,6 +5,7 @@ import os
 from typing import TYPE_CHECKING
 
 from keras_facnn._checks.text import printable
+from keras_facnn._progress import say_stage
 from keras_facnn.cli.inputs import PRESET_HELP
 from keras_facnn.cli.inputs import add_size
 from keras_facnn.cli.inputs import load_model
@@ -112,19 +113,22 @@ def _run_on_rows(arguments: argparse.Namespace) -> None:
 
 def _report(audit: "Audit", arguments: argparse.Namespace) -> None:
     """Print an audit, and write its report."""
+    page = arguments.output
+    root, ending = os.path.splitext(page)
+    numbers = page if ending.lower() == ".json" else f"{root}.json"
+    # The page names this file in the commands that mend the model.
+    audit.facts["numbers"] = numbers
     # With `--json`, the standard output holds nothing but JSON.
     say = print_note if arguments.json else print_result
     print_result(audit.to_json() if arguments.json else str(audit))
-    page = os.path.abspath(arguments.output)
-    stem, ending = os.path.splitext(page)
-    numbers = page if ending.lower() == ".json" else f"{stem}.json"
     with warnings_as_notes():
         save_report(audit, numbers)
         if page != numbers:
+            say_stage("Drawing the report ...")
             save_report(audit, page)
-            say(f"The report is {printable(page)}")
+            say(f"The report is {printable(os.path.abspath(page))}")
     say(
-        f"All numbers are in {printable(numbers)}, which "
+        f"All numbers are in {printable(os.path.abspath(numbers))}, which "
         "`keras-facnn train --audit` takes"
     )
     if audit.facts["unreadable"]:

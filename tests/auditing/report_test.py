@@ -1,6 +1,7 @@
 """The page of an audit, and its other forms."""
 
 import base64
+import dataclasses
 import io
 import json
 
@@ -10,6 +11,8 @@ from PIL import Image
 
 import keras_facnn
 from keras_facnn.auditing.drawing import outline
+from keras_facnn.auditing.overlap import overlapped
+from keras_facnn.auditing.report_cards import where_it_is
 from keras_facnn.auditing.sample import Pick
 from keras_facnn.auditing.sample import Sample
 from keras_facnn.auditing.statistics import Statistics
@@ -68,11 +71,14 @@ def test_the_page_shows_what_is_suspicious_and_needs_nothing_else(
     reason = audit.reasons[0]
     words = " ".join(page.text.split())
     assert "suspicious reason" in words
-    assert f"{reason.name}: {reason.grounds}." in words
+    assert (
+        f"The model uses it {reason.name}: if it is covered, at least 3 of 5 "
+        f"answers change; with other places covered, 1. It is {reason.grounds}."
+    ) in words
+    assert "One logit more makes a class 2.7 times as likely" in words
     assert f"20 of the {reason.images} compared images" in words
     assert "3 of 5 answers change; with other places covered, 1" in words
     assert "So the model uses these places more than others" in words
-    assert f"--avoid '{reason.name}'" in page.text
     assert f"audit.regions('{reason.name}')" in page.text
     # Pictures of the reason: twelve, in which the tag is not covered.
     buttons = [a for a in page.all("button") if a.get("class") == "zoom"]
@@ -96,6 +102,113 @@ def test_the_page_shows_what_is_suspicious_and_needs_nothing_else(
     assert len(text) < 3_000_000
 
 
+def test_what_the_model_uses_comes_first(audit, tmp_path):
+    """The most suspicious reason may be one that no answer depends on."""
+    first, second = audit.reasons[:2]
+    assert first.alarm and second.alarm
+    numbers = {"images": 20, "control_changed": 0.0, "control_lost": 0.3}
+    audit.coverings[first.name] = {**numbers, "changed": 0.0, "lost": 0.1}
+    audit.coverings[second.name] = {**numbers, "changed": 0.4, "lost": 2.0}
+    _, page = saved(audit, tmp_path)
+    for words in (" ".join(page.text.split()), " ".join(str(audit).split())):
+        order = [
+            words.index(said)
+            for said in (
+                "The model uses it",
+                f"{second.name}",
+                "at least 8 of 20 answers change",
+                "It repeats, but the model does not go by it",
+                f"{first.name}",
+                "0 of 20 answers change",
+            )
+        ]
+        assert order == sorted(order)
+
+
+def test_a_model_that_train_made_is_mended_by_commands(folder, tmp_path):
+    """With the names that they need, and without lines of Python first."""
+    model = make_model()
+    model.preset_metadata = {
+        **(model.preset_metadata or {}),
+        "training": {
+            "by": "keras_facnn.train",
+            "settings": {"base": "cifar10", "image_size": None, "seed": 3},
+        },
+    }
+    audit = keras_facnn.audit(model, folder)
+    audit.facts.update(model="models/my tags", numbers="out/tags.json")
+    text, page = saved(audit, tmp_path)
+    words = " ".join(page.text.split())
+    name = audit.reasons[0].name
+    rest = f"--audit out/tags.json --avoid '{name}'"
+    assert (
+        f"keras-facnn train {folder} --output 'models/my tags_mended' --base "
+        f"cifar10 --seed 3 {rest}"
+    ) in words
+    assert (
+        f"keras-facnn evaluate 'models/my tags_mended' {folder} {rest}" in words
+    )
+    assert "A new audit of the same photos still names it" in words
+    assert "audit.save" not in page.text and "RegionPenalty" not in page.text
+    assert 'Why does the model "my tags" answer as it does?' in words
+    del audit.facts["numbers"]
+    _, page = saved(audit, tmp_path)
+    assert "audit.save('audit.json')" in page.text.replace('"', "'")
+
+
+def test_says_how_many_images_of_the_class_were_not_compared(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("keras_facnn.auditing.repeats.COMPARED", 40)
+    monkeypatch.setattr("keras_facnn.auditing.reasons.COMPARED", 40)
+    images, labels = make_images(120)
+    those = np.flatnonzero(labels == 1)
+    images[those[3:]] = put_tag(images[those[3:]])
+    audit = keras_facnn.audit(make_model(), images, labels)
+    reason = audit.reason("columns 1")
+    said = audit.statistics.said[1]
+    assert reason.images == 40 < said
+    _, page = saved(audit, tmp_path)
+    words = " ".join(page.text.split())
+    assert (
+        f"{len(reason.members)} of the 40 compared images that were called "
+        f"columns ({reason.share:.1%}); {said} were called so in all"
+    ) in words
+    others = 40 - len(reason.members)
+    which = "one image" if others == 1 else f"{others} images"
+    assert f"the same place of the {which} of columns without it" in words
+    assert "which is little to compare with" in words
+
+
+def test_names_the_reason_whose_place_another_one_shares(audit):
+    tag = audit.reason("columns 1")
+    grid = audit.statistics.grid
+    inside = dataclasses.replace(
+        tag,
+        name="columns 8",
+        kind="looks",
+        members=[
+            dataclasses.replace(m, cells=m.cells[:1]) for m in tag.members
+        ],
+    )
+    far = np.setdiff1d(np.arange(grid.cells), grid.grown(tag.members[0].cells))
+    apart = dataclasses.replace(
+        inside,
+        name="columns 9",
+        members=[dataclasses.replace(m, cells=far[:2]) for m in tag.members],
+    )
+    reasons = [tag, inside, apart]
+    assert overlapped(inside, reasons, grid) == (tag, 1.0)
+    assert overlapped(apart, reasons, grid) is None
+    assert overlapped(tag, reasons, grid) is None
+    other = dataclasses.replace(inside, said=0)
+    assert overlapped(other, [tag, other], grid) is None
+    audit.reasons[1:] = [inside, apart]
+    assert "overlaps columns 1 (100.0% of its place)" in where_it_is(
+        audit, inside
+    )
+
+
 @pytest.mark.parametrize(
     ("changed", "lost", "verdict"),
     [
@@ -113,7 +226,7 @@ def test_the_text_says_what_covering_means(audit, changed, lost, verdict):
         "control_lost": 0.5,
     }
     words = " ".join(str(audit).split())
-    assert f"The logit falls by {lost:.2f}" in words
+    assert f"The logit of the class falls by {lost:.2f}" in words
     assert ("So the model" in words) == (verdict is not None)
     assert verdict is None or verdict in words
 

@@ -58,7 +58,10 @@ def test_prints_what_is_suspicious_and_writes_a_report(
     assert json.loads(numbers.read_text("utf-8"))["images"] == audit.images
     numbers.unlink()
     text = report.read_text("utf-8")
-    assert "Why does colors" in text and "data:image/jpeg" in text
+    assert (
+        "Why does the model &quot;colors&quot; answer" in text
+        and "data:image/jpeg" in text
+    )
 
     output = tmp_path / "audit.json"
     assert run("audit", preset, folder, "--json", "--output", output) == 0
