@@ -53,17 +53,20 @@ def advice(audit: "Audit", reason: Reason) -> str:
         )
     folder = audit.facts.get("folder")
     if folder and "training" in audit.facts:
-        return html.listing(map(escaped, [*steps, _TRAIN])) + _commands(
-            audit, reason, folder
+        return (
+            html.listing(map(escaped, [*steps, _TRAIN]))
+            + _commands(audit, reason, folder)
+            + html.paragraph(f"{_STILL_THERE} {_others(audit, reason)}", "hint")
         )
+    labels = "" if reason.usual_cells is None else ", labels"
     return (
         html.listing(map(escaped, [*steps, _FIT]))
         + _code(
-            f"masks = audit.regions({reason.name!r})",
+            f"masks = audit.regions({reason.name!r}{labels})",
             "loss = keras_facnn.RegionPenalty(loss, inside=False)",
             'model.fit(images, {"labels": labels, "regions": masks})',
         )
-        + _again()
+        + _again(_others(audit, reason))
     )
 
 
@@ -72,9 +75,12 @@ _MASKS = (
     "of the reason have the paths and cells, of which to make masks:"
 )
 _TRAIN = (
-    "If it is an accident, train a new model of these photos that can't go by "
-    "it. The first command does that, and the second one proves it on photos "
-    "that the model did not train on:"
+    "If it is an accident, train a new model of these photos from copies in "
+    "which this place is exchanged, so that it tells nothing:"
+)
+_STILL_THERE = (
+    "A new audit of the same images still names it, because it is still in the "
+    "images."
 )
 _FIT = (
     "If it is an accident, train with a penalty on evidence in these places, "
@@ -92,42 +98,38 @@ def _commands(audit: "Audit", reason: Reason, folder: str) -> str:
         value = facts["training"].get(name, default)
         if value != default:
             options += [option, str(value)]
-    avoid = [
-        "--audit",
-        facts.get("numbers") or "audit.json",
-        "--avoid",
-        reason.name,
-    ]
-    train = ["train", folder, "--output", mended, *options, *avoid]
-    evaluate = ["evaluate", mended, folder, *avoid]
-    save = (
-        ""
-        if "numbers" in facts
-        else html.paragraph("In Python, save the numbers first:")
-        + _code('audit.save("audit.json")')
-    )
+    numbers = facts.get("numbers", "audit.json")
+    avoid = ["--audit", numbers, "--avoid", reason.name]
+    commands = [["train", folder, "--output", mended, *options, *avoid]]
+    if facts.get("fit") not in (None, "crop"):
+        # The training reads photos cropped, and so must the audit.
+        page = f"{os.path.splitext(numbers)[0]}.html"
+        commands.insert(0, ["audit", model, folder, "--output", page])
+    elif "numbers" not in facts:
+        save = html.paragraph("In Python, save the numbers first:")
+        return save + _code('audit.save("audit.json")') + _shown(commands)
+    return _shown(commands)
+
+
+def _shown(commands: list[list[str]]) -> str:
+    return _code(*(shlex.join(["keras-facnn", *c]) for c in commands))
+
+
+def _others(audit: "Audit", reason: Reason) -> str:
+    """Return what the training does with images that were not compared."""
     compared = reason.images
-    all_images = int(audit.statistics.said[reason.said])
-    others = (
-        ""
-        if all_images <= compared
-        else f" The audit compared {compared:,} of the {all_images:,} images "
-        f"called {reason.class_name}. The training takes it that the others "
-        "show it in the same place."
+    said = int(audit.statistics.said[reason.said])
+    if said <= compared:
+        return ""
+    how = (
+        "The training takes it that the others have it in the same place."
+        if reason.usual_cells is not None
+        else "Its place differs from image to image, so look at the others, "
+        "and draw masks."
     )
     return (
-        save
-        + _code(
-            *(
-                shlex.join(["keras-facnn", *command])
-                for command in (train, evaluate)
-            )
-        )
-        + html.paragraph(
-            "A new audit of the same photos still names it, because it is "
-            f"still in the photos.{others}",
-            "hint",
-        )
+        f"The audit compared {compared:,} of the {said:,} images called "
+        f"{reason.class_name}. {how}"
     )
 
 
@@ -136,10 +138,9 @@ def _code(*lines: str) -> str:
     return f"<pre>{escaped(text)}</pre>"
 
 
-def _again() -> str:
+def _again(more: str = "") -> str:
     return html.paragraph(
         "Then measure the accuracy on images where it is in the wrong class, "
-        "too. A new audit of the same images still names it, because it is "
-        "still in the images; what changes if it is covered should be less.",
+        f"too. {_STILL_THERE} {more}",
         "hint",
     )

@@ -79,7 +79,7 @@ def test_the_page_shows_what_is_suspicious_and_needs_nothing_else(
     assert f"20 of the {reason.images} compared images" in words
     assert "3 of 5 answers change; with other places covered, 1" in words
     assert "So the model uses these places more than others" in words
-    assert f"audit.regions('{reason.name}')" in page.text
+    assert f"audit.regions('{reason.name}', labels)" in page.text
     # Pictures of the reason: twelve, in which the tag is not covered.
     buttons = [a for a in page.all("button") if a.get("class") == "zoom"]
     sheet = buttons[:12]
@@ -145,15 +145,18 @@ def test_a_model_that_train_made_is_mended_by_commands(folder, tmp_path):
         f"keras-facnn train {folder} --output 'models/my tags_mended' --base "
         f"cifar10 --seed 3 {rest}"
     ) in words
-    assert (
-        f"keras-facnn evaluate 'models/my tags_mended' {folder} {rest}" in words
-    )
-    assert "A new audit of the same photos still names it" in words
+    assert "A new audit of the same images still names it" in words
     assert "audit.save" not in page.text and "RegionPenalty" not in page.text
     assert 'Why does the model "my tags" answer as it does?' in words
     del audit.facts["numbers"]
     _, page = saved(audit, tmp_path)
     assert "audit.save('audit.json')" in page.text.replace('"', "'")
+    # `train` reads photos cropped, and takes no other audit.
+    audit.facts.update(fit="pad", numbers="tags.json")
+    _, page = saved(audit, tmp_path)
+    assert (
+        f"keras-facnn audit 'models/my tags' {folder} --output tags.html"
+    ) in page.text
 
 
 def test_says_how_many_images_of_the_class_were_not_compared(
