@@ -72,7 +72,7 @@ def _first(audit: "Audit") -> str:
             "not found in this way. So look at what the model goes by, below."
         )
     return "".join(
-        f"<h3>{escaped(HEADINGS[use])}</h3>\n"
+        f"<h3><b>{escaped(HEADINGS[use])}</b></h3>\n"
         + html.listing(
             [
                 *(_line(audit, reason) for reason in reasons[:_FIRST]),
@@ -173,7 +173,7 @@ def _terms(audit: "Audit") -> str:
         "or compression, in several images of one class, which are more alike "
         "there than images of different classes ever are. This looks at the "
         "pictures, and not at what the model does with them. So it is no proof "
-        "that the model uses it; see what changes without it, and cover it.",
+        "that the model uses it; see what changes if it is covered.",
         "goes by": "Groups of places of much evidence whose features are alike "
         "(k-means). They are described, not judged.",
         "sample": "The tables of where evidence lies are of all images. "

@@ -6,7 +6,9 @@ import typing
 
 from keras_facnn._checks.text import escaped
 from keras_facnn.auditing.reason import Reason
+from keras_facnn.auditing.use import Use
 from keras_facnn.auditing.use import how_to_cover
+from keras_facnn.auditing.use import use_of
 from keras_facnn.evaluation import page as html
 
 if typing.TYPE_CHECKING:
@@ -43,8 +45,13 @@ def advice(audit: "Audit", reason: Reason) -> str:
         f"{how_to_cover(reason)}, or put it into images of other classes. Do "
         "the answers change?"
     )
-    tried = reason.name in audit.coverings
-    steps = [look, *([] if tried else [use]), collect]
+    spared = (
+        "Covering it changes no more than covering other places does. So this "
+        "model may need no mending, and the next one may."
+    )
+    tried: dict[Use, list[str]] = {"untried": [use], "unused": [spared]}
+    found = audit.coverings.get(reason.name)
+    steps = [look, *tried.get(use_of(found), []), collect]
     if audit.facts.get("parts", 1) > 1:
         return (
             html.listing(map(escaped, [*steps, _MASKS]))

@@ -53,7 +53,7 @@ def suspicious(audit: "Audit", pictures: Pictures) -> str:
             "much more than with images of other classes. Lines show where it "
             "is. Click a picture to enlarge it and to see the name of its "
             "file. The model may not use it, or it may be a fair reason: look, "
-            "and see what changes without it."
+            "and see what changes if it is covered."
         ),
         _filters(alarms) if len(alarms) > 1 else "",
         f'<div class="cards wide">{cards}</div>',
@@ -160,9 +160,9 @@ def _facts(audit: "Audit", reason: Reason) -> list[tuple[str, str]]:
         ),
         (
             "how alike",
-            f"{math.exp(reason.suspicion):.1f} times as near each other there "
-            "as the nearest image of another class. Below "
-            f"{math.exp(THRESHOLD):.1f}, it may be chance",
+            f"there, these images are {math.exp(reason.suspicion):.1f} times "
+            "nearer to each other than to the nearest image of another class. "
+            f"Below {math.exp(THRESHOLD):.1f} times, it may be chance",
         ),
     ]
     if reason.kind == "texture":
@@ -208,10 +208,12 @@ def where_it_is(audit: "Audit", reason: Reason) -> str:
     if found is None:
         return reason.place
     other, share = found
+    hint = (
+        f"avoiding {other.name} is enough"
+        if share >= _MOSTLY
+        else "avoid both if they are one thing"
+    )
     return (
         f"{reason.place}; overlaps {other.name} ({percent(share)} of its "
-        "place), so whoever avoids that avoids this, too"
-        if share >= _MOSTLY
-        else f"{reason.place}; overlaps {other.name} ({percent(share)} of its "
-        "place): avoid both if they are one thing"
+        f"place): {hint}"
     )

@@ -108,6 +108,7 @@ def _run_on_rows(arguments: argparse.Namespace) -> None:
             "--rows takes the place of NAME and FOLDER, and has no --regions"
         )
     audit = keras_facnn.audit_rows(arguments.rows, verbose=1)
+    say_stage(f"Comparing the images of {len(audit.classes):,} classes ...")
     _report(audit, arguments)
 
 
@@ -138,6 +139,10 @@ def _report(audit: "Audit", arguments: argparse.Namespace) -> None:
 
 def _cover(audit: "Audit", model: "FACNN") -> None:
     """Cover what is suspicious, to see whether the model uses it."""
-    places = [r for r in audit.reasons if r.kind == "place"]
-    for reason in places[:_MOST_COVERED]:
+    say_stage(f"Comparing the images of {len(audit.classes):,} classes ...")
+    places = [r for r in audit.reasons if r.kind == "place"][:_MOST_COVERED]
+    for i, reason in enumerate(places):
+        say_stage(
+            f"Covering {printable(reason.name)}, {i + 1} of {len(places)} ..."
+        )
         audit.cover(model, reason)

@@ -123,6 +123,7 @@ def test_what_the_model_uses_comes_first(audit, tmp_path):
             )
         ]
         assert order == sorted(order)
+    assert page.text.count("this model may need no mending") == 1
 
 
 def test_a_model_that_train_made_is_mended_by_commands(folder, tmp_path):
@@ -207,8 +208,8 @@ def test_names_the_reason_whose_place_another_one_shares(audit):
     other = dataclasses.replace(inside, said=0)
     assert overlapped(other, [tag, other], grid) is None
     audit.reasons[1:] = [inside, apart]
-    assert "overlaps columns 1 (100.0% of its place)" in where_it_is(
-        audit, inside
+    assert where_it_is(audit, inside).endswith(
+        "overlaps columns 1 (100.0% of its place): avoiding columns 1 is enough"
     )
 
 

@@ -45,7 +45,11 @@ def test_prints_what_is_suspicious_and_writes_a_report(
 ):
     report = tmp_path / "audit.html"
     assert run("audit", preset, folder, "--output", report) == 0
-    out, _ = capsys.readouterr()
+    out, err = capsys.readouterr()
+    # Each stage has a line, also where no terminal is.
+    stages = [line.split()[0] for line in err.splitlines()]
+    assert stages[:2] == ["Loading", "Comparing"]
+    assert "Covering" in stages[2:-1] and stages[-1] == "Drawing"
     audit = keras_facnn.audit(keras_facnn.FACNN.from_preset(preset), folder)
     first = audit.reasons[0]
     assert first.alarm and first.place == "at the upper left"
