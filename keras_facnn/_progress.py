@@ -34,10 +34,13 @@ class Progress:
         # Whether a line is there that has no end yet.
         self._open = False
         self._printed = False
+        # The first part may take long.
+        self.add(0)
 
     def update(self, done: int) -> None:
         """Say how many were done before, and are not to be waited for."""
-        self.done = self._first = done
+        self._first = done
+        self.add(done - self.done)
 
     def add(self, count: int, note: str = "") -> None:
         """Say that so many more are done.

@@ -27,6 +27,7 @@ def test_a_terminal_has_one_line_that_is_replaced(clock, capsys, monkeypatch):
     out, err = capsys.readouterr()
     assert not out
     assert err == (
+        "\r0 of 3,000 photos\x1b[K"
         "\r1,000 of 3,000 photos, 2 unreadable, 20 per second, 2 min left\x1b[K"
         "\r2,000 of 3,000 photos, 2 unreadable, 20 per second, 50 s left\x1b[K"
         "\r3,000 of 3,000 photos, 2 unreadable, in 2 min\x1b[K\n"
@@ -69,7 +70,17 @@ def test_an_unknown_number_has_no_end(clock, capsys, monkeypatch):
     clock[0] += 2
     bar.add(32)
     bar.close()
-    assert capsys.readouterr().err == "\r32 images, 16 per second\x1b[K\n"
+    assert capsys.readouterr().err == (
+        "\r0 images\x1b[K\r32 images, 16 per second\x1b[K\n"
+    )
+
+
+def test_work_that_was_done_before_ends_its_line(clock, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    Progress(2, "photo").update(2)
+    assert capsys.readouterr().err == (
+        "\r0 of 2 photos\x1b[K\r2 of 2 photos\x1b[K\n"
+    )
 
 
 def test_nothing_is_shown_that_was_not_asked_for(clock, capsys, monkeypatch):

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
+from keras_facnn._backend.forward import progress_bar
 from keras_facnn.architecture.classifiers import Classifier
 from keras_facnn.model import FACNN
 from keras_facnn.transfer.logistic_regression import Linear
@@ -40,6 +41,7 @@ def fit_linear(
     held_out: np.ndarray,
     held_out_labels: np.ndarray,
     exchanged: Exchanged | None = None,
+    verbose: int = 0,
 ) -> tuple[Linear, float, Scores]:
     """Fit a linear classifier of features, with the best of some penalties.
 
@@ -54,10 +56,13 @@ def fit_linear(
         held_out: Integers, the rows of the photos that are held out.
         held_out_labels: Integers, their classes.
         exchanged: Copies to train on, too.
+        verbose: 1 shows how many fits are done, 0 does not.
 
     Returns:
         The classifier, its penalty, and its scores on the photos held out.
     """
+    fits = len(_PENALTIES) + (exchanged is not None)
+    bar = progress_bar(fits, verbose, "fit")
     regression = LogisticRegression(features, train, train_labels, weights)
     # The first version is the photo as the model will see it.
     shown = features[held_out, 0]
@@ -66,6 +71,7 @@ def fit_linear(
         linear = regression.fit(penalty, linear)
         scores = scores_of(linear.logits(shown), held_out_labels)
         fitted.append((linear, penalty, scores))
+        bar.add(1)
     linear, penalty, scores = min(fitted, key=lambda one: one[2].cross_entropy)
     if exchanged is not None:
         regression = LogisticRegression(
@@ -77,6 +83,7 @@ def fit_linear(
         )
         linear = regression.fit(penalty, linear)
         scores = scores_of(linear.logits(shown), held_out_labels)
+        bar.add(1)
     return linear, penalty, scores
 
 

@@ -127,6 +127,7 @@ class Run:
             rows[1],
             sides[1].labels,
             exchanged,
+            self.verbose,
         )
         record = Record(
             settings.to_json(),

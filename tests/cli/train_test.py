@@ -25,6 +25,7 @@ def test_trains_a_preset(folder, base, tmp_path, capsys):  # noqa: F811
     assert (output / "report.html").exists()
     # Results are apart from what is going on.
     assert "features of 29 photos" in err and "features" not in out
+    assert "Fitting the class maps" in err
 
     assert run("train", folder, "--output", output, "--base", base) == 1
     assert "--thorough" in capsys.readouterr().err

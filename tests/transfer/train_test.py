@@ -1,5 +1,7 @@
 """`keras_facnn.train`."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -47,9 +49,11 @@ def test_writes_a_preset_that_knows_its_photos(train, folder, tmp_path):
 
 
 @pytest.mark.only_on("torch")
-def test_shows_what_is_going_on(train, capsys):
+def test_shows_what_is_going_on(train, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     train(verbose=1)
     out, err = capsys.readouterr()
+    assert "29 of 29 photos" in err and "5 of 5 fits" in err
     assert "features of 29 photos of 3 classes" in err and not out
     assert "6 photos held out are right" in err
 
