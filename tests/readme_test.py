@@ -197,7 +197,8 @@ def test_blocks_run(folder):
         assert (folder / "mine.png").exists()
         assert (folder / "mine" / "report.html").exists()
         page = (folder / "audit.html").read_text("utf-8")
-        assert "Why does my_photos answer as it does?" in page
+        assert "Why does the model &quot;my_photos&quot; answer" in page
+        assert (folder / "audit.json").exists()
         assert (folder / "my_model" / "metadata.json").exists()
 
 
