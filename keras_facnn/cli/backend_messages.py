@@ -30,13 +30,13 @@ def hide_chatter() -> Iterator[None]:
     """Leave out notes of TensorFlow about itself; errors are still shown.
 
     What is written to standard error goes through another process, which also
-    shows the last words of a process that crashes. Whoever sets
-    `TF_CPP_MIN_LOG_LEVEL` sees all that TensorFlow says.
+    shows the last words of a process that crashes. With
+    `TF_CPP_MIN_LOG_LEVEL=0`, all that TensorFlow says is shown.
     """
-    if _LEVEL in os.environ:
+    level = os.environ.setdefault(_LEVEL, _ERRORS_THAT_END_THE_PROCESS)
+    if level != _ERRORS_THAT_END_THE_PROCESS:
         yield
         return
-    os.environ[_LEVEL] = _ERRORS_THAT_END_THE_PROCESS
     try:
         sys.stderr.flush()
         shown = os.dup(2)
@@ -53,7 +53,8 @@ def hide_chatter() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
         os.dup2(shown, 2)
         os.close(shown)
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -75,6 +75,7 @@ environment:
   KERAS_BACKEND   tensorflow (default), jax or torch
   KERAS_HOME      where downloaded presets are kept; default ~/.keras
   HF_TOKEN        token for private presets on the Hugging Face Hub
+  TF_CPP_MIN_LOG_LEVEL   0 shows what TensorFlow says as it starts
   KERAS_FACNN_TOKEN   token that requests to `keras-facnn serve` must show
 
 exit status: 0 on success, 1 after an error (also if one of several images
