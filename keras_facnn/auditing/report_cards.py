@@ -17,7 +17,7 @@ from keras_facnn.auditing.text import without
 from keras_facnn.auditing.use import covered
 from keras_facnn.auditing.use import how_to_cover
 from keras_facnn.evaluation import page as html
-from keras_facnn.evaluation.tables import percent
+from keras_facnn.evaluation.shares import percent
 
 if typing.TYPE_CHECKING:
     from keras_facnn.auditing.result import Audit

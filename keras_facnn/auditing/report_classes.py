@@ -13,7 +13,7 @@ from keras_facnn.auditing.report_cards import where_it_is
 from keras_facnn.auditing.text import without
 from keras_facnn.evaluation import page as html
 from keras_facnn.evaluation.cards import legend
-from keras_facnn.evaluation.tables import percent
+from keras_facnn.evaluation.shares import percent
 
 if typing.TYPE_CHECKING:
     from keras_facnn.auditing.result import Audit

@@ -9,6 +9,8 @@ from keras_facnn._checks.text import printable
 from keras_facnn.cli.inputs import PRESET_HELP
 from keras_facnn.cli.inputs import add_size
 from keras_facnn.cli.inputs import load_model
+from keras_facnn.cli.regions import add_regions
+from keras_facnn.cli.regions import read_regions
 from keras_facnn.cli.reports import add_report
 from keras_facnn.cli.reports import check_report
 from keras_facnn.cli.reports import save_report
@@ -26,7 +28,9 @@ SUMMARY = "measure how good a model is on a folder of photos"
 DESCRIPTION = """\
 Measure how good a model is on photos that it was not trained on: the accuracy
 of each class with its 95% interval, what is mixed up with what, and whether its
-probabilities can be believed. The report also shows the surest mistakes, with
+probabilities can be believed. With --audit and --avoid, or with masks, it also
+says whether the model goes by what must not count: this is exchanged between
+photos of different classes. The report also shows the surest mistakes, with
 what in the photo caused each. It is one HTML file, which opens in any browser.
 Photos that the model was trained on, by its record, are left out.
 """
@@ -43,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_size(parser)
     add_report(parser, "report.html")
+    add_regions(parser, "masks of some photos are enough")
     parser.add_argument(
         "--mistakes",
         type=int,
@@ -67,16 +72,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Print the numbers, and write the report."""
     check_report(arguments.output)
-    model = load_model(arguments)
-    with warnings_as_notes():
-        if arguments.calibrate is None:
-            evaluation = _evaluate(arguments, model, arguments.folder)
-        else:
-            evaluation = _calibrate(arguments, model)
-    evaluation.facts["model"] = arguments.preset
-    evaluation.facts["folder"] = arguments.folder
     # With `--json`, the standard output holds nothing but JSON.
     say = print_note if arguments.json else print_result
+    regions, inside, sentences = read_regions(arguments, arguments.fit)
+    for sentence in sentences:
+        say(printable(sentence))
+    model = load_model(arguments)
+    options = {"regions": regions, "inside": inside}
+    with warnings_as_notes():
+        if arguments.calibrate is None:
+            evaluation = _evaluate(
+                arguments, model, arguments.folder, **options
+            )
+        else:
+            evaluation = _calibrate(arguments, model, **options)
+    evaluation.facts["model"] = arguments.preset
+    evaluation.facts["folder"] = arguments.folder
     print_result(evaluation.to_json() if arguments.json else str(evaluation))
     save_report(evaluation, arguments.output)
     say(f"The report is {printable(os.path.abspath(arguments.output))}")
@@ -105,7 +116,9 @@ def _evaluate(
     )
 
 
-def _calibrate(arguments: argparse.Namespace, model: "FACNN") -> "Evaluation":
+def _calibrate(
+    arguments: argparse.Namespace, model: "FACNN", **options: typing.Any
+) -> "Evaluation":
     """Fit the temperature on half of the photos, and judge it on the rest."""
     import keras_facnn
 
@@ -119,7 +132,7 @@ def _calibrate(arguments: argparse.Namespace, model: "FACNN") -> "Evaluation":
     model.save_to_preset(
         arguments.calibrate, weights_dtype=stored.get("dtype", "float32")
     )
-    evaluation = _evaluate(arguments, model, judged)
+    evaluation = _evaluate(arguments, model, judged, **options)
     ece = "expected_calibration_error"
     evaluation.notes.append(
         f"The temperature {temperature:.3f} was fitted on one half of the "

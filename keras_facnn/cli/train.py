@@ -81,6 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
     import keras
 
     import keras_facnn
+    from keras_facnn.evaluation.exchanges import exchange_sentences
     from keras_facnn.presets.save import REPORT
 
     if arguments.thorough and (arguments.regions or arguments.audit):
@@ -118,6 +119,21 @@ def run(arguments: argparse.Namespace) -> None:
         f"held out are right (mean of the classes: "
         f"{scores['balanced_accuracy']:.1%})"
     )
+    if regions is not None:
+        if "exchanges" in metadata["training"]:
+            print_result(
+                "Photos that were held out have what must not count, too. With "
+                "it exchanged between them:"
+            )
+        else:
+            print_result(
+                "No photo that was held out has a mask that can be exchanged, "
+                "so this does not say whether the model goes by what must not "
+                "count."
+            )
+        rows = metadata["training"].get("exchanges", [])
+        for sentence in exchange_sentences(rows):
+            print_result(printable(sentence))
     report = os.path.join(os.path.expanduser(arguments.output), REPORT)
     print_result(
         f"The preset is {name}"

@@ -12,6 +12,7 @@ from keras_facnn._graph.probabilities import has_several_labels
 from keras_facnn.evaluation.evaluation import Evaluation
 from keras_facnn.evaluation.examples import explain_mistakes
 from keras_facnn.evaluation.examples import explain_unsure
+from keras_facnn.evaluation.exchanges import exchange_rows
 from keras_facnn.evaluation.outputs import read_outputs
 from keras_facnn.evaluation.photos import Photos
 from keras_facnn.evaluation.photos import find_photos
@@ -28,6 +29,8 @@ def evaluate(
     model: Any,
     photos: Any,
     *,
+    regions: Any = None,
+    inside: bool = True,
     image_size: int | tuple[int, int] | None = None,
     fit: Fit = "crop",
     include_training_photos: bool = False,
@@ -56,6 +59,13 @@ def evaluate(
             which need not be read, or a pair `(images, labels)`. If the model
             has names of its classes, the folders must have these names, but not
             every class needs a folder.
+        regions: Where evidence must lie, or must not, as in `train`: the path
+            of a folder of masks, or a dict from the paths of photos to masks;
+            for arrays, masks `(N, h, w)`, NaN for images without one. Then
+            `Evaluation.exchanges` says how good the model is if photos exchange
+            what must not count. Masks of some photos are enough.
+        inside: Whether evidence must lie inside the regions. False means
+            outside of them, such as those of a cue.
         image_size: As in `load_images`.
         fit: As in `load_images`.
         include_training_photos: Whether to score photos that the model was
@@ -74,7 +84,8 @@ def evaluate(
 
     Raises:
         ValueError: If a class folder has no name of a class, if the model was
-            trained on all photos, or if a photo can't be read.
+            trained on all photos, if a photo can't be read, or if no photo to
+            judge by has a mask in `regions`.
         FileNotFoundError: If there is no such folder.
 
     Example:
@@ -90,8 +101,16 @@ def evaluate(
     shown = [check_int("mistakes", mistakes, 0), check_int("unsure", unsure, 0)]
     include = check_bool("include_training_photos", include_training_photos)
     check_option("on_error", on_error, typing.get_args(OnError))
+    inside = check_bool("inside", inside)
     found, folder = find_photos(model, photos, image_size, fit)
+    if regions is not None:
+        found = found.with_masks(regions)
     found, notes = leave_out_trained(model, found, folder, include)
+    if regions is not None and not found.has_masks:
+        raise ValueError(
+            "`regions` must hold the mask of a photo to judge by. Received: "
+            "only masks of photos that the model was trained on"
+        )
     several = has_several_labels(model)
     scores, kept = _score_all(
         model, found, several, on_error, batch_size, verbose
@@ -103,6 +122,17 @@ def evaluate(
             "not counted."
         )
     found = found.select(kept)
+    exchanges = []
+    if found.has_masks:
+        exchanges = exchange_rows(
+            model, found, scores.predicted, inside, batch_size, verbose
+        )
+        if not exchanges:
+            notes.append(
+                "Nothing was exchanged between the photos, because no mask "
+                "leaves a part of a photo and bans another, or because all "
+                "photos are of one class."
+            )
     return Evaluation(
         scores=scores,
         class_names=found.class_names,
@@ -110,6 +140,7 @@ def evaluate(
         mistakes=explain_mistakes(model, found, scores, shown[0]),
         unsure=explain_unsure(model, found, scores, shown[1]),
         several_labels=several,
+        exchanges=exchanges,
         facts={
             "model": model.name,
             "kind_of_model": FA_CNN if is_fa_model(model) else "classifier",

@@ -10,7 +10,7 @@ from keras_facnn._checks.text import escaped
 from keras_facnn.evaluation import page as html
 from keras_facnn.evaluation.examples import Example
 from keras_facnn.evaluation.page import image
-from keras_facnn.evaluation.tables import percent
+from keras_facnn.evaluation.shares import percent
 
 if typing.TYPE_CHECKING:
     from keras_facnn.evaluation.evaluation import Evaluation

@@ -42,6 +42,15 @@ class Evaluation:
         unsure: List of examples: photos whose two likeliest classes are about
             as likely, the closest first.
         several_labels: Whether each class has a probability of its own.
+        exchanges: How good the classifier is if photos exchange a place, a list
+            of dicts, if `evaluate` was given regions. Each has the `class`
+            whose photos have the place; `photos_of`, whose photos were
+            answered: of the `"class"`, or `"others"`; `place_of`, what they
+            show in the place: what a photo of the `"class"` or of the
+            `"others"` has there, or None for their own; how many `images` they
+            are, and how many of them are `right`; the `accuracy`, with its
+            interval `low` to `high`; and how many were `said` to be of the
+            class.
         facts: Dict of what was measured, such as the name of the model.
         notes: List of sentences that a reader of the numbers must know.
 
@@ -66,6 +75,7 @@ class Evaluation:
     mistakes: list[Example] = dataclasses.field(default_factory=list)
     unsure: list[Example] = dataclasses.field(default_factory=list)
     several_labels: bool = False
+    exchanges: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
     notes: list[str] = dataclasses.field(default_factory=list)
 
@@ -231,6 +241,7 @@ class Evaluation:
             "calibration": self.calibration,
             "classes": self.classes,
             "confusions": self.confusions,
+            "exchanges": self.exchanges,
             "mistakes": [x.to_dict(self.class_names) for x in self.mistakes],
             "unsure": [x.to_dict(self.class_names) for x in self.unsure],
             "notes": self.notes,

@@ -16,10 +16,14 @@ from keras_facnn.evaluation.names import names_of_classes
 from keras_facnn.pictures.class_folders import class_numbers
 from keras_facnn.pictures.image_folder import ImageFolder
 from keras_facnn.pictures.image_folder import load_folder
+from keras_facnn.pictures.mask_folder import read_mask
+from keras_facnn.pictures.photo_masks import check_photo_masks
+from keras_facnn.pictures.photo_masks import match_photos
 from keras_facnn.pictures.read_ahead import read_ahead
 from keras_facnn.pictures.reading import read_picture
 from keras_facnn.pictures.sizes import ImageShape
 from keras_facnn.pictures.sizes import fixed_shape_to_read
+from keras_facnn.regions import check_masks
 from keras_facnn.types import Fit
 
 # The shorter side of the photos of a report in pixels, about.
@@ -38,6 +42,8 @@ class Photos:
         fit: As in `load_images`.
         images: Array `(N, H, W, channels)`, or None to read the paths.
         paths: List of N paths, or None.
+        masks: List of the mask of a region of each photo, or of its file, or
+            None for a photo without one; or None.
     """
 
     labels: np.ndarray
@@ -46,19 +52,67 @@ class Photos:
     fit: Fit
     images: np.ndarray | None = None
     paths: list[str] | None = None
+    masks: list[str | np.ndarray | None] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def select(self, index: np.ndarray) -> "Photos":
         """Return some of the photos."""
-        paths = self.paths
+        paths, masks = self.paths, self.masks
         return dataclasses.replace(
             self,
             labels=self.labels[index],
             images=None if self.images is None else self.images[index],
             paths=None if paths is None else [paths[i] for i in index],
+            masks=None if masks is None else [masks[i] for i in index],
         )
+
+    def with_masks(self, regions: Any) -> "Photos":
+        """Return the photos with masks.
+
+        Args:
+            regions: As in `evaluate`.
+
+        Raises:
+            ValueError: If no photo has a mask.
+        """
+        if self.paths is None:
+            masks = check_masks("regions", regions, len(self))
+            known = ~np.isnan(masks).any(axis=(1, 2))
+            found = [
+                m if is_known else None
+                for m, is_known in zip(masks, known, strict=True)
+            ]
+            return dataclasses.replace(self, masks=found)
+        by_path = match_photos(check_photo_masks(regions), self.paths)
+        return dataclasses.replace(
+            self, masks=[by_path.get(path) for path in self.paths]
+        )
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether a photo has a mask."""
+        return any(mask is not None for mask in self.masks or ())
+
+    def read(self, i: int) -> np.ndarray:
+        """Return the pixels of a photo as the model sees it."""
+        if self.images is not None:
+            return self.images[i]
+        assert self.paths is not None
+        return read_picture(self.paths[i], self.image_shape, self.fit)
+
+    def shown_mask(self, i: int) -> np.ndarray:
+        """Return the mask of a photo, which must have one, as it is seen."""
+        assert self.masks is not None
+        mask = self.masks[i]
+        assert mask is not None
+        if not isinstance(mask, str):
+            return mask
+        assert self.paths is not None
+        height, width, _ = self.image_shape
+        assert height is not None and width is not None
+        return read_mask(mask, self.paths[i], (height, width), self.fit)
 
     def batches(
         self, size: int, on_broken: Callable[[Exception], None]

@@ -9,13 +9,14 @@ from keras_facnn.evaluation.cards import cards
 from keras_facnn.evaluation.cards import filters
 from keras_facnn.evaluation.cards import legend
 from keras_facnn.evaluation.curve import reliability_curve
+from keras_facnn.evaluation.exchanges import exchange_sentences
 from keras_facnn.evaluation.report_tables import classes
 from keras_facnn.evaluation.report_tables import confusions
+from keras_facnn.evaluation.shares import percent
+from keras_facnn.evaluation.shares import span
 from keras_facnn.evaluation.summary import calibration_sentences
 from keras_facnn.evaluation.summary import in_short
 from keras_facnn.evaluation.tables import MANY_CLASSES
-from keras_facnn.evaluation.tables import percent
-from keras_facnn.evaluation.tables import span
 
 if typing.TYPE_CHECKING:
     from keras_facnn.evaluation.evaluation import Evaluation
@@ -33,6 +34,7 @@ def page(evaluation: "Evaluation") -> str:
             *(html.paragraph(note, "note") for note in evaluation.notes),
             classes(evaluation),
             confusions(evaluation),
+            _exchanges(evaluation),
             _mistakes(evaluation),
             _calibration(evaluation),
             _unsure(evaluation),
@@ -82,6 +84,22 @@ def _tiles(evaluation: "Evaluation") -> str:
             for number, name, meaning in tiles
         )
         + "</div>"
+    )
+
+
+def _exchanges(evaluation: "Evaluation") -> str:
+    if not evaluation.exchanges:
+        return ""
+    return html.section(
+        "Does it go by what must not count?",
+        html.paragraph(
+            "What must not count was exchanged between these photos. A model "
+            "that goes by it calls other photos the class if they show it, and "
+            "no longer knows photos of the class that do not. What another "
+            "class shows there is the control: any other part disturbs."
+        ),
+        html.listing(map(escaped, exchange_sentences(evaluation.exchanges))),
+        name="exchanges",
     )
 
 

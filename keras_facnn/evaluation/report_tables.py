@@ -7,8 +7,8 @@ import numpy as np
 
 from keras_facnn._checks.text import escaped
 from keras_facnn.evaluation import page as html
-from keras_facnn.evaluation.tables import percent
-from keras_facnn.evaluation.tables import span
+from keras_facnn.evaluation.shares import percent
+from keras_facnn.evaluation.shares import span
 
 if typing.TYPE_CHECKING:
     from keras_facnn.evaluation.evaluation import Evaluation

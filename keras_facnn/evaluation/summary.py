@@ -4,8 +4,8 @@ import typing
 
 import numpy as np
 
-from keras_facnn.evaluation.tables import percent
-from keras_facnn.evaluation.tables import span
+from keras_facnn.evaluation.shares import percent
+from keras_facnn.evaluation.shares import span
 
 if typing.TYPE_CHECKING:
     from keras_facnn.evaluation.evaluation import Evaluation

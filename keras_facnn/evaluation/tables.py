@@ -3,6 +3,9 @@
 import typing
 
 from keras_facnn._checks.text import printable
+from keras_facnn.evaluation.exchanges import exchange_sentences
+from keras_facnn.evaluation.shares import percent
+from keras_facnn.evaluation.shares import span
 
 if typing.TYPE_CHECKING:
     from keras_facnn.evaluation.evaluation import Evaluation
@@ -14,20 +17,6 @@ _MOST_ROWS = 30
 _MOST_PAIRS = 8
 # Letters of a name.
 _MOST_LETTERS = 28
-
-
-def percent(share: float) -> str:
-    """Return a share in percent; one that is not 100 % never reads so."""
-    if 0.9995 <= share < 1:
-        return "> 99.9%"
-    if 0 < share < 0.0005:
-        return "< 0.1%"
-    return f"{share:.1%}"
-
-
-def span(low: float, high: float) -> str:
-    """Return an interval in percent."""
-    return f"{low:.1%} to {high:.1%}"
 
 
 def as_text(evaluation: "Evaluation") -> str:
@@ -53,6 +42,8 @@ def as_text(evaluation: "Evaluation") -> str:
         "",
         *_classes(evaluation),
         *_pairs(evaluation),
+        *([""] * bool(evaluation.exchanges)),
+        *map(printable, exchange_sentences(evaluation.exchanges)),
         *([""] * bool(evaluation.notes)),
         *map(printable, evaluation.notes),
     ]

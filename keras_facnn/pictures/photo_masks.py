@@ -14,13 +14,11 @@ from keras_facnn.regions import check_masks
 from keras_facnn.types import Fit
 
 
-def check_photo_masks(regions: Any) -> str | dict[str, Any] | None:
+def check_photo_masks(regions: Any) -> str | dict[str, Any]:
     """Return the path of a folder of masks, or masks by paths, or raise.
 
     Masks by paths are arrays, or paths of files. Masks of NaN are left out.
     """
-    if regions is None:
-        return None
     if isinstance(regions, (str, os.PathLike)):
         return os.fspath(regions)
     if not isinstance(regions, Mapping):

@@ -135,7 +135,7 @@ def train(
     >>> sorted(os.listdir(f"{folder}/mine"))[-1]
     'report.html'
     """
-    known = check_photo_masks(regions)
+    known = None if regions is None else check_photo_masks(regions)
     settings = Settings(
         base=os.fspath(base),
         image_size=None

@@ -5,6 +5,7 @@ import hashlib
 import os
 import pathlib
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from keras_facnn.pictures.copies import digest_record
@@ -64,6 +65,7 @@ class Record:
         finished: Whether all is done that was asked for.
         penalty: The penalty of the linear fit.
         scores: JSON object, the `Scores` on the photos that are held out.
+        exchanges: JSON list, the `Evaluation.exchanges` of these photos.
     """
 
     settings: Mapping[str, Any]
@@ -71,6 +73,7 @@ class Record:
     finished: bool
     penalty: float
     scores: Mapping[str, Any]
+    exchanges: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> "Record | None":
@@ -84,9 +87,11 @@ class Record:
             entry["finished"],
             entry["penalty"],
             entry["validation"],
+            entry.get("exchanges", ()),
         )
 
     def to_json(self) -> dict[str, Any]:
+        exchanges = [dict(row) for row in self.exchanges]
         return {
             "by": _BY,
             "settings": dict(self.settings),
@@ -94,6 +99,7 @@ class Record:
             "finished": self.finished,
             "penalty": self.penalty,
             "validation": dict(self.scores),
+            **({"exchanges": exchanges} if exchanges else {}),
         }
 
     def with_scores(self, scores: Scores, thorough: bool) -> "Record":

@@ -246,19 +246,37 @@ class Run:
         record = dataclasses.replace(record, finished=True)
         model.save_to_preset(self.target, {"training": record.to_json()})
         model = FACNN.from_preset(self.target)
-        if importlib.util.find_spec("matplotlib") is None:
+        masks = {p: self.masks[p] for p in held_out.paths if p in self.masks}
+        has_plots = importlib.util.find_spec("matplotlib") is not None
+        if not has_plots:
             warnings.warn(
                 f"There is no {REPORT}, because it needs Matplotlib: "
                 + how_to_install("plots"),
                 stacklevel=callers_stacklevel(),
             )
+        if not has_plots and not masks:
             return model
-        self._say("Writing the report on the photos held out")
-        evaluation = evaluate(
-            model, held_out, on_error="skip", verbose=self.verbose
+        self._say("Judging by the photos held out")
+        # Examples are for the report.
+        examples: dict[str, Any] = (
+            {} if has_plots else {"mistakes": 0, "unsure": 0}
         )
-        evaluation.facts["model"] = self.target.name
-        evaluation.save(self.target / REPORT)
+        evaluation = evaluate(
+            model,
+            held_out,
+            regions=masks or None,
+            inside=self.settings.inside,
+            on_error="skip",
+            verbose=self.verbose,
+            **examples,
+        )
+        if evaluation.exchanges:
+            record = dataclasses.replace(record, exchanges=evaluation.exchanges)
+            model.save_to_preset(self.target, {"training": record.to_json()})
+            model = FACNN.from_preset(self.target)
+        if has_plots:
+            evaluation.facts["model"] = self.target.name
+            evaluation.save(self.target / REPORT)
         return model
 
     def _load(self) -> tuple[FACNN, Record, dict[str, Any]]:

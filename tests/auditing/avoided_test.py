@@ -100,9 +100,11 @@ def test_another_folder_is_refused(audited, tmp_path, rng):
 def test_what_is_no_audit_is_named(audited, tmp_path):
     photos = keras_facnn.load_folder("photos", read=False)
     (tmp_path / "audit.html").write_text("<html>")
-    with pytest.raises(
-        ValueError, match=r"--output audit\.json.*audit\.html, "
-    ):
+    said = r"Received: audit\.html, the page of a report"
+    with pytest.raises(ValueError, match=rf"{said}$"):
+        read_avoided("audit.html", ["plum 1"], photos, "photos")
+    (tmp_path / "audit.json").write_text("{}")
+    with pytest.raises(ValueError, match=rf"{said}\. Try audit\.json"):
         read_avoided("audit.html", ["plum 1"], photos, "photos")
     with pytest.raises(ValueError, match=r"must be read as .*fit='crop'"):
         masks_of(audited, fit="pad")

@@ -115,7 +115,7 @@ def with_tag(model, folder):
     return (said == 2).mean(), share
 
 
-def test_training_loses_a_cue(base, tagged):
+def test_training_loses_a_cue(base, tagged, capsys):
     """By masks, and by the cells of a reason of an audit."""
     command = ["train", tagged / "photos", "--base", base, "--size", 64]
 
@@ -147,6 +147,13 @@ def test_training_loses_a_cue(base, tagged):
         settings = mended.preset_metadata["training"]["settings"]
         assert settings["regions"] and settings["inside"] is False
         assert str(tagged) not in str(settings)
+        # The 6 photos of red and the 12 others that are held out.
+        record = mended.preset_metadata["training"]["exchanges"]
+        counts = {(r["photos_of"], r["images"]) for r in record}
+        assert counts == {("class", 6), ("others", 12)}
+        said = "With the place of a photo of red put into them"
+        assert said in capsys.readouterr().out
+        assert said in (tagged / name / "report.html").read_text("utf-8")
     assert "regions" not in plain.preset_metadata["training"]["settings"]
 
 
@@ -165,7 +172,8 @@ def test_regions_that_cannot_be_used_are_refused(train, tagged, capsys):
     assert not (tagged / "mine.training").exists()
     photo = tagged / "photos" / "red" / "0.png"
     with pytest.warns(UserWarning, match="1 of 1 masks say that all"):
-        train(regions={str(photo): np.zeros((4, 4))}, inside=False)
+        model = train(regions={str(photo): np.zeros((4, 4))}, inside=False)
+    assert "exchanges" not in model.preset_metadata["training"]
     with pytest.raises(TypeError, match="`regions` must be the path of a fold"):
         train(regions=np.ones((3, 4, 4)))
     with pytest.raises(ValueError, match="values from 2 to 2"):
