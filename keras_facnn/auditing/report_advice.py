@@ -141,8 +141,9 @@ def _others(audit: "Audit", reason: Reason) -> str:
 
 
 def _code(*lines: str) -> str:
-    text = "\n".join(lines)
-    return f"<pre>{escaped(text)}</pre>"
+    # A line within a line would be escaped.
+    text = "\n".join(map(escaped, lines))
+    return f"<pre>{text}</pre>"
 
 
 def _again(more: str = "") -> str:

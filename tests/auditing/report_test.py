@@ -79,7 +79,10 @@ def test_the_page_shows_what_is_suspicious_and_needs_nothing_else(
     assert f"20 of the {reason.images} compared images" in words
     assert "3 of 5 answers change; with other places covered, 1" in words
     assert "So the model uses these places more than others" in words
-    assert f"audit.regions('{reason.name}', labels)" in page.text
+    assert (
+        f"masks = audit.regions('{reason.name}', labels)\n"
+        "loss = keras_facnn.RegionPenalty(loss, inside=False)\n"
+    ) in page.text
     # Pictures of the reason: twelve, in which the tag is not covered.
     buttons = [a for a in page.all("button") if a.get("class") == "zoom"]
     sheet = buttons[:12]
