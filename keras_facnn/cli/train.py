@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=1.0,
         help="weight of the copies of photos that exchanged what must not "
-        "count; default 1",
+        "count; default 1; less if photos with a cue are no longer right",
     )
     parser.add_argument(
         "--base",
