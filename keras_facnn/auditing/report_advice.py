@@ -83,11 +83,13 @@ _MASKS = (
 )
 _TRAIN = (
     "If it is an accident, train a new model of these photos from copies in "
-    "which this place is exchanged, so that it tells nothing:"
+    "which this place is exchanged, so that it tells nothing. The second "
+    "command exchanges it in photos that were held out, too, and says whether "
+    "the new model still goes by it:"
 )
 _STILL_THERE = (
-    "A new audit of the same images still names it, because it is still in the "
-    "images."
+    "A new audit of the same images is no proof: it still names this, because "
+    "it is still in the images."
 )
 _FIT = (
     "If it is an accident, train with a penalty on evidence in these places, "
@@ -107,7 +109,10 @@ def _commands(audit: "Audit", reason: Reason, folder: str) -> str:
             options += [option, str(value)]
     numbers = facts.get("numbers", "audit.json")
     avoid = ["--audit", numbers, "--avoid", reason.name]
-    commands = [["train", folder, "--output", mended, *options, *avoid]]
+    commands = [
+        ["train", folder, "--output", mended, *options, *avoid],
+        ["evaluate", mended, folder, *avoid],
+    ]
     if facts.get("fit") not in (None, "crop"):
         # The training reads photos cropped, and so must the audit.
         page = f"{os.path.splitext(numbers)[0]}.html"

@@ -149,7 +149,10 @@ def test_a_model_that_train_made_is_mended_by_commands(folder, tmp_path):
         f"keras-facnn train {folder} --output 'models/my tags_mended' --base "
         f"cifar10 --seed 3 {rest}"
     ) in words
-    assert "A new audit of the same images still names it" in words
+    assert (
+        f"keras-facnn evaluate 'models/my tags_mended' {folder} {rest}" in words
+    )
+    assert "A new audit of the same images is no proof" in words
     assert "audit.save" not in page.text and "RegionPenalty" not in page.text
     assert 'Why does the model "my tags" answer as it does?' in words
     del audit.facts["numbers"]
