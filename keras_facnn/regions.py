@@ -56,6 +56,27 @@ def touched(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return rows @ mask @ columns.T > 0
 
 
+def widened(masks: np.ndarray) -> np.ndarray:
+    """Return masks with half a cell more on all sides, in half cells.
+
+    Args:
+        masks: Array `(B, H, W)`, NaN for images without a region.
+
+    Returns:
+        An array `(B, 2 * H, 2 * W)`.
+    """
+    fine = masks.repeat(2, axis=1).repeat(2, axis=2)
+    height, width = fine.shape[1:]
+    # Outside of the image is no region.
+    padded = np.pad(fine, ((0, 0), (1, 1), (1, 1)))
+    shifted = [
+        padded[:, row : row + height, column : column + width]
+        for row in range(3)
+        for column in range(3)
+    ]
+    return np.max(shifted, axis=0)
+
+
 def regions_on_grid(masks: Any, height: int, width: int) -> np.ndarray:
     """Return which share of each location of a grid is inside the regions.
 

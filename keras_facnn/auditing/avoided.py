@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_facnn.pictures.image_folder import ImageFolder
+from keras_facnn.regions import widened
 from keras_facnn.types import Fit
 
 
@@ -23,7 +24,7 @@ def read_avoided(
     """Return where photos have some reasons of an audit.
 
     Photos of the class that the audit did not compare get the usual place of
-    the reason, if it has one.
+    the reason, if it has one. All places are widened by half a cell.
 
     Args:
         file: Path of a JSON file of `Audit.save`.
@@ -77,7 +78,9 @@ def read_avoided(
         for path, those in cells.items():
             mask = masks.setdefault(path, np.zeros(audit["grid"], "float32"))
             mask.ravel()[those] = 1
-    return masks, sentences
+    # A cell counts only if the cue fills most of it, so it reaches farther.
+    wide = {path: widened(mask[None])[0] for path, mask in masks.items()}
+    return wide, sentences
 
 
 class _Photos:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from keras_facnn._checks.arguments import check_bool
 from keras_facnn._checks.arguments import check_option
 from keras_facnn._checks.classes import check_labels
 from keras_facnn._checks.numbers import check_int
@@ -26,6 +27,7 @@ from keras_facnn.auditing.text import as_text
 from keras_facnn.auditing.unlike import find_unlike
 from keras_facnn.evaluation.page import save
 from keras_facnn.pictures.reading import read_picture
+from keras_facnn.regions import widened
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -188,7 +190,9 @@ class Audit:
         check_option("name", name, by_name)
         return by_name[name]
 
-    def regions(self, reason: Reason | str, labels: Any = None) -> np.ndarray:
+    def regions(
+        self, reason: Reason | str, labels: Any = None, widen: bool = False
+    ) -> np.ndarray:
         """Return where the images have a reason, as `RegionPenalty` takes it.
 
         A suspicious reason is looked for in up to 150 images of the class.
@@ -200,11 +204,16 @@ class Audit:
             labels: The right class of each image, in the order in which they
                 were audited, integers or names. None leaves out the images in
                 which the reason was not looked for.
+            widen: Whether the places reach half a cell farther on all sides,
+                because a cell counts only if the cue fills most of it. Widen
+                them for `train` and `exchange_regions`, as `keras-facnn train
+                --avoid` does. `RegionPenalty` widens them itself.
 
         Returns:
             A float32 array `(images, rows, columns)` in the order in which the
             images were audited: 1 in the cells of the reason and 0 elsewhere,
-            and NaN for images that are not known to have it.
+            and NaN for images that are not known to have it. If widened, it has
+            twice the rows and columns.
 
         Raises:
             ValueError: If the audit is a sum, whose images have no order. Then
@@ -212,6 +221,7 @@ class Audit:
                 with `labels`, if the images have the reason in other places
                 each, so that there is no usual one.
         """
+        widen = check_bool("widen", widen)
         if isinstance(reason, str):
             reason = self.reason(reason)
         if reason.kind == "texture":
@@ -243,7 +253,8 @@ class Audit:
         for member in reason.members:
             masks[member.pick.index] = 0
             masks[member.pick.index, member.cells] = 1
-        return masks.reshape(-1, *self.statistics.grid.shape)
+        masks = masks.reshape(-1, *self.statistics.grid.shape)
+        return widened(masks) if widen else masks
 
     def cover(
         self, model: Any, reason: Reason | str, pictures: int = 24

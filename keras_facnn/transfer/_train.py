@@ -75,9 +75,9 @@ def train(
             without, the training goes on from there.
         regions: Path of a folder of masks, as `load_regions` reads them. Or a
             dict from the paths of photos to PNG files, or to masks `(H, W)` of
-            0 to 1 or of NaN, such as
-            `dict(zip(photos.paths, audit.regions("dress 1", photos.labels)))`;
-            such a mask covers the photo as the model sees it, cropped. Masks of
+            0 to 1 or of NaN, such as `dict(zip(photos.paths,
+            audit.regions("dress 1", photos.labels, widen=True)))`; such a mask
+            covers the photo as the model sees it, cropped. Masks of
             some photos are enough, but each photo that has a cue needs one.
             None means no regions.
         inside: Whether evidence must lie inside the regions. False means

@@ -204,6 +204,23 @@ def test_images_that_were_not_compared_get_the_usual_place(monkeypatch):
         assert 0 < len(first.rest) < 10
         rows, columns = np.nonzero(masks[known].mean(axis=0) > 0.5)
         assert rows.min() >= 5 and columns.max() <= 3
+    wide = audit.regions(first, labels, widen=True)
+    assert wide.shape == (120, *(2 * n for n in masks.shape[1:]))
+    assert (np.isnan(wide).any(axis=(1, 2)) == ~known).all()
+    # From rows and columns of half cells, on all sides but the image's own.
+    cells, halves = masks[those[0]], wide[those[0]]
+    tall, across = (np.flatnonzero(cells.any(axis=a)) for a in (1, 0))
+    last = len(cells) - 1
+    expected = [
+        (
+            np.flatnonzero(halves.any(axis=a)).min(),
+            np.flatnonzero(halves.any(axis=a)).max(),
+        )
+        for a in (1, 0)
+    ]
+    for (low, high), used in zip(expected, (tall, across), strict=True):
+        assert low == max(2 * used.min() - 1, 0)
+        assert high == min(2 * used.max() + 2, 2 * last + 1)
     found = first.to_dict()
     assert found["images"] == len(found["members"]) + len(found["rest"])
     members = [

@@ -43,7 +43,9 @@ def masks_of(audit, folder="photos", names=("plum 1",), fit="crop"):
         json.dump(audit, file)
     photos = keras_facnn.load_folder(folder, read=False)
     masks, said = read_avoided("audit.json", names, photos, folder, fit)
-    return {path[-10:]: m.ravel().tolist() for path, m in masks.items()}, said
+    # Half cells, of which only the corners are in no widened neighbor.
+    corners = {p[-10:]: m[::3, ::3].ravel() for p, m in masks.items()}
+    return {path: m.tolist() for path, m in corners.items()}, said
 
 
 def test_photos_that_were_not_compared_get_the_usual_place(audited):
@@ -60,6 +62,14 @@ def test_photos_that_were_not_compared_get_the_usual_place(audited):
         "place in 2 photos of plum that the audit did not compare; 1 photo "
         "was compared and does not have it."
     ]
+
+
+def test_places_reach_half_a_cell_farther(audited):
+    masks_of(audited)
+    photos = keras_facnn.load_folder("photos", read=False)
+    masks, _ = read_avoided("audit.json", ["plum 1"], photos, "photos")
+    mask = masks[photos.paths[-1]]
+    assert mask.tolist() == [[1] * 4] * 3 + [[0] * 4]
 
 
 def test_without_a_usual_place_it_says_so(audited):
