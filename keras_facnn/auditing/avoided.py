@@ -186,8 +186,11 @@ def _sentence(
             f", and the same place in {of_class} that the audit did not compare"
         )
     if rest:
-        do = "was compared and does" if rest == 1 else "were compared and do"
-        text += f"; {_count(rest)} {do} not have it"
+        text += (
+            f". The audit did not find it in {_count(rest)} of "
+            f"{reason['class']}. Look whether it is there: what has it and no "
+            "mask goes on to teach it"
+        )
     if others and reason["usual_cells"] is None:
         text += (
             f". The audit did not compare {of_class}. They have no mask, "

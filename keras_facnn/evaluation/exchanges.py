@@ -201,6 +201,12 @@ def _sentences(
         "right. With the place of photos of other classes put into them, "
         f"{_share(after)} are."
     )
+    if after["low"] > before["high"]:
+        sentences.append(
+            f"So the place of photos of {name} now speaks against {name}: the "
+            "model was mended too much. Train with a lower region weight, such "
+            "as 0.5."
+        )
     return sentences
 
 

@@ -59,8 +59,9 @@ def test_photos_that_were_not_compared_get_the_usual_place(audited):
     }
     assert said == [
         "Avoiding plum 1: its place in 3 photos by the audit, and the same "
-        "place in 2 photos of plum that the audit did not compare; 1 photo "
-        "was compared and does not have it."
+        "place in 2 photos of plum that the audit did not compare. The "
+        "audit did not find it in 1 photo of plum. Look whether it is there: "
+        "what has it and no mask goes on to teach it."
     ]
 
 

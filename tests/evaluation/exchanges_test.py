@@ -77,6 +77,26 @@ def test_a_model_that_goes_by_a_place_is_found_out(model, data):
     assert json.loads(evaluation.to_json())["exchanges"][0]["images"] in (4, 11)
 
 
+def test_a_place_that_speaks_against_its_class_is_named(model, data):
+    images, labels, masks = data
+    out = model.get_layer("out")
+    kernel, bias = out.get_weights()
+    out.set_weights([-kernel, -bias])
+    text = str(
+        keras_facnn.evaluate(
+            model, (images, labels), regions=masks, inside=False
+        )
+    )
+    assert "now speaks against" in text and "lower region weight" in text
+    out.set_weights([kernel, bias])
+    text = str(
+        keras_facnn.evaluate(
+            model, (images, labels), regions=masks, inside=False
+        )
+    )
+    assert "speaks against" not in text
+
+
 def test_a_place_that_a_model_does_not_see_changes_nothing(model, data):
     images, labels, masks = data
     masks[labels == 2] = [[0, 1], [0, 0]]
