@@ -32,7 +32,7 @@ def test_says_that_the_port_is_in_use(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert cli.main(["demo", "--port", port]) == 1
-        (line,) = capsys.readouterr().err.splitlines()
+        *_, line = capsys.readouterr().err.splitlines()
         assert f"127.0.0.1, port {port}" in line
     assert cli.main(["demo", "--port", "70000"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
