@@ -198,7 +198,7 @@ def _surplus(reason: Reason) -> str:
     return (
         f"{abs(reason.surplus):.2f} logits "
         f"{'less' if reason.surplus < 0 else 'more'} than in the same place of "
-        f"the {which} of {reason.class_name} without it{few}"
+        f"the {which} of {reason.class_name} in which it was not found{few}"
     )
 
 

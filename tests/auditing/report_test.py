@@ -186,7 +186,10 @@ def test_says_how_many_images_of_the_class_were_not_compared(
     ) in words
     others = 40 - len(reason.members)
     which = "one image" if others == 1 else f"{others} images"
-    assert f"the same place of the {which} of columns without it" in words
+    assert (
+        f"the same place of the {which} of columns in which it was not found"
+        in words
+    )
     assert "which is little to compare with" in words
 
 
