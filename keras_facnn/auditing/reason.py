@@ -153,14 +153,13 @@ class Reason:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the reason as a dict that JSON can hold."""
+        usual = self.usual_cells
         return {
             "name": self.name,
             "class": self.class_name,
             "share": self.share,
             **{name: getattr(self, name) for name in _NUMBERS},
-            "usual_cells": None
-            if self.usual_cells is None
-            else self.usual_cells.tolist(),
+            "usual_cells": None if usual is None else usual.tolist(),
             "members": [
                 {
                     "index": m.pick.index,

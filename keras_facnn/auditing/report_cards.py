@@ -192,7 +192,7 @@ def _facts(audit: "Audit", reason: Reason) -> list[tuple[str, str]]:
 def _surplus(reason: Reason) -> str:
     """Return how much more evidence there is than where it is missing."""
     assert reason.surplus is not None
-    others = reason.images - len(reason.members)
+    others = len(reason.rest)
     which = "one image" if others == 1 else f"{others:,} images"
     few = ", which is little to compare with" if others < FEWEST_IMAGES else ""
     return (

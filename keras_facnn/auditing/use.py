@@ -27,7 +27,8 @@ def use_of(found: dict[str, Any] | None) -> Use:
     """
     if found is None:
         return "untried"
-    answers = _more_answers(found)
+    changed, control = _changed(found)
+    answers = changed - control
     logits = found["lost"] - found["control_lost"]
     if max(answers, logits) <= 0:
         return "unused"
@@ -55,14 +56,11 @@ def changed_answers(found: dict[str, Any]) -> str:
     Colors that fill a place keep a trace of what was there. So the number is
     the least that depends on it.
     """
-    count = found["images"]
-    changed, control = (
-        round(found[name] * count) for name in ("changed", "control_changed")
-    )
+    changed, control = _changed(found)
     least = "at least " if use_of(found) == "used" else ""
     return (
-        f"{least}{changed:,} of {count:,} answers change; with other places "
-        f"covered, {control:,}"
+        f"{least}{changed:,} of {found['images']:,} answers change; with other "
+        f"places covered, {control:,}"
     )
 
 
@@ -89,10 +87,10 @@ def how_to_cover(reason: Reason) -> str:
     return f"audit.cover(model, {reason.name!r})"
 
 
-def _more_answers(found: dict[str, Any]) -> int:
-    """Return how many more answers change than with other places covered."""
-    changed, control = (
-        round(found[name] * found["images"])
-        for name in ("changed", "control_changed")
+def _changed(found: dict[str, Any]) -> tuple[int, int]:
+    """Return how many answers change, and with other places covered."""
+    count = found["images"]
+    return (
+        round(found["changed"] * count),
+        round(found["control_changed"] * count),
     )
-    return changed - control

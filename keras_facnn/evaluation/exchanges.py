@@ -19,7 +19,7 @@ from keras_facnn.training.exchange import exchanged
 # Photos of other classes that get a place put into them, for each class. So
 # many make an interval of 10 points or less.
 _MOST_OTHERS = 400
-# Classes that are told in sentences.
+# Classes that get sentences.
 _MOST_CLASSES = 5
 
 
@@ -45,12 +45,13 @@ def exchange_rows(
         See `Evaluation.exchanges`.
     """
     assert photos.masks is not None
-    wrong: dict[int, np.ndarray] = {}
-    for i, mask in enumerate(photos.masks):
-        if mask is not None:
-            shown = photos.shown_mask(i)
-            if can_exchange(1 - shown if inside else shown):
-                wrong[i] = 1 - shown if inside else shown
+    shown = {
+        i: photos.shown_mask(i)
+        for i, mask in enumerate(photos.masks)
+        if mask is not None
+    }
+    banned = {i: 1 - mask if inside else mask for i, mask in shown.items()}
+    wrong = {i: mask for i, mask in banned.items() if can_exchange(mask)}
     labels = photos.labels
     # What is measured, and the copies: the photo, the photo that is seen in
     # the place, and the photo whose place it is.
