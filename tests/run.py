@@ -4,22 +4,28 @@
 
 runs `pytest tests/layers -k stem` once per backend. Each prints a line per ten
 percent of its tests, at the first failure, and at its end. The output of pytest
-goes to `build/tests/BACKEND.log`, and is printed where tests failed. The exit
+goes to `build/tests/BACKEND.log`, and is printed where tests failed. A suite
+that came to a halt is ended, and its log says where each thread was. The exit
 code is 0 if all passed on all backends.
 """
 
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 
 LOGS = pathlib.Path("build", "tests")
 # A line of `pytest -q`, such as "..s..F.. [ 12%]".
 PROGRESS = re.compile(r"^([.FEsxX]+) *\[ *(\d+)%\]$")
 STEP = 10
+# Each test has a limit of 900 seconds, which can't end a thread, nor code that
+# is not Python's. A suite that prints nothing for longer has come to a halt.
+PATIENCE = float(os.environ.get("KERAS_FACNN_PATIENCE", 1200))
 
 
 def show(started: float, backend: str, text: str) -> None:
@@ -27,35 +33,61 @@ def show(started: float, backend: str, text: str) -> None:
     print(f"{minutes:3d}:{seconds:02d}  {backend:10}  {text}", flush=True)
 
 
+def lines(process: subprocess.Popen, backend: str) -> Iterator[str]:
+    """Yield what `process` prints, until it ends or has come to a halt."""
+    grew, rest, running = time.monotonic(), "", True
+    # Not a pipe: a child that outlives the suite would keep that open.
+    with open(log_of(backend), encoding="utf-8", errors="replace") as log:
+        while running:
+            running = process.poll() is None
+            if text := log.read():
+                grew = time.monotonic()
+                *whole, rest = (rest + text).split("\n")
+                yield from whole
+            elif running and time.monotonic() - grew > PATIENCE:
+                # Python shows where each of its threads is, and ends.
+                process.send_signal(signal.SIGABRT)
+                process.wait()
+            time.sleep(0.2 * running)
+
+
 def follow(process: subprocess.Popen, backend: str, started: float) -> None:
-    """Log what `process` prints, and show its progress until it ends."""
-    shown, failed, last = 0, False, ""
-    with open(LOGS / f"{backend}.log", "w", encoding="utf-8") as log:
-        for line in process.stdout:
-            log.write(line)
-            log.flush()
-            last = line.strip() or last
-            if not (found := PROGRESS.match(line.strip())):
-                continue
-            percent = int(found[2])
-            fails = not failed and bool(set("FE") & set(found[1]))
-            failed = failed or fails
-            if fails or percent // STEP > shown // STEP:
-                shown = percent
-                show(started, backend, f"{percent} %" + ", FAILURES" * failed)
+    """Show the progress of `process` until it ends."""
+    shown, failed, last = 0, "", ""
+    for line in map(str.strip, lines(process, backend)):
+        last = line or last
+        if not (found := PROGRESS.match(line)):
+            continue
+        percent = int(found[2])
+        fails = not failed and set("FE") & set(found[1])
+        if fails:
+            failed = ", FAILURES"
+        if fails or percent // STEP > shown // STEP:
+            shown = percent
+            show(started, backend, f"{percent} %{failed}")
     code = process.wait()
+    if code == -signal.SIGABRT:
+        last = "it crashed or came to a halt"
     show(started, backend, f"{'FAILED' if code else 'passed'}: {last}")
 
 
+def log_of(backend: str) -> pathlib.Path:
+    return LOGS / f"{backend}.log"
+
+
 def start(backend: str, arguments: list[str]) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "pytest", "--color=no", *arguments],
-        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-    )
+    with open(log_of(backend), "wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "pytest", "--color=no", *arguments],
+            env={
+                **os.environ,
+                "KERAS_BACKEND": backend,
+                "PYTHONUNBUFFERED": "1",
+                "PYTHONFAULTHANDLER": "1",
+            },
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
 
 
 def main(backends: list[str], arguments: list[str]) -> int:
@@ -80,7 +112,7 @@ def main(backends: list[str], arguments: list[str]) -> int:
     failed = [b for b, process in processes.items() if process.returncode]
     for backend in failed:
         print(f"=== {backend}")
-        print((LOGS / f"{backend}.log").read_text("utf-8"))
+        print(log_of(backend).read_text("utf-8", "replace"))
     if failed:
         print(f"=== FAILED on: {', '.join(failed)}")
     else:

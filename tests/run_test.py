@@ -1,7 +1,9 @@
 """`tests/run.py` shows progress, and its exit code says whether all passed."""
 
+import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -21,11 +23,26 @@ def test_number(number):
 """
 
 
-def run_suite(folder, *arguments):
-    (folder / "some_test.py").write_text(SUITE)
+# Python can't interrupt it: the limit of a test does not end it.
+HALTS = """
+import signal
+import subprocess
+import sys
+import threading
+
+def test_halts():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    threading.Event().wait(300)
+"""
+
+
+def run_suite(folder, *arguments, suite=SUITE, **variables):
+    (folder / "some_test.py").write_text(suite)
     return subprocess.run(
         [sys.executable, run.__file__, *arguments, "-q", "some_test.py"],
         cwd=folder,
+        env={**os.environ, **variables},
         capture_output=True,
         text=True,
     )
@@ -56,6 +73,19 @@ def test_names_the_backend_that_failed_and_why(tmp_path):
 def test_a_suite_that_dies_or_has_no_tests_fails(tmp_path):
     ran = run_suite(tmp_path, "torch", "--", "-k", "nothing")
     assert ran.returncode == 1
+    assert "=== FAILED on: torch" in ran.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_suite_that_halts_says_where(tmp_path):
+    started = time.monotonic()
+    ran = run_suite(
+        tmp_path, "torch", "--", suite=HALTS, KERAS_FACNN_PATIENCE="3"
+    )
+    assert time.monotonic() - started < 100
+    assert ran.returncode == 1
+    assert "FAILED: it crashed or came to a halt" in ran.stdout
+    assert "in test_halts" in ran.stdout
     assert "=== FAILED on: torch" in ran.stdout
 
 
