@@ -32,7 +32,7 @@ import threading
 
 def test_halts():
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
-    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])
     threading.Event().wait(300)
 """
 

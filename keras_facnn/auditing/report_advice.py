@@ -83,9 +83,9 @@ _MASKS = (
 )
 _TRAIN = (
     "If it is an accident, train a new model of these photos from copies in "
-    "which this place is exchanged, so that it tells nothing. The second "
-    "command exchanges it in photos that were held out, too, and says whether "
-    "the new model still goes by it:"
+    "which this place is exchanged, so that it tells nothing. The "
+    "commands evaluate exchange it in photos that were held out, too, and say "
+    "how much the old model and the new one go by it:"
 )
 _STILL_THERE = (
     "A new audit of the same images is no proof: it still names this, because "
@@ -110,6 +110,7 @@ def _commands(audit: "Audit", reason: Reason, folder: str) -> str:
     numbers = facts.get("numbers", "audit.json")
     avoid = ["--audit", numbers, "--avoid", reason.name]
     commands = [
+        ["evaluate", model, folder, *avoid],
         ["train", folder, "--output", mended, *options, *avoid],
         ["evaluate", mended, folder, *avoid],
     ]

@@ -152,6 +152,8 @@ def test_a_model_that_train_made_is_mended_by_commands(folder, tmp_path):
     assert (
         f"keras-facnn evaluate 'models/my tags_mended' {folder} {rest}" in words
     )
+    # Before and after, to compare.
+    assert f"keras-facnn evaluate 'models/my tags' {folder} {rest}" in words
     assert "A new audit of the same images is no proof" in words
     assert "audit.save" not in page.text and "RegionPenalty" not in page.text
     assert 'Why does the model "my tags" answer as it does?' in words
