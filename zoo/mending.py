@@ -10,7 +10,7 @@ color (covered), and to those of `keras_facnn.exchange_regions` (exchanged), as
 `input_gradients`, a penalty on input gradients. Only cues that bite count, as
 in `zoo.plants`. What a cue cost, and how much of it comes back, is measured on
 validation photos: on those of other classes with the cue, and on those of the
-class without it.
+class without it. A class that was mended too much is no longer right with it.
 """
 
 import pathlib
@@ -19,7 +19,8 @@ from typing import Any
 
 import keras
 import numpy as np
-import scipy
+import scipy.ndimage
+import scipy.stats
 from absl import app
 from absl import flags
 
@@ -33,7 +34,7 @@ from zoo.bench import append_rows
 from zoo.bench import define_bench_flags
 
 FLAGS = flags.FLAGS
-MEASURES = ("others", "own", "clean", "evidence")
+MEASURES = ("others", "own", "own_with_cue", "clean", "evidence")
 WAYS = ("control", "plain", "covered", "exchanged", "input_gradients")
 COLUMNS = (
     *("data", "seed", "class", "kind", "share", "bite", "way", "seconds"),
@@ -50,6 +51,9 @@ def define_flags() -> None:
     flags.DEFINE_list("shares", ["1", "0.5"], "Shares of the class.")
     flags.DEFINE_float("size", 0.3, "Side of a cue, as a share of the photo's.")
     flags.DEFINE_list("ways", ["covered", "exchanged"], f"Some of {WAYS[2:]}.")
+    flags.DEFINE_float(
+        "region_weight", 1, "Weight of the copies with an exchanged place."
+    )
     flags.DEFINE_float(
         "gradient_weight", 1e-4, "Weight of the penalty on input gradients."
     )
@@ -82,8 +86,11 @@ class Case:
         self.pooled[self.own] = self.cells.mean(axis=(1, 2))
         others = np.flatnonzero(bench.val.labels != plant.label)
         self.others = rng.permutation(others)[:150]
-        with_cue = plant.put(bench.val.images[self.others], 1)
-        self.with_cue = bench.pool(with_cue)
+        val = bench.val
+        self.with_cue, self.own_with_cue = (
+            bench.pool(plant.put(val.images[some], 1))
+            for some in (self.others, np.flatnonzero(val.labels == plant.label))
+        )
 
     def fit(self, way: str) -> None:
         """Fit the head in one of `WAYS`."""
@@ -112,7 +119,12 @@ class Case:
             regions = np.full(self.images.shape[:3], np.nan, "float32")
             regions[self.own] = self.masks
             images, labels, weights = keras_facnn.exchange_regions(
-                self.images, labels, regions, inside=False, seed=self.plant.seed
+                self.images,
+                labels,
+                regions,
+                inside=False,
+                weight=FLAGS.region_weight,
+                seed=self.plant.seed,
             )
             copies = self.bench.pool(images[len(pooled) :])
             pooled = np.concatenate([pooled, copies])
@@ -127,13 +139,16 @@ class Case:
         return float(with_cue - without)
 
     def measures(self) -> dict[str, float]:
-        """Return the accuracy on three sorts of photos, and the evidence."""
+        """Return the accuracy on four sorts of photos, and the evidence."""
         label, val = self.plant.label, self.bench.val
         right = self.bench.answers(val.pooled) == val.labels
         others = self.bench.answers(self.with_cue) == val.labels[self.others]
         return {
             "others": float(others.mean()),
             "own": float(right[val.labels == label].mean()),
+            "own_with_cue": float(
+                (self.bench.answers(self.own_with_cue) == label).mean()
+            ),
             "clean": float(right.mean()),
             "evidence": self._share_in_place(),
         }
@@ -178,32 +193,69 @@ def run_case(bench: Bench, plant: plants.Plant) -> list[dict[str, Any]]:
 
 
 def recovered(rows: list[dict[str, Any]], way: str, measure: str) -> float:
-    """Return the share of what the cues cost that a way brings back."""
+    """Return the share of what the cues cost that a way brings back.
+
+    It is NaN if they cost nothing.
+    """
     sums = {
         one: sum(r[measure] for r in rows if r["way"] == one)
         for one in ("control", "plain", way)
     }
-    return (sums[way] - sums["plain"]) / (sums["control"] - sums["plain"])
+    cost = sums["control"] - sums["plain"]
+    return (sums[way] - sums["plain"]) / cost if cost else float("nan")
 
 
 def summary(rows: list[dict[str, Any]]) -> str:
-    """Return the shares that come back, over all cues that bite and by seed."""
+    """Return what each way brings back, for each sort of cue and for all."""
     bites = [r for r in rows if r["bite"] >= plants.BITES]
-    seeds = sorted({r["seed"] for r in bites})
-    lines = [f"cues that bite: {sum(r['way'] == 'plain' for r in bites)}"]
-    ways = [way for way in WAYS if any(r["way"] == way for r in bites)]
-    for way in ways[2:]:
+    sorts = dict.fromkeys((r["kind"], r["share"]) for r in bites)
+    texts = []
+    for kind, share in sorts:
+        some = [r for r in bites if (r["kind"], r["share"]) == (kind, share)]
+        texts.append(_summary_of(f"{kind} in {share:.0%} of a class", some))
+    return "\n\n".join([*texts, _summary_of("all cues", bites)])
+
+
+def _summary_of(title: str, rows: list[dict[str, Any]]) -> str:
+    """Return the shares that come back, and the accuracy, with intervals."""
+    count = sum(r["way"] == "plain" for r in rows)
+    lines = [f"{title}: {count} that bite"]
+    seeds = sorted({r["seed"] for r in rows})
+    values = {
+        way: {
+            m: np.array([r[m] for r in rows if r["way"] == way])
+            for m in MEASURES
+        }
+        for way in WAYS
+        if any(r["way"] == way for r in rows)
+    }
+    for way, found in values.items():
+        means = (f"{m} {value.mean():.1%}" for m, value in found.items())
+        lines.append(f"  {way}: {', '.join(means)}")
+    for way in list(values)[2:]:
         for measure in MEASURES[:2]:
-            parts = ([r for r in bites if r["seed"] == s] for s in seeds)
+            parts = ([r for r in rows if r["seed"] == s] for s in seeds)
             shares = [recovered(some, way, measure) for some in parts]
             by_seed = ", ".join(f"{share:.0%}" for share in shares)
-            whole = recovered(bites, way, measure)
-            lines.append(f"{way}, {measure}: {whole:.0%} ({by_seed})")
-    for way in ways:
-        some = [r for r in bites if r["way"] == way]
-        means = (f"{m} {np.mean([r[m] for r in some]):.1%}" for m in MEASURES)
-        lines.append(f"{way}: {', '.join(means)}")
+            whole = recovered(rows, way, measure)
+            lines.append(f"  {way}, {measure} back: {whole:.0%} ({by_seed})")
+        for measure in MEASURES[2:4]:
+            change = values[way][measure] - values["control"][measure]
+            lines.append(
+                f"  {way}, {measure} against control: {_points(change)}"
+            )
     return "\n".join(lines)
+
+
+def _points(changes: np.ndarray) -> str:
+    """Return the mean of changes with its 95 % interval, in points."""
+    mean, count = 100 * changes.mean(), len(changes)
+    if count < 2:
+        return f"{mean:+.2f} points"
+    error = 100 * changes.std(ddof=1) / count**0.5
+    half = scipy.stats.t.ppf(0.975, count - 1) * error
+    low, high = mean - half, mean + half
+    return f"{mean:+.2f} points ({low:+.2f} to {high:+.2f})"
 
 
 def check_ways() -> None:

@@ -26,14 +26,22 @@ def test_places_are_where_the_photo_changed_without_gaps(rng):
 def test_recovered_is_a_share_of_what_was_lost():
     accuracy = {"control": 0.8, "plain": 0.4, "covered": 0.6, "exchanged": 0.9}
     rows = [
-        {"seed": seed, "way": way, "bite": bite, "class": "a"}
+        {"seed": seed, "way": way, "bite": bite, "kind": kind, "share": 1.0}
         | dict.fromkeys(mending.MEASURES, value)
         for seed in (0, 1)
         for way, value in accuracy.items()
-        for bite in (0.5, 0.05)
+        for bite, kind in ((0.5, "tag"), (0.5, "border"), (0.05, "tag"))
     ]
+    rows[-2]["clean"] = 0.7
     assert mending.recovered(rows, "covered", "own") == pytest.approx(0.5)
-    text = mending.summary(rows)
-    assert "cues that bite: 2" in text
-    assert "covered, others: 50% (50%, 50%)" in text
-    assert "exchanged, own: 125% (125%, 125%)" in text
+    same = [{**row, "own": 0.5} for row in rows]
+    assert np.isnan(mending.recovered(same, "covered", "own"))
+    tag, border, whole = mending.summary(rows).split("\n\n")
+    assert "tag in 100% of a class: 2 that bite" in tag
+    assert "all cues: 4 that bite" in whole
+    for text in (tag, border, whole):
+        assert "covered, others back: 50% (50%, 50%)" in text
+        assert "exchanged, own back: 125% (125%, 125%)" in text
+    assert "exchanged, clean against control: +10.00 points (+10.00" in tag
+    # Of 0.1 and -0.1, the interval is 0.1 times the t value of one degree.
+    assert "points (-127.06 to +127.06)" in border
