@@ -39,14 +39,14 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
     """FA-CNN: an image classifier whose raw feature maps explain it.
 
     It is a flat functional model. `x_0` copies the pixels. FA layer `l = 1..L`
-    computes `x_l = (1 - a_l) * x_{l-1} + a_l * ReLU(BN(Conv3x3(x_{l-1})))`.
-    Stages are joined by 2x2 average pooling and a class-major repeat. The head
-    averages the maps that each class owns. Channel `c * R + r` is map `r` of
-    class `c` at every layer. So the mean of a class' maps at the last FA layer
-    equals its Grad-CAM map up to one constant (Theorem 1). The mean of this map
-    over the image, times one learned scale, is the logit (completeness). Layer
-    names are `stem`, `conv_l`, `norm_l`, `relu_l` (the branch), `fa_l` and
-    `head`.
+    computes `x_l = (1 - a_l) * x_{l-1} + a_l * ReLU(BN(Conv3x3(x_{l-1})))`. The
+    branch can also have several such convolutions in a row. Stages are joined
+    by 2x2 average pooling and a class-major repeat. The head averages the maps
+    that each class owns. Channel `c * R + r` is map `r` of class `c` at every
+    layer. So the mean of a class' maps at the last FA layer equals its Grad-CAM
+    map up to one constant (Theorem 1). The mean of this map over the image,
+    times one learned scale, is the logit (completeness). Layer names are
+    `stem`, `conv_l`, `norm_l`, `relu_l` (the branch), `fa_l` and `head`.
 
     The paper (arXiv 2603.25798) names the layers and theorems. The equations
     here are chosen so that each claim of the paper can be proved and tested.
@@ -118,6 +118,11 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
             maps: `"zeros"`, or `"edge"` for copies of the outermost cells. With
             zeros, the border of raw maps is darker or brighter in every image.
             The choice does not change the shapes of the weights.
+        branch_depth: Positive integer, the number of 3x3 convolutions in each
+            branch, each followed by a batch norm and ReLU. Each has as many
+            channels as the layer has maps. Half as many FA layers of two
+            convolutions cost the same, were more accurate, and had maps more
+            similar to Grad-CAM (`zoo/results/ablations.md`).
         dtype: Dtype policy of all layers, such as `"mixed_bfloat16"`. None
             means the global policy. The head always computes in float32, and
             the layers of a backbone keep the policy that they were built with.
@@ -170,6 +175,7 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
         feature_layer: str | Sequence[str] | None = None,
         projection: Projection = "relu",
         padding: Padding = "zeros",
+        branch_depth: int = 1,
         dtype: Any = None,
         **kwargs: Any,
     ):
@@ -188,6 +194,7 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
             space_to_depth=space_to_depth,
             classwise_layers=classwise_layers,
             padding=padding,
+            branch_depth=branch_depth,
             projection=projection,
             batch_norm_gain=batch_norm_gain,
             synchronized_batch_norm=synchronized_batch_norm,
@@ -217,6 +224,7 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
         self.classwise_layers = architecture.classwise_layers
         self.projection = architecture.projection
         self.padding = architecture.padding
+        self.branch_depth = architecture.branch_depth
         self.batch_norm_gain = architecture.batch_norm_gain
         self.synchronized_batch_norm = architecture.synchronized_batch_norm
         self.stochastic_depth = architecture.stochastic_depth
@@ -407,7 +415,7 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
         Because `a * relu(z) = relu(a * z)`, the kernel and bias of `conv_l` can
         include the norm and `a_l` of FA layer `l`. Then
         `x_l = (1 - a_l) * x_{l-1} + relu_l`. This computes the same numbers
-        with fewer passes over memory. The copy has no layers `norm_l`, and its
+        with fewer passes over memory. The copy has no batch norms, and its
         `relu_l` return `a_l` times the branch. All other names, maps, evidence
         and logits stay the same. The copy keeps `class_names`, and the part of
         `preset_metadata` that still describes the weights.

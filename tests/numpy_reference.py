@@ -57,15 +57,18 @@ def logits(model, images):
             x = np.repeat(x, classes * maps // x.shape[-1], axis=-1)
         for _ in range(depth):
             layer += 1
-            norm = f"norm_{layer}"
-            kernel = weight(f"conv_{layer}", "kernel")
-            if layer > sum(config["depths"]) - config["classwise_layers"]:
-                branch = convolve_each_class(x, kernel, mode, classes)
-            else:
-                branch = convolve(x, kernel, mode)
-            branch -= weight(norm, "moving_mean")
-            branch /= np.sqrt(weight(norm, "moving_variance") + 1e-3)
-            branch = np.maximum(branch + weight(norm, "beta"), 0)
+            inner = range(1, config["branch_depth"])
+            branch = x
+            for name in [*(f"{layer}_{i}" for i in inner), str(layer)]:
+                norm = f"norm_{name}"
+                kernel = weight(f"conv_{name}", "kernel")
+                if layer > sum(config["depths"]) - config["classwise_layers"]:
+                    branch = convolve_each_class(branch, kernel, mode, classes)
+                else:
+                    branch = convolve(branch, kernel, mode)
+                branch -= weight(norm, "moving_mean")
+                branch /= np.sqrt(weight(norm, "moving_variance") + 1e-3)
+                branch = np.maximum(branch + weight(norm, "beta"), 0)
             alpha = alphas[layer - 1]
             x = (1 - alpha) * x + alpha * branch
     b, h, w, _ = x.shape

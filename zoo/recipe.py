@@ -56,6 +56,7 @@ class Model(Record):
     late_alphas: Share | None = None
     space_to_depth: Count = 1
     classwise_layers: Annotated[int, (0, float("inf"))] = 0
+    branch_depth: Count = 1
     padding: Literal["zeros", "edge"] = "zeros"
     batch_norm_gain: bool = False
     deep_alignment: Positive = 0.0

@@ -53,6 +53,7 @@ class Architecture:
     alphas: tuple[float, ...]
     space_to_depth: int
     classwise_layers: int
+    branch_depth: int
     padding: Padding
     projection: Projection
     batch_norm_gain: bool
@@ -85,20 +86,31 @@ class Architecture:
         # Otherwise, it has beta, two moving statistics and perhaps gamma.
         values_per_channel = 1 if self.fused else 3 + self.batch_norm_gain
         parameters = 1 + self.threshold  # The head's scale.
+        # The inputs of a branch are as many as its maps, and so are the inputs
+        # of each of its convolutions.
         mixing_left = sum(self.depths) - self.classwise_layers
         for depth, maps in zip(self.depths, self.maps_per_class, strict=True):
             width = self.num_classes * maps
             mixing = min(max(mixing_left, 0), depth)
             mixing_left -= depth
             inputs = mixing * width + (depth - mixing) * maps
-            parameters += depth * values_per_channel * width
-            parameters += 9 * width * inputs
+            values = depth * values_per_channel * width + 9 * width * inputs
+            parameters += self.branch_depth * values
         return parameters
 
     @property
     def pooling(self) -> int:
         """The side of `x_0`, divided by the side of the last maps."""
         return 2 ** (len(self.depths) - 1)
+
+    def convolutions(self, layer: int) -> list[str]:
+        """Return the names of the convolutions in an FA layer's branch.
+
+        They are those of the layers without `conv_`: of layer 3, `"3_1"` and
+        `"3_2"`, and at last `"3"`.
+        """
+        inner = [f"{layer}_{i}" for i in range(1, self.branch_depth)]
+        return [*inner, str(layer)]
 
     def layer_name(self, number: int) -> str:
         """Return the name of the layer that makes `x_l`.
@@ -122,6 +134,7 @@ class Architecture:
             "alpha": list(alpha) if isinstance(alpha, tuple) else alpha,
             "space_to_depth": self.space_to_depth,
             "classwise_layers": self.classwise_layers,
+            "branch_depth": self.branch_depth,
             "padding": self.padding,
             "projection": self.projection,
             "batch_norm_gain": self.batch_norm_gain,
@@ -143,6 +156,7 @@ def check_architecture(
     alpha: Literal["harmonic"] | float | Sequence[float] = "harmonic",
     space_to_depth: int = 1,
     classwise_layers: int = 0,
+    branch_depth: int = 1,
     padding: Padding = "zeros",
     projection: Projection = "relu",
     batch_norm_gain: bool = False,
@@ -161,8 +175,9 @@ def check_architecture(
 
     Raises:
         ValueError: If an argument does not fit, or if the model would exceed
-            `MAX_LAYERS` FA layers, `MAX_PARAMETERS` parameters, or
-            `MAX_IMAGE_SIDE` in an image's height, width or channels.
+            `MAX_LAYERS` FA layers or convolutions in them, `MAX_PARAMETERS`
+            parameters, or `MAX_IMAGE_SIDE` in an image's height, width or
+            channels.
 
     Example:
 
@@ -202,6 +217,11 @@ def check_architecture(
         classwise_layers=check_int(
             "classwise_layers", classwise_layers, least=0, most=num_layers
         ),
+        branch_depth=check_int(
+            "branch_depth",
+            branch_depth,
+            most=MAX_LAYERS // max(num_layers, 1),
+        ),
         padding=check_option("padding", padding, get_args(Padding)),
         projection=_check_projection(projection, hybrid),
         batch_norm_gain=check_bool("batch_norm_gain", batch_norm_gain),
@@ -217,11 +237,11 @@ def check_architecture(
     )
     if architecture.num_parameters > MAX_PARAMETERS:
         raise ValueError(
-            "`num_classes`, `depths` and `maps_per_class` must give at most "
-            f"{MAX_PARAMETERS:,} parameters. Received: "
+            "`num_classes`, `depths`, `maps_per_class` and `branch_depth` must "
+            f"give at most {MAX_PARAMETERS:,} parameters. Received: "
             f"num_classes={num_classes}, depths={stages[0]}, "
-            f"maps_per_class={stages[1]}, which give "
-            f"{architecture.num_parameters:,}"
+            f"maps_per_class={stages[1]}, branch_depth={branch_depth}, which "
+            f"give {architecture.num_parameters:,}"
         )
     return architecture
 

@@ -15,7 +15,7 @@ def fuse(model: Any) -> Any:
 
     `a * relu(g * (w * x - m) / sqrt(v + eps) + b)` is `relu(w' * x + b')` with
     `w' = a * g / sqrt(v + eps) * w` and `b' = a * (b - g * m / sqrt(v + eps))`,
-    computed in float64.
+    computed in float64. `a` goes into the last convolution of a branch.
 
     Args:
         model: A `FACNN`.
@@ -29,10 +29,11 @@ def fuse(model: Any) -> Any:
     }
     with skip_initializers():
         fused = type(model).from_config(config)
-    folds = {
-        f"conv_{layer}": (f"norm_{layer}", alpha)
-        for layer, alpha in enumerate(model.alphas, start=1)
-    }
+    folds: dict[str, tuple[str, float]] = {}
+    for layer, alpha in enumerate(model.alphas, start=1):
+        names = model.architecture.convolutions(layer)
+        folds |= {f"conv_{name}": (f"norm_{name}", 1.0) for name in names}
+        folds[f"conv_{layer}"] = f"norm_{layer}", alpha
     if "project_norm" in [layer.name for layer in model.layers]:
         folds["project"] = ("project_norm", 1.0)
     if not model.fused:

@@ -34,12 +34,14 @@ def build_graph(
     FA layer `l = 1..L` computes `x_l = (1 - a_l) * x_{l-1} + a_l *
     ReLU(BN(Conv3x3(x_{l-1})))`. Stages are joined by 2x2 average pooling and a
     class-major repeat. Layers are named `stem`, `conv_l`, `norm_l`, `relu_l`
-    (the branch), `fa_l`, `pool_s`, `repeat_s` and `head`. The stem copies
-    pixels. In a hybrid, a nested model `backbone`, a 1x1 convolution `project`,
-    `project_norm` and the ReLU `stem` make `x_0` instead. With the projection
-    `"excess"`, `stem` is a `SubtractLeastClass`, and there is no norm. If
-    evidence is left out, the last of these layers before the head, such as
-    `fa_4`, is called `fa_4_whole`, and `fa_4` is a `ClassMajorMask` after it.
+    (the branch), `fa_l`, `pool_s`, `repeat_s` and `head`. If a branch has
+    several convolutions, the ones before the last are `conv_l_1`, `norm_l_1`,
+    `relu_l_1` and so on. The stem copies pixels. In a hybrid, a nested model
+    `backbone`, a 1x1 convolution `project`, `project_norm` and the ReLU `stem`
+    make `x_0` instead. With the projection `"excess"`, `stem` is a
+    `SubtractLeastClass`, and there is no norm. If evidence is left out, the
+    last of these layers before the head, such as `fa_4`, is called
+    `fa_4_whole`, and `fa_4` is a `ClassMajorMask` after it.
 
     Args:
         architecture: An `Architecture`.
@@ -210,20 +212,22 @@ def _branch(architecture: Architecture, x: Any, layer: int, maps: int) -> Any:
     conv = layers.Conv2D
     if layer > architecture.num_layers - architecture.classwise_layers:
         conv = functools.partial(ClasswiseConv2D, num_classes)
-    if architecture.padding == "edge":
-        x = EdgePadding(dtype=dtype, name=f"edge_{layer}")(x)
-    x = conv(
-        num_classes * maps,
-        3,
-        padding="valid" if architecture.padding == "edge" else "same",
-        use_bias=architecture.fused,
-        data_format="channels_last",
-        dtype=dtype,
-        name=f"conv_{layer}",
-    )(x)
-    if not architecture.fused:
-        x = _norm(architecture, x, f"norm_{layer}")
-    return layers.ReLU(dtype=dtype, name=f"relu_{layer}")(x)
+    for name in architecture.convolutions(layer):
+        if architecture.padding == "edge":
+            x = EdgePadding(dtype=dtype, name=f"edge_{name}")(x)
+        x = conv(
+            num_classes * maps,
+            3,
+            padding="valid" if architecture.padding == "edge" else "same",
+            use_bias=architecture.fused,
+            data_format="channels_last",
+            dtype=dtype,
+            name=f"conv_{name}",
+        )(x)
+        if not architecture.fused:
+            x = _norm(architecture, x, f"norm_{name}")
+        x = layers.ReLU(dtype=dtype, name=f"relu_{name}")(x)
+    return x
 
 
 def _norm(architecture: Architecture, x: Any, name: str) -> Any:

@@ -39,6 +39,7 @@ ADDED_LATER = frozenset(
         "backbone",
         "feature_layer",
         "classwise_layers",
+        "branch_depth",
         "padding",
         "projection",
         "left_out",

@@ -16,6 +16,8 @@ from keras_facnn.architecture.architecture import check_architecture
         {"batch_norm_gain": True},
         {"classwise_layers": 1},
         {"classwise_layers": 3},
+        {"branch_depth": 3},
+        {"branch_depth": 2, "classwise_layers": 2, "batch_norm_gain": True},
         {"space_to_depth": 2, "image_shape": (None, None, 1)},
         {"depths": (3,), "maps_per_class": (2,)},
     ],
@@ -34,6 +36,7 @@ def test_counts_what_keras_counts(options):
 BOMBS = [
     ({"depths": [20_000, 1]}, "at most 1,000 FA layers"),
     ({"depths": [10**9, 1]}, "at most 1,000 FA layers"),
+    ({"branch_depth": 10**9}, "positive integer, 1 to 333"),
     ({"num_classes": 10**9}, "at most 268,435,456 parameters"),
     ({"maps_per_class": [1, 10**6]}, "at most 268,435,456 parameters"),
     ({"image_shape": [10**6, 10**6, 3]}, "at most 16,384"),
