@@ -120,9 +120,11 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
             The choice does not change the shapes of the weights.
         branch_depth: Positive integer, the number of 3x3 convolutions in each
             branch, each followed by a batch norm and ReLU. Each has as many
-            channels as the layer has maps. Half as many FA layers of two
-            convolutions cost the same, were more accurate, and had maps more
-            similar to Grad-CAM (`zoo/results/ablations.md`).
+            channels as the layer has maps. Those before the last one are named
+            `conv_l_1`, `norm_l_1`, `relu_l_1` and so on. In short runs, half as
+            many FA layers of two convolutions were more accurate at about the
+            same cost, and their maps more similar to Grad-CAM
+            (`zoo/results/ablations.md`). A model without FA layers has none.
         dtype: Dtype policy of all layers, such as `"mixed_bfloat16"`. None
             means the global policy. The head always computes in float32, and
             the layers of a backbone keep the policy that they were built with.
@@ -415,7 +417,7 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
         Because `a * relu(z) = relu(a * z)`, the kernel and bias of `conv_l` can
         include the norm and `a_l` of FA layer `l`. Then
         `x_l = (1 - a_l) * x_{l-1} + relu_l`. This computes the same numbers
-        with fewer passes over memory. The copy has no batch norms, and its
+        with fewer passes over memory. The copy has no layers `norm_l`, and its
         `relu_l` return `a_l` times the branch. All other names, maps, evidence
         and logits stay the same. The copy keeps `class_names`, and the part of
         `preset_metadata` that still describes the weights.

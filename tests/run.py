@@ -9,6 +9,7 @@ that came to a halt is ended, and its log says where each thread was. The exit
 code is 0 if all passed on all backends.
 """
 
+import contextlib
 import os
 import pathlib
 import re
@@ -30,11 +31,17 @@ PATIENCE = float(os.environ.get("KERAS_FACNN_PATIENCE", 1200))
 
 def show(started: float, backend: str, text: str) -> None:
     minutes, seconds = divmod(int(time.monotonic() - started), 60)
-    print(f"{minutes:3d}:{seconds:02d}  {backend:10}  {text}", flush=True)
+    line = f"{minutes:3d}:{seconds:02d}  {backend:10}  {text}\n"
+    # In one piece: other threads show lines, too.
+    print(line, end="", flush=True)
+
+
+class Halted(Exception):
+    """A suite came to a halt, and was ended."""
 
 
 def lines(process: subprocess.Popen, backend: str) -> Iterator[str]:
-    """Yield what `process` prints, until it ends or has come to a halt."""
+    """Yield what `process` prints until it ends, or raise `Halted`."""
     grew, rest, running = time.monotonic(), "", True
     # Not a pipe: a child that outlives the suite would keep that open.
     with open(log_of(backend), encoding="utf-8", errors="replace") as log:
@@ -47,27 +54,32 @@ def lines(process: subprocess.Popen, backend: str) -> Iterator[str]:
             elif running and time.monotonic() - grew > PATIENCE:
                 # Python shows where each of its threads is, and ends.
                 process.send_signal(signal.SIGABRT)
-                process.wait()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(60)
+                process.kill()
+                raise Halted
             time.sleep(0.2 * running)
+    yield rest
 
 
 def follow(process: subprocess.Popen, backend: str, started: float) -> None:
     """Show the progress of `process` until it ends."""
     shown, failed, last = 0, "", ""
-    for line in map(str.strip, lines(process, backend)):
-        last = line or last
-        if not (found := PROGRESS.match(line)):
-            continue
-        percent = int(found[2])
-        fails = not failed and set("FE") & set(found[1])
-        if fails:
-            failed = ", FAILURES"
-        if fails or percent // STEP > shown // STEP:
-            shown = percent
-            show(started, backend, f"{percent} %{failed}")
+    try:
+        for line in map(str.strip, lines(process, backend)):
+            last = line or last
+            if not (found := PROGRESS.match(line)):
+                continue
+            percent = int(found[2])
+            fails = not failed and set("FE") & set(found[1])
+            if fails:
+                failed = ", FAILURES"
+            if fails or percent // STEP > shown // STEP:
+                shown = percent
+                show(started, backend, f"{percent} %{failed}")
+    except Halted:
+        last = "it came to a halt"
     code = process.wait()
-    if code == -signal.SIGABRT:
-        last = "it crashed or came to a halt"
     show(started, backend, f"{'FAILED' if code else 'passed'}: {last}")
 
 

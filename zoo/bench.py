@@ -150,9 +150,17 @@ class Bench:
 def append_rows(
     name: str, columns: Sequence[str], rows: list[dict[str, Any]]
 ) -> None:
-    """Add rows to a CSV file."""
+    """Add rows to a CSV file that has the same columns."""
     path = pathlib.Path(name)
     is_new = not path.exists()
+    if not is_new:
+        with path.open(newline="") as file:
+            header = next(csv.reader(file), [])
+        if header != list(columns):
+            raise ValueError(
+                f"The file to add rows to must have the columns "
+                f"{list(columns)}. Received: {path}, with {header}"
+            )
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, columns)
         if is_new:

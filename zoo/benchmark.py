@@ -175,10 +175,11 @@ def convolutions(shape: dict[str, Any], norm: bool = False) -> keras.Model:
             x = ClassMajorRepeat(maps[stage] // maps[stage - 1])(x)
         for _ in range(depth):
             number += 1
-            x = copy(f"conv_{number}")(x)
-            if norm:
-                x = layers.BatchNormalization(scale=False)(x)
-                x = layers.ReLU()(x)
+            for name in model.architecture.convolutions(number):
+                x = copy(f"conv_{name}")(x)
+                if norm:
+                    x = layers.BatchNormalization(scale=False)(x)
+                    x = layers.ReLU()(x)
     return Model(inputs, GlobalAvgPool3DHead(shape["num_classes"], maps[-1])(x))
 
 

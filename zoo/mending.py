@@ -39,6 +39,7 @@ WAYS = ("control", "plain", "covered", "exchanged", "input_gradients")
 COLUMNS = (
     *("data", "seed", "class", "kind", "share", "bite", "way", "seconds"),
     *MEASURES,
+    "region_weight",
 )
 
 
@@ -186,6 +187,7 @@ def run_case(bench: Bench, plant: plants.Plant) -> list[dict[str, Any]]:
                 "way": way,
                 "seconds": round(seconds, 2),
                 **values,
+                "region_weight": FLAGS.region_weight,
             }
         )
         print(*rows[-1].values(), flush=True)
@@ -240,11 +242,26 @@ def _summary_of(title: str, rows: list[dict[str, Any]]) -> str:
             whole = recovered(rows, way, measure)
             lines.append(f"  {way}, {measure} back: {whole:.0%} ({by_seed})")
         for measure in MEASURES[2:4]:
-            change = values[way][measure] - values["control"][measure]
-            lines.append(
-                f"  {way}, {measure} against control: {_points(change)}"
-            )
+            change = _points(_changes(rows, way, measure))
+            lines.append(f"  {way}, {measure} against control: {change}")
     return "\n".join(lines)
+
+
+def _changes(rows: list[dict[str, Any]], way: str, measure: str) -> np.ndarray:
+    """Return the mean difference from the control for each seed.
+
+    Cues of the same seed share the control, and often the class.
+    """
+    changes = []
+    for seed in sorted({r["seed"] for r in rows}):
+        one, control = (
+            np.mean(
+                [r[measure] for r in rows if (r["seed"], r["way"]) == (seed, w)]
+            )
+            for w in (way, "control")
+        )
+        changes.append(one - control)
+    return np.array(changes)
 
 
 def _points(changes: np.ndarray) -> str:

@@ -86,8 +86,7 @@ class Architecture:
         # Otherwise, it has beta, two moving statistics and perhaps gamma.
         values_per_channel = 1 if self.fused else 3 + self.batch_norm_gain
         parameters = 1 + self.threshold  # The head's scale.
-        # The inputs of a branch are as many as its maps, and so are the inputs
-        # of each of its convolutions.
+        # Each convolution has as many inputs as its layer has maps.
         mixing_left = sum(self.depths) - self.classwise_layers
         for depth, maps in zip(self.depths, self.maps_per_class, strict=True):
             width = self.num_classes * maps
@@ -104,10 +103,9 @@ class Architecture:
         return 2 ** (len(self.depths) - 1)
 
     def convolutions(self, layer: int) -> list[str]:
-        """Return the names of the convolutions in an FA layer's branch.
+        """Return the names of the convolutions in a branch, without `conv_`.
 
-        They are those of the layers without `conv_`: of layer 3, `"3_1"` and
-        `"3_2"`, and at last `"3"`.
+        With three per branch, those of FA layer 3 are `"3_1"`, `"3_2"`, `"3"`.
         """
         inner = [f"{layer}_{i}" for i in range(1, self.branch_depth)]
         return [*inner, str(layer)]
@@ -217,11 +215,7 @@ def check_architecture(
         classwise_layers=check_int(
             "classwise_layers", classwise_layers, least=0, most=num_layers
         ),
-        branch_depth=check_int(
-            "branch_depth",
-            branch_depth,
-            most=MAX_LAYERS // max(num_layers, 1),
-        ),
+        branch_depth=_check_branch_depth(branch_depth, num_layers),
         padding=check_option("padding", padding, get_args(Padding)),
         projection=_check_projection(projection, hybrid),
         batch_norm_gain=check_bool("batch_norm_gain", batch_norm_gain),
@@ -274,6 +268,23 @@ def _check_stages(
                 f"before. Received: maps_per_class={maps_per_class}"
             )
     return depths, maps_per_class
+
+
+def _check_branch_depth(branch_depth: Any, num_layers: int) -> int:
+    """Return the number of convolutions in each branch, or raise."""
+    branch_depth = check_int("branch_depth", branch_depth)
+    if branch_depth > 1 and not num_layers:
+        raise ValueError(
+            "`branch_depth` needs FA layers, which have branches. "
+            f"Received: branch_depth={branch_depth}, and no FA layers"
+        )
+    if num_layers * branch_depth > MAX_LAYERS:
+        raise ValueError(
+            f"`branch_depth` must give at most {MAX_LAYERS:,} convolutions in "
+            f"all {num_layers} FA layers. "
+            f"Received: branch_depth={branch_depth}"
+        )
+    return branch_depth
 
 
 def _check_projection(projection: Any, hybrid: bool) -> Projection:

@@ -83,9 +83,9 @@ _MASKS = (
 )
 _TRAIN = (
     "If it is an accident, train a new model of these photos from copies in "
-    "which this place is exchanged, so that it tells nothing. The "
-    "commands evaluate exchange it in photos that were held out, too, and say "
-    "how much the old model and the new one go by it:"
+    "which this place is exchanged, so that it tells nothing. Before and after "
+    "that, evaluate it on photos that were held out. This says how much each "
+    "model goes by the place:"
 )
 _STILL_THERE = (
     "A new audit of the same images is no proof: it still names this, because "

@@ -36,7 +36,7 @@ def test_counts_what_keras_counts(options):
 BOMBS = [
     ({"depths": [20_000, 1]}, "at most 1,000 FA layers"),
     ({"depths": [10**9, 1]}, "at most 1,000 FA layers"),
-    ({"branch_depth": 10**9}, "positive integer, 1 to 333"),
+    ({"branch_depth": 10**9}, "at most 1,000 convolutions"),
     ({"num_classes": 10**9}, "at most 268,435,456 parameters"),
     ({"maps_per_class": [1, 10**6]}, "at most 268,435,456 parameters"),
     ({"image_shape": [10**6, 10**6, 3]}, "at most 16,384"),

@@ -32,7 +32,6 @@ def test_recovered_is_a_share_of_what_was_lost():
         for way, value in accuracy.items()
         for bite, kind in ((0.5, "tag"), (0.5, "border"), (0.05, "tag"))
     ]
-    rows[-2]["clean"] = 0.7
     assert mending.recovered(rows, "covered", "own") == pytest.approx(0.5)
     same = [{**row, "own": 0.5} for row in rows]
     assert np.isnan(mending.recovered(same, "covered", "own"))
@@ -43,5 +42,17 @@ def test_recovered_is_a_share_of_what_was_lost():
         assert "covered, others back: 50% (50%, 50%)" in text
         assert "exchanged, own back: 125% (125%, 125%)" in text
     assert "exchanged, clean against control: +10.00 points (+10.00" in tag
-    # Of 0.1 and -0.1, the interval is 0.1 times the t value of one degree.
-    assert "points (-127.06 to +127.06)" in border
+
+
+def test_the_interval_is_over_seeds():
+    """Cues of one seed share their control."""
+    rows = [
+        {"seed": seed, "way": way, "bite": 0.5, "kind": kind, "share": 1.0}
+        | dict.fromkeys(mending.MEASURES, value)
+        for kind in ("tag", "border")
+        for seed, low in ((0, 0.4), (1, 0.6))
+        for way, value in (("control", 0.5), ("plain", 0.3), ("covered", low))
+    ]
+    # Of -0.1 and 0.1, it is 0.1 times the t value of one degree.
+    whole = mending.summary(rows).split("\n\n")[-1]
+    assert "clean against control: +0.00 points (-127.06 to +127.06)" in whole
