@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_facnn import FACNN
+from tests.export.running import RUN
 
 
 def predict(model, images):
@@ -49,3 +50,17 @@ def check_copies(model, images, folder, option):
         np.testing.assert_array_equal(
             loaded.predict(images, verbose=0), expected
         )
+
+
+def check_exported(model, images, folder):
+    """Check that a file of PyTorch or TensorFlow answers as the model."""
+    name, ending = {
+        "torch": ("onnx", ".onnx"),
+        "tensorflow": ("litert", ".tflite"),
+    }[keras.backend.backend()]
+    path = folder / f"model{ending}"
+    model.export(path, verbose=False)
+    outputs = RUN[name](path, images.astype("float32"))
+    np.testing.assert_allclose(
+        outputs["logits"], predict(model, images), rtol=1e-3
+    )

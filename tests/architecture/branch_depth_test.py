@@ -6,9 +6,10 @@ import pytest
 
 from keras_facnn import FACNN
 from tests import numpy_reference
-from tests.export.running import RUN
 from tests.promises import check_copies
 from tests.promises import check_exactness
+from tests.promises import check_exported
+from tests.promises import predict
 from tests.promises import with_other_weights
 
 
@@ -25,10 +26,6 @@ def model(rng, request):
         padding=request.param,
     )
     return with_other_weights(model, rng)
-
-
-def predict(model, images):
-    return model.predict(images, verbose=0)
 
 
 def test_computes_the_equations(model, images):
@@ -95,12 +92,4 @@ def test_learns(rng):
 
 @pytest.mark.only_on("torch", "tensorflow")
 def test_exported_files_answer_as_the_model(model, images, tmp_path):
-    name, ending = {
-        "torch": ("onnx", ".onnx"),
-        "tensorflow": ("litert", ".tflite"),
-    }[keras.backend.backend()]
-    model.export(tmp_path / f"model{ending}", verbose=False)
-    outputs = RUN[name](tmp_path / f"model{ending}", images.astype("float32"))
-    np.testing.assert_allclose(
-        outputs["logits"], predict(model, images), rtol=1e-3
-    )
+    check_exported(model, images, tmp_path)

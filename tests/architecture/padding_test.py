@@ -1,14 +1,14 @@
 """What the branches see beyond the border of the maps."""
 
-import keras
 import numpy as np
 import pytest
 
 from keras_facnn import FACNN
 from tests import numpy_reference
-from tests.export.running import RUN
 from tests.promises import check_copies
 from tests.promises import check_exactness
+from tests.promises import check_exported
+from tests.promises import predict
 from tests.promises import with_other_weights
 
 SHAPE = {
@@ -29,10 +29,6 @@ def with_padding(padding, rng):
 @pytest.fixture
 def model(rng):
     return with_padding("edge", rng)
-
-
-def predict(model, images):
-    return model.predict(images, verbose=0)
 
 
 def test_computes_the_equations(model, images):
@@ -66,12 +62,4 @@ def test_fuses_saves_and_loads(model, images, tmp_path):
 
 @pytest.mark.only_on("torch", "tensorflow")
 def test_exported_files_answer_as_the_model(model, images, tmp_path):
-    name, ending = {
-        "torch": ("onnx", ".onnx"),
-        "tensorflow": ("litert", ".tflite"),
-    }[keras.backend.backend()]
-    model.export(tmp_path / f"model{ending}", verbose=False)
-    outputs = RUN[name](tmp_path / f"model{ending}", images.astype("float32"))
-    np.testing.assert_allclose(
-        outputs["logits"], predict(model, images), rtol=1e-3
-    )
+    check_exported(model, images, tmp_path)
