@@ -72,7 +72,7 @@ ifeq ($(shell grep -c -m1 avx512f /proc/cpuinfo 2>/dev/null),1)
 		tests/attribution/cam_test.py tests/attribution/facnn_test.py \
 		tests/attribution/input_gradients_test.py \
 		tests/architecture/hybrid_test.py::test_a_frozen_backbone_stays_and_a_thawed_one_learns \
-		tests/architecture/hybrid_test.py::test_refuses_to_train_what_pytorch_spoils \
+		tests/architecture/hybrid_test.py::test_refuses_to_train_what_onednn_spoils \
 		tests/architecture/hybrid_test.py::test_trains_other_strided_convolutions \
 		tests/presets/cifar10_test.py tests/zoo/networks_test.py
 else

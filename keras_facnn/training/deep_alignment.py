@@ -166,10 +166,10 @@ class DeepAlignment(CustomLoops):
         self.optimizer.build(self.trainable_variables)
 
     def make_train_function(self, force: bool = False) -> Any:
-        """Make the train function, unless PyTorch cannot train the model.
+        """Make the train function, unless the backend cannot train the model.
 
         Raises:
-            RuntimeError: If PyTorch would compute wrong gradients.
+            RuntimeError: If the backend would compute wrong gradients.
         """
         check_sound_gradients(self)
         return super().make_train_function(force)

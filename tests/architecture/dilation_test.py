@@ -265,6 +265,8 @@ def test_cells_are_centered(rng):
             assert np.abs(mirrored - maps).max() > 0.01
 
 
+# On TensorFlow, oneDNN can't be turned off in a process.
+@pytest.mark.only_on("torch", "jax")
 def test_trains_as_the_model_does(rng, monkeypatch):
     """The gradients of what both have in common are the same."""
     if keras.backend.backend() == "torch":

@@ -1,7 +1,11 @@
+import contextlib
 import copy
 import hashlib
 import json
+import os
 import pickle
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -11,6 +15,7 @@ from keras import ops
 
 from keras_facnn import FACNN
 from keras_facnn import attribution
+from keras_facnn._backend import soundness
 from tests.presets.damage_test import edit
 from tests.promises import with_other_weights
 
@@ -741,10 +746,12 @@ def train(model, images, step):
         model.train_on_batch(images, LABELS)
 
 
-@pytest.mark.only_on("torch")
+@pytest.mark.only_on("torch", "tensorflow")
 @pytest.mark.parametrize("step", ["fit", "train_on_batch"])
-def test_refuses_to_train_what_pytorch_spoils(rng, images, step, monkeypatch):
+def test_refuses_to_train_what_onednn_spoils(rng, images, step, monkeypatch):
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    # TensorFlow uses it on some CPUs.
+    monkeypatch.setattr(soundness, "_tensorflow_uses_onednn", lambda: True)
     model = make_hybrid(rng, backbone=strided_backbone())
     before = model.get_weights()
     with pytest.raises(RuntimeError, match="layers shortcut. Freeze.*MaxPool"):
@@ -758,17 +765,61 @@ def test_refuses_to_train_what_pytorch_spoils(rng, images, step, monkeypatch):
     train(model, images, step)
 
 
+def test_knows_that_tensorflow_does_not_use_onednn(rng, monkeypatch):
+    model = make_hybrid(rng, backbone=strided_backbone())
+    monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
+    for machine, used, refused in (
+        ("x86_64", True, True),
+        ("x86_64", False, False),
+        ("aarch64", True, False),
+    ):
+        monkeypatch.setattr("platform.machine", lambda machine=machine: machine)
+        monkeypatch.setattr(
+            soundness, "_tensorflow_uses_onednn", lambda used=used: used
+        )
+        with contextlib.ExitStack() as stack:
+            if refused:
+                stack.enter_context(
+                    pytest.raises(RuntimeError, match="TF_ENABLE_ONEDNN_OPTS=0")
+                )
+            soundness.check_sound_gradients(model)
+
+
+@pytest.mark.only_on("tensorflow")
+def test_asks_tensorflow_whether_it_uses_onednn():
+    code = (
+        "from keras_facnn._backend import soundness\n"
+        "print(soundness._tensorflow_uses_onednn())"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout == "False\n"
+
+
 @pytest.mark.parametrize(
-    "backbone",
-    [
-        lambda: strided_backbone(16),
-        lambda: strided_backbone(4, groups=2),
-        lambda: strided_backbone(4, dtype="mixed_bfloat16"),
-    ],
+    "options",
+    [{"channels": 16}, {"groups": 2}, {"dtype": "mixed_bfloat16"}],
     ids=["16 channels", "groups", "bfloat16"],
 )
-def test_trains_other_strided_convolutions(rng, images, backbone):
-    train(make_hybrid(rng, backbone=backbone()), images, "fit")
+def test_trains_other_strided_convolutions(rng, images, options):
+    if "dtype" in options and keras.backend.backend() == "tensorflow":
+        pytest.skip("oneDNN computes these, too")
+    backbone = strided_backbone(**options)
+    train(make_hybrid(rng, backbone=backbone), images, "fit")
+
+
+@pytest.mark.only_on("tensorflow")
+def test_refuses_bfloat16_on_tensorflow(rng, images, monkeypatch):
+    monkeypatch.setattr(soundness, "_tensorflow_uses_onednn", lambda: True)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    backbone = strided_backbone(dtype="mixed_bfloat16")
+    with pytest.raises(RuntimeError, match="TensorFlow corrupts memory"):
+        train(make_hybrid(rng, backbone=backbone), images, "fit")
 
 
 @pytest.mark.only_on("torch")

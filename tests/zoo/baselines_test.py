@@ -48,7 +48,7 @@ def test_learns(rng, build):
     assert log["accuracy"][-1] > 0.9
 
 
-def test_a_baseline_has_no_convolution_that_pytorch_spoils():
+def test_a_baseline_has_no_convolution_that_onednn_spoils():
     """1x1 with strides, of few channels: see `check_sound_gradients`."""
     model = resnet(2, (16, 16, 3), 4)
     skips = [
