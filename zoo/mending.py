@@ -223,18 +223,12 @@ def _summary_of(title: str, rows: list[dict[str, Any]]) -> str:
     count = sum(r["way"] == "plain" for r in rows)
     lines = [f"{title}: {count} that bite"]
     seeds = sorted({r["seed"] for r in rows})
-    values = {
-        way: {
-            m: np.array([r[m] for r in rows if r["way"] == way])
-            for m in MEASURES
-        }
-        for way in WAYS
-        if any(r["way"] == way for r in rows)
-    }
-    for way, found in values.items():
-        means = (f"{m} {value.mean():.1%}" for m, value in found.items())
+    ways = [way for way in WAYS if any(r["way"] == way for r in rows)]
+    for way in ways:
+        some = [r for r in rows if r["way"] == way]
+        means = (f"{m} {np.mean([r[m] for r in some]):.1%}" for m in MEASURES)
         lines.append(f"  {way}: {', '.join(means)}")
-    for way in list(values)[2:]:
+    for way in ways[2:]:
         for measure in MEASURES[:2]:
             parts = ([r for r in rows if r["seed"] == s] for s in seeds)
             shares = [recovered(some, way, measure) for some in parts]

@@ -5,11 +5,19 @@ import platform
 
 import keras
 
-# Dtypes in which a backend computes these gradients with oneDNN.
-_DTYPES = {"torch": ("float32",), "tensorflow": ("float32", "bfloat16")}
-_HOW_TO_TURN_OFF = {
-    "torch": "torch.backends.mkldnn.set_flags(False)",
-    "tensorflow": "the environment variable TF_ENABLE_ONEDNN_OPTS=0",
+# Of each backend that computes these gradients with oneDNN: its name, the
+# dtypes in which it does so, and what turns oneDNN off.
+_BACKENDS = {
+    "torch": (
+        "PyTorch",
+        ("float32",),
+        "torch.backends.mkldnn.set_flags(False)",
+    ),
+    "tensorflow": (
+        "TensorFlow",
+        ("float32", "bfloat16"),
+        "the environment variable TF_ENABLE_ONEDNN_OPTS=0",
+    ),
 }
 
 
@@ -29,24 +37,22 @@ def check_sound_gradients(model: keras.Model) -> None:
         model: A `keras.Model`, whose layers may be models.
     """
     backend = keras.backend.backend()
-    if backend not in _DTYPES or not uses_onednn(model):
+    if backend not in _BACKENDS or not _uses_onednn(model):
         return
-    unsound = _strided_pointwise_layers(model, _DTYPES[backend])
+    name, dtypes, off = _BACKENDS[backend]
+    unsound = _strided_pointwise_layers(model, dtypes)
     if unsound:
-        name = {"torch": "PyTorch", "tensorflow": "TensorFlow"}[backend]
         raise RuntimeError(
             f"On CPU, {name} corrupts memory as it trains a convolution of "
             "1x1 with strides on fewer than 16 channels (oneDNN issue 6035). "
             f"Such are the layers {', '.join(unsound)}. Freeze them; or put "
             "keras.layers.MaxPooling2D(1, strides) before each and give it "
             "strides=1, which computes the same with the same weights; or use "
-            "the JAX backend; or turn oneDNN off by "
-            f"{_HOW_TO_TURN_OFF[backend]}, which is slower."
+            f"the JAX backend; or turn oneDNN off by {off}, which is slower."
         )
 
 
-def uses_onednn(model: keras.Model) -> bool:
-    """Return whether PyTorch or TensorFlow trains a model with oneDNN."""
+def _uses_onednn(model: keras.Model) -> bool:
     if platform.machine() not in ("x86_64", "AMD64"):
         return False
     if keras.backend.backend() == "tensorflow":
