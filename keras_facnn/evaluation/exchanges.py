@@ -8,6 +8,7 @@ import numpy as np
 from keras_facnn._backend.forward import compiled_scores_function
 from keras_facnn._backend.forward import progress_bar
 from keras_facnn._backend.forward import run_in_batches
+from keras_facnn._checks.models import check_finite_outputs
 from keras_facnn.evaluation.photos import Photos
 from keras_facnn.evaluation.shares import percent
 from keras_facnn.evaluation.shares import span
@@ -141,6 +142,7 @@ def _answers(
             outputs = run_in_batches(
                 function, images, batch_size, one_size=True
             )
+            check_finite_outputs(outputs)
             answers += outputs.argmax(axis=-1).tolist()
         bar.add(len(some))
     return answers

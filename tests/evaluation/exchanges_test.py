@@ -181,3 +181,19 @@ def test_of_files_and_on_the_command_line(
     assert stored["exchanges"] == evaluation.exchanges
     assert run(*command, "--outside") == 1
     assert "--outside needs --regions" in capsys.readouterr().err
+
+
+def test_scores_of_copies_must_be_finite(data):
+    images, labels, masks = data
+    inputs = keras.Input((SIDE, SIDE, 3))
+    bright = inputs[:, 0, 0, 0] > 135
+    green = inputs[:, -1, -1, 1] > 50
+    # No fig has a bright corner, but copies of figs do.
+    x = keras.layers.Dense(3)(keras.layers.Flatten()(inputs))
+    x = keras.ops.where(bright[:, None] & green[:, None], float("nan"), x)
+    model = keras.Model(inputs, x)
+    assert np.isfinite(model.predict(images, verbose=0)).all()
+    with pytest.raises(ValueError, match="outputs must be finite"):
+        keras_facnn.evaluate(
+            model, (images, labels), regions=masks, inside=False
+        )
