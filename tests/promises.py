@@ -37,6 +37,9 @@ def check_exactness(model, images):
 def check_copies(model, images, folder, option):
     """Check that fused, saved and loaded copies agree and keep their config."""
     expected = model.predict(images, verbose=0)
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    np.testing.assert_array_equal(predict(clone, images), expected)
     np.testing.assert_allclose(
         model.fuse().predict(images, verbose=0), expected, rtol=1e-4
     )

@@ -176,6 +176,8 @@ def convolutions(shape: dict[str, Any], norm: bool = False) -> keras.Model:
         for _ in range(depth):
             number += 1
             for name in model.architecture.convolutions(number):
+                if model.padding == "edge":
+                    x = copy(f"edge_{name}")(x)
                 x = copy(f"conv_{name}")(x)
                 if norm:
                     x = layers.BatchNormalization(scale=False)(x)

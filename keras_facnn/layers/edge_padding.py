@@ -46,3 +46,7 @@ class EdgePadding(keras.layers.Layer):
         h, w, channels = check_feature_map_shape(self, input_shape)
         h, w = (None if n is None else n + 2 for n in (h, w))
         return (input_shape[0], h, w, channels)
+
+    def get_config(self) -> dict[str, Any]:
+        # Keras can't make a config of a dtype policy by itself.
+        return super().get_config()

@@ -11,8 +11,13 @@ pytestmark = pytest.mark.only_on("torch")
 
 
 @pytest.mark.parametrize("module", [smoke, cifar10])
-def test_the_bare_stack_has_the_convolutions_of_the_model(module):
+@pytest.mark.parametrize("padding", ["zeros", "edge"])
+@pytest.mark.parametrize("branch_depth", [1, 2])
+def test_the_bare_stack_has_the_convolutions_of_the_model(
+    module, padding, branch_depth
+):
     shape = module.recipe.stages[-1].model.arguments()
+    shape |= {"padding": padding, "branch_depth": branch_depth}
     kernels = [
         sorted(tuple(v.shape) for v in model.weights if len(v.shape) == 4)
         for model in (convolutions(shape), FACNN(**shape))
