@@ -1,5 +1,6 @@
 """The model: an FA-CNN."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 from typing import Literal
@@ -207,12 +208,25 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
             left_out=left_out,
             dtype=dtype,
         )
-        images, logits, size_rules = build_graph(
-            architecture, backbone, feature_layer
-        )
-        super().__init__(
-            images, logits, architecture.num_layers, deep_alignment, **kwargs
-        )
+        try:
+            images, logits, size_rules = build_graph(
+                architecture, backbone, feature_layer
+            )
+            super().__init__(
+                images,
+                logits,
+                architecture.num_layers,
+                deep_alignment,
+                **kwargs,
+            )
+        except RecursionError as e:
+            # Keras calls itself for each layer of the longest path.
+            raise ValueError(
+                "`depths` and `branch_depth` must give a path of fewer layers "
+                f"than Python's limit of calls, {sys.getrecursionlimit():,}. "
+                f"Received: depths={architecture.depths}, "
+                f"branch_depth={branch_depth}"
+            ) from e
         self.architecture = architecture
         self.provenance = Provenance()
         self.image_shape = tuple(images.shape[1:])

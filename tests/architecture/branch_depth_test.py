@@ -1,5 +1,7 @@
 """Branches of several convolutions."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -89,3 +91,15 @@ def test_learns(rng):
 @pytest.mark.only_on("torch", "tensorflow")
 def test_exported_files_answer_as_the_model(model, images, tmp_path):
     check_exported(model, images, tmp_path)
+
+
+def test_refuses_what_keras_can_not_build(tmp_path):
+    with pytest.raises(ValueError, match="`branch_depth` must .*=400"):
+        FACNN(2, (4, 4, 1), (1,), (1,), branch_depth=400)
+    FACNN(2, (4, 4, 1), (1,), (1,)).save_to_preset(tmp_path / "preset")
+    config = tmp_path / "preset" / "config.json"
+    values = json.loads(config.read_text("utf-8"))
+    values["config"]["branch_depth"] = 400
+    config.write_text(json.dumps(values), "utf-8")
+    with pytest.raises(ValueError, match="builds no model.*=400"):
+        FACNN.from_preset(tmp_path / "preset", load_weights=False)
