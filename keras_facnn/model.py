@@ -234,8 +234,6 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
         self.num_classes = architecture.num_classes
         self.depths = architecture.depths
         self.maps_per_class = architecture.maps_per_class
-        self.alpha = architecture.alpha
-        self.alphas = architecture.alphas
         self.space_to_depth = architecture.space_to_depth
         self.classwise_layers = architecture.classwise_layers
         self.projection = architecture.projection
@@ -341,6 +339,9 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
         backbone = self.backbone
         return {
             **self.architecture.config(),
+            "alpha": list(self.alphas)
+            if isinstance(self.alpha, tuple)
+            else self.alpha,
             "image_shape": list(self.image_shape),
             "deep_alignment": self.deep_alignment,
             "backbone": backbone
@@ -383,6 +384,23 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
         # raises a clear error then.
         read_values(self.weights)
         return super().get_weights()
+
+    @property
+    def alphas(self) -> tuple[float, ...]:
+        """The weight of the branch of each FA layer, L floats."""
+        names = map(
+            self.architecture.layer_name,
+            range(1, self.architecture.num_layers + 1),
+        )
+        return tuple(self.get_layer(name).alpha for name in names)
+
+    @property
+    def alpha(self) -> str | float | tuple[float, ...]:
+        """The argument, or one float per layer if they were changed since."""
+        alphas = self.alphas
+        if alphas == self.architecture.alphas:
+            return self.architecture.alpha
+        return alphas
 
     @property
     def left_out(self) -> dict[str, Any] | None:

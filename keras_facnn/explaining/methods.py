@@ -33,12 +33,11 @@ class Explaining:
     """The methods by which a graph of FA layers explains its decisions.
 
     `layer_readers` describes such a graph. It also needs the attributes
-    `num_classes`, `alphas` and `class_names`.
+    `num_classes`, `depths` and `class_names`.
     """
 
     num_classes: int
     depths: Sequence[int]
-    alphas: tuple[float, ...]
     class_names: Any
     input: Any
     get_layer: Callable
@@ -46,7 +45,7 @@ class Explaining:
     @property
     def num_layers(self) -> int:
         """L, the number of FA layers."""
-        return len(self.alphas)
+        return sum(self.depths)
 
     @property
     def head(self) -> Any:

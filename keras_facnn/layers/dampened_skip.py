@@ -56,17 +56,13 @@ class DampenedSkip(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if not is_number(alpha) or not 0.0 < alpha < 1.0:
-            raise ValueError(
-                "`alpha` must be a number strictly between 0 and 1. "
-                f"Received: alpha={alpha!r}"
-            )
-        self.alpha = float(alpha)
+        _check_alpha(alpha)
         if not is_number(drop_rate) or not 0.0 <= drop_rate < 1.0 - alpha:
             raise ValueError(
                 f"`drop_rate` must be at least 0 and below 1 - alpha = "
                 f"{1.0 - alpha:.3g}. Received: drop_rate={drop_rate!r}"
             )
+        self._alpha = float(alpha)
         self.drop_rate = float(drop_rate)
         self.folded = check_bool("folded", folded)
         if self.folded and self.drop_rate:
@@ -79,6 +75,27 @@ class DampenedSkip(keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         self._check(input_shape)
+
+    @property
+    def alpha(self) -> float:
+        """The weight of the branch, which can be set unless it is folded."""
+        return self._alpha
+
+    @alpha.setter
+    def alpha(self, alpha: float) -> None:
+        _check_alpha(alpha)
+        if self.folded:
+            raise ValueError(
+                "`alpha` can't be changed in a fused model, because its "
+                "convolutions include it. Change that of the model before "
+                f"`fuse()`. Received: alpha={alpha!r}"
+            )
+        if self.drop_rate >= 1.0 - alpha:
+            raise ValueError(
+                f"`alpha` must be below 1 - drop_rate = "
+                f"{1.0 - self.drop_rate:.3g}. Received: alpha={alpha!r}"
+            )
+        self._alpha = float(alpha)
 
     @property
     def branch_weight(self) -> float:
@@ -137,3 +154,11 @@ class DampenedSkip(keras.layers.Layer):
                 "`DampenedSkip` expects `skip` and `branch` of the same shape. "
                 f"Received: skip {tuple(skip)}, branch {tuple(branch)}"
             )
+
+
+def _check_alpha(alpha: float) -> None:
+    if not is_number(alpha) or not 0.0 < alpha < 1.0:
+        raise ValueError(
+            "`alpha` must be a number strictly between 0 and 1. "
+            f"Received: alpha={alpha!r}"
+        )

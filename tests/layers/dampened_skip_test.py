@@ -73,3 +73,22 @@ def test_stochastic_depth_drops_branches_and_keeps_the_mean(rng):
 def test_refuses_drop_rate_out_of_range(drop_rate):
     with pytest.raises(ValueError, match=r"`drop_rate` must be .*Received"):
         DampenedSkip(alpha=0.2, drop_rate=drop_rate)
+
+
+def test_alpha_can_be_set():
+    layer = DampenedSkip(alpha=0.2, drop_rate=0.5)
+    layer.alpha = 0.4
+    assert layer.alpha == layer.branch_weight == layer.get_config()["alpha"]
+    assert float(layer([np.ones((1, 2)), np.zeros((1, 2))])[0, 0]) == (
+        pytest.approx(0.6)
+    )
+    for wrong, message in ((1.5, "between 0 and 1"), (0.5, "1 - drop_rate")):
+        with pytest.raises(ValueError, match=f"`alpha` must be .*{message}"):
+            layer.alpha = wrong
+    assert layer.alpha == 0.4
+
+
+def test_alpha_that_is_folded_can_not_be_set():
+    layer = DampenedSkip(alpha=0.2, folded=True)
+    with pytest.raises(ValueError, match="fused model.*Received: alpha=0.3"):
+        layer.alpha = 0.3
