@@ -72,6 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Print the numbers, and write the report."""
     check_report(arguments.output)
+    if arguments.calibrate is not None:
+        _check_new(arguments.calibrate)
     # With `--json`, the standard output holds nothing but JSON.
     say = print_note if arguments.json else print_result
     regions, inside, sentences = read_regions(arguments, arguments.fit)
@@ -116,6 +118,18 @@ def _evaluate(
     )
 
 
+def _check_new(name: str) -> None:
+    """Raise early if a calibrated preset would replace something."""
+    from keras_facnn.presets.save import folder_to_write
+
+    target = folder_to_write(name)
+    if target.is_dir() and any(target.iterdir()):
+        raise ValueError(
+            "--calibrate must be a new name, because the preset of that name "
+            f"would be lost. Received: {printable(name)}"
+        )
+
+
 def _calibrate(
     arguments: argparse.Namespace, model: "FACNN", **options: typing.Any
 ) -> "Evaluation":
@@ -123,6 +137,16 @@ def _calibrate(
     import keras_facnn
 
     folder = keras_facnn.load_folder(arguments.folder, model, read=False)
+    count, seen = len(folder.paths), folder.seen_by(model)
+    left_out = 0
+    if (
+        seen is not None
+        and not seen.all()
+        and not arguments.include_training_photos
+    ):
+        # Before the split, because one of the halves may hold no others.
+        left_out = int(seen.sum())
+        folder = folder.select(~seen)
     judged, fitted = folder.split(0.5)
     before = _evaluate(arguments, model, judged, mistakes=0, unsure=0)
     temperature = keras_facnn.fit_temperature(
@@ -133,6 +157,11 @@ def _calibrate(
         arguments.calibrate, weights_dtype=stored.get("dtype", "float32")
     )
     evaluation = _evaluate(arguments, model, judged, **options)
+    if left_out:
+        evaluation.notes.append(
+            f"Before the photos were halved, {left_out:,} of {count:,} were "
+            "left out, because the model was trained on them."
+        )
     ece = "expected_calibration_error"
     evaluation.notes.append(
         f"The temperature {temperature:.3f} was fitted on one half of the "

@@ -108,6 +108,11 @@ def best_temperature(
         several_labels: Whether each class has a probability of its own.
     """
     logits = np.asarray(logits, "float64")
+    right = logits.argmax(-1) == labels
+    own = np.arange(logits.shape[-1]) == np.asarray(labels)[:, None]
+    # Then a smaller temperature is better without end. The search may stop
+    # before its bound, where the cross-entropy is 0 in float64.
+    is_all_right = ((logits > 0) == own if several_labels else right).all()
     # The cross-entropy is convex in 1 / T, so it has one minimum.
     found = scipy.optimize.minimize_scalar(
         lambda log_t: mean_cross_entropy(
@@ -118,12 +123,12 @@ def best_temperature(
         options={"xatol": 1e-5},
     )
     temperature = math.exp(found.x)
-    if not 1.02 * _LEAST < temperature < _MOST / 1.02:
+    if is_all_right or not 1.02 * _LEAST < temperature < _MOST / 1.02:
         raise ValueError(
             "`photos` can't tell the temperature, which would be "
             f"{'below' if temperature < 1 else 'above'} any bound: they need "
             "right answers and wrong ones. Give more photos. Received: "
             f"{len(labels)} photos, of which "
-            f"{int((logits.argmax(-1) == labels).sum())} are right"
+            f"{int(right.sum())} are right"
         )
     return temperature

@@ -81,6 +81,35 @@ def test_writes_a_calibrated_preset(at_16, folder, tmp_path, capsys):
     assert found["cross_entropy"] == pytest.approx(evaluation.cross_entropy)
 
 
+def test_calibrates_on_photos_that_were_held_out(
+    at_16, folder, tmp_path, capsys
+):
+    model = keras_facnn.FACNN.from_preset(at_16)
+    some = keras_facnn.load_folder(folder, model, read=False)
+    # One half has none of the photos that are held out here.
+    trained, _ = some.split(0.5)
+    model.save_to_preset(tmp_path / "trained", trained.metadata)
+    options = ["--calibrate", tmp_path / "calibrated"]
+    options += ["--output", tmp_path / "report.json"]
+    assert run("evaluate", tmp_path / "trained", folder, *options) == 0
+    out, _ = capsys.readouterr()
+    text = " ".join(out.split())
+    assert "10 of 20 were left out, because the model was trained" in text
+    after = keras_facnn.FACNN.from_preset(tmp_path / "calibrated")
+    fitted = after.preset_metadata["temperature"]["images"]
+    found = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert 4 <= fitted <= 6 and fitted + found["images"] == 10
+
+
+def test_a_calibrated_preset_replaces_nothing(at_16, folder, tmp_path, capsys):
+    before = {path: path.read_bytes() for path in at_16.iterdir()}
+    options = ["--calibrate", at_16, "--output", tmp_path / "report.json"]
+    assert run("evaluate", "no_such", folder, *options) == 1
+    err = " ".join(capsys.readouterr().err.split())
+    assert "--calibrate must be a new name" in err and "at_16" in err
+    assert before == {path: path.read_bytes() for path in at_16.iterdir()}
+
+
 def test_calibrates_without_broken_photos(at_16, folder, tmp_path, capsys):
     model = keras_facnn.FACNN.from_preset(at_16)
     halves = keras_facnn.load_folder(folder, model, read=False).split(0.5)

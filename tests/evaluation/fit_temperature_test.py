@@ -5,6 +5,7 @@ from scipy import special
 
 import keras_facnn
 from keras_facnn import fit_temperature
+from keras_facnn.evaluation._fit_temperature import best_temperature
 
 
 def entropy(logits, labels, temperature):
@@ -109,6 +110,20 @@ def test_photos_that_are_all_right_tell_nothing(model, arrays):
         fit_temperature(model, (images, logits.argmax(-1)))
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("lead", [1, 2, 4, 8, 100])
+def test_scores_that_are_all_right_tell_nothing(lead):
+    """The cross-entropy is 0 in float64 before the bound is reached."""
+    labels = np.arange(12) % 3
+    softmax = lead * np.eye(3)[labels]
+    sigmoid = lead * (2 * np.eye(3)[labels] - 1)
+    for logits, several_labels in ((softmax, False), (sigmoid, True)):
+        with pytest.raises(ValueError, match="below any bound.*12 are right"):
+            best_temperature(logits, labels, several_labels)
+    logits = softmax.copy()
+    logits[0] = logits[1]  # One is wrong.
+    assert 0.02 < best_temperature(logits, labels, False) < 50 * lead
 
 
 @pytest.mark.only_on("torch")
