@@ -99,6 +99,15 @@ def producing_node(tensor: Any, calls: Sequence[Any]) -> Step:
             return node, tuple(calls)
 
 
+def last_operation(tensor: Any) -> tuple[Any, list[Any]]:
+    """Return the operation that makes a tensor of a graph, and its inputs.
+
+    Unlike by `producing_node`, a nested model counts as one operation.
+    """
+    operation, node_index, _ = tensor._keras_history
+    return operation, operation._inbound_nodes[node_index].input_tensors
+
+
 def call_inputs(
     model: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> list[Any]:

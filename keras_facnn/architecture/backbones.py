@@ -12,9 +12,12 @@ from keras_facnn._graph.channel_axes import channel_axes
 from keras_facnn._graph.nodes import call_inputs
 from keras_facnn._graph.nodes import check_graph_model
 from keras_facnn._graph.nodes import is_graph_model
+from keras_facnn._graph.nodes import last_operation
 
 # The image size at which strides are measured if a backbone takes any size.
 _PROBE = 512
+# Names of the layers that join the maps of several feature layers.
+_JOINED, _UPSAMPLED = "joined_features", "upsampled_"
 
 
 def feature_model(
@@ -36,21 +39,29 @@ def feature_model(
     Returns:
         A `keras.Model` named `"backbone"`, from images to maps
         `(B, h, w, channels)`; an integer that height and width of images must
-        be multiples of; and the stride, an integer, in pixels per cell.
+        be multiples of if they are not fixed; and the stride, an integer, in
+        pixels per cell.
     """
     names = _names(feature_layer)
     model = _cut(backbone, names)
-    if image_shape is not None and image_shape != model.inputs[0].shape[1:]:
+    own_shape = tuple(model.inputs[0].shape[1:])
+    if image_shape is None or image_shape == own_shape:
+        strides = _strides(model)
+    else:
+        fitting = max(_strides(model))
         model = _resized(model, image_shape)
-    strides = _strides(model)
+        strides = _strides(model, fitting)
     finest = min(strides)
     x = [
-        maps if n == finest else _upsampled(maps, n // finest, f"upsampled_{i}")
+        maps
+        if n == finest
+        else _upsampled(maps, n // finest, f"{_UPSAMPLED}{i}")
         for i, (maps, n) in enumerate(zip(model.outputs, strides, strict=True))
     ]
     if len(x) > 1:
-        x = [layers.Concatenate(axis=-1, name="joined_features")(x)]
-    multiple = max(strides) if len(strides) > 1 else 1
+        x = [layers.Concatenate(axis=-1, name=_JOINED)(x)]
+    has_any_size = None in model.inputs[0].shape[1:]
+    multiple = max(strides) if len(strides) > 1 and has_any_size else 1
     # Do not pass `trainable=`, which would unfreeze frozen layers.
     model = keras.Model(model.inputs[0], x[0], name="backbone")
     return model, multiple, finest
@@ -119,7 +130,10 @@ def _cut(backbone: Any, names: list[str] | None) -> keras.Model:
             )
         outputs = [known[name][0] for name in names]
         where = [f"the output of its layer {name!r}" for name in names]
-    if names is None and len(outputs) != 1:
+    if names is None and len(outputs) == 1:
+        outputs = _before_joining(outputs[0])
+        where *= len(outputs)
+    elif names is None:
         raise ValueError(
             "`backbone` must have one output, or `feature_layer` must name "
             f"the layers to use. Received: {len(outputs)} outputs"
@@ -138,6 +152,25 @@ def _cut(backbone: Any, names: list[str] | None) -> keras.Model:
                 f"{tuple(shape)}"
             )
     return keras.Model(graph[0], outputs)
+
+
+def _before_joining(output: Any) -> list[Any]:
+    """Return the maps that `feature_model` joined, or the output.
+
+    A hybrid stores its joined maps. For images of another size, they are joined
+    anew, because Keras does not check their sizes again.
+    """
+    operation, parts = last_operation(output)
+    if operation.name != _JOINED or not isinstance(
+        operation, layers.Concatenate
+    ):
+        return [output]
+    found = []
+    for part in parts:
+        operation, inputs = last_operation(part)
+        is_upsampled = operation.name.startswith(_UPSAMPLED)
+        found.append(inputs[0] if is_upsampled else part)
+    return found
 
 
 def _outputs_by_layer(
@@ -236,8 +269,14 @@ def _with_inputs(model: keras.Model, inputs: Any) -> keras.Model:
     )
 
 
-def _strides(model: keras.Model) -> list[int]:
-    """Return the pixels per cell of each output of a model."""
+def _strides(model: keras.Model, fitting: int | None = None) -> list[int]:
+    """Return the pixels per cell of each output of a model.
+
+    Args:
+        model: A model of one or more outputs.
+        fitting: A number whose multiples are sizes of images that fit, for the
+            message of an error, if `image_shape` is to blame.
+    """
     size = [n or _PROBE for n in model.inputs[0].shape[1:3]]
     sizes = [
         shape[1:3]
@@ -256,8 +295,14 @@ def _strides(model: keras.Model) -> list[int]:
         largest[0] * n[1] != largest[1] * n[0] or largest[0] % n[0]
         for n in sizes
     ):
+        rule = (
+            "`feature_layer` can join only maps whose sizes divide each other"
+            if fitting is None
+            else "`image_shape` must give maps whose sizes divide each other, "
+            f"as multiples of {fitting} do, because the backbone joins them"
+        )
         raise ValueError(
-            "`feature_layer` can join only maps whose sizes divide each other. "
+            f"{rule}. "
             f"Received: maps of {' and '.join(f'{h}x{w}' for h, w in sizes)} "
             f"for images of {size[0]}x{size[1]}"
         )

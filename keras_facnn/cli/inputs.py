@@ -46,8 +46,8 @@ def add_size(parser: argparse.ArgumentParser) -> None:
         "--size",
         type=int,
         help="side of the images in pixels, if it differs from the preset's; "
-        "must be a multiple of 4 or 8, because the stages of the preset halve "
-        "it",
+        "must be a multiple of 4, 8 or 32, depending on the preset, whose "
+        "layers halve it",
     )
     parser.add_argument(
         "--class-names",

@@ -156,6 +156,36 @@ def test_joined_features_are_those_of_each_layer(images):
     )
 
 
+@pytest.mark.parametrize("order", [["fine", "coarse"], ["coarse", "fine"]])
+def test_joined_features_of_another_size_are_joined_anew(
+    rng, images, tmp_path, order
+):
+    """A preset knows the joined maps only, not the names of their layers."""
+    model = make_hybrid(
+        rng, feature_layer=order, depths=(1,), maps_per_class=(2,)
+    )
+    path = tmp_path / "preset"
+    model.save_to_preset(path)
+    np.testing.assert_array_equal(
+        predict(FACNN.from_preset(path), images), predict(model, images)
+    )
+    # The maps have 7x7 and 4x4 cells.
+    with pytest.raises(
+        ValueError, match="`image_shape`.*multiples of 4.*14x14"
+    ):
+        FACNN.from_preset(path, image_shape=(14, 14, 3))
+    other = FACNN.from_preset(path, image_shape=(24, 32, 3))
+    assert other.backbone.output.shape[1:3] == (12, 16)
+    x = np.zeros((1, 24, 32, 3), "float32")
+    x[:, 5:, 7:] = 200
+    any_size = FACNN.from_preset(path, image_shape=(None, None, 3))
+    np.testing.assert_allclose(
+        any_size.class_maps(x), other.class_maps(x), rtol=1e-4, atol=1e-6
+    )
+    with pytest.raises(ValueError, match="multiples.*stride=4"):
+        any_size.class_maps(x[:, :14])
+
+
 def test_grad_cam_at_an_fa_layer_is_the_class_maps(model, images):
     cams = attribution.grad_cam(model, images, LABELS, layer="fa_3")
     maps = model.class_maps(images, LABELS)
