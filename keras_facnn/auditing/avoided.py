@@ -188,15 +188,15 @@ def _sentence(
     if rest:
         text += (
             f". The audit did not find it in {_count(rest)} of "
-            f"{reason['class']}. Look whether it is there: what has it and no "
-            "mask goes on to teach it"
+            f"{reason['class']}. Look whether it is there, because each photo "
+            "that has it needs a mask"
         )
     if others and reason["usual_cells"] is None:
         text += (
             f". The audit did not compare {of_class}. They have no mask, "
-            "because the place differs too much from photo to photo, and those "
-            "that have the cue go on to teach it. Draw masks, and pass them "
-            "all by --regions and --outside"
+            "because the place differs too much from photo to photo. Draw "
+            "masks of those that have the cue, and pass all masks by --regions "
+            "and --outside"
         )
     return f"{text}."
 

@@ -60,8 +60,8 @@ def test_photos_that_were_not_compared_get_the_usual_place(audited):
     assert said == [
         "Avoiding plum 1: its place in 3 photos by the audit, and the same "
         "place in 2 photos of plum that the audit did not compare. The "
-        "audit did not find it in 1 photo of plum. Look whether it is there: "
-        "what has it and no mask goes on to teach it."
+        "audit did not find it in 1 photo of plum. Look whether it is there, "
+        "because each photo that has it needs a mask."
     ]
 
 
