@@ -1,5 +1,6 @@
 """Validate models, and read the shapes of their inputs and outputs."""
 
+import os
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
@@ -42,11 +43,32 @@ def classifier_shapes(
         raise ValueError(
             f"`{name}` must be a functional Keras model from images (B, H, W, "
             "channels) to (B, classes), with one input and one output. "
-            f"Received: {name}={short_repr(model)}"
+            f"Received: {name}={short_repr(model)}{_what_it_is(model)}"
         ) from None
     check_channels_last(name, model)
     height, width, channels = image_shape
     return (height, width, channels), num_classes
+
+
+def _what_it_is(model: Any) -> str:
+    """Return the end of a sentence on what is no classifier."""
+    if isinstance(model, (str, os.PathLike)):
+        return ", a path: read the model with `keras.models.load_model`"
+    try:
+        inputs, outputs = (
+            [tuple(x.shape) for x in tree.flatten(tensors)]
+            for tensors in (model.inputs, model.outputs)
+        )
+    except (AttributeError, TypeError, ValueError):
+        # It has no graph, such as a `Sequential` that is not built.
+        return ""
+    text = f", from {inputs} to {outputs}"
+    if len(outputs) == 1 and len(outputs[0]) == 4:
+        text += (
+            ". Add `GlobalAveragePooling2D` and `Dense`, and train them, or "
+            "pass it to `FACNN(backbone=...)`"
+        )
+    return text
 
 
 def check_channels_last(name: str, model: keras.Model) -> None:

@@ -375,10 +375,33 @@ def test_refuses_several_sigmoids():
         )
 
 
-@pytest.mark.parametrize("value", [None, "model.keras", keras.layers.Dense(2)])
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "model.keras",
+        keras.layers.Dense(2),
+        keras.Sequential([keras.layers.Dense(2)]),
+        keras.Model,
+    ],
+)
 def test_refuses_what_is_no_classifier(value):
     with pytest.raises(ValueError, match="`classifier` must be a functional"):
         FACNN.from_classifier(value)
+
+
+def test_says_what_is_no_classifier():
+    images = keras.Input((16, 16, 3))
+    backbone = keras.Model(images, layers.Conv2D(5, 3)(images))
+    for value, message in (
+        (
+            "model.keras",
+            "a path: read the model with `keras.models.load_model`",
+        ),
+        (backbone, r"to \[\(None, 14, 14, 5\)\]\. Add `GlobalAverage"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            FACNN.from_classifier(value)
 
 
 def test_refuses_an_fa_cnn(small_model):
