@@ -186,7 +186,6 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
         # them in a config.
         fused = kwargs.pop("fused", False)
         left_out = kwargs.pop("left_out", None)
-        branch = kwargs.pop("branch", "conv")
         # Keras would ignore unknown arguments.
         check_argument_names("FACNN", kwargs, [*arguments(FACNN), "trainable"])
         architecture = check_architecture(
@@ -207,7 +206,6 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
             threshold=threshold,
             hybrid=backbone is not None,
             left_out=left_out,
-            branch=branch,
             dtype=dtype,
         )
         try:

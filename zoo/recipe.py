@@ -61,14 +61,6 @@ class Model(Record):
     batch_norm_gain: bool = False
     deep_alignment: Positive = 0.0
     stochastic_depth: Share = 0.0
-    branch: Literal[
-        "conv",
-        "bottleneck",
-        "inverted",
-        "squeeze",
-        "learned_alpha",
-        "stem",
-    ] = "conv"
     backbone: Backbone | None = None
     feature_layer: str | tuple[str, ...] | None = None
 

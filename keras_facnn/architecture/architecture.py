@@ -64,7 +64,6 @@ class Architecture:
     hybrid: bool
     left_out: dict[str, Any] | None
     dtype: Any
-    branch: str = "conv"
 
     @property
     def num_layers(self) -> int:
@@ -143,7 +142,6 @@ class Architecture:
             "threshold": self.threshold,
             "dtype": self.dtype.name,
             **({"left_out": self.left_out} if self.left_out else {}),
-            **({"branch": self.branch} if self.branch != "conv" else {}),
         }
 
 
@@ -166,7 +164,6 @@ def check_architecture(
     threshold: bool = False,
     hybrid: bool = False,
     left_out: dict[str, Any] | None = None,
-    branch: str = "conv",
     dtype: str | keras.DTypePolicy | None = None,
 ) -> Architecture:
     """Check arguments of `FACNN`, and return their `Architecture`.
@@ -231,7 +228,6 @@ def check_architecture(
         hybrid=hybrid,
         left_out=_check_left_out(left_out, num_classes),
         dtype=check_policy(dtype),
-        branch=branch,
     )
     if architecture.num_parameters > MAX_PARAMETERS:
         raise ValueError(

@@ -13,8 +13,6 @@ from keras_facnn.architecture.architecture import Architecture
 from keras_facnn.architecture.backbone_config import backbone_from_config
 from keras_facnn.architecture.backbone_config import warn_of_foreign_classes
 from keras_facnn.architecture.backbones import feature_model
-from keras_facnn.architecture.branches import Branches
-from keras_facnn.architecture.branches import LearnedSkip
 from keras_facnn.architecture.sizes import MAX_PARAMETERS
 from keras_facnn.layers import ClassMajorMask
 from keras_facnn.layers import ClassMajorRepeat
@@ -81,9 +79,6 @@ def _pixels(architecture: Architecture) -> tuple[Any, Any, tuple[int, int]]:
     """Return the images, their pixels as `x_0`, and the size rules."""
     images = keras.Input(architecture.image_shape, name="images")
     block = architecture.space_to_depth
-    if architecture.branch == "stem":
-        x = Branches(architecture, _norm).stem(images)
-        return images, x, (block, block * architecture.pooling)
     x = PixelStem(
         architecture.num_classes,
         architecture.maps_per_class[0],
@@ -181,12 +176,7 @@ def _stages(architecture: Architecture, x: Any) -> Any:
             )(x)
         for _ in range(depth):
             layer += 1
-            skip = (
-                LearnedSkip
-                if architecture.branch == "learned_alpha"
-                else DampenedSkip
-            )
-            x = skip(
+            x = DampenedSkip(
                 architecture.alphas[layer - 1],
                 drop_rate=drop_rate * layer,
                 folded=architecture.fused,
@@ -218,8 +208,6 @@ def _leave_out(architecture: Architecture, x: Any) -> Any:
 
 def _branch(architecture: Architecture, x: Any, layer: int, maps: int) -> Any:
     """Add the branch of an FA layer, which has `maps` maps per class."""
-    if architecture.branch not in ("conv", "learned_alpha", "stem"):
-        return Branches(architecture, _norm).build(x, layer, maps)
     num_classes, dtype = architecture.num_classes, architecture.dtype
     conv = layers.Conv2D
     if layer > architecture.num_layers - architecture.classwise_layers:

@@ -79,10 +79,10 @@ def parse_config(cls: Any, data: bytes, handle: files.Handle) -> dict[str, Any]:
             f"Received: class_name={outer.get('class_name')!r}"
         )
     config = outer.get("config")
-    expected = {*arguments(cls), "fused", "left_out", "branch"} - NOT_IN_PRESETS
+    expected = {*arguments(cls), "fused", "left_out"} - NOT_IN_PRESETS
     config = config if isinstance(config, dict) else {}
     received = set(config)
-    missing = expected - received - ADDED_LATER - {"branch"}
+    missing = expected - received - ADDED_LATER
     if missing or received - expected:
         raise ValueError(
             f"{where} must give exactly the arguments of FACNN. "
