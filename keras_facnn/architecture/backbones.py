@@ -48,7 +48,9 @@ def feature_model(
     if image_shape is None or image_shape == own_shape:
         strides = _strides(model)
     else:
-        fitting = max(_strides(model))
+        # Only maps that are joined may not fit.
+        is_joined = len(model.outputs) > 1
+        fitting = max(_strides(model)) if is_joined else None
         model = _resized(model, image_shape)
         strides = _strides(model, fitting)
     finest = min(strides)
