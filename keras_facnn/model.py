@@ -1,5 +1,6 @@
 """The model: an FA-CNN."""
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -338,10 +339,7 @@ class FACNN(DeepAlignment, Explaining, Presets, Exporting, KerasModel):
     def get_config(self) -> dict[str, Any]:
         backbone = self.backbone
         return {
-            **self.architecture.config(),
-            "alpha": list(self.alphas)
-            if isinstance(self.alpha, tuple)
-            else self.alpha,
+            **dataclasses.replace(self.architecture, alpha=self.alpha).config(),
             "image_shape": list(self.image_shape),
             "deep_alignment": self.deep_alignment,
             "backbone": backbone

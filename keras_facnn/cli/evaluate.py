@@ -135,15 +135,14 @@ def _calibrate(
 ) -> "Evaluation":
     """Fit the temperature on half of the photos, and judge it on the rest."""
     import keras_facnn
+    from keras_facnn.pictures.image_folder import with_digests
 
     folder = keras_facnn.load_folder(arguments.folder, model, read=False)
+    folder = with_digests(folder)
     count, seen = len(folder.paths), folder.seen_by(model)
+    include = arguments.include_training_photos
     left_out = 0
-    if (
-        seen is not None
-        and not seen.all()
-        and not arguments.include_training_photos
-    ):
+    if seen is not None and not seen.all() and not include:
         # Before the split, because one of the halves may hold no others.
         left_out = int(seen.sum())
         folder = folder.select(~seen)

@@ -7,8 +7,7 @@ import numpy as np
 
 from keras_facnn._backend.forward import compiled_scores_function
 from keras_facnn._backend.forward import progress_bar
-from keras_facnn._backend.forward import run_in_batches
-from keras_facnn._checks.models import check_finite_outputs
+from keras_facnn.evaluation.outputs import outputs_of_batch
 from keras_facnn.evaluation.photos import Photos
 from keras_facnn.evaluation.shares import percent
 from keras_facnn.evaluation.shares import span
@@ -139,10 +138,7 @@ def _answers(
                 raise image
         if some:
             images = np.stack([image for _, image in some])
-            outputs = run_in_batches(
-                function, images, batch_size, one_size=True
-            )
-            check_finite_outputs(outputs)
+            outputs = outputs_of_batch(function, images, batch_size)
             answers += outputs.argmax(axis=-1).tolist()
         bar.add(len(some))
     return answers

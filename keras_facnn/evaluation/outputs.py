@@ -1,5 +1,6 @@
 """Run a classifier over photos, a batch at a time."""
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,8 +42,21 @@ def read_outputs(
     bar = progress_bar(len(photos), verbose, "photo")
     for images, index, tried in photos.batches(size, broken.add):
         if index:
-            outputs = run_in_batches(function, images, size, one_size=True)
-            check_finite_outputs(outputs)
-            yield outputs, index
+            yield outputs_of_batch(function, images, size), index
         bar.add(tried)
     broken.warn(len(photos))
+
+
+def outputs_of_batch(
+    function: Callable[[Any], Any], images: np.ndarray, size: int
+) -> np.ndarray:
+    """Return a classifier's outputs, which must be finite, for one batch.
+
+    Args:
+        function: Result of `compiled_scores_function`.
+        images: Up to `size` images.
+        size: Positive integer, images per forward pass.
+    """
+    outputs = run_in_batches(function, images, size, one_size=True)
+    check_finite_outputs(outputs)
+    return outputs

@@ -1,6 +1,5 @@
 """Leave out photos that a model was trained on."""
 
-import dataclasses
 import warnings
 from typing import Any
 
@@ -8,9 +7,9 @@ import numpy as np
 
 from keras_facnn._checks.messages import callers_stacklevel
 from keras_facnn.evaluation.photos import Photos
-from keras_facnn.pictures.copies import file_digest
 from keras_facnn.pictures.copies import recorded_digests
 from keras_facnn.pictures.image_folder import ImageFolder
+from keras_facnn.pictures.image_folder import with_digests
 
 
 def leave_out_trained(
@@ -29,9 +28,7 @@ def leave_out_trained(
     """
     record = getattr(model, "preset_metadata", None) or {}
     if folder is not None and "trained_on" in record:
-        # The files are read only once.
-        digests = folder.digests or [file_digest(p) for p in folder.paths]
-        folder = dataclasses.replace(folder, digests=digests)
+        folder = with_digests(folder)
     seen = None if folder is None else folder.seen_by(model)
     if folder is None or seen is None:
         return photos, [

@@ -194,6 +194,11 @@ class ImageFolder:
         return [file_digest(path) for path in self.paths]
 
 
+def with_digests(folder: ImageFolder) -> ImageFolder:
+    """Return a folder that knows its `digests`, so that no call reads again."""
+    return dataclasses.replace(folder, digests=folder._digests())
+
+
 def load_folder(
     path: str | os.PathLike[str],
     model: typing.Any = None,

@@ -16,8 +16,8 @@ from keras_facnn._checks.text import printable
 from keras_facnn._progress import say_stage
 from keras_facnn.evaluation import evaluate
 from keras_facnn.model import FACNN
-from keras_facnn.pictures.copies import file_digest
 from keras_facnn.pictures.image_folder import ImageFolder
+from keras_facnn.pictures.image_folder import with_digests
 from keras_facnn.pictures.photo_masks import shown_mask
 from keras_facnn.presets.record import RESERVED
 from keras_facnn.presets.save import REPORT
@@ -201,9 +201,7 @@ class Run:
         """Return the photos on both sides of the split of an earlier call."""
         self._say("Reading which photos are held out")
         metadata = read_metadata(self.target)
-        digests = [file_digest(path) for path in photos.paths]
-        photos = dataclasses.replace(photos, digests=digests)
-        return recorded_split(photos, metadata)
+        return recorded_split(with_digests(photos), metadata)
 
     def train_thoroughly(
         self, train_photos: ImageFolder, held_out: ImageFolder
